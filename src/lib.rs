@@ -1,0 +1,8 @@
+//! seatrial: a deterministic discrete-event simulator of a whole LLM serving fleet.
+
+pub mod engine;
+pub mod measure;
+pub mod perf;
+pub mod scenario;
+pub mod theory;
+pub mod trace;

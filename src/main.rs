@@ -1,0 +1,3 @@
+//! seatrial's command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What a run is measured by: histograms, batch means, warm-up, latency budget, intervals.

@@ -1,0 +1,1 @@
+//! How long a step of a replica takes, and what fits in its memory.

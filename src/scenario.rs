@@ -1,0 +1,1 @@
+//! What a user writes, checked as a whole before anything runs.

@@ -1,0 +1,1 @@
+//! Closed forms of queueing theory, each with its formula and source.

@@ -1,0 +1,1 @@
+//! Traffic traces: formats in and out, streamed.
