@@ -1,0 +1,249 @@
+//! `[network] [gateway] [router] [batching] [[pools]]`: the serving fleet.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::workload::Law;
+
+/// `[network]`: fixed hops inside the region.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// One way from the gateway to a replica, milliseconds. Default 0.
+    pub to_replica_ms: f64,
+    /// One way back, milliseconds, paid by every token. Default 0.
+    pub from_replica_ms: f64,
+}
+
+/// `[gateway]`: the front door.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// Fixed cost of a request (TLS, authentication, routing decision), milliseconds. Default 0.
+    pub cost_ms: f64,
+    /// A token bucket; requests beyond it are rejected. Default: none.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// A token bucket: it starts full, a request takes one token.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Tokens that flow in, per second.
+    pub requests_per_s: f64,
+    /// Most tokens the bucket holds, at least 1.
+    pub burst: f64,
+}
+
+/// `[router]`: which replica serves a request.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "policy", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Router {
+    /// Each replica in turn.
+    RoundRobin {},
+    /// Any replica, uniformly.
+    Random {},
+    /// The one with the fewest requests outstanding among some sampled at random (with
+    /// replacement, as Envoy does), or among all.
+    LeastRequest {
+        /// Replicas sampled; 0 looks at all of them. Default 2.
+        #[serde(default = "two")]
+        choices: u32,
+    },
+    /// The one with the fewest tokens outstanding, of all replicas. A request counts its prompt
+    /// tokens and `expected_output_tokens`, since a router cannot know how long an answer gets.
+    LeastTokens {
+        /// Output tokens assumed for each request outstanding. Default 128.
+        #[serde(default = "default_expected_output_tokens")]
+        expected_output_tokens: u32,
+    },
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Router::LeastRequest { choices: 2 }
+    }
+}
+
+/// `[batching]`: a dynamic-batching window before each replica, with Triton's semantics.
+///
+/// A full batch, or one of a preferred size, goes at once; otherwise what is queued goes when the
+/// *oldest* queued request has waited `window_ms`. A pool with `batch_service` also needs a free
+/// server; other engines take what the window releases into their own queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Batching {
+    /// Longest wait of the oldest request, milliseconds. Default 0: no window.
+    pub window_ms: f64,
+    /// Most requests in a batch, 1 to 65,536. Default 64.
+    pub max_batch: u32,
+    /// Batch sizes worth sending at once, rising, each at most `max_batch`. Default: none.
+    pub preferred_batches: Vec<u32>,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Batching {
+            window_ms: 0.0,
+            max_batch: 64,
+            preferred_batches: Vec::new(),
+        }
+    }
+}
+
+/// One pool: like replicas on like hardware.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "engine", rename_all = "snake_case")]
+pub enum Pool {
+    /// Servers and a service-time law: what queueing theory can check exactly.
+    Abstract(AbstractPool),
+    /// A language-model engine with continuous batching.
+    Llm(LlmPool),
+}
+
+impl Pool {
+    /// The pool's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Pool::Abstract(pool) => &pool.name,
+            Pool::Llm(pool) => &pool.name,
+        }
+    }
+
+    /// The number of replicas.
+    pub fn replicas(&self) -> u32 {
+        match self {
+            Pool::Abstract(pool) => pool.replicas,
+            Pool::Llm(pool) => pool.replicas,
+        }
+    }
+}
+
+/// A pool of servers with a service-time law.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AbstractPool {
+    /// Name, unique, of letters, digits, `_` and `-`.
+    pub name: String,
+    /// Replicas (nodes), each with its own queue. Default 1.
+    #[serde(default = "one_u32")]
+    pub replicas: u32,
+    /// Servers of one replica behind its one queue. Default 1.
+    #[serde(default = "one_u32")]
+    pub servers: u32,
+    /// Who is served first. Default `fcfs`.
+    #[serde(default)]
+    pub discipline: Discipline,
+    /// Time one server takes for one request. Give this or `batch_service`.
+    pub service: Option<Law>,
+    /// Time one server takes for one batch. Give this or `service`.
+    pub batch_service: Option<BatchService>,
+    /// Requests that may wait at one replica (those in service not counted); more are rejected.
+    /// Default: no limit.
+    pub queue_capacity: Option<u32>,
+    /// Accelerators of one replica, for costs. Default 1.
+    #[serde(default = "one_u32")]
+    pub accelerators_per_replica: u32,
+}
+
+/// Order of service in an abstract pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Discipline {
+    /// First come, first served.
+    #[default]
+    Fcfs,
+    /// Processor sharing: all present share the servers equally, each at most one server's speed.
+    ProcessorSharing,
+}
+
+/// Service of whole batches: `t(b) = fixed_ms + per_item_ms * b`, times an optional random factor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchService {
+    /// Time of any batch, milliseconds.
+    pub fixed_ms: f64,
+    /// Time each request adds, milliseconds.
+    pub per_item_ms: f64,
+    /// A random factor on the whole, given as a law of any mean (the mean is divided out).
+    /// Default: none, the time is exact.
+    pub variability: Option<Law>,
+}
+
+/// A pool of language-model replicas.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LlmPool {
+    /// Name, unique, of letters, digits, `_` and `-`.
+    pub name: String,
+    /// Replicas (model copies). Default 1.
+    #[serde(default = "one_u32")]
+    pub replicas: u32,
+    /// Model card: a name of `models/`, or a path to a card relative to the scenario.
+    pub model: String,
+    /// Accelerator card: a name of `calibration/accelerators/`, or a path to a card.
+    pub accelerator: String,
+    /// Tensor parallelism: accelerators one replica's layers are split over. Default 1.
+    #[serde(default = "one_u32")]
+    pub tp: u32,
+    /// Weight dtype (`bf16`, `fp16`, `fp8`, `fp4`, `int8`). Default: the model card's.
+    pub weight_dtype: Option<String>,
+    /// KV-cache dtype. Default: the model card's.
+    pub kv_dtype: Option<String>,
+    /// Most sequences in one iteration (vLLM `max_num_seqs`). Default 256.
+    #[serde(default = "default_max_num_seqs")]
+    pub max_num_seqs: u32,
+    /// Most tokens in one iteration, prefill and decode together (vLLM
+    /// `max_num_batched_tokens`). Default 8,192.
+    #[serde(default = "default_max_num_batched_tokens")]
+    pub max_num_batched_tokens: u32,
+    /// Lets a prompt be computed over several iterations. Default true.
+    #[serde(default = "yes")]
+    pub chunked_prefill: bool,
+    /// Longest prompt plus output, tokens. Default: what the KV cache can hold.
+    pub max_model_len: Option<u32>,
+    /// Tokens of a KV block. Default 16.
+    #[serde(default = "default_block_size")]
+    pub block_size: u32,
+    /// Share of the memory the engine may use (vLLM `gpu_memory_utilization`). Default 0.9.
+    #[serde(default = "default_memory_utilization")]
+    pub memory_utilization: f64,
+    /// KV blocks of a replica, as the engine's log reports them. Default: computed from memory.
+    pub kv_blocks: Option<u64>,
+    /// Share of the KV blocks kept free when admitting. Default 0.
+    #[serde(default)]
+    pub watermark: f64,
+    /// Engine overhead of an iteration, microseconds. Default: the step model's, assumed.
+    pub overhead_fixed_us: Option<f64>,
+    /// Engine overhead per sequence of an iteration, microseconds. Default: the step model's.
+    pub overhead_per_seq_us: Option<f64>,
+    /// Fires an event for every iteration instead of folding runs of like ones. The results are
+    /// the same; it is there to show that. Default false.
+    #[serde(default)]
+    pub step_by_step: bool,
+}
+
+fn one_u32() -> u32 {
+    1
+}
+fn two() -> u32 {
+    2
+}
+fn yes() -> bool {
+    true
+}
+fn default_expected_output_tokens() -> u32 {
+    128
+}
+fn default_max_num_seqs() -> u32 {
+    256
+}
+fn default_max_num_batched_tokens() -> u32 {
+    8192
+}
+fn default_block_size() -> u32 {
+    16
+}
+fn default_memory_utilization() -> f64 {
+    0.9
+}

@@ -1,0 +1,208 @@
+//! What a user writes: the whole scenario, and the parts that are not the fleet.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fleet::{Batching, Gateway, Network, Pool, Router};
+use super::workload::Workload;
+
+/// A scenario: one TOML file, readable from top to bottom as a description of the fleet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Short name, for reports.
+    pub name: String,
+    /// What it is about, for people.
+    #[serde(default)]
+    pub description: String,
+    /// What is assumed and not stated by the source: printed at the top of every report.
+    #[serde(default)]
+    pub assumptions: Vec<String>,
+    /// Length, seed and replications.
+    #[serde(default)]
+    pub run: Run,
+    /// The traffic.
+    pub workload: Workload,
+    /// Service levels and their shares of the traffic. Default: one tier named `default`.
+    #[serde(default)]
+    pub tiers: Vec<Tier>,
+    /// The objective of every tier that states none. Default: none.
+    pub slo: Option<Slo>,
+    /// Fixed hops.
+    #[serde(default)]
+    pub network: Network,
+    /// The front door.
+    #[serde(default)]
+    pub gateway: Gateway,
+    /// Who serves a request.
+    #[serde(default)]
+    pub router: Router,
+    /// The dynamic-batching window.
+    #[serde(default)]
+    pub batching: Batching,
+    /// The replicas.
+    pub pools: Vec<Pool>,
+    /// Prices. Default: costs are not reported.
+    pub cost: Option<Cost>,
+    /// Statements to test.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
+}
+
+/// `[run]`: length, seed and replications.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Run {
+    /// Seed of every random stream. Default 1.
+    pub seed: u64,
+    /// Arrivals stop here, seconds. Default: the end of the trace with trace arrivals, else 600.
+    pub horizon_s: Option<f64>,
+    /// Requests that arrive before this are not measured: seconds, or `"auto"` for MSER-5 on a
+    /// pilot run of the same seed. Default: 10 % of the horizon, and 0 with trace arrivals.
+    pub warmup_s: Option<Warmup>,
+    /// After the horizon the run goes on until every request has ended, but at most this much
+    /// longer, seconds; what is left counts as in flight. Default: as long as the horizon, and
+    /// at least 600.
+    pub drain_limit_s: Option<f64>,
+    /// The run ends after this many events, with a partial report. Default: 20 thousand million.
+    pub max_events: u64,
+    /// Independent replications; with two or more, intervals come from them. Default 1.
+    pub replications: u32,
+    /// Confidence of every interval, 0.5 to 0.9999. Default 0.95.
+    pub confidence: f64,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Run {
+            seed: 1,
+            horizon_s: None,
+            warmup_s: None,
+            drain_limit_s: None,
+            max_events: 20_000_000_000,
+            replications: 1,
+            confidence: 0.95,
+        }
+    }
+}
+
+/// How much of the beginning is not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Warmup {
+    /// So many seconds.
+    Seconds(f64),
+    /// Found by MSER-5.
+    Auto(Auto),
+}
+
+/// The word `auto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Auto {
+    /// Found by the program.
+    Auto,
+}
+
+/// `[[tiers]]`: a service level and its share of the traffic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tier {
+    /// Name, unique.
+    pub name: String,
+    /// Share of the requests; shares are scaled to sum to 1. Default 1.
+    #[serde(default = "one")]
+    pub share: f64,
+    /// Its objective. Default: `[slo]`.
+    pub slo: Option<Slo>,
+}
+
+/// A service-level objective: the share of requests that must meet every bound stated.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Slo {
+    /// Time to first token, milliseconds.
+    pub ttft_ms: Option<f64>,
+    /// Mean time per output token after the first, milliseconds.
+    pub tpot_ms: Option<f64>,
+    /// End-to-end latency, milliseconds.
+    pub e2e_ms: Option<f64>,
+    /// Share of requests that must meet all of them, 0 to 1. Default 0.99.
+    #[serde(default = "default_target")]
+    pub target: f64,
+}
+
+/// `[cost]`: prices, as plain arithmetic on the accelerators of all pools.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// On-demand price of one accelerator, US dollars per hour.
+    pub on_demand_usd_per_gpu_hour: f64,
+    /// Spot price of one accelerator, US dollars per hour. Needed when `spot_share` is above 0.
+    pub spot_usd_per_gpu_hour: Option<f64>,
+    /// Share of the accelerators bought as spot, 0 to 1. Default 0.
+    #[serde(default)]
+    pub spot_share: f64,
+}
+
+/// `[[claims]]`: a statement to test.
+///
+/// Give exactly one of `at_most`, `at_least` and `equals`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// Identifier, unique.
+    pub id: String,
+    /// The statement, in words.
+    pub text: String,
+    /// A field of the result by its path (`latency.e2e_ms.p99`, `pools.nodes.utilization`), or
+    /// an expression over such fields, with spaces around operators.
+    pub metric: String,
+    /// Holds when the metric is at most this: a number or an expression.
+    pub at_most: Option<Bound>,
+    /// Holds when the metric is at least this.
+    pub at_least: Option<Bound>,
+    /// Holds when the metric equals this, within `tolerance_pct`.
+    pub equals: Option<Bound>,
+    /// Tolerance of `equals`, percent of the expected value. Default 1.
+    pub tolerance_pct: Option<f64>,
+    /// Overrides for this claim: path to value.
+    #[serde(default)]
+    pub with: BTreeMap<String, serde_json::Value>,
+    /// Overrides that make the counterfactual (on top of `with`), run on the same random numbers.
+    pub versus: Option<BTreeMap<String, serde_json::Value>>,
+    /// How the two compare. Default `percent_change`. Only with `versus`.
+    pub compare: Option<Compare>,
+}
+
+/// How a metric compares with its counterfactual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// `100 (metric - counterfactual) / counterfactual`.
+    PercentChange,
+    /// `metric / counterfactual`.
+    Ratio,
+    /// `metric - counterfactual`.
+    Difference,
+}
+
+/// A number, or an expression over the result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Bound {
+    /// A number.
+    Number(f64),
+    /// An expression over fields of the result.
+    Expression(String),
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn default_target() -> f64 {
+    0.99
+}

@@ -1,0 +1,254 @@
+//! `[workload]`: when requests arrive and how long they are.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// When requests arrive and how long their prompts and outputs are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// The arrival process.
+    pub arrivals: Arrivals,
+    /// A factor on the arrival rate over time. Default: none, the rate is constant.
+    /// Not allowed with closed-loop and trace arrivals.
+    pub profile: Option<Profile>,
+    /// Prompt (input) tokens of a request. Default: the trace's own with trace arrivals,
+    /// otherwise 512 for every request.
+    pub prompt_tokens: Option<Lengths>,
+    /// Output tokens of a request. Default: the trace's own with trace arrivals, otherwise 128.
+    pub output_tokens: Option<Lengths>,
+    /// Rank correlation (of the Gaussian copula) between prompt and output tokens, -1 to 1.
+    /// Default 0: independent, as real traces nearly are. Needs both lengths drawn from a law.
+    #[serde(default)]
+    pub length_rank_correlation: f64,
+    /// Arrivals stop after this many requests. Default: no limit but the horizon.
+    pub max_requests: Option<u64>,
+}
+
+/// The arrival process of requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "process", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Arrivals {
+    /// Independent exponential gaps.
+    Poisson {
+        /// Mean rate, requests per second.
+        rate_per_s: f64,
+    },
+    /// Independent Gamma gaps of a given coefficient of variation.
+    Gamma {
+        /// Mean rate, requests per second.
+        rate_per_s: f64,
+        /// Coefficient of variation of the gaps (1 is Poisson, above 1 bursty), 0.01 to 100.
+        cv: f64,
+    },
+    /// Independent Weibull gaps of a given coefficient of variation.
+    Weibull {
+        /// Mean rate, requests per second.
+        rate_per_s: f64,
+        /// Coefficient of variation of the gaps, 0.05 to 20.
+        cv: f64,
+    },
+    /// Equal gaps.
+    Constant {
+        /// Rate, requests per second.
+        rate_per_s: f64,
+    },
+    /// Bursts: Poisson while on, silent (or slow) while off, both lasting exponential times.
+    OnOff {
+        /// Rate while on, requests per second.
+        on_rate_per_s: f64,
+        /// Mean length of an on period, seconds.
+        on_mean_s: f64,
+        /// Mean length of an off period, seconds.
+        off_mean_s: f64,
+        /// Rate while off, requests per second. Default 0.
+        #[serde(default)]
+        off_rate_per_s: f64,
+    },
+    /// A Markov-modulated Poisson process: states visited in turn, each for an exponential time.
+    Mmpp {
+        /// The states, visited in order and round again.
+        states: Vec<MmppState>,
+    },
+    /// A fixed number of users, each waiting for its answer and thinking before the next request.
+    ClosedLoop {
+        /// Number of users.
+        users: u32,
+        /// Think time between an answer and the next request. Default: none.
+        #[serde(default)]
+        think: Option<Law>,
+    },
+    /// The requests of a trace, at their own instants.
+    Trace {
+        /// The file, relative to the scenario; .gz accepted; format found from its content.
+        path: String,
+        /// Factor on the rate: 2 replays twice as fast. Default 1.
+        #[serde(default = "one")]
+        rate_scale: f64,
+        /// Skips what comes before this instant of the trace, seconds. Default 0.
+        #[serde(default)]
+        from_s: f64,
+        /// Ends before this instant of the trace, seconds. Default: the whole trace.
+        to_s: Option<f64>,
+        /// Spreads stamps that are quantised (Mooncake: about 3 s) over their quantum.
+        /// Default `none`.
+        #[serde(default)]
+        dejitter: Dejitter,
+    },
+}
+
+/// One state of a Markov-modulated Poisson process.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MmppState {
+    /// Arrival rate in this state, requests per second; may be 0.
+    pub rate_per_s: f64,
+    /// Mean time spent in this state at a visit, seconds.
+    pub mean_s: f64,
+}
+
+/// What to do with quantised trace stamps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dejitter {
+    /// Leave them as they are.
+    #[default]
+    None,
+    /// Spread the requests of one stamp uniformly until the next stamp.
+    Uniform,
+}
+
+/// A factor on the arrival rate over time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "shape", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Profile {
+    /// Knots joined by straight lines (or steps), the last value holding on.
+    Points {
+        /// `[time_s, factor]` pairs, times rising from 0.
+        points: Vec<(f64, f64)>,
+        /// Joins the knots by steps rather than lines. Default false.
+        #[serde(default)]
+        step: bool,
+        /// Repeats the knots with this period, seconds. Default: no repetition.
+        period_s: Option<f64>,
+    },
+    /// A sudden rise for a while.
+    Spike {
+        /// When it begins, seconds.
+        start_s: f64,
+        /// How long it lasts, seconds.
+        duration_s: f64,
+        /// The factor while it lasts.
+        factor: f64,
+    },
+    /// A straight rise (or fall) from factor 1 to another factor, which then holds.
+    Ramp {
+        /// When it begins, seconds.
+        start_s: f64,
+        /// When it has arrived, seconds.
+        end_s: f64,
+        /// The factor at the end.
+        factor: f64,
+    },
+    /// A day: a cosine around 1.
+    Diurnal {
+        /// Length of a day, seconds. Default 86,400.
+        #[serde(default = "day_s")]
+        period_s: f64,
+        /// Peak is `1 + amplitude`, trough `1 - amplitude`; 0 to 1.
+        amplitude: f64,
+        /// When the peak comes, seconds after the start.
+        peak_s: f64,
+    },
+}
+
+/// The law of a number of tokens. A draw is rounded to the nearest whole token, at least 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "law", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Lengths {
+    /// Always the same.
+    Constant {
+        /// Tokens.
+        tokens: u32,
+    },
+    /// Lognormal by its mean and coefficient of variation.
+    Lognormal {
+        /// Mean tokens before any truncation.
+        mean_tokens: f64,
+        /// Standard deviation over mean.
+        cv: f64,
+        /// The law is truncated here (its probability is spread over what is left).
+        max_tokens: Option<u32>,
+    },
+    /// Exponential by its mean.
+    Exponential {
+        /// Mean tokens before any truncation.
+        mean_tokens: f64,
+        /// The law is truncated here (its probability is spread over what is left).
+        max_tokens: Option<u32>,
+    },
+    /// An empirical law by quantile knots, straight between them.
+    Quantiles {
+        /// `[probability, tokens]` pairs, both rising, from probability 0 to 1.
+        knots: Vec<(f64, f64)>,
+    },
+    /// The trace's own (trace arrivals only).
+    Trace {},
+}
+
+/// The law of a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "law", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Law {
+    /// Exponential.
+    Exponential {
+        /// Mean, milliseconds.
+        mean_ms: f64,
+    },
+    /// Always the same.
+    Deterministic {
+        /// Milliseconds.
+        mean_ms: f64,
+    },
+    /// Erlang: the sum of `stages` exponentials (squared coefficient of variation 1/stages).
+    Erlang {
+        /// Mean of the whole, milliseconds.
+        mean_ms: f64,
+        /// Number of stages, 1 to 1,000.
+        stages: u32,
+    },
+    /// Two exponential branches with balanced means, by the squared coefficient of variation.
+    Hyperexponential {
+        /// Mean, milliseconds.
+        mean_ms: f64,
+        /// Squared coefficient of variation, above 1.
+        scv: f64,
+    },
+    /// Lognormal.
+    Lognormal {
+        /// Mean, milliseconds.
+        mean_ms: f64,
+        /// Squared coefficient of variation, above 0.
+        scv: f64,
+    },
+    /// Uniform between two bounds.
+    Uniform {
+        /// Lowest, milliseconds.
+        low_ms: f64,
+        /// Highest, milliseconds.
+        high_ms: f64,
+    },
+    /// An empirical law by quantile knots, straight between them.
+    Quantiles {
+        /// `[probability, milliseconds]` pairs, both rising, from probability 0 to 1.
+        knots_ms: Vec<(f64, f64)>,
+    },
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn day_s() -> f64 {
+    86_400.0
+}
