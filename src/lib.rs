@@ -1,8 +1,10 @@
 //! seatrial: a deterministic discrete-event simulator of a whole LLM serving fleet.
 
 pub mod engine;
+pub mod fleet;
 pub mod measure;
 pub mod perf;
 pub mod scenario;
 pub mod theory;
 pub mod trace;
+pub mod workload;

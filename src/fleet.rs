@@ -1,0 +1,24 @@
+//! The simulated fleet, one noun per file.
+//!
+//! Read [`event`] (what can happen), then [`world`] (who talks to whom), then any component.
+
+pub mod context;
+pub mod event;
+pub mod gateway;
+pub mod ids;
+pub mod kv;
+pub mod llm;
+pub mod meters;
+pub mod outcome;
+pub mod plan;
+pub mod replica;
+pub mod request;
+pub mod router;
+pub mod servers;
+pub mod sharing;
+pub mod window;
+pub mod world;
+
+pub use event::Event;
+pub use plan::FleetPlan;
+pub use world::World;

@@ -1,0 +1,84 @@
+//! What can happen in a fleet.
+
+use super::ids::{ReplicaId, RequestId};
+
+/// Everything that can happen. Small and `Copy`.
+///
+/// **Order at one instant.** Ordinary events of one instant run in the order in which they were
+/// scheduled. [`Event::Step`] is *late*: all step boundaries of an instant come after its ordinary
+/// events, by replica index. So a request that reaches a replica at the very instant at which an
+/// iteration ends is seen by the scheduler that plans the next one, and requests that arrive
+/// together at an idle replica start together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The workload's next request is due.
+    Arrival,
+    /// A closed-loop user has thought long enough.
+    UserReady(u32),
+    /// The gateway has done its fixed work on a request.
+    GatewayDone(RequestId),
+    /// A request reaches the replica it was routed to.
+    Delivered(RequestId),
+    /// The oldest request in a replica's batching window has waited long enough.
+    WindowDue(ReplicaId),
+    /// An abstract server has served a request, or the batch that this request leads.
+    ServiceDone(RequestId),
+    /// The next request under processor sharing is served.
+    ShareDone(ReplicaId),
+    /// A language-model engine reaches the end of an iteration, or wakes up (late).
+    Step(ReplicaId),
+    /// A request's last token reaches the gateway.
+    Responded(RequestId),
+}
+
+const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
+
+impl Event {
+    /// How many kinds there are.
+    pub const KINDS: usize = 9;
+
+    /// Names of the kinds, by [`Self::kind`].
+    pub const KIND_NAMES: [&'static str; Self::KINDS] = [
+        "arrival",
+        "user_ready",
+        "gateway_done",
+        "delivered",
+        "window_due",
+        "service_done",
+        "share_done",
+        "step",
+        "responded",
+    ];
+
+    /// The index of its kind.
+    pub fn kind(&self) -> usize {
+        match self {
+            Event::Arrival => 0,
+            Event::UserReady(_) => 1,
+            Event::GatewayDone(_) => 2,
+            Event::Delivered(_) => 3,
+            Event::WindowDue(_) => 4,
+            Event::ServiceDone(_) => 5,
+            Event::ShareDone(_) => 6,
+            Event::Step(_) => 7,
+            Event::Responded(_) => 8,
+        }
+    }
+
+    /// One word that tells it from any other event of its instant.
+    pub fn word(&self) -> u64 {
+        let of = |id: &RequestId| (u64::from(id.generation) << 32) | u64::from(id.slot);
+        let payload = match self {
+            Event::Arrival => 0,
+            Event::UserReady(user) => u64::from(*user),
+            Event::GatewayDone(id)
+            | Event::Delivered(id)
+            | Event::ServiceDone(id)
+            | Event::Responded(id) => of(id),
+            Event::WindowDue(replica) | Event::ShareDone(replica) | Event::Step(replica) => {
+                u64::from(replica.0)
+            }
+        };
+        payload.rotate_left(5) ^ self.kind() as u64
+    }
+}

@@ -1,0 +1,116 @@
+//! KV-cache blocks of one replica, counted and not listed.
+//!
+//! A decoding sequence needs a new block whenever the tokens it holds fill its last one. All
+//! decoding sequences grow by one token per iteration, so which iterations those are depends only
+//! on a residue class: a sequence that holds `c` tokens before iteration `i` crosses a boundary at
+//! every iteration congruent to `i - c` modulo the block size. Counting sequences per class gives
+//! the blocks needed by any run of iterations without looking at the sequences.
+
+/// The block pool of one replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvBlocks {
+    block_size: u64,
+    total: u64,
+    free: u64,
+    /// Decoding sequences by residue class.
+    crossing: Vec<u32>,
+    decoding: u64,
+}
+
+impl KvBlocks {
+    /// `total` free blocks of `block_size` tokens (at least 1).
+    pub fn new(total: u64, block_size: u32) -> KvBlocks {
+        KvBlocks {
+            block_size: u64::from(block_size),
+            total,
+            free: total,
+            crossing: vec![0; block_size as usize],
+            decoding: 0,
+        }
+    }
+
+    /// Blocks that `tokens` tokens of one sequence fill.
+    #[inline]
+    pub fn blocks_for(&self, tokens: u64) -> u64 {
+        tokens.div_ceil(self.block_size)
+    }
+
+    /// Blocks nobody holds.
+    pub fn free(&self) -> u64 {
+        self.free
+    }
+
+    /// All blocks.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Takes blocks; the caller has looked at [`Self::free`].
+    #[inline]
+    pub fn take(&mut self, blocks: u64) {
+        debug_assert!(blocks <= self.free, "more KV blocks taken than are free");
+        self.free -= blocks;
+    }
+
+    /// Gives blocks back.
+    #[inline]
+    pub fn give(&mut self, blocks: u64) {
+        self.free += blocks;
+        debug_assert!(self.free <= self.total, "more KV blocks given than exist");
+    }
+
+    /// A sequence that holds `tokens` tokens decodes from iteration `iteration` on.
+    pub fn join(&mut self, iteration: u64, tokens: u64) {
+        let class = self.class(iteration, tokens);
+        self.crossing[class] += 1;
+        self.decoding += 1;
+    }
+
+    /// A sequence that holds `tokens` tokens before iteration `iteration` decodes no more.
+    pub fn leave(&mut self, iteration: u64, tokens: u64) {
+        let class = self.class(iteration, tokens);
+        self.crossing[class] -= 1;
+        self.decoding -= 1;
+    }
+
+    /// Blocks the decoding sequences need in one iteration.
+    #[inline]
+    pub fn needed_at(&self, iteration: u64) -> u64 {
+        u64::from(self.crossing[(iteration % self.block_size) as usize])
+    }
+
+    /// Blocks they need in iterations `from .. from + count`.
+    pub fn needed_over(&self, from: u64, count: u64) -> u64 {
+        let rounds = count / self.block_size;
+        let rest = count % self.block_size;
+        let partial: u64 = (from..from + rest).map(|i| self.needed_at(i)).sum();
+        rounds * self.decoding + partial
+    }
+
+    /// The most iterations from `from` on, up to `limit`, whose needs the free blocks cover.
+    pub fn iterations_covered(&self, from: u64, limit: u64) -> u64 {
+        if self.decoding == 0 {
+            return limit;
+        }
+        let rounds = self.free / self.decoding;
+        if rounds >= limit / self.block_size + 1 {
+            return limit;
+        }
+        let mut left = self.free - rounds * self.decoding;
+        let mut count = rounds * self.block_size;
+        while count < limit {
+            let needed = self.needed_at(from + count);
+            if needed > left {
+                break;
+            }
+            left -= needed;
+            count += 1;
+        }
+        count.min(limit)
+    }
+
+    fn class(&self, iteration: u64, tokens: u64) -> usize {
+        let behind = tokens % self.block_size;
+        ((iteration + self.block_size - behind) % self.block_size) as usize
+    }
+}

@@ -1,0 +1,104 @@
+//! Counters of one pool.
+
+use crate::engine::SimTime;
+
+/// What the replicas of a pool did within the measured window.
+#[derive(Debug, Clone)]
+pub struct PoolMeter {
+    window: (SimTime, SimTime),
+    /// Time servers (abstract) or engines (llm) were at work, nanoseconds, summed.
+    pub busy_ns: u128,
+    /// Requests completed.
+    pub completed: u64,
+    /// Batches served, or iterations run.
+    pub batches: u64,
+    /// Requests in those batches, or sequences in those iterations.
+    pub batched: u64,
+    /// Batches that went because they were full or of a preferred size.
+    pub closed_by_size: u64,
+    /// Batches that went because the window was over.
+    pub closed_by_window: u64,
+    /// Prompt tokens computed (again after a preemption).
+    pub prefill_tokens: u64,
+    /// Output tokens made by decode steps.
+    pub decode_tokens: u64,
+    /// Requests preempted.
+    pub preemptions: u64,
+    /// Integral of KV tokens over time, token-nanoseconds.
+    pub kv_token_ns: f64,
+    /// Integral of the number of requests at the replicas over time, request-nanoseconds.
+    present_ns: u128,
+    present: u64,
+    present_since: SimTime,
+    /// The most KV blocks in use at one replica.
+    pub kv_blocks_most: u64,
+}
+
+impl PoolMeter {
+    /// Meters that count between two instants.
+    pub fn new(start: SimTime, end: SimTime) -> PoolMeter {
+        PoolMeter {
+            window: (start, end),
+            busy_ns: 0,
+            completed: 0,
+            batches: 0,
+            batched: 0,
+            closed_by_size: 0,
+            closed_by_window: 0,
+            prefill_tokens: 0,
+            decode_tokens: 0,
+            preemptions: 0,
+            kv_token_ns: 0.0,
+            present_ns: 0,
+            present: 0,
+            present_since: SimTime::ZERO,
+            kv_blocks_most: 0,
+        }
+    }
+
+    /// Whether an instant is measured.
+    #[inline]
+    pub fn measures(&self, at: SimTime) -> bool {
+        at >= self.window.0 && at < self.window.1
+    }
+
+    /// How much of `[from, to)` is measured, nanoseconds.
+    #[inline]
+    pub fn overlap_ns(&self, from: SimTime, to: SimTime) -> u64 {
+        let (start, end) = self.window;
+        to.min(end).since(from.max(start)).0
+    }
+
+    /// Notes work from one instant to another.
+    #[inline]
+    pub fn busy(&mut self, from: SimTime, to: SimTime) {
+        self.busy_ns += u128::from(self.overlap_ns(from, to));
+    }
+
+    /// Notes that a request came to a replica of the pool.
+    #[inline]
+    pub fn came(&mut self, now: SimTime) {
+        self.settle(now);
+        self.present += 1;
+    }
+
+    /// Notes that one left.
+    #[inline]
+    pub fn left(&mut self, now: SimTime) {
+        self.settle(now);
+        self.present -= 1;
+    }
+
+    /// The integral of the number present up to `now`, request-nanoseconds.
+    pub fn present_ns(&mut self, now: SimTime) -> u128 {
+        self.settle(now);
+        self.present_ns
+    }
+
+    #[inline]
+    fn settle(&mut self, now: SimTime) {
+        let ns = self.overlap_ns(self.present_since, now);
+        self.present_ns += u128::from(ns) * u128::from(self.present);
+        self.present_since = now;
+    }
+}

@@ -1,0 +1,289 @@
+//! What became of the requests: counts, latencies, budget, objectives, and rows for a file.
+
+use crate::engine::{Digest, SimDuration, SimTime};
+use crate::measure::{BatchMeans, LatencyBudget, LatencyHistogram, SloMeter};
+
+use super::event::Event;
+use super::ids::NONE;
+use super::plan::{EnginePlan, FleetPlan};
+use super::replica::Replica;
+use super::request::{Request, Status};
+
+/// A latency, as a histogram and as batches for its interval.
+#[derive(Debug, Clone, Default)]
+pub struct LatencyMeter {
+    /// All samples.
+    pub histogram: LatencyHistogram,
+    /// The same in batches.
+    pub batches: BatchMeans,
+}
+
+impl LatencyMeter {
+    #[inline]
+    fn record(&mut self, ns: u64) {
+        self.histogram.record(ns);
+        self.batches.record(ns);
+    }
+}
+
+/// Numbers over all requests of a run. Counts are of the whole run; latencies, tokens and
+/// objectives are of the requests that arrived within the measured window.
+#[derive(Debug, Clone)]
+pub struct FleetMeters {
+    /// Requests that came to the gateway.
+    pub arrived: u64,
+    /// Requests by how they ended.
+    pub ended: [u64; Status::COUNT],
+    /// Requests that arrived within the measured window.
+    pub arrived_measured: u64,
+    /// Requests completed within the measured window, whenever they arrived.
+    pub completed_measured: u64,
+    /// Prompt and output tokens of the requests completed within the measured window.
+    pub tokens_measured: (u64, u64),
+    /// Time to first token.
+    pub ttft: LatencyMeter,
+    /// Mean time per output token after the first.
+    pub tpot: LatencyMeter,
+    /// End to end.
+    pub e2e: LatencyMeter,
+    /// Time in the engine's queue.
+    pub queue: LatencyMeter,
+    /// The least TTFT that the hardware allows for each request.
+    pub ttft_floor: LatencyHistogram,
+    /// The least E2E that the hardware allows for each request.
+    pub e2e_floor: LatencyHistogram,
+    /// Where E2E goes.
+    pub budget: LatencyBudget,
+    /// Objectives, one a tier.
+    pub slo: Vec<SloMeter>,
+    /// Events by kind.
+    pub events_by_kind: [u64; Event::KINDS],
+    /// A digest of every request's end, in order.
+    pub outcomes: Digest,
+    window: (SimTime, SimTime),
+    /// E2E of each request in order of ending, when somebody asked for it (a pilot run).
+    pub pilot: Option<crate::measure::Mser5>,
+}
+
+impl FleetMeters {
+    /// Meters that read nothing yet.
+    pub fn new(plan: &FleetPlan) -> FleetMeters {
+        let slo = plan.tiers.iter().map(|tier| {
+            let slo = tier.slo;
+            SloMeter::new(
+                slo.and_then(|slo| slo.ttft_ms),
+                slo.and_then(|slo| slo.tpot_ms),
+                slo.and_then(|slo| slo.e2e_ms),
+                slo.map_or(1.0, |slo| slo.target),
+            )
+        });
+        FleetMeters {
+            arrived: 0,
+            ended: [0; Status::COUNT],
+            arrived_measured: 0,
+            completed_measured: 0,
+            tokens_measured: (0, 0),
+            ttft: LatencyMeter::default(),
+            tpot: LatencyMeter::default(),
+            e2e: LatencyMeter::default(),
+            queue: LatencyMeter::default(),
+            ttft_floor: LatencyHistogram::default(),
+            e2e_floor: LatencyHistogram::default(),
+            budget: LatencyBudget::default(),
+            slo: slo.collect(),
+            events_by_kind: [0; Event::KINDS],
+            outcomes: Digest::default(),
+            window: (plan.warmup, plan.horizon),
+            pilot: None,
+        }
+    }
+
+    /// Notes an arrival.
+    pub fn arrived(&mut self, request: &Request) {
+        self.arrived += 1;
+        self.arrived_measured += u64::from(self.measures(request.arrival));
+    }
+
+    /// Notes the end of a request at `now`, served by `pool` if it got that far.
+    pub fn ended(
+        &mut self,
+        request: &Request,
+        pool: Option<usize>,
+        status: Status,
+        now: SimTime,
+        plan: &FleetPlan,
+    ) {
+        self.ended[status.index()] += 1;
+        for word in [
+            request.serial,
+            status.index() as u64,
+            request.scheduled.0,
+            request.first_token.0,
+            request.last_token.0,
+        ] {
+            self.outcomes.add(word);
+        }
+        if status != Status::Completed {
+            if self.measures(request.arrival) {
+                self.slo[request.tier as usize].record_failure();
+            }
+            return;
+        }
+        if self.measures(now) {
+            self.completed_measured += 1;
+            self.tokens_measured.0 += u64::from(request.prompt_tokens);
+            self.tokens_measured.1 += u64::from(request.output_tokens);
+        }
+        let latencies = Latencies::of(request, plan.from_replica);
+        if let Some(pilot) = &mut self.pilot {
+            pilot.record(latencies.e2e_ns as f64);
+        }
+        if self.measures(request.arrival) {
+            self.record(request, &latencies, pool, plan);
+        }
+    }
+
+    fn record(
+        &mut self,
+        request: &Request,
+        latencies: &Latencies,
+        pool: Option<usize>,
+        plan: &FleetPlan,
+    ) {
+        self.ttft.record(latencies.ttft_ns);
+        self.e2e.record(latencies.e2e_ns);
+        self.queue.record(latencies.queue_ns());
+        if let Some(tpot_ns) = latencies.tpot_ns {
+            self.tpot.record(tpot_ns);
+        }
+        self.budget.record(latencies.e2e_ns, &latencies.parts_ns);
+        self.slo[request.tier as usize].record(
+            latencies.ttft_ns,
+            latencies.tpot_ns,
+            latencies.e2e_ns,
+        );
+        let engine = pool.map(|pool| &plan.pools[pool].engine);
+        if let Some(EnginePlan::Llm { step, .. }) = engine {
+            let (ttft, e2e) = step.request_floor_ns(request.prompt_tokens, request.output_tokens);
+            self.ttft_floor.record(ttft as u64);
+            self.e2e_floor.record(e2e as u64);
+        }
+    }
+
+    fn measures(&self, at: SimTime) -> bool {
+        at >= self.window.0 && at < self.window.1
+    }
+}
+
+/// The latencies of one completed request, as seen at the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Latencies {
+    /// Arrival to first token.
+    pub ttft_ns: u64,
+    /// Mean time per output token after the first; none with a single token.
+    pub tpot_ns: Option<u64>,
+    /// Arrival to last token.
+    pub e2e_ns: u64,
+    /// Parts of E2E in the order of [`crate::measure::Part::ALL`]; they sum to it.
+    pub parts_ns: [u64; 7],
+}
+
+impl Latencies {
+    /// The latencies of a completed request whose tokens take `hop` back to the gateway.
+    pub fn of(request: &Request, hop: SimDuration) -> Latencies {
+        let decode_ns = (request.last_token - request.first_token).0;
+        let steps = u64::from(request.output_tokens.saturating_sub(1));
+        let single_pass = decode_ns == 0;
+        Latencies {
+            ttft_ns: (request.first_token - request.arrival + hop).0,
+            tpot_ns: (steps > 0 && !single_pass).then(|| (decode_ns + steps / 2) / steps),
+            e2e_ns: (request.last_token - request.arrival + hop).0,
+            parts_ns: [
+                (request.delivered - request.gateway + hop).0,
+                (request.gateway - request.arrival).0,
+                (request.queued - request.delivered).0,
+                (request.scheduled - request.queued).0,
+                (request.first_token - request.scheduled).0,
+                decode_ns,
+                0,
+            ],
+        }
+    }
+
+    fn queue_ns(&self) -> u64 {
+        self.parts_ns[3]
+    }
+}
+
+/// One request of a request file. Stamps are nanoseconds since the start; those of tokens are
+/// when the gateway has them. A stamp that never happened is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RequestRow {
+    /// Serial number.
+    pub id: u64,
+    /// Index of the tier.
+    pub tier: u16,
+    /// Index of the pool.
+    pub pool: Option<u16>,
+    /// Index of the replica over all pools.
+    pub replica: Option<u32>,
+    /// Arrival at the gateway.
+    pub arrival_ns: u64,
+    /// Left the gateway.
+    pub gateway_ns: Option<u64>,
+    /// Joined the engine's queue.
+    pub queued_ns: Option<u64>,
+    /// First scheduled.
+    pub scheduled_ns: Option<u64>,
+    /// First token at the gateway.
+    pub first_token_ns: Option<u64>,
+    /// Last token at the gateway.
+    pub last_token_ns: Option<u64>,
+    /// Prompt tokens.
+    pub prompt_tokens: u32,
+    /// Output tokens.
+    pub output_tokens: u32,
+    /// Prompt tokens found in a cache.
+    pub cached_tokens: u32,
+    /// Preemptions.
+    pub preemptions: u16,
+    /// Attempts.
+    pub attempts: u16,
+    /// How it ended.
+    pub status: &'static str,
+    /// Reached the replica.
+    pub delivered_ns: Option<u64>,
+}
+
+impl RequestRow {
+    /// The row of a request that has ended.
+    pub fn new(
+        request: &Request,
+        status: Status,
+        plan: &FleetPlan,
+        replicas: &[Replica],
+    ) -> RequestRow {
+        let stamp = |time: SimTime| (time != SimTime::NEVER).then_some(time.0);
+        let token = |time: SimTime| stamp(time).map(|ns| ns + plan.from_replica.0);
+        let routed = request.replica.0 != NONE;
+        RequestRow {
+            id: request.serial,
+            tier: request.tier,
+            pool: routed.then(|| replicas[request.replica.0 as usize].pool.0),
+            replica: routed.then_some(request.replica.0),
+            arrival_ns: request.arrival.0,
+            gateway_ns: stamp(request.gateway),
+            queued_ns: stamp(request.queued),
+            scheduled_ns: stamp(request.scheduled),
+            first_token_ns: token(request.first_token),
+            last_token_ns: token(request.last_token),
+            prompt_tokens: request.prompt_tokens,
+            output_tokens: request.output_tokens,
+            cached_tokens: 0,
+            preemptions: request.preemptions,
+            attempts: 1,
+            status: status.name(),
+            delivered_ns: stamp(request.delivered),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A fleet ready to be built: every number checked and in the simulator's own units.
+
+use crate::engine::{SimDuration, SimTime, Streams};
+use crate::perf::StepModel;
+use crate::scenario::fleet::Router as RouterPolicy;
+use crate::scenario::schema::Slo;
+use crate::workload::Sampler;
+use crate::workload::source::SourcePlan;
+
+use super::llm::EngineRules;
+use super::servers::BatchTime;
+use super::window::WindowRule;
+
+/// Everything a [`super::world::World`] is built from.
+#[derive(Debug, Clone)]
+pub struct FleetPlan {
+    /// Seed and replication.
+    pub streams: Streams,
+    /// Requests that arrive before this are not measured.
+    pub warmup: SimTime,
+    /// Arrivals stop here.
+    pub horizon: SimTime,
+    /// The run stops here at the latest.
+    pub end: SimTime,
+    /// The traffic.
+    pub source: SourcePlan,
+    /// Most requests offered.
+    pub max_requests: u64,
+    /// Service levels, at least one.
+    pub tiers: Vec<TierPlan>,
+    /// Gateway to replica.
+    pub to_replica: SimDuration,
+    /// Replica to gateway.
+    pub from_replica: SimDuration,
+    /// Fixed cost of the gateway.
+    pub gateway_cost: SimDuration,
+    /// `(requests per second, burst)` of the gateway's token bucket.
+    pub rate_limit: Option<(f64, f64)>,
+    /// The router's policy.
+    pub router: RouterPolicy,
+    /// The batching window.
+    pub window: WindowRule,
+    /// The pools, at least one.
+    pub pools: Vec<PoolPlan>,
+    /// Keep a row for every request.
+    pub record_requests: bool,
+}
+
+/// A service level.
+#[derive(Debug, Clone)]
+pub struct TierPlan {
+    /// Name.
+    pub name: String,
+    /// Share of the traffic, relative to the others'.
+    pub share: f64,
+    /// Its objective.
+    pub slo: Option<Slo>,
+}
+
+/// A pool.
+#[derive(Debug, Clone)]
+pub struct PoolPlan {
+    /// Name.
+    pub name: String,
+    /// Replicas, at least one.
+    pub replicas: u32,
+    /// Accelerators of one replica.
+    pub accelerators_per_replica: u32,
+    /// What its replicas are.
+    pub engine: EnginePlan,
+}
+
+/// What the replicas of a pool are.
+#[derive(Debug, Clone)]
+pub enum EnginePlan {
+    /// Servers and a service-time law.
+    Abstract {
+        /// Servers of one replica.
+        servers: u32,
+        /// Requests that may wait.
+        capacity: u32,
+        /// What a server does.
+        service: ServicePlan,
+    },
+    /// A language model.
+    Llm {
+        /// The scheduler's limits.
+        rules: EngineRules,
+        /// How long an iteration takes.
+        step: Box<StepModel>,
+    },
+}
+
+/// What an abstract server does.
+#[derive(Debug, Clone)]
+pub enum ServicePlan {
+    /// One request at a time, first come first served.
+    Single(Sampler),
+    /// All present at once.
+    Shared(Sampler),
+    /// A batch at a time.
+    Batch(BatchTime),
+}
+
+impl FleetPlan {
+    /// Replicas of all pools.
+    pub fn replicas(&self) -> u32 {
+        self.pools.iter().map(|pool| pool.replicas).sum()
+    }
+}

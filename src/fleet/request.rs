@@ -1,0 +1,324 @@
+//! A request in flight, and the slab that holds all of them.
+
+use crate::engine::{SimDuration, SimTime};
+
+use super::ids::{NONE, ReplicaId, RequestId};
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every token was delivered.
+    Completed,
+    /// The gateway's rate limit turned it away.
+    RejectedRateLimit,
+    /// The replica's bounded queue was full.
+    RejectedQueueFull,
+    /// Prompt and output do not fit the KV cache or `max_model_len`.
+    RejectedTooLong,
+}
+
+impl Status {
+    /// The name used in request files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Completed => "completed",
+            Status::RejectedRateLimit => "rejected_rate_limit",
+            Status::RejectedQueueFull => "rejected_queue_full",
+            Status::RejectedTooLong => "rejected_too_long",
+        }
+    }
+
+    /// A small number for digests and counters.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// How many there are.
+    pub const COUNT: usize = 4;
+}
+
+/// Everything known of one request. Stamps are [`SimTime::NEVER`] until they happen; those of the
+/// engine are the engine's own, without the hop back to the gateway.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Serial number, from 0 in order of arrival.
+    pub serial: u64,
+    /// Arrival at the gateway.
+    pub arrival: SimTime,
+    /// Leaves the gateway.
+    pub gateway: SimTime,
+    /// Reaches its replica, and the batching window there.
+    pub delivered: SimTime,
+    /// Leaves the window and joins the engine's queue.
+    pub queued: SimTime,
+    /// First scheduled.
+    pub scheduled: SimTime,
+    /// First token made.
+    pub first_token: SimTime,
+    /// Last token made.
+    pub last_token: SimTime,
+    /// Prompt (input) tokens.
+    pub prompt_tokens: u32,
+    /// Output tokens it will get.
+    pub output_tokens: u32,
+    /// The replica it was routed to.
+    pub replica: ReplicaId,
+    /// The user of a closed loop, or [`NONE`].
+    pub user: u32,
+    /// Tier index.
+    pub tier: u16,
+    /// Times it was preempted.
+    pub preemptions: u16,
+    /// What its engine keeps about it.
+    pub work: Work,
+    /// Next in whatever list it is on.
+    pub next: u32,
+    /// Previous in that list.
+    pub previous: u32,
+}
+
+/// What an engine keeps about a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// Abstract engines: the service drawn for it. Processor sharing: unused.
+    pub service: SimDuration,
+    /// LLM engines: output tokens made so far, up to the last time it was touched.
+    pub generated: u32,
+    /// LLM engines: prompt (and, after a preemption, regenerated) tokens in the KV cache.
+    pub computed: u32,
+    /// LLM engines: iteration count at which its KV was `computed` long, once it decodes.
+    pub joined_iteration: u64,
+    /// LLM engines: whether it decodes (true) or is still in prefill.
+    pub decoding: bool,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Work {
+            service: SimDuration::ZERO,
+            generated: 0,
+            computed: 0,
+            joined_iteration: 0,
+            decoding: false,
+        }
+    }
+}
+
+impl Request {
+    /// A request that has just arrived.
+    pub fn new(serial: u64, arrival: SimTime, prompt_tokens: u32, output_tokens: u32) -> Self {
+        Request {
+            serial,
+            arrival,
+            gateway: SimTime::NEVER,
+            delivered: SimTime::NEVER,
+            queued: SimTime::NEVER,
+            scheduled: SimTime::NEVER,
+            first_token: SimTime::NEVER,
+            last_token: SimTime::NEVER,
+            prompt_tokens,
+            output_tokens,
+            replica: ReplicaId(NONE),
+            user: NONE,
+            tier: 0,
+            preemptions: 0,
+            work: Work::default(),
+            next: NONE,
+            previous: NONE,
+        }
+    }
+}
+
+/// All requests in flight, in slots that are reused: memory follows what is in flight.
+#[derive(Debug, Clone, Default)]
+pub struct Requests {
+    slots: Vec<Request>,
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    most: usize,
+}
+
+impl Requests {
+    /// An empty slab.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Requests in flight.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// True when nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most that were ever in flight at once.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Takes a request in.
+    pub fn insert(&mut self, request: Request) -> RequestId {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = request;
+                slot
+            }
+            None => {
+                self.slots.push(request);
+                self.generations.push(0);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.most = self.most.max(self.len());
+        RequestId {
+            slot,
+            generation: self.generations[slot as usize],
+        }
+    }
+
+    /// Lets a request go; its slot's next tenant has another generation.
+    pub fn remove(&mut self, slot: u32) {
+        let generation = &mut self.generations[slot as usize];
+        *generation = generation.wrapping_add(1);
+        self.free.push(slot);
+    }
+
+    /// The identifier of the present tenant of a slot.
+    pub fn id(&self, slot: u32) -> RequestId {
+        RequestId {
+            slot,
+            generation: self.generations[slot as usize],
+        }
+    }
+
+    /// The slot of a request that is still in flight.
+    pub fn live_slot(&self, id: RequestId) -> Option<u32> {
+        (self.generations.get(id.slot as usize) == Some(&id.generation)).then_some(id.slot)
+    }
+
+    /// The tenant of a slot.
+    #[inline]
+    pub fn at(&self, slot: u32) -> &Request {
+        &self.slots[slot as usize]
+    }
+
+    /// The tenant of a slot, to change.
+    #[inline]
+    pub fn at_mut(&mut self, slot: u32) -> &mut Request {
+        &mut self.slots[slot as usize]
+    }
+}
+
+/// A doubly linked list of requests, threaded through the slab: no allocation, O(1) removal.
+/// A request is on one list at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestList {
+    head: u32,
+    tail: u32,
+    len: u32,
+}
+
+impl Default for RequestList {
+    fn default() -> Self {
+        RequestList {
+            head: NONE,
+            tail: NONE,
+            len: 0,
+        }
+    }
+}
+
+impl RequestList {
+    /// Requests on the list.
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// True when it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The slot at the front.
+    pub fn front(&self) -> Option<u32> {
+        (self.head != NONE).then_some(self.head)
+    }
+
+    /// The slot at the back.
+    pub fn back(&self) -> Option<u32> {
+        (self.tail != NONE).then_some(self.tail)
+    }
+
+    /// Appends a slot.
+    pub fn push_back(&mut self, requests: &mut Requests, slot: u32) {
+        let tail = self.tail;
+        {
+            let request = requests.at_mut(slot);
+            request.next = NONE;
+            request.previous = tail;
+        }
+        match tail {
+            NONE => self.head = slot,
+            tail => requests.at_mut(tail).next = slot,
+        }
+        self.tail = slot;
+        self.len += 1;
+    }
+
+    /// Puts a slot first.
+    pub fn push_front(&mut self, requests: &mut Requests, slot: u32) {
+        let head = self.head;
+        {
+            let request = requests.at_mut(slot);
+            request.next = head;
+            request.previous = NONE;
+        }
+        match head {
+            NONE => self.tail = slot,
+            head => requests.at_mut(head).previous = slot,
+        }
+        self.head = slot;
+        self.len += 1;
+    }
+
+    /// Takes the first slot off.
+    pub fn pop_front(&mut self, requests: &mut Requests) -> Option<u32> {
+        let slot = self.front()?;
+        self.remove(requests, slot);
+        Some(slot)
+    }
+
+    /// Takes a slot off, wherever it is on this list.
+    pub fn remove(&mut self, requests: &mut Requests, slot: u32) {
+        let (next, previous) = {
+            let request = requests.at_mut(slot);
+            let links = (request.next, request.previous);
+            request.next = NONE;
+            request.previous = NONE;
+            links
+        };
+        match previous {
+            NONE => self.head = next,
+            previous => requests.at_mut(previous).next = next,
+        }
+        match next {
+            NONE => self.tail = previous,
+            next => requests.at_mut(next).previous = previous,
+        }
+        self.len -= 1;
+    }
+
+    /// The slots from front to back.
+    pub fn iter<'a>(&self, requests: &'a Requests) -> impl Iterator<Item = u32> + use<'a> {
+        let mut slot = self.head;
+        std::iter::from_fn(move || {
+            let here = (slot != NONE).then_some(slot)?;
+            slot = requests.at(here).next;
+            Some(here)
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! Which replica serves a request.
+
+use std::cmp::Reverse;
+
+use priority_queue::PriorityQueue;
+use rand::RngExt;
+
+use crate::engine::{SimRng, Streams};
+use crate::scenario::fleet::Router as Policy;
+
+use super::ids::ReplicaId;
+
+/// The router and what it believes of the replicas: it counts what it sent and what came back.
+#[derive(Debug, Clone)]
+pub struct Router {
+    policy: Policy,
+    rng: SimRng,
+    replicas: u32,
+    next: u32,
+    /// Requests (or tokens) outstanding at each replica.
+    outstanding: Vec<u64>,
+    /// The same as a queue by least load, then least index; kept only for policies that look at
+    /// all replicas.
+    least: Option<PriorityQueue<u32, Reverse<(u64, u32)>>>,
+}
+
+impl Router {
+    /// A router over `replicas` replicas (at least one).
+    pub fn new(policy: Policy, replicas: u32, streams: Streams) -> Router {
+        let looks_at_all = replicas > 1
+            && matches!(
+                policy,
+                Policy::LeastRequest { choices: 0 } | Policy::LeastTokens { .. }
+            );
+        let all = || (0..replicas).map(|index| (index, Reverse((0, index))));
+        Router {
+            policy,
+            rng: streams.stream("router", 0, "choices"),
+            replicas,
+            next: 0,
+            outstanding: vec![0; replicas as usize],
+            least: looks_at_all.then(|| all().collect()),
+        }
+    }
+
+    /// Chooses a replica.
+    pub fn choose(&mut self) -> ReplicaId {
+        if self.replicas == 1 {
+            return ReplicaId(0);
+        }
+        if let Some(least) = &self.least {
+            return ReplicaId(least.peek().map_or(0, |(&index, _)| index));
+        }
+        match self.policy {
+            Policy::RoundRobin {} => {
+                let index = self.next;
+                self.next = (index + 1) % self.replicas;
+                ReplicaId(index)
+            }
+            Policy::LeastRequest { choices } if choices > 1 => {
+                let mut best = self.draw();
+                for _ in 1..choices {
+                    let other = self.draw();
+                    // Ties stay with the one sampled first.
+                    if self.outstanding[other as usize] < self.outstanding[best as usize] {
+                        best = other;
+                    }
+                }
+                ReplicaId(best)
+            }
+            Policy::Random {} | Policy::LeastRequest { .. } | Policy::LeastTokens { .. } => {
+                ReplicaId(self.draw())
+            }
+        }
+    }
+
+    /// Notes that a request was sent to `replica`.
+    pub fn sent(&mut self, replica: ReplicaId, prompt_tokens: u32) {
+        let weight = self.weight(prompt_tokens);
+        self.change(replica, |load| load + weight);
+    }
+
+    /// Notes that a request came back from `replica`.
+    pub fn returned(&mut self, replica: ReplicaId, prompt_tokens: u32) {
+        let weight = self.weight(prompt_tokens);
+        self.change(replica, |load| load - weight);
+    }
+
+    /// Load outstanding over all replicas: 0 when nothing is in flight (checked at a run's end).
+    pub fn total_outstanding(&self) -> u64 {
+        self.outstanding.iter().sum()
+    }
+
+    fn weight(&self, prompt_tokens: u32) -> u64 {
+        match self.policy {
+            Policy::LeastTokens {
+                expected_output_tokens,
+            } => u64::from(prompt_tokens) + u64::from(expected_output_tokens),
+            _ => 1,
+        }
+    }
+
+    fn change(&mut self, replica: ReplicaId, to: impl Fn(u64) -> u64) {
+        let load = &mut self.outstanding[replica.0 as usize];
+        *load = to(*load);
+        if let Some(least) = &mut self.least {
+            least.change_priority(&replica.0, Reverse((*load, replica.0)));
+        }
+    }
+
+    fn draw(&mut self) -> u32 {
+        self.rng.random_range(0..self.replicas)
+    }
+}

@@ -1,0 +1,205 @@
+//! Abstract engines: servers behind one queue, first come first served, one request at a time or
+//! a batch at a time.
+
+use rand_chacha::ChaCha8Rng;
+
+use crate::engine::{SimDuration, SimTime};
+use crate::workload::Sampler;
+
+use super::context::Context;
+use super::event::Event;
+use super::request::RequestList;
+use super::window::{Close, WindowRule};
+
+/// Servers that take one request each.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    servers: u32,
+    capacity: u32,
+    busy: u32,
+    waiting: RequestList,
+}
+
+impl Servers {
+    /// `servers` servers and at most `capacity` requests waiting for them.
+    pub fn new(servers: u32, capacity: u32) -> Servers {
+        Servers {
+            servers,
+            capacity,
+            busy: 0,
+            waiting: RequestList::default(),
+        }
+    }
+
+    /// Takes a request in; false when the queue is full. Its service time is in its `work`.
+    pub fn offer(&mut self, slot: u32, ctx: &mut Context<'_>) -> bool {
+        if self.busy < self.servers {
+            self.start(slot, ctx);
+            return true;
+        }
+        if self.waiting.len() >= self.capacity {
+            return false;
+        }
+        self.waiting.push_back(ctx.requests, slot);
+        true
+    }
+
+    /// A server has finished with a request.
+    pub fn served(&mut self, slot: u32, ctx: &mut Context<'_>) {
+        self.busy -= 1;
+        ctx.requests.at_mut(slot).first_token = ctx.now;
+        ctx.done.push(slot);
+        if let Some(next) = self.waiting.pop_front(ctx.requests) {
+            self.start(next, ctx);
+        }
+    }
+
+    fn start(&mut self, slot: u32, ctx: &mut Context<'_>) {
+        self.busy += 1;
+        let request = ctx.requests.at_mut(slot);
+        request.scheduled = ctx.now;
+        let end = ctx.now + request.work.service;
+        ctx.meter.busy(ctx.now, end);
+        let id = ctx.requests.id(slot);
+        ctx.queue.schedule(end, Event::ServiceDone(id));
+    }
+}
+
+/// Time of a batch: `fixed + per_item * b`, times a random factor of mean 1.
+#[derive(Debug, Clone)]
+pub struct BatchTime {
+    /// Time of any batch, nanoseconds.
+    pub fixed_ns: f64,
+    /// Time each request adds, nanoseconds.
+    pub per_item_ns: f64,
+    /// A law whose draws, over its mean, are the factor.
+    pub variability: Option<Sampler>,
+}
+
+impl BatchTime {
+    /// The mean time of a batch of `size`, nanoseconds.
+    pub fn mean_ns(&self, size: f64) -> f64 {
+        self.fixed_ns + self.per_item_ns * size
+    }
+
+    fn draw(&self, size: u32, rng: &mut ChaCha8Rng) -> SimDuration {
+        let factor = match &self.variability {
+            Some(law) => law.sample_ns(rng) / law.mean_ns(),
+            None => 1.0,
+        };
+        SimDuration((self.mean_ns(f64::from(size)) * factor).round() as u64)
+    }
+}
+
+/// Servers that take whole batches, formed by the window's rule when a server is free.
+#[derive(Debug, Clone)]
+pub struct BatchServers {
+    servers: u32,
+    capacity: u32,
+    busy: u32,
+    queue: RequestList,
+    /// When the pending `WindowDue` comes, if one is pending.
+    due: Option<SimTime>,
+}
+
+impl BatchServers {
+    /// `servers` servers and at most `capacity` requests queued.
+    pub fn new(servers: u32, capacity: u32) -> BatchServers {
+        BatchServers {
+            servers,
+            capacity,
+            busy: 0,
+            queue: RequestList::default(),
+            due: None,
+        }
+    }
+
+    /// Takes a request in and sends what may go; false when the queue is full.
+    pub fn offer(&mut self, slot: u32, batching: &mut Batching<'_>, ctx: &mut Context<'_>) -> bool {
+        if self.queue.len() >= self.capacity {
+            return false;
+        }
+        self.queue.push_back(ctx.requests, slot);
+        self.send(batching, ctx);
+        true
+    }
+
+    /// The pending `WindowDue` has come.
+    pub fn window_due(&mut self, batching: &mut Batching<'_>, ctx: &mut Context<'_>) {
+        self.due = None;
+        self.send(batching, ctx);
+    }
+
+    /// A server has finished the batch led by `leader`.
+    pub fn served(&mut self, leader: u32, batching: &mut Batching<'_>, ctx: &mut Context<'_>) {
+        self.busy -= 1;
+        let mut slot = leader;
+        while slot != super::ids::NONE {
+            let request = ctx.requests.at_mut(slot);
+            request.first_token = ctx.now;
+            let next = request.next;
+            ctx.done.push(slot);
+            slot = next;
+        }
+        self.send(batching, ctx);
+    }
+
+    fn send(&mut self, batching: &mut Batching<'_>, ctx: &mut Context<'_>) {
+        while self.busy < self.servers {
+            let Some(front) = self.queue.front() else {
+                return;
+            };
+            let oldest = ctx.requests.at(front).delivered;
+            match batching.rule.decide(self.queue.len(), oldest, ctx.now) {
+                Close::Now { size, by_size } => self.start(size, by_size, batching, ctx),
+                Close::At(due) => {
+                    if self.due.is_none_or(|pending| pending > due) {
+                        self.due = Some(due);
+                        ctx.queue.schedule(due, Event::WindowDue(batching.replica));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, size: u32, by_size: bool, batching: &mut Batching<'_>, ctx: &mut Context<'_>) {
+        self.busy += 1;
+        let mut batch = RequestList::default();
+        for _ in 0..size {
+            if let Some(slot) = self.queue.pop_front(ctx.requests) {
+                let request = ctx.requests.at_mut(slot);
+                request.queued = ctx.now;
+                request.scheduled = ctx.now;
+                batch.push_back(ctx.requests, slot);
+            }
+        }
+        let end = ctx.now + batching.time.draw(size, batching.rng);
+        ctx.meter.busy(ctx.now, end);
+        if ctx.meter.measures(ctx.now) {
+            ctx.meter.batches += 1;
+            ctx.meter.batched += u64::from(size);
+            if by_size {
+                ctx.meter.closed_by_size += 1;
+            } else {
+                ctx.meter.closed_by_window += 1;
+            }
+        }
+        if let Some(leader) = batch.front() {
+            let id = ctx.requests.id(leader);
+            ctx.queue.schedule(end, Event::ServiceDone(id));
+        }
+    }
+}
+
+/// What batch servers need of their pool.
+pub struct Batching<'a> {
+    /// Which replica this is, for its events.
+    pub replica: super::ids::ReplicaId,
+    /// When a batch goes.
+    pub rule: &'a WindowRule,
+    /// How long it takes.
+    pub time: &'a BatchTime,
+    /// The pool's service stream.
+    pub rng: &'a mut ChaCha8Rng,
+}

@@ -1,0 +1,10 @@
+//! Traffic, streamed: when the next request comes and how long it is. Nothing is preloaded.
+
+pub mod arrivals;
+pub mod law;
+pub mod lengths;
+pub mod profile;
+pub mod source;
+
+pub use law::Sampler;
+pub use source::{Offered, Source};

@@ -1,0 +1,218 @@
+//! The stream of requests a run is offered.
+
+use rand::RngExt;
+
+use crate::engine::{SimDuration, SimRng, SimTime, Streams};
+use crate::trace::{TraceCursor, TraceError, TraceSource};
+
+use super::arrivals::Arrivals;
+use super::law::Sampler;
+use super::lengths::{LengthLaw, LengthPair};
+use super::profile::RateClock;
+
+/// A request that is about to arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offered {
+    /// When.
+    pub time: SimTime,
+    /// Prompt (input) tokens.
+    pub prompt_tokens: u32,
+    /// Output tokens.
+    pub output_tokens: u32,
+    /// Index of its tier.
+    pub tier: u16,
+}
+
+/// How requests come about.
+#[derive(Debug, Clone)]
+pub enum SourcePlan {
+    /// Drawn from an arrival process and laws of length.
+    Drawn {
+        /// The process.
+        arrivals: Arrivals,
+        /// A rate that changes over time.
+        clock: Option<RateClock>,
+        /// Lengths.
+        lengths: LengthPair,
+    },
+    /// A fixed number of users.
+    ClosedLoop {
+        /// How many.
+        users: u32,
+        /// Time between an answer and the next request.
+        think: Option<Sampler>,
+        /// Lengths.
+        lengths: LengthPair,
+    },
+    /// Replayed from a trace.
+    Trace {
+        /// Where it is.
+        source: TraceSource,
+        /// Law for prompts in place of the trace's own.
+        prompt: Option<LengthLaw>,
+        /// Law for outputs in place of the trace's own.
+        output: Option<LengthLaw>,
+    },
+}
+
+/// The stream itself. It is `Clone`, so that a run can be forked in the middle of a trace.
+#[derive(Debug, Clone)]
+pub struct Source {
+    plan: SourcePlan,
+    cursor: Option<TraceCursor>,
+    /// Arrivals at or after this instant do not happen.
+    horizon: SimTime,
+    left: u64,
+    operational_ns: f64,
+    arrival_rng: SimRng,
+    length_rng: SimRng,
+    tier_rng: SimRng,
+    think_rng: SimRng,
+    tier_bounds: Vec<f64>,
+    failure: Option<String>,
+}
+
+impl Source {
+    /// Opens the stream. `tier_shares` need not sum to 1.
+    pub fn new(
+        plan: SourcePlan,
+        streams: Streams,
+        horizon: SimTime,
+        max_requests: u64,
+        tier_shares: &[f64],
+    ) -> Result<Source, TraceError> {
+        let cursor = match &plan {
+            SourcePlan::Trace { source, .. } => Some(source.cursor()?),
+            _ => None,
+        };
+        let total: f64 = tier_shares.iter().sum();
+        let tier_bounds = tier_shares
+            .iter()
+            .scan(0.0, |sum, share| {
+                *sum += share / total;
+                Some(*sum)
+            })
+            .collect();
+        Ok(Source {
+            plan,
+            cursor,
+            horizon,
+            left: max_requests,
+            operational_ns: 0.0,
+            arrival_rng: streams.stream("workload", 0, "arrivals"),
+            length_rng: streams.stream("workload", 0, "lengths"),
+            tier_rng: streams.stream("workload", 0, "tiers"),
+            think_rng: streams.stream("workload", 0, "think times"),
+            tier_bounds,
+            failure: None,
+        })
+    }
+
+    /// What went wrong with the trace while it was being read, if anything did.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Users of a closed loop, 0 for open arrivals.
+    pub fn users(&self) -> u32 {
+        match &self.plan {
+            SourcePlan::ClosedLoop { users, .. } => *users,
+            _ => 0,
+        }
+    }
+
+    /// The next request of open arrivals, `None` when there are no more.
+    pub fn next_offered(&mut self) -> Option<Offered> {
+        if self.left == 0 {
+            return None;
+        }
+        let (time, prompt_tokens, output_tokens) = match &mut self.plan {
+            SourcePlan::ClosedLoop { .. } => return None,
+            SourcePlan::Drawn {
+                arrivals,
+                clock,
+                lengths,
+            } => {
+                self.operational_ns += arrivals.gap_ns(&mut self.arrival_rng);
+                let real_ns = match clock {
+                    Some(clock) => clock.real_ns(self.operational_ns),
+                    None => self.operational_ns,
+                };
+                // `as` saturates, so a rate that has died out gives an instant that never comes.
+                let time = SimTime(real_ns.round() as u64);
+                if time >= self.horizon {
+                    self.left = 0;
+                    return None;
+                }
+                let (prompt, output) = lengths.sample(&mut self.length_rng);
+                (time, prompt, output)
+            }
+            SourcePlan::Trace { prompt, output, .. } => {
+                let record = match self.cursor.as_mut()?.next_record() {
+                    Ok(record) => record?,
+                    Err(error) => {
+                        self.failure = Some(error.to_string());
+                        return None;
+                    }
+                };
+                let time = SimTime(record.t_ns);
+                if time >= self.horizon {
+                    self.left = 0;
+                    return None;
+                }
+                let rng = &mut self.length_rng;
+                let mut draw = |law: &Option<LengthLaw>, own: u32| match law {
+                    Some(law) => law.quantile(rng.random::<f64>()),
+                    None => own,
+                };
+                let prompt = draw(prompt, record.prompt_tokens);
+                let output = draw(output, record.output_tokens);
+                (time, prompt, output)
+            }
+        };
+        self.left -= 1;
+        Some(Offered {
+            time,
+            prompt_tokens,
+            output_tokens,
+            tier: self.draw_tier(),
+        })
+    }
+
+    /// The request a closed-loop user makes at `time`, `None` when arrivals are over.
+    pub fn user_request(&mut self, time: SimTime) -> Option<Offered> {
+        if self.left == 0 || time >= self.horizon {
+            return None;
+        }
+        let SourcePlan::ClosedLoop { lengths, .. } = &self.plan else {
+            return None;
+        };
+        let (prompt_tokens, output_tokens) = lengths.sample(&mut self.length_rng);
+        self.left -= 1;
+        Some(Offered {
+            time,
+            prompt_tokens,
+            output_tokens,
+            tier: self.draw_tier(),
+        })
+    }
+
+    /// How long a closed-loop user thinks before the next request.
+    pub fn think_time(&mut self) -> SimDuration {
+        match &self.plan {
+            SourcePlan::ClosedLoop {
+                think: Some(law), ..
+            } => law.sample(&mut self.think_rng),
+            _ => SimDuration::ZERO,
+        }
+    }
+
+    fn draw_tier(&mut self) -> u16 {
+        if self.tier_bounds.len() < 2 {
+            return 0;
+        }
+        let draw = self.tier_rng.random::<f64>();
+        let index = self.tier_bounds.partition_point(|&bound| bound <= draw);
+        index.min(self.tier_bounds.len() - 1) as u16
+    }
+}
