@@ -1,0 +1,229 @@
+//! Metrics of claims: fields of a result by path, and arithmetic over them.
+//!
+//! A path names a field of the JSON result: `latency.e2e_ms.p99`. An element of an array is
+//! named by its `name`, `id`, `tier` or `part`, or by its index: `pools.nodes.utilization`,
+//! `budget.window.mean_ms`. Operators need spaces around them, since names may hold `-`.
+
+use exmex::Express;
+use serde_json::Value;
+
+use crate::scenario::nearest;
+
+/// Keys by which an element of an array may be named.
+const NAME_KEYS: [&str; 4] = ["name", "id", "tier", "part"];
+
+/// Why a metric has no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MetricError {
+    /// A path leads nowhere.
+    #[error("`{path}` is not a field of the result: {detail}")]
+    NoField {
+        /// The path.
+        path: String,
+        /// Where it ends, and what there is instead.
+        detail: String,
+    },
+    /// A field holds no number in this run.
+    #[error("`{path}` has no number in this run ({found})")]
+    NoNumber {
+        /// The path.
+        path: String,
+        /// What it holds.
+        found: String,
+    },
+    /// The expression cannot be read.
+    #[error("cannot read the expression `{expression}`: {reason}; write spaces around operators")]
+    BadExpression {
+        /// The expression.
+        expression: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The expression has no finite value.
+    #[error("`{expression}` is {value}, not a finite number")]
+    NotFinite {
+        /// The expression.
+        expression: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// A metric ready to be evaluated on any result.
+#[derive(Debug, Clone)]
+pub struct Metric {
+    text: String,
+    paths: Vec<String>,
+    expression: Option<exmex::FlatEx<f64>>,
+}
+
+impl Metric {
+    /// Reads a path or an expression.
+    ///
+    /// # Errors
+    /// [`MetricError::BadExpression`] when it is neither.
+    pub fn parse(text: &str) -> Result<Metric, MetricError> {
+        let bad = |reason: String| MetricError::BadExpression {
+            expression: text.to_owned(),
+            reason,
+        };
+        let (rewritten, paths) = name_variables(text);
+        if rewritten.trim().is_empty() {
+            return Err(bad("it is empty".to_owned()));
+        }
+        if paths.len() == 1 && text.trim() == paths[0] {
+            return Ok(Metric {
+                text: text.trim().to_owned(),
+                paths,
+                expression: None,
+            });
+        }
+        let expression = exmex::FlatEx::<f64>::parse(&rewritten)
+            .map_err(|error| bad(error.to_string()))?;
+        Ok(Metric {
+            text: text.to_owned(),
+            paths,
+            expression: Some(expression),
+        })
+    }
+
+    /// The path, when the metric is a single field.
+    pub fn path(&self) -> Option<&str> {
+        self.expression.is_none().then_some(self.text.as_str())
+    }
+
+    /// The fields it reads.
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// Its value on a result.
+    ///
+    /// # Errors
+    /// When a field is missing or holds no number, or the value is not finite.
+    pub fn evaluate(&self, result: &Value) -> Result<f64, MetricError> {
+        let values = self
+            .paths
+            .iter()
+            .map(|path| number_at(result, path))
+            .collect::<Result<Vec<f64>, _>>()?;
+        let value = match &self.expression {
+            None => values[0],
+            Some(expression) => {
+                // Variables were named v00, v01, ... and exmex wants them in that order.
+                expression
+                    .eval(&values)
+                    .map_err(|error| MetricError::BadExpression {
+                        expression: self.text.clone(),
+                        reason: error.to_string(),
+                    })?
+            }
+        };
+        if value.is_finite() {
+            return Ok(value);
+        }
+        Err(MetricError::NotFinite {
+            expression: self.text.clone(),
+            value: value.to_string(),
+        })
+    }
+}
+
+/// Replaces each distinct path by a variable `vNNN` and returns the paths in that order.
+fn name_variables(text: &str) -> (String, Vec<String>) {
+    let mut rewritten = String::new();
+    let mut paths: Vec<String> = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if first.is_ascii_digit() {
+            // A number, with its exponent, is copied as it stands.
+            let end = rest
+                .find(|c: char| !(c.is_ascii_alphanumeric() || c == '.'))
+                .unwrap_or(rest.len());
+            rewritten.push_str(&rest[..end]);
+            rest = &rest[end..];
+        } else if first.is_ascii_alphabetic() || first == '_' {
+            let end = rest.find(|c| !in_name(c)).unwrap_or(rest.len());
+            let (name, after) = rest.split_at(end);
+            if after.trim_start().starts_with('(') {
+                rewritten.push_str(name);
+            } else {
+                let known = paths.iter().position(|path| path == name);
+                let index = known.unwrap_or_else(|| {
+                    paths.push(name.to_owned());
+                    paths.len() - 1
+                });
+                rewritten.push_str(&format!("v{index:03}"));
+            }
+            rest = after;
+        } else {
+            rewritten.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    (rewritten, paths)
+}
+
+fn number_at(result: &Value, path: &str) -> Result<f64, MetricError> {
+    let mut here = result;
+    for (depth, segment) in path.split('.').enumerate() {
+        here = step(here, segment).ok_or_else(|| {
+            let before: Vec<&str> = path.split('.').take(depth).collect();
+            MetricError::NoField {
+                path: path.to_owned(),
+                detail: missing(here, segment, &before.join(".")),
+            }
+        })?;
+    }
+    match here {
+        Value::Number(number) => number.as_f64().ok_or_else(|| MetricError::NoNumber {
+            path: path.to_owned(),
+            found: number.to_string(),
+        }),
+        Value::Bool(value) => Ok(f64::from(u8::from(*value))),
+        other => Err(MetricError::NoNumber {
+            path: path.to_owned(),
+            found: match other {
+                Value::Null => "it was not measured".to_owned(),
+                Value::Object(_) => "it is a group of fields".to_owned(),
+                Value::Array(_) => "it is a list".to_owned(),
+                _ => "it is a text".to_owned(),
+            },
+        }),
+    }
+}
+
+fn step<'a>(here: &'a Value, segment: &str) -> Option<&'a Value> {
+    match here {
+        Value::Object(fields) => fields.get(segment),
+        Value::Array(items) => items
+            .iter()
+            .find(|item| element_name(item) == Some(segment))
+            .or_else(|| items.get(segment.parse::<usize>().ok()?)),
+        _ => None,
+    }
+}
+
+fn element_name(item: &Value) -> Option<&str> {
+    NAME_KEYS
+        .iter()
+        .find_map(|key| item.get(key).and_then(Value::as_str))
+}
+
+fn missing(here: &Value, segment: &str, before: &str) -> String {
+    let names: Vec<&str> = match here {
+        Value::Object(fields) => fields.keys().map(String::as_str).collect(),
+        Value::Array(items) => items.iter().filter_map(element_name).collect(),
+        _ => return format!("`{before}` has no parts"),
+    };
+    let place = if before.is_empty() {
+        "the result".to_owned()
+    } else {
+        format!("`{before}`")
+    };
+    match nearest(segment, names.iter().copied()) {
+        Some(near) => format!("{place} has no `{segment}`; did you mean `{near}`?"),
+        None => format!("{place} has no `{segment}`; it has {}", names.join(", ")),
+    }
+}
