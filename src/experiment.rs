@@ -1,6 +1,11 @@
 //! Experiments on scenarios: replications, claims with counterfactuals, estimates.
 
 pub mod claims;
+pub mod cost;
 pub mod metric;
 pub mod physics;
+pub mod provenance;
+pub mod result;
 pub mod runner;
+pub mod tally;
+pub mod theory;

@@ -16,9 +16,11 @@ pub mod request;
 pub mod router;
 pub mod servers;
 pub mod sharing;
+pub mod simulation;
 pub mod window;
 pub mod world;
 
 pub use event::Event;
 pub use plan::FleetPlan;
+pub use simulation::Simulation;
 pub use world::World;

@@ -1,6 +1,7 @@
 //! seatrial: a deterministic discrete-event simulator of a whole LLM serving fleet.
 
 pub mod engine;
+pub mod experiment;
 pub mod fleet;
 pub mod measure;
 pub mod perf;

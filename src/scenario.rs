@@ -1,5 +1,24 @@
 //! What a user writes, checked as a whole before anything runs.
+//!
+//! [`SourceText`] reads a file, [`Document`] keeps its values with the line each was written on
+//! and takes overrides, and [`Problems`] gathers everything that is wrong with the values. None
+//! of the three knows what a document is about: any serde type can be read through them.
 
+mod decode;
+pub mod error;
 pub mod fleet;
+mod overrides;
+mod probe;
+pub mod problems;
+pub mod resolve;
 pub mod schema;
+mod suggest;
+pub mod text;
+mod tree;
+mod validate;
 pub mod workload;
+
+pub use error::{Location, Problem, ScenarioError};
+pub use problems::Problems;
+pub use suggest::nearest;
+pub use text::{Document, SourceText};

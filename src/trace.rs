@@ -1,1 +1,42 @@
-//! Traffic traces: formats in and out, streamed.
+//! Traffic traces: recorded requests, read as a stream from public formats.
+//!
+//! [`TraceSource`] says which file and how to replay it, [`TraceCursor`] yields its
+//! [`TraceRecord`]s one at a time, [`stats()`] describes it and [`import()`] rewrites any format
+//! as seatrial's own. Nothing is preloaded: a trace may be larger than memory.
+
+pub mod cursor;
+pub mod error;
+pub mod format;
+pub mod import;
+mod lines;
+mod parse;
+pub mod reader;
+pub mod source;
+mod spread;
+pub mod stats;
+
+pub use cursor::{Skipped, TraceCursor};
+pub use error::TraceError;
+pub use format::TraceFormat;
+pub use import::{ImportOptions, ImportReport, import, import_to};
+pub use reader::RecordReader;
+pub use source::{TraceScan, TraceSource};
+pub use stats::{LengthStats, TraceStats, stats};
+
+/// The longest line of a trace that is read, in bytes without its line end (1 MiB).
+pub const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// One request of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct TraceRecord {
+    /// When it arrives, in ns from the first record of the trace (from the start of the slice
+    /// where one is cut, and after scaling).
+    pub t_ns: u64,
+    /// Length of its prompt, in tokens.
+    pub prompt_tokens: u32,
+    /// Length of its answer, in tokens.
+    pub output_tokens: u32,
+    /// Whether it had no answer when it was recorded. Such requests are skipped unless
+    /// [`TraceSource::keep_failed`] says otherwise.
+    pub failed: bool,
+}

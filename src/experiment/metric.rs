@@ -87,6 +87,11 @@ impl Metric {
         })
     }
 
+    /// What was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The path, when the metric is a single field.
     pub fn path(&self) -> Option<&str> {
         self.expression.is_none().then_some(self.text.as_str())

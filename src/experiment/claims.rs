@@ -1,0 +1,452 @@
+//! Claims: statements of a scenario, tested on its result and on counterfactuals of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::measure::Interval;
+use crate::scenario::resolve::{Plan, resolve};
+use crate::scenario::schema::{Bound, Claim, Compare};
+use crate::scenario::{Document, Problems, ScenarioError};
+
+use super::metric::{Metric, MetricError};
+use super::runner::{Outcome, RunError};
+
+/// Tolerance of `equals` when a claim states none, percent.
+const DEFAULT_TOLERANCE_PCT: f64 = 1.0;
+
+/// Overrides: path to value.
+type Overrides = BTreeMap<String, Value>;
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It was observed.
+    Holds,
+    /// The contrary was observed.
+    Fails,
+    /// A physical bound forbids it.
+    Impossible,
+    /// Nothing was observed that could decide it.
+    Untested,
+}
+
+impl Verdict {
+    /// The word used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Holds => "holds",
+            Verdict::Fails => "fails",
+            Verdict::Impossible => "impossible",
+            Verdict::Untested => "untested",
+        }
+    }
+}
+
+/// A claim, judged.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judgement {
+    /// Its identifier.
+    pub id: String,
+    /// Its words.
+    pub text: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What was observed: the metric, or its comparison with the counterfactual.
+    pub observed: Option<f64>,
+    /// The bound, as a number.
+    pub expected: Option<f64>,
+    /// `at_most`, `at_least` or `equals`.
+    pub relation: &'static str,
+    /// The metric, and how it was compared.
+    pub metric: String,
+    /// The metric of the counterfactual, with `versus`.
+    pub counterfactual: Option<f64>,
+    /// The interval of what was observed.
+    pub interval: Option<Interval>,
+    /// Why the verdict is what it is.
+    pub why: String,
+}
+
+/// How the observed value must lie to the bound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Relation {
+    AtMost,
+    AtLeast,
+    /// Within so many percent.
+    Equals(f64),
+}
+
+impl Relation {
+    fn name(self) -> &'static str {
+        match self {
+            Relation::AtMost => "at_most",
+            Relation::AtLeast => "at_least",
+            Relation::Equals(_) => "equals",
+        }
+    }
+
+    /// The least and the greatest value that is fine.
+    fn range(self, expected: f64) -> (f64, f64) {
+        match self {
+            Relation::AtMost => (f64::NEG_INFINITY, expected),
+            Relation::AtLeast => (expected, f64::INFINITY),
+            Relation::Equals(percent) => {
+                let slack = expected.abs() * percent / 100.0;
+                (expected - slack, expected + slack)
+            }
+        }
+    }
+}
+
+fn relation(claim: &Claim) -> (Relation, Option<&Bound>) {
+    let tolerance = claim.tolerance_pct.unwrap_or(DEFAULT_TOLERANCE_PCT);
+    match (&claim.at_most, &claim.at_least, &claim.equals) {
+        (Some(bound), _, _) => (Relation::AtMost, Some(bound)),
+        (_, Some(bound), _) => (Relation::AtLeast, Some(bound)),
+        (_, _, bound) => (Relation::Equals(tolerance), bound.as_ref()),
+    }
+}
+
+/// The overrides of a claim, and those of its counterfactual.
+fn overrides(claim: &Claim) -> (Overrides, Option<Overrides>) {
+    let with = claim.with.clone();
+    let versus = claim.versus.as_ref().map(|versus| {
+        let mut both = with.clone();
+        both.extend(versus.clone());
+        both
+    });
+    (with, versus)
+}
+
+/// A name for a set of overrides, the same for equal ones; none for no overrides at all.
+fn key(overrides: &Overrides) -> Option<String> {
+    (!overrides.is_empty()).then(|| serde_json::json!(overrides).to_string())
+}
+
+/// The plans of all counterfactuals that the claims of a scenario ask for, each once.
+///
+/// # Errors
+/// When a metric cannot be read, or overrides do not make a valid scenario.
+pub fn variants(
+    document: &Document,
+    base_dir: &Path,
+    plan: &Plan,
+) -> Result<BTreeMap<String, Plan>, RunError> {
+    check_expressions(document, plan)?;
+    let mut plans = BTreeMap::new();
+    for claim in &plan.scenario.claims {
+        let (with, versus) = overrides(claim);
+        for changed in [Some(with), versus].into_iter().flatten() {
+            let Some(key) = key(&changed) else { continue };
+            if plans.contains_key(&key) {
+                continue;
+            }
+            let failed = |source: ScenarioError| RunError::Scenario {
+                context: format!("claims.{}, with {key}: ", claim.id),
+                source,
+            };
+            let changed = apply(document, &changed).map_err(failed)?;
+            let variant = resolve(&changed, base_dir).map_err(failed)?;
+            plans.insert(key, variant);
+        }
+    }
+    Ok(plans)
+}
+
+fn apply(document: &Document, overrides: &Overrides) -> Result<Document, ScenarioError> {
+    let mut changed = document.clone();
+    for (path, value) in overrides {
+        match toml::Value::try_from(value) {
+            Ok(value) => changed.set_value(path, value)?,
+            // TOML has no null: it takes the field away.
+            Err(_) => changed.unset(path)?,
+        }
+    }
+    Ok(changed)
+}
+
+/// Refuses metrics and bounds that cannot be read, before anything runs.
+fn check_expressions(document: &Document, plan: &Plan) -> Result<(), ScenarioError> {
+    let mut problems = Problems::new(document);
+    for (index, claim) in plan.scenario.claims.iter().enumerate() {
+        let mut check = |field: &str, text: &str| {
+            if let Err(error) = Metric::parse(text) {
+                let path = format!("claims.{index}.{field}");
+                problems.push(&path, format!("{text:?}"), &error.to_string(), "");
+            }
+        };
+        check("metric", &claim.metric);
+        let (relation, bound) = relation(claim);
+        if let Some(Bound::Expression(text)) = bound {
+            check(relation.name(), text);
+        }
+    }
+    problems.finish()
+}
+
+/// Judges a claim on the result of its scenario and the runs of [`variants`].
+pub fn judge(claim: &Claim, base: &Outcome, runs: &BTreeMap<String, Outcome>) -> Judgement {
+    let (relation, bound) = relation(claim);
+    let mut judgement = Judgement {
+        id: claim.id.clone(),
+        text: claim.text.clone(),
+        verdict: Verdict::Untested,
+        observed: None,
+        expected: None,
+        relation: relation.name(),
+        metric: described(claim),
+        counterfactual: None,
+        interval: None,
+        why: String::new(),
+    };
+    let find = |overrides: &Overrides| match key(overrides) {
+        None => Some(base),
+        Some(key) => runs.get(&key),
+    };
+    let (with, versus) = overrides(claim);
+    let other = versus.as_ref().map(find);
+    let (Some(run), Some(bound), None | Some(Some(_))) = (find(&with), bound, other) else {
+        judgement.why = "its counterfactual was not run".to_owned();
+        return judgement;
+    };
+    let case = Case {
+        claim,
+        run,
+        other: other.flatten(),
+        relation,
+        bound,
+    };
+    if let Err(error) = case.decide(&mut judgement) {
+        judgement.why = error.to_string();
+    }
+    judgement
+}
+
+fn described(claim: &Claim) -> String {
+    let Some(versus) = &claim.versus else {
+        return claim.metric.clone();
+    };
+    let changed: Vec<String> = versus
+        .iter()
+        .map(|(path, value)| format!("{path} = {value}"))
+        .collect();
+    let how = match claim.compare.unwrap_or(Compare::PercentChange) {
+        Compare::PercentChange => "percent change of",
+        Compare::Ratio => "ratio of",
+        Compare::Difference => "difference of",
+    };
+    format!("{how} {} against {}", claim.metric, changed.join(", "))
+}
+
+/// A claim with the runs that decide it.
+struct Case<'a> {
+    claim: &'a Claim,
+    run: &'a Outcome,
+    other: Option<&'a Outcome>,
+    relation: Relation,
+    bound: &'a Bound,
+}
+
+impl Case<'_> {
+    fn decide(&self, judgement: &mut Judgement) -> Result<(), MetricError> {
+        let metric = Metric::parse(&self.claim.metric)?;
+        let expected = match self.bound {
+            Bound::Number(value) => *value,
+            Bound::Expression(text) => Metric::parse(text)?.evaluate(&self.run.document)?,
+        };
+        judgement.expected = Some(expected);
+        let observed = self.observe(&metric, judgement);
+        judgement.observed = observed.as_ref().ok().copied();
+        // What cannot be needs no observation.
+        if let Some(reason) = self.forbidden(&metric, expected) {
+            judgement.verdict = Verdict::Impossible;
+            judgement.why = reason;
+            judgement.interval = self.interval(&metric);
+            return Ok(());
+        }
+        let observed = observed?;
+        if let Some(reason) = self.no_evidence(&metric) {
+            judgement.why = reason;
+            return Ok(());
+        }
+        judgement.interval = self.interval(&metric);
+        let (low, high) = self.relation.range(expected);
+        let (verdict, why) = weigh(observed, judgement.interval, low, high);
+        judgement.verdict = verdict;
+        judgement.why = why;
+        Ok(())
+    }
+
+    fn observe(&self, metric: &Metric, judgement: &mut Judgement) -> Result<f64, MetricError> {
+        let value = metric.evaluate(&self.run.document)?;
+        let Some(other) = self.other else {
+            return Ok(value);
+        };
+        let against = metric.evaluate(&other.document)?;
+        judgement.counterfactual = Some(against);
+        self.compared(metric, value, against)
+    }
+
+    fn compared(&self, metric: &Metric, value: f64, against: f64) -> Result<f64, MetricError> {
+        let compared = match self.claim.compare.unwrap_or(Compare::PercentChange) {
+            Compare::Difference => value - against,
+            Compare::Ratio => value / against,
+            Compare::PercentChange => 100.0 * (value - against) / against,
+        };
+        if compared.is_finite() {
+            return Ok(compared);
+        }
+        Err(MetricError::NotFinite {
+            expression: metric.text().to_owned(),
+            value: format!("{value} against {against}"),
+        })
+    }
+
+    /// The interval of what was observed: over replications, or the run's own.
+    fn interval(&self, metric: &Metric) -> Option<Interval> {
+        let confidence = self.run.plan.scenario.run.confidence;
+        if self.run.replications.len() < 2 {
+            return match (self.other, metric.path()) {
+                (None, Some(path)) => own_interval(&self.run.document, path),
+                _ => None,
+            };
+        }
+        let values = self.run.replications.iter().enumerate().map(|(index, run)| {
+            let value = metric.evaluate(run).ok()?;
+            match self.other {
+                None => Some(value),
+                Some(other) => {
+                    let against = metric.evaluate(other.replications.get(index)?).ok()?;
+                    self.compared(metric, value, against).ok()
+                }
+            }
+        });
+        let values: Vec<f64> = values.flatten().collect();
+        Interval::from_replications(&values, confidence)
+    }
+
+    /// Why the bound cannot be met whatever the design, if a physical bound forbids it.
+    fn forbidden(&self, metric: &Metric, expected: f64) -> Option<String> {
+        if self.other.is_some() {
+            return None;
+        }
+        let path = metric.path()?;
+        let bounds = self.run.document.get("physics")?.get("bounds")?.as_array()?;
+        let (low, high) = self.relation.range(expected);
+        bounds
+            .iter()
+            .filter(|bound| bound.get("metric").and_then(Value::as_str) == Some(path))
+            .find_map(|bound| {
+                let number = |key: &str| bound.get(key).and_then(Value::as_f64);
+                let because = bound.get("because").and_then(Value::as_str).unwrap_or("");
+                let least = number("at_least").filter(|least| high < *least);
+                let most = number("at_most").filter(|most| low > *most);
+                match (least, most) {
+                    (Some(least), _) => Some(format!(
+                        "physics asks for at least {}: {because}",
+                        short(least)
+                    )),
+                    (_, Some(most)) => Some(format!(
+                        "physics allows at most {}: {because}",
+                        short(most)
+                    )),
+                    _ => None,
+                }
+            })
+    }
+
+    /// Why the runs are no evidence, if they are none.
+    fn no_evidence(&self, metric: &Metric) -> Option<String> {
+        for outcome in [Some(self.run), self.other].into_iter().flatten() {
+            if let Some(partial) = &outcome.result.partial {
+                return Some(format!("the run is partial: {partial}"));
+            }
+            let thin = metric.paths().iter().find(|path| is_thin(&outcome.document, path));
+            if let Some(path) = thin {
+                return Some(format!(
+                    "{path} rests on fewer than ten requests beyond it: run for longer"
+                ));
+            }
+        }
+        None
+    }
+}
+
+/// A verdict from a value, its interval, and the range that is fine.
+fn weigh(observed: f64, interval: Option<Interval>, low: f64, high: f64) -> (Verdict, String) {
+    let fine = observed >= low && observed <= high;
+    let Some(interval) = interval else {
+        let verdict = if fine { Verdict::Holds } else { Verdict::Fails };
+        return (verdict, "a single value, without an interval".to_owned());
+    };
+    let span = format!(
+        "{}% interval {} to {}",
+        short(100.0 * interval.confidence),
+        short(interval.low),
+        short(interval.high)
+    );
+    let two_sided = low.is_finite() && high.is_finite();
+    let inside = interval.low >= low && interval.high <= high;
+    let outside = interval.high < low || interval.low > high;
+    match (fine, two_sided) {
+        (true, true) => (Verdict::Holds, span),
+        (true, false) if inside => (Verdict::Holds, span),
+        (false, _) if outside => (Verdict::Fails, span),
+        _ => (
+            Verdict::Untested,
+            format!("the {span} reaches across the bound: run for longer or replicate more"),
+        ),
+    }
+}
+
+/// The batch-means interval that the run itself has for a latency.
+fn own_interval(document: &Value, path: &str) -> Option<Interval> {
+    let mut here = document.get("intervals")?;
+    for segment in path.strip_prefix("latency.")?.split('.') {
+        here = here.get(segment)?;
+    }
+    let number = |key: &str| here.get(key).and_then(Value::as_f64);
+    Some(Interval {
+        estimate: number("estimate")?,
+        half_width: number("half_width")?,
+        low: number("low")?,
+        high: number("high")?,
+        confidence: number("confidence")?,
+        n: here.get("n")?.as_u64()? as usize,
+        method: "batch_means",
+    })
+}
+
+/// Whether a path is a quantile that its own summary calls thin.
+fn is_thin(document: &Value, path: &str) -> bool {
+    let Some((group, statistic)) = path.rsplit_once('.') else {
+        return false;
+    };
+    let mut here = Some(document);
+    for segment in group.split('.') {
+        here = here.and_then(|value| value.get(segment));
+    }
+    let thin = here.and_then(|value| value.get("thin")).and_then(Value::as_array);
+    thin.is_some_and(|names| names.iter().any(|name| name.as_str() == Some(statistic)))
+}
+
+/// A number with four significant digits.
+pub fn short(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        "0".to_owned()
+    } else if size >= 1e7 || size < 1e-4 {
+        format!("{value:.3e}")
+    } else {
+        let decimals = (3 - size.log10().floor() as i32).clamp(0, 7) as usize;
+        let text = format!("{value:.decimals$}");
+        match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => text,
+        }
+    }
+}

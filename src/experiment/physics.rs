@@ -1,0 +1,111 @@
+//! What the hardware allows at most: bounds that no schedule, batch or router can beat.
+
+use serde_json::{Value, json};
+
+use crate::measure::LatencyHistogram;
+use crate::scenario::resolve::{LlmFacts, Plan};
+
+use super::tally::Tally;
+use super::theory::{mean_tokens, offered};
+
+/// Quantiles of latency that are bounded, by their name in a summary.
+const STATISTICS: [(&str, f64); 5] = [
+    ("p50", 0.5),
+    ("p90", 0.9),
+    ("p95", 0.95),
+    ("p99", 0.99),
+    ("p999", 0.999),
+];
+
+/// Histograms keep three digits: a bound is lowered by twice that, so that it stays a bound.
+const ROUNDING: f64 = 1.0 - 2e-3;
+
+/// Bounds on metrics of this run, and the figures behind them. Empty for abstract pools, which
+/// say nothing of hardware.
+pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
+    let facts: Vec<&LlmFacts> = plan.llm.iter().flatten().collect();
+    if facts.is_empty() || facts.len() != plan.fleet.pools.len() {
+        return json!({ "bounds": [], "pools": [] });
+    }
+    let mut bounds = latency_bounds(tally);
+    let mut pools = Vec::new();
+    let mut fleet_ceiling = 0.0;
+    for (pool, facts) in plan.fleet.pools.iter().zip(&facts) {
+        let Some((prompt, output)) = mean_tokens(plan) else { continue };
+        let (prompt, output) = (prompt.round() as u32, output.round() as u32);
+        let ceiling = facts.step.max_requests_per_s(prompt, output);
+        let most = ceiling
+            .by_bandwidth_rps
+            .map_or(ceiling.by_compute_rps, |other| other.min(ceiling.by_compute_rps));
+        fleet_ceiling += most * f64::from(pool.replicas);
+        let (ttft_ns, e2e_ns) = facts.step.request_floor_ns(prompt, output);
+        let because = format!(
+            "{prompt} prompt and {output} output tokens of {} leave one replica on {} x {} at most \
+             {most:.1} requests/s at peak FLOP/s and bandwidth",
+            facts.model.name, pool.accelerators_per_replica, facts.accelerator.name
+        );
+        bounds.push(json!({
+            "metric": format!("pools.{}.requests_per_s_per_replica", pool.name),
+            "at_most": most,
+            "because": because,
+        }));
+        let demand = offered(plan).map(|(rate, _)| rate / f64::from(pool.replicas));
+        let tokens_at = |rps: f64| {
+            crate::perf::tokens_per_request_at(
+                &facts.model,
+                &facts.accelerator,
+                pool.accelerators_per_replica,
+                facts.dtypes,
+                rps,
+            )
+        };
+        pools.push(json!({
+            "name": pool.name,
+            "max_requests_per_s_per_replica": most,
+            "by_compute_requests_per_s": ceiling.by_compute_rps,
+            "by_bandwidth_requests_per_s": ceiling.by_bandwidth_rps,
+            "ttft_floor_ms": ttft_ns / 1e6,
+            "e2e_floor_ms": e2e_ns / 1e6,
+            "offered_requests_per_s_per_replica": demand,
+            "tokens_of_compute_per_offered_request": demand.and_then(tokens_at),
+        }));
+    }
+    bounds.push(json!({
+        "metric": "throughput.requests_per_s",
+        "at_most": fleet_ceiling,
+        "because": format!("all replicas together do {fleet_ceiling:.1} requests/s at peak"),
+    }));
+    json!({ "bounds": bounds, "pools": pools })
+}
+
+fn latency_bounds(tally: &Tally) -> Vec<Value> {
+    let mut bounds = Vec::new();
+    for (name, floor, observed) in [
+        ("ttft_ms", &tally.floors[0], &tally.latencies[0]),
+        ("e2e_ms", &tally.floors[1], &tally.latencies[2]),
+    ] {
+        // Every request counted must have a floor, or the quantiles are not of the same requests.
+        if floor.count() == 0 || floor.count() != observed.count() {
+            continue;
+        }
+        let mut bound = |statistic: &str, ns: Option<f64>| {
+            if let Some(ns) = ns {
+                let ms = ns / 1e6 * ROUNDING;
+                bounds.push(json!({
+                    "metric": format!("latency.{name}.{statistic}"),
+                    "at_least": ms,
+                    "because": format!(
+                        "each request alone on the hardware at peak FLOP/s and bandwidth needs \
+                         {ms:.3} ms at this statistic"
+                    ),
+                }));
+            }
+        };
+        bound("mean", floor.mean_ns());
+        for (statistic, q) in STATISTICS {
+            bound(statistic, LatencyHistogram::quantile(floor, q));
+        }
+        bound("max", floor.max_ns().map(|ns| ns as f64));
+    }
+    bounds
+}

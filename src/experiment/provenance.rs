@@ -1,0 +1,63 @@
+//! Where the figures of a run come from.
+
+use serde::Serialize;
+
+use crate::scenario::fleet::Pool;
+use crate::scenario::resolve::Plan;
+use crate::scenario::workload::Arrivals;
+
+/// One figure and where it comes from.
+#[derive(Debug, Clone, Serialize)]
+pub struct Figure {
+    /// What it is.
+    pub figure: String,
+    /// Its value, with its unit.
+    pub value: String,
+    /// `measured`, `imported`, `fitted` or `assumed`, with the source where there is one.
+    pub origin: String,
+}
+
+fn figure(name: impl Into<String>, value: impl Into<String>, origin: impl Into<String>) -> Figure {
+    Figure {
+        figure: name.into(),
+        value: value.into(),
+        origin: origin.into(),
+    }
+}
+
+/// Timings, rates and prices of a run, each with its origin.
+pub fn provenance(plan: &Plan) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    match &plan.scenario.workload.arrivals {
+        Arrivals::Trace { path, .. } => {
+            let count = plan.trace.map_or(0, |scan| scan.requests);
+            let value = format!("{count} requests of {path}");
+            figures.push(figure("arrivals", value, "measured: the trace named"));
+        }
+        _ => figures.push(figure("arrivals", "as [workload] states", "assumed")),
+    }
+    for (index, pool) in plan.scenario.pools.iter().enumerate() {
+        let name = pool.name();
+        let Some(facts) = plan.llm.get(index).and_then(Option::as_ref) else {
+            figures.push(figure(format!("{name}: service"), "as [[pools]] states", "assumed"));
+            continue;
+        };
+        for (what, value, origin) in facts.step.provenance() {
+            figures.push(figure(format!("{name}: {what}"), value, origin));
+        }
+        let pinned = if facts.kv_blocks_pinned {
+            "as the scenario pins it"
+        } else {
+            "computed from memory; activations and reserve are assumed"
+        };
+        let blocks = match pool {
+            Pool::Llm(pool) => format!("{} of {} tokens", facts.kv_blocks, pool.block_size),
+            Pool::Abstract(_) => facts.kv_blocks.to_string(),
+        };
+        figures.push(figure(format!("{name}: KV blocks"), blocks, pinned));
+    }
+    if plan.scenario.cost.is_some() {
+        figures.push(figure("prices", "as [cost] states", "assumed"));
+    }
+    figures
+}

@@ -1,0 +1,348 @@
+//! The result of a run: what `--json` prints and what claims are tested on.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::engine::Digest;
+use crate::engine::Ended;
+use crate::fleet::event::Event;
+use crate::fleet::plan::EnginePlan;
+use crate::fleet::request::Status;
+use crate::measure::{BudgetRow, Interval, SloRow, Summary};
+use crate::scenario::fleet::Pool;
+use crate::scenario::resolve::Plan;
+
+use super::claims::Judgement;
+use super::cost::cost_of;
+use super::physics;
+use super::provenance::{Figure, provenance};
+use super::tally::{LATENCIES, LatencyIntervals, PoolTally, QUANTILES, Tally};
+use super::theory::theory_of;
+
+/// Version of the document's shape.
+pub const SCHEMA: u32 = 1;
+
+/// The result of a run. Durations are in milliseconds unless a name says otherwise.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunResult {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Seed.
+    pub seed: u64,
+    /// Independent replications; counts are of all of them together.
+    pub replications: u32,
+    /// Digest of the event streams.
+    pub digest: String,
+    /// Digest of what became of every request; the same however events are folded.
+    pub outcome_digest: String,
+    /// Why the result is partial, if it is.
+    pub partial: Option<String>,
+    /// About the simulation itself.
+    pub sim: Sim,
+    /// What the scenario assumes.
+    pub assumptions: Vec<String>,
+    /// Where each figure comes from.
+    pub provenance: Vec<Figure>,
+    /// What became of the requests.
+    pub requests: Requests,
+    /// Rates within the measured window.
+    pub throughput: Throughput,
+    /// Latencies, of requests that arrived in the measured window and completed.
+    pub latency: Latency,
+    /// Intervals of those.
+    pub intervals: Value,
+    /// Where E2E goes.
+    pub budget: Vec<BudgetRow>,
+    /// Objectives.
+    pub slo: Vec<SloRow>,
+    /// Pools.
+    pub pools: Vec<Value>,
+    /// Regions (one).
+    pub regions: Vec<Value>,
+    /// Costs; empty when the scenario states no prices.
+    pub cost: Value,
+    /// Erasure traffic; empty, since this scenario has none.
+    pub erasure: Value,
+    /// Closed forms that apply exactly, by name; empty when none does.
+    pub theory: Value,
+    /// What the hardware allows at most.
+    pub physics: Value,
+    /// Claims, judged.
+    pub claims: Vec<Judgement>,
+}
+
+/// About the simulation itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sim {
+    /// Arrivals stopped here, seconds.
+    pub horizon_s: f64,
+    /// Requests before this were not measured, seconds.
+    pub warmup_s: f64,
+    /// Time of the last event, seconds.
+    pub end_s: f64,
+    /// Events run.
+    pub events: u64,
+    /// Events by kind.
+    pub events_by_kind: Value,
+    /// The most requests in flight at once.
+    pub most_in_flight: u64,
+    /// CPU time, seconds; absent when timing was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_s: Option<f64>,
+    /// Requests simulated per second of CPU time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_cpu_s: Option<f64>,
+    /// The most memory this process has held, MB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_rss_mb: Option<f64>,
+}
+
+/// What became of the requests; `arrived` is the sum of the others.
+#[derive(Debug, Clone, Serialize)]
+pub struct Requests {
+    /// Came to the gateway.
+    pub arrived: u64,
+    /// Answered in full.
+    pub completed: u64,
+    /// Turned away, for one of the reasons in `rejected_by`.
+    pub rejected: u64,
+    /// Dropped to protect the fleet.
+    pub shed: u64,
+    /// Given up after a time limit.
+    pub timed_out: u64,
+    /// Lost to a failure.
+    pub failed: u64,
+    /// Given up by their users.
+    pub cancelled: u64,
+    /// Under way when the run ended.
+    pub in_flight: u64,
+    /// Rejected, by reason.
+    pub rejected_by: RejectedBy,
+}
+
+/// Rejections by reason.
+#[derive(Debug, Clone, Serialize)]
+pub struct RejectedBy {
+    /// By the gateway's rate limit.
+    pub rate_limit: u64,
+    /// By a full queue.
+    pub queue_full: u64,
+    /// Longer than the KV cache or `max_model_len`.
+    pub too_long: u64,
+}
+
+/// Rates within the measured window.
+#[derive(Debug, Clone, Serialize)]
+pub struct Throughput {
+    /// Requests completed per second.
+    pub requests_per_s: Option<f64>,
+    /// Their prompt tokens per second.
+    pub prompt_tokens_per_s: Option<f64>,
+    /// Their output tokens per second.
+    pub output_tokens_per_s: Option<f64>,
+}
+
+/// Latencies.
+#[derive(Debug, Clone, Serialize)]
+pub struct Latency {
+    /// Time to first token.
+    pub ttft_ms: Summary,
+    /// Mean time per output token after the first.
+    pub tpot_ms: Summary,
+    /// End to end.
+    pub e2e_ms: Summary,
+    /// Time in the engine's queue.
+    pub queue_ms: Summary,
+}
+
+impl RunResult {
+    /// Puts a result together, without claims and without timing.
+    pub fn new(plan: &Plan, tally: &Tally, intervals: &[LatencyIntervals; 4]) -> RunResult {
+        let [ttft_ms, tpot_ms, e2e_ms, queue_ms] =
+            [0, 1, 2, 3].map(|index| tally.latencies[index].summary_ms());
+        let mut streams = Digest::default();
+        let mut outcomes = Digest::default();
+        for (stream, outcome) in &tally.digests {
+            streams.add(*stream);
+            outcomes.add(*outcome);
+        }
+        let per_s = |count: u64| ratio(count as f64, tally.measured_s);
+        let measured_s = tally.measured_s;
+        let slo = plan.fleet.tiers.iter().zip(&tally.slo);
+        let rows = slo.map(|(tier, meter)| meter.row(&tier.name, measured_s));
+        let pools = pool_rows(plan, tally);
+        let mut result = RunResult {
+            schema: SCHEMA,
+            scenario: plan.scenario.name.clone(),
+            seed: plan.scenario.run.seed,
+            replications: tally.replications,
+            digest: streams.hex(),
+            outcome_digest: outcomes.hex(),
+            partial: tally.cut_short.map(|ended| reason(ended, tally)),
+            sim: sim(plan, tally),
+            assumptions: plan.scenario.assumptions.clone(),
+            provenance: provenance(plan),
+            requests: requests(tally),
+            throughput: Throughput {
+                requests_per_s: per_s(tally.completed_measured),
+                prompt_tokens_per_s: per_s(tally.tokens_measured.0),
+                output_tokens_per_s: per_s(tally.tokens_measured.1),
+            },
+            latency: Latency {
+                ttft_ms,
+                tpot_ms,
+                e2e_ms,
+                queue_ms,
+            },
+            intervals: intervals_json(intervals),
+            budget: tally.budget.rows(),
+            slo: rows.collect(),
+            regions: vec![json!({"name": "default", "pools": pools.len()})],
+            pools,
+            cost: json!({}),
+            erasure: json!({}),
+            theory: theory_of(plan),
+            physics: Value::Null,
+            claims: Vec::new(),
+        };
+        result.cost = cost_of(plan, &result.throughput);
+        result.physics = physics::physics_of(plan, tally);
+        result
+    }
+
+    /// As a JSON document.
+    pub fn to_json(&self) -> Value {
+        // Serialising plain structs of numbers and texts into a `Value` cannot fail.
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+}
+
+/// `a / b`, none when `b` is 0.
+pub fn ratio(a: f64, b: f64) -> Option<f64> {
+    (b > 0.0).then(|| a / b)
+}
+
+fn reason(ended: Ended, tally: &Tally) -> String {
+    let at = tally.end.as_secs_f64();
+    match ended {
+        Ended::EventBudget => format!("the event budget (run.max_events) was used up at {at:.3} s"),
+        Ended::Interrupted => format!("interrupted at {at:.3} s of simulated time"),
+        _ => format!("ended early at {at:.3} s of simulated time"),
+    }
+}
+
+fn sim(plan: &Plan, tally: &Tally) -> Sim {
+    let kinds = Event::KIND_NAMES.iter().zip(&tally.events_by_kind);
+    let by_kind: serde_json::Map<String, Value> = kinds
+        .filter(|(_, count)| **count > 0)
+        .map(|(name, count)| ((*name).to_owned(), json!(count)))
+        .collect();
+    Sim {
+        horizon_s: plan.fleet.horizon.as_secs_f64(),
+        warmup_s: plan.fleet.warmup.as_secs_f64(),
+        end_s: tally.end.as_secs_f64(),
+        events: tally.events(),
+        events_by_kind: Value::Object(by_kind),
+        most_in_flight: tally.most_in_flight,
+        cpu_s: None,
+        requests_per_cpu_s: None,
+        peak_rss_mb: None,
+    }
+}
+
+fn requests(tally: &Tally) -> Requests {
+    let rejected_by = RejectedBy {
+        rate_limit: tally.ended_as(Status::RejectedRateLimit),
+        queue_full: tally.ended_as(Status::RejectedQueueFull),
+        too_long: tally.ended_as(Status::RejectedTooLong),
+    };
+    Requests {
+        arrived: tally.arrived,
+        completed: tally.ended_as(Status::Completed),
+        rejected: rejected_by.rate_limit + rejected_by.queue_full + rejected_by.too_long,
+        shed: 0,
+        timed_out: 0,
+        failed: 0,
+        cancelled: 0,
+        in_flight: tally.in_flight,
+        rejected_by,
+    }
+}
+
+fn intervals_json(intervals: &[LatencyIntervals; 4]) -> Value {
+    let statistics = |row: &LatencyIntervals| -> Value {
+        let names = std::iter::once("mean").chain(QUANTILES.iter().map(|quantile| quantile.0));
+        let fields = names.zip(row).map(|(name, interval): (&str, &Option<Interval>)| {
+            let value = serde_json::to_value(interval).unwrap_or(Value::Null);
+            (name.to_owned(), value)
+        });
+        Value::Object(fields.collect())
+    };
+    let fields = LATENCIES
+        .iter()
+        .zip(intervals)
+        .map(|(name, row)| ((*name).to_owned(), statistics(row)));
+    Value::Object(fields.collect())
+}
+
+fn pool_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
+    let pools = plan.fleet.pools.iter().zip(&plan.scenario.pools);
+    pools
+        .zip(&tally.pools)
+        .enumerate()
+        .map(|(index, ((pool, written), counted))| {
+            let mut row = json!({
+                "name": pool.name,
+                "engine": match written { Pool::Abstract(_) => "abstract", Pool::Llm(_) => "llm" },
+                "replicas": pool.replicas,
+                "accelerators": u64::from(pool.replicas) * u64::from(pool.accelerators_per_replica),
+                "completed": counted.completed,
+                "utilization": ratio(counted.busy_s, counted.available_s),
+                "requests_per_s": ratio(counted.completed as f64, tally.measured_s),
+                "requests_per_s_per_replica": ratio(counted.completed as f64, counted.replica_s),
+                "mean_in_system": ratio(counted.present_s, tally.measured_s),
+                "busy_ms_per_request": ratio(counted.busy_s * 1e3, counted.completed as f64),
+            });
+            let extra = match &pool.engine {
+                EnginePlan::Abstract { servers, .. } => abstract_row(*servers, counted),
+                EnginePlan::Llm { .. } => llm_row(plan, index, counted),
+            };
+            if let (Value::Object(row), Value::Object(extra)) = (&mut row, extra) {
+                row.extend(extra);
+            }
+            row
+        })
+        .collect()
+}
+
+fn abstract_row(servers: u32, counted: &PoolTally) -> Value {
+    json!({
+        "servers": servers,
+        "batches": counted.batches,
+        "mean_batch": ratio(counted.batched as f64, counted.batches as f64),
+        "batches_closed_by_size": counted.closed_by_size,
+        "batches_closed_by_window": counted.closed_by_window,
+    })
+}
+
+fn llm_row(plan: &Plan, index: usize, counted: &PoolTally) -> Value {
+    let facts = plan.llm.get(index).and_then(Option::as_ref);
+    let blocks = facts.map(|facts| facts.kv_blocks);
+    json!({
+        "model": facts.map(|facts| facts.model.name.as_str()),
+        "accelerator": facts.map(|facts| facts.accelerator.name.as_str()),
+        "iterations": counted.batches,
+        "mean_sequences": ratio(counted.batched as f64, counted.batches as f64),
+        "mean_iteration_ms": ratio(counted.busy_s * 1e3, counted.batches as f64),
+        "prefill_tokens": counted.prefill_tokens,
+        "decode_tokens": counted.decode_tokens,
+        "preemptions": counted.preemptions,
+        "kv_blocks": blocks,
+        "kv_blocks_most": counted.kv_blocks_most,
+        "kv_peak_share": blocks.and_then(|all| ratio(counted.kv_blocks_most as f64, all as f64)),
+        "windows_closed_by_size": counted.closed_by_size,
+        "windows_closed_by_time": counted.closed_by_window,
+    })
+}

@@ -1,0 +1,278 @@
+//! Runs a scenario: replications in parallel, then every counterfactual its claims ask for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+use crate::engine::{SimDuration, SimTime};
+use crate::fleet::outcome::RequestRow;
+use crate::fleet::simulation::{Hooks, Simulation};
+use crate::measure::{CpuClock, Interval, Mser5};
+use crate::scenario::resolve::{Plan, resolve};
+use crate::scenario::{Document, ScenarioError};
+use crate::trace::TraceError;
+
+use super::claims::{self, Judgement};
+use super::result::RunResult;
+use super::tally::{LatencyIntervals, Tally, intervals_between, intervals_within, statistics};
+
+/// Replications run before they are put together: bounds the memory of many replications.
+const AT_ONCE: u32 = 16;
+
+/// Why a run has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The scenario, or a counterfactual of a claim, is not valid.
+    #[error("{context}{source}")]
+    Scenario {
+        /// Empty, or which claim's overrides are at fault.
+        context: String,
+        /// What is wrong.
+        source: ScenarioError,
+    },
+    /// The trace could not be read to its end.
+    #[error("{0}")]
+    Trace(String),
+    /// An identity that must hold in every result does not: a defect of this program.
+    #[error("internal check failed, please report it: {0}")]
+    Identity(String),
+}
+
+impl From<ScenarioError> for RunError {
+    fn from(source: ScenarioError) -> RunError {
+        RunError::Scenario {
+            context: String::new(),
+            source,
+        }
+    }
+}
+
+impl From<TraceError> for RunError {
+    fn from(error: TraceError) -> RunError {
+        RunError::Trace(error.to_string())
+    }
+}
+
+/// Takes the rows of requests that have ended.
+pub type RowSink<'a> = Mutex<&'a mut (dyn FnMut(&[RequestRow]) + Send)>;
+
+/// What a run may use of the outside.
+#[derive(Clone, Copy, Default)]
+pub struct Control<'a> {
+    /// Raised to end early (Ctrl-C).
+    pub stop: Option<&'a AtomicBool>,
+    /// Told how many simulations there will be, once known.
+    pub simulations: Option<&'a (dyn Fn(u64) + Sync)>,
+    /// Told which share of one simulation was done since the last call.
+    pub progress: Option<&'a (dyn Fn(f64) + Sync)>,
+    /// Takes the requests of the scenario itself (its first replication).
+    pub rows: Option<&'a RowSink<'a>>,
+}
+
+/// A scenario that was run.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The plan it was run from.
+    pub plan: Arc<Plan>,
+    /// Its result.
+    pub result: RunResult,
+    /// The result and the scenario as one document, for metrics.
+    pub document: Value,
+    /// The same for each replication.
+    pub replications: Vec<Value>,
+    /// CPU time of the simulations, seconds.
+    pub cpu_s: f64,
+}
+
+/// Runs a scenario and judges its claims.
+///
+/// # Errors
+/// When the scenario or a counterfactual is not valid, a trace fails, or a check of the program
+/// itself does.
+pub fn run_scenario(
+    document: &Document,
+    base_dir: &Path,
+    control: Control<'_>,
+) -> Result<Outcome, RunError> {
+    let plan = resolve(document, base_dir)?;
+    let variants = claims::variants(document, base_dir, &plan)?;
+    let replications = u64::from(plan.scenario.run.replications);
+    if let Some(tell) = control.simulations {
+        let others: u64 = variants
+            .values()
+            .map(|plan| u64::from(plan.scenario.run.replications))
+            .sum();
+        tell(replications + others);
+    }
+    let mut outcome = run_plan(plan, control)?;
+    let quiet = Control {
+        rows: None,
+        ..control
+    };
+    let runs: Result<Vec<(String, Outcome)>, RunError> = variants
+        .into_iter()
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map(|(key, plan)| Ok((key, run_plan(plan, quiet)?)))
+        .collect();
+    let runs: BTreeMap<String, Outcome> = runs?.into_iter().collect();
+    outcome.cpu_s += runs.values().map(|run| run.cpu_s).sum::<f64>();
+    let judged: Vec<Judgement> = outcome
+        .plan
+        .scenario
+        .claims
+        .iter()
+        .map(|claim| claims::judge(claim, &outcome, &runs))
+        .collect();
+    outcome.result.claims = judged;
+    Ok(outcome)
+}
+
+/// One replication that has ended.
+struct Replication {
+    tally: Tally,
+    intervals: [LatencyIntervals; 4],
+    cpu_s: f64,
+}
+
+/// Runs a plan, all its replications.
+///
+/// # Errors
+/// When a trace fails, or a check of the program itself.
+pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunError> {
+    if plan.auto_warmup {
+        find_warmup(&mut plan, control)?;
+    }
+    let plan = Arc::new(plan);
+    let run = &plan.scenario.run;
+    let mut whole: Option<Tally> = None;
+    let mut within = None;
+    let mut between = Vec::new();
+    let mut documents = Vec::new();
+    let mut cpu_s = 0.0;
+    for first in (0..run.replications).step_by(AT_ONCE as usize) {
+        let last = run.replications.min(first + AT_ONCE);
+        let some: Result<Vec<Replication>, RunError> = (first..last)
+            .into_par_iter()
+            .map(|replication| replicate(&plan, replication, control))
+            .collect();
+        for replication in some? {
+            let none = [[None; 5]; 4];
+            let tally = replication.tally;
+            between.push(statistics(&tally));
+            documents.push(with_scenario(&RunResult::new(&plan, &tally, &none), &plan));
+            cpu_s += replication.cpu_s;
+            within.get_or_insert(replication.intervals);
+            match &mut whole {
+                Some(whole) => whole.merge(&tally),
+                None => whole = Some(tally),
+            }
+        }
+    }
+    let (Some(tally), Some(within)) = (whole, within) else {
+        return Err(RunError::Identity("no replication was run".to_owned()));
+    };
+    let intervals = match run.replications {
+        1 => within,
+        _ => intervals_between(&between, run.confidence),
+    };
+    let result = RunResult::new(&plan, &tally, &intervals);
+    let document = with_scenario(&result, &plan);
+    Ok(Outcome {
+        plan,
+        result,
+        document,
+        replications: documents,
+        cpu_s,
+    })
+}
+
+fn with_scenario(result: &RunResult, plan: &Plan) -> Value {
+    let mut document = result.to_json();
+    if let Value::Object(fields) = &mut document {
+        let scenario = serde_json::to_value(&plan.scenario).unwrap_or(Value::Null);
+        fields.insert("scenario".to_owned(), scenario);
+    }
+    document
+}
+
+fn replicate(plan: &Plan, replication: u32, control: Control<'_>) -> Result<Replication, RunError> {
+    let clock = CpuClock::start();
+    let mut fleet = plan.fleet.clone();
+    fleet.streams.replication = u64::from(replication);
+    let sink = control.rows.filter(|_| replication == 0);
+    fleet.record_requests = sink.is_some();
+    let horizon = fleet.horizon;
+    let mut simulation = Simulation::new(Arc::new(fleet))?;
+    let mut told = 0.0;
+    let mut progress = |now: SimTime| {
+        if let Some(tell) = control.progress {
+            let share = (now.as_secs_f64() / horizon.as_secs_f64()).min(1.0);
+            tell(share - told);
+            told = share;
+        }
+    };
+    let mut rows = |rows: &[RequestRow]| {
+        if let Some(Ok(mut sink)) = sink.map(Mutex::lock) {
+            (*sink)(rows);
+        }
+    };
+    let ended = simulation.run(
+        plan.scenario.run.max_events,
+        &mut Hooks {
+            stop: control.stop,
+            progress: &mut progress,
+            rows: &mut rows,
+        },
+    );
+    progress(horizon);
+    if let Some(failure) = simulation.world.failure() {
+        return Err(RunError::Trace(failure.to_owned()));
+    }
+    simulation.check().map_err(RunError::Identity)?;
+    let intervals = intervals_within(&simulation, plan.scenario.run.confidence);
+    let tally = Tally::of(&mut simulation, ended);
+    Ok(Replication {
+        tally,
+        intervals,
+        cpu_s: clock.elapsed_s(),
+    })
+}
+
+/// Sets the warm-up by MSER-5 on the E2E latencies of a pilot run of the first replication, and
+/// notes what was found. The number of observations to delete is turned into a time by the mean
+/// rate at which requests ended.
+fn find_warmup(plan: &mut Plan, control: Control<'_>) -> Result<(), RunError> {
+    let mut simulation = Simulation::new(Arc::new(plan.fleet.clone()))?;
+    simulation.world.meters.pilot = Some(Mser5::new());
+    simulation.run(
+        plan.scenario.run.max_events,
+        &mut Hooks {
+            stop: control.stop,
+            progress: &mut |_| {},
+            rows: &mut |_| {},
+        },
+    );
+    let Some(pilot) = &simulation.world.meters.pilot else {
+        return Ok(());
+    };
+    let found = pilot.truncation();
+    let share = found.observations_to_delete as f64 / (pilot.count().max(1)) as f64;
+    let horizon_s = plan.fleet.horizon.as_secs_f64();
+    plan.fleet.warmup = SimTime::ZERO + SimDuration::from_secs_f64(share * horizon_s);
+    plan.scenario.assumptions.push(format!(
+        "warm-up {:.3} s found by MSER-5 on a pilot run{}",
+        share * horizon_s,
+        if found.converged { "" } else { ", which had NOT settled: run for longer" }
+    ));
+    Ok(())
+}
+
+/// The interval of a metric from its values on replications; none with fewer than two.
+pub fn interval_of(values: &[f64], confidence: f64) -> Option<Interval> {
+    Interval::from_replications(values, confidence)
+}

@@ -1,0 +1,271 @@
+//! What one replication measured, ready to be put together with others.
+
+use crate::engine::{Ended, SimTime};
+use crate::fleet::event::Event;
+use crate::fleet::plan::{EnginePlan, FleetPlan};
+use crate::fleet::request::Status;
+use crate::fleet::simulation::Simulation;
+use crate::measure::{Interval, LatencyBudget, LatencyHistogram, SloMeter};
+
+/// Names of the latencies, in the order of [`Tally::latencies`].
+pub const LATENCIES: [&str; 4] = ["ttft_ms", "tpot_ms", "e2e_ms", "queue_ms"];
+
+/// Quantiles that get an interval.
+pub const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)];
+
+/// What one replication measured, or several together.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    /// Replications in it.
+    pub replications: u32,
+    /// Requests that came to the gateway.
+    pub arrived: u64,
+    /// Requests by how they ended.
+    pub ended: [u64; Status::COUNT],
+    /// Requests in flight at the end.
+    pub in_flight: u64,
+    /// Requests completed in the measured window.
+    pub completed_measured: u64,
+    /// Prompt and output tokens of those.
+    pub tokens_measured: (u64, u64),
+    /// TTFT, TPOT, E2E and time in the engine's queue.
+    pub latencies: [LatencyHistogram; 4],
+    /// Least TTFT and E2E that the hardware allows.
+    pub floors: [LatencyHistogram; 2],
+    /// Where E2E goes.
+    pub budget: LatencyBudget,
+    /// Objectives by tier.
+    pub slo: Vec<SloMeter>,
+    /// By pool.
+    pub pools: Vec<PoolTally>,
+    /// Events by kind.
+    pub events_by_kind: [u64; Event::KINDS],
+    /// Digests of the event stream and of the outcomes, one of each a replication.
+    pub digests: Vec<(u64, u64)>,
+    /// Length of the measured window, summed over replications, seconds.
+    pub measured_s: f64,
+    /// When the last event came, the latest of the replications.
+    pub end: SimTime,
+    /// The most requests in flight at once.
+    pub most_in_flight: u64,
+    /// Why the replications ended, if one was cut short.
+    pub cut_short: Option<Ended>,
+}
+
+/// What a pool did.
+#[derive(Debug, Clone)]
+pub struct PoolTally {
+    /// Server-seconds (abstract) or engine-seconds (llm) at work.
+    pub busy_s: f64,
+    /// Server-seconds or engine-seconds there were.
+    pub available_s: f64,
+    /// Replica-seconds there were.
+    pub replica_s: f64,
+    /// Requests completed in the window.
+    pub completed: u64,
+    /// Batches or iterations.
+    pub batches: u64,
+    /// Requests in batches, sequences in iterations.
+    pub batched: u64,
+    /// Batches sent by size.
+    pub closed_by_size: u64,
+    /// Batches sent by the window.
+    pub closed_by_window: u64,
+    /// Prompt tokens computed.
+    pub prefill_tokens: u64,
+    /// Output tokens made in decode steps.
+    pub decode_tokens: u64,
+    /// Preemptions.
+    pub preemptions: u64,
+    /// Token-seconds in the KV cache.
+    pub kv_token_s: f64,
+    /// The most KV blocks in use at one replica.
+    pub kv_blocks_most: u64,
+    /// Request-seconds at the replicas.
+    pub present_s: f64,
+}
+
+impl Tally {
+    /// What a simulation that has ended measured.
+    pub fn of(simulation: &mut Simulation, ended: Ended) -> Tally {
+        let plan = std::sync::Arc::clone(simulation.plan());
+        let now = simulation.now().max(plan.horizon.min(plan.end));
+        // A run that was cut short has measured no more than it has run.
+        let measured_to = match ended {
+            Ended::Drained | Ended::End => plan.horizon,
+            _ => plan.horizon.min(simulation.now()),
+        };
+        let measured_s = measured_to.since(plan.warmup).as_secs_f64();
+        let pools = (0..plan.pools.len())
+            .map(|index| PoolTally::of(simulation, &plan, index, measured_s, now))
+            .collect();
+        let digest = simulation.digest().value();
+        let meters = &simulation.world.meters;
+        Tally {
+            replications: 1,
+            arrived: meters.arrived,
+            ended: meters.ended,
+            in_flight: simulation.world.in_flight(),
+            completed_measured: meters.completed_measured,
+            tokens_measured: meters.tokens_measured,
+            latencies: [
+                meters.ttft.histogram.clone(),
+                meters.tpot.histogram.clone(),
+                meters.e2e.histogram.clone(),
+                meters.queue.histogram.clone(),
+            ],
+            floors: [meters.ttft_floor.clone(), meters.e2e_floor.clone()],
+            budget: meters.budget.clone(),
+            slo: meters.slo.clone(),
+            pools,
+            events_by_kind: meters.events_by_kind,
+            digests: vec![(digest, meters.outcomes.value())],
+            measured_s,
+            end: simulation.now(),
+            most_in_flight: simulation.world.most_in_flight(),
+            cut_short: (!matches!(ended, Ended::Drained | Ended::End)).then_some(ended),
+        }
+    }
+
+    /// Adds what another replication measured. Replications are to be added in their order.
+    pub fn merge(&mut self, other: &Tally) {
+        self.replications += other.replications;
+        self.arrived += other.arrived;
+        add_each(&mut self.ended, &other.ended);
+        self.in_flight += other.in_flight;
+        self.completed_measured += other.completed_measured;
+        self.tokens_measured.0 += other.tokens_measured.0;
+        self.tokens_measured.1 += other.tokens_measured.1;
+        for (mine, theirs) in self.latencies.iter_mut().zip(&other.latencies) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.floors.iter_mut().zip(&other.floors) {
+            mine.merge(theirs);
+        }
+        self.budget.merge(&other.budget);
+        for (mine, theirs) in self.slo.iter_mut().zip(&other.slo) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.pools.iter_mut().zip(&other.pools) {
+            mine.merge(theirs);
+        }
+        add_each(&mut self.events_by_kind, &other.events_by_kind);
+        self.digests.extend(&other.digests);
+        self.measured_s += other.measured_s;
+        self.end = self.end.max(other.end);
+        self.most_in_flight = self.most_in_flight.max(other.most_in_flight);
+        self.cut_short = self.cut_short.or(other.cut_short);
+    }
+
+    /// Events run.
+    pub fn events(&self) -> u64 {
+        self.events_by_kind.iter().sum()
+    }
+
+    /// Requests that ended in one way.
+    pub fn ended_as(&self, status: Status) -> u64 {
+        self.ended[status.index()]
+    }
+}
+
+fn add_each(mine: &mut [u64], theirs: &[u64]) {
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
+        *mine += theirs;
+    }
+}
+
+impl PoolTally {
+    fn of(
+        simulation: &mut Simulation,
+        plan: &FleetPlan,
+        index: usize,
+        measured_s: f64,
+        now: SimTime,
+    ) -> PoolTally {
+        let pool = &plan.pools[index];
+        let servers = match &pool.engine {
+            EnginePlan::Abstract { servers, .. } => f64::from(*servers),
+            EnginePlan::Llm { .. } => 1.0,
+        };
+        let replica_s = measured_s * f64::from(pool.replicas);
+        let meter = simulation.world.pool_meter(index);
+        PoolTally {
+            busy_s: meter.busy_ns as f64 / 1e9,
+            available_s: replica_s * servers,
+            replica_s,
+            completed: meter.completed,
+            batches: meter.batches,
+            batched: meter.batched,
+            closed_by_size: meter.closed_by_size,
+            closed_by_window: meter.closed_by_window,
+            prefill_tokens: meter.prefill_tokens,
+            decode_tokens: meter.decode_tokens,
+            preemptions: meter.preemptions,
+            kv_token_s: meter.kv_token_ns / 1e9,
+            kv_blocks_most: meter.kv_blocks_most,
+            present_s: meter.present_ns(now) as f64 / 1e9,
+        }
+    }
+
+    fn merge(&mut self, other: &PoolTally) {
+        self.busy_s += other.busy_s;
+        self.available_s += other.available_s;
+        self.replica_s += other.replica_s;
+        self.completed += other.completed;
+        self.batches += other.batches;
+        self.batched += other.batched;
+        self.closed_by_size += other.closed_by_size;
+        self.closed_by_window += other.closed_by_window;
+        self.prefill_tokens += other.prefill_tokens;
+        self.decode_tokens += other.decode_tokens;
+        self.preemptions += other.preemptions;
+        self.kv_token_s += other.kv_token_s;
+        self.kv_blocks_most = self.kv_blocks_most.max(other.kv_blocks_most);
+        self.present_s += other.present_s;
+    }
+}
+
+/// Intervals of one latency: its mean and the [`QUANTILES`], milliseconds.
+pub type LatencyIntervals = [Option<Interval>; 5];
+
+/// Intervals within one run, by batch means.
+pub fn intervals_within(simulation: &Simulation, confidence: f64) -> [LatencyIntervals; 4] {
+    let meters = &simulation.world.meters;
+    let all = [&meters.ttft, &meters.tpot, &meters.e2e, &meters.queue];
+    all.map(|meter| {
+        let of = |interval: Option<Interval>| interval.map(|interval| interval.scaled(1e-6));
+        let mut found = [None; 5];
+        found[0] = of(meter.batches.mean_interval(confidence));
+        for (slot, (_, q)) in found[1..].iter_mut().zip(QUANTILES) {
+            *slot = of(meter.batches.quantile_interval(q, confidence));
+        }
+        found
+    })
+}
+
+/// Intervals from independent replications (two or more).
+pub fn intervals_between(tallies: &[[[Option<f64>; 5]; 4]], confidence: f64) -> [LatencyIntervals; 4] {
+    let mut found = [[None; 5]; 4];
+    for (latency, row) in found.iter_mut().enumerate() {
+        for (statistic, slot) in row.iter_mut().enumerate() {
+            let values: Vec<f64> = tallies
+                .iter()
+                .filter_map(|tally| tally[latency][statistic])
+                .collect();
+            *slot = Interval::from_replications(&values, confidence);
+        }
+    }
+    found
+}
+
+/// Mean and [`QUANTILES`] of the four latencies, milliseconds.
+pub fn statistics(tally: &Tally) -> [[Option<f64>; 5]; 4] {
+    let mut found = [[None; 5]; 4];
+    for (histogram, row) in tally.latencies.iter().zip(found.iter_mut()) {
+        row[0] = histogram.mean_ns().map(|ns| ns / 1e6);
+        for (slot, (_, q)) in row[1..].iter_mut().zip(QUANTILES) {
+            *slot = histogram.quantile(q).map(|ns| ns / 1e6);
+        }
+    }
+    found
+}

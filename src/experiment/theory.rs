@@ -1,0 +1,204 @@
+//! Closed forms for a scenario: which queue it is, if it is one that theory knows.
+
+use serde_json::{Map, Value, json};
+
+use crate::fleet::plan::{EnginePlan, FleetPlan, ServicePlan};
+use crate::scenario::fleet::{Pool, Router};
+use crate::scenario::resolve::Plan;
+use crate::scenario::workload::Law;
+use crate::theory::sheet::{QueueingInput, ServiceKind};
+use crate::theory::{Md1, Mdc, Mg1, Mmc, Mmck, TheoryError, mmc_ps_mean_sojourn, ps_mean_sojourn};
+use crate::workload::arrivals::Arrivals;
+use crate::workload::source::SourcePlan;
+
+/// The queue one replica of a pool is, and whether the scenario is exactly that queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// The queue.
+    pub input: QueueingInput,
+    /// Replicas that are each such a queue.
+    pub replicas: u32,
+    /// Why closed forms for it do not hold exactly, if they do not.
+    pub inexact: Option<&'static str>,
+}
+
+/// The arrival rate per second and the squared coefficient of variation of the gaps, with open
+/// arrivals. The latter is none where it is not known in closed form.
+pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
+    match &plan.fleet.source {
+        SourcePlan::Drawn {
+            arrivals, clock, ..
+        } => {
+            let factor = clock.as_ref().map_or(1.0, |clock| clock.mean_factor());
+            let scv = match clock {
+                None => arrivals.gap_scv(),
+                Some(_) => None,
+            };
+            Some((arrivals.mean_rate_per_s() * factor, scv))
+        }
+        SourcePlan::Trace { .. } => {
+            let scan = plan.trace.as_ref()?;
+            (scan.span_s > 0.0).then(|| (scan.requests as f64 / scan.span_s, None))
+        }
+        SourcePlan::ClosedLoop { .. } => None,
+    }
+}
+
+/// Mean prompt and output tokens of a request.
+pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
+    match &plan.fleet.source {
+        SourcePlan::Drawn { lengths, .. } | SourcePlan::ClosedLoop { lengths, .. } => {
+            Some(lengths.means())
+        }
+        SourcePlan::Trace { prompt, output, .. } => {
+            let scan = plan.trace.as_ref()?;
+            let count = scan.requests.max(1) as f64;
+            let own = |total: u64| total as f64 / count;
+            Some((
+                prompt.as_ref().map_or(own(scan.prompt_tokens), |law| law.mean()),
+                output.as_ref().map_or(own(scan.output_tokens), |law| law.mean()),
+            ))
+        }
+    }
+}
+
+/// The queue that each replica of the only pool is; none when the scenario is no such thing.
+pub fn queue_of(plan: &Plan) -> Option<Queue> {
+    let ([pool], [Pool::Abstract(written)]) = (&plan.fleet.pools[..], &plan.scenario.pools[..])
+    else {
+        return None;
+    };
+    let EnginePlan::Abstract {
+        servers,
+        capacity,
+        service,
+    } = &pool.engine
+    else {
+        return None;
+    };
+    let (law, processor_sharing) = match service {
+        ServicePlan::Single(law) => (law, false),
+        ServicePlan::Shared(law) => (law, true),
+        ServicePlan::Batch(_) => return None,
+    };
+    let (rate, scv) = offered(plan)?;
+    let kind = match written.service {
+        Some(Law::Exponential { .. }) => ServiceKind::Exponential,
+        Some(Law::Deterministic { .. }) => ServiceKind::Deterministic,
+        _ => ServiceKind::Other,
+    };
+    Some(Queue {
+        input: QueueingInput {
+            lambda_per_s: rate / f64::from(pool.replicas),
+            servers: u64::from(*servers),
+            mean_service_ms: law.mean_ns() / 1e6,
+            ca2: scv.unwrap_or(1.0),
+            cs2: law.scv(),
+            service: kind,
+            queue_capacity: (*capacity != u32::MAX).then(|| u64::from(*capacity)),
+            processor_sharing,
+        },
+        replicas: pool.replicas,
+        inexact: inexact(&plan.fleet, pool.replicas, scv),
+    })
+}
+
+fn inexact(fleet: &FleetPlan, replicas: u32, scv: Option<f64>) -> Option<&'static str> {
+    let poisson = matches!(
+        &fleet.source,
+        SourcePlan::Drawn {
+            arrivals: Arrivals::Renewal { .. },
+            clock: None,
+            ..
+        }
+    ) && scv == Some(1.0);
+    if !poisson {
+        return Some("arrivals are not Poisson at a constant rate");
+    }
+    if !fleet.window.passes_through() {
+        return Some("a batching window holds requests back");
+    }
+    if fleet.rate_limit.is_some() {
+        return Some("the gateway's rate limit thins the arrivals");
+    }
+    if replicas > 1 && !matches!(fleet.router, Router::Random {}) {
+        return Some("the router depends on the state of several queues");
+    }
+    None
+}
+
+/// The exact figures of the scenario's queue by name; empty when none is known.
+pub fn theory_of(plan: &Plan) -> Value {
+    let Some(queue) = queue_of(plan).filter(|queue| queue.inexact.is_none()) else {
+        return json!({});
+    };
+    // Figures that do not exist (an unstable queue) are simply not there.
+    match figures(&queue.input) {
+        Ok(fields) => Value::Object(fields),
+        Err(_) => json!({}),
+    }
+}
+
+fn figures(input: &QueueingInput) -> Result<Map<String, Value>, TheoryError> {
+    let (lambda, c) = (input.lambda_per_s / 1e3, input.servers);
+    let mean = input.mean_service_ms;
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: f64| {
+        fields.insert(name.to_owned(), json!(value));
+    };
+    put("offered_load_erlangs", lambda * mean);
+    match (input.service, input.queue_capacity, input.processor_sharing) {
+        (_, None, true) => {
+            put("utilization", lambda * mean / c as f64);
+            let sojourn = match c {
+                1 => ps_mean_sojourn(lambda, mean)?,
+                _ => mmc_ps_mean_sojourn(lambda, 1.0 / mean, c)?,
+            };
+            if c == 1 || input.service == ServiceKind::Exponential {
+                put("mean_sojourn_ms", sojourn);
+            }
+        }
+        (ServiceKind::Exponential, Some(places), false) => {
+            let queue = Mmck::new(lambda, 1.0 / mean, c, c + places)?;
+            put("p_loss", queue.p_loss());
+            put("utilization", queue.utilization());
+            put("mean_wait_ms", queue.mean_wait());
+            put("mean_sojourn_ms", queue.mean_sojourn());
+        }
+        (ServiceKind::Exponential, None, false) => {
+            let queue = Mmc::new(lambda, 1.0 / mean, c)?;
+            put("utilization", queue.utilization());
+            put("p_wait", queue.p_wait());
+            put("mean_wait_ms", queue.mean_wait());
+            put("mean_sojourn_ms", queue.mean_sojourn());
+            for (name, level) in [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)] {
+                put(&format!("wait_{name}_ms"), queue.wait_quantile(level)?);
+                put(&format!("sojourn_{name}_ms"), queue.sojourn_quantile(level)?);
+            }
+        }
+        (ServiceKind::Deterministic, None, false) if c == 1 => {
+            let queue = Md1::new(lambda, mean)?;
+            put("utilization", queue.utilization());
+            put("mean_wait_ms", queue.mean_wait());
+            put("mean_sojourn_ms", queue.mean_sojourn());
+            put("wait_p99_ms", queue.wait_quantile(0.99)?);
+            put("sojourn_p99_ms", queue.sojourn_quantile(0.99)?);
+        }
+        (ServiceKind::Deterministic, None, false) => {
+            let queue = Mdc::new(lambda, mean, c)?;
+            put("utilization", queue.utilization());
+            put("mean_wait_ms", queue.mean_wait());
+            put("mean_sojourn_ms", queue.mean_sojourn());
+            put("wait_p99_ms", queue.wait_quantile(0.99)?);
+            put("sojourn_p99_ms", queue.sojourn_quantile(0.99)?);
+        }
+        (ServiceKind::Other, None, false) if c == 1 => {
+            let queue = Mg1::new(lambda, mean, input.cs2)?;
+            put("utilization", lambda * mean);
+            put("mean_wait_ms", queue.mean_wait());
+            put("mean_sojourn_ms", queue.mean_sojourn());
+        }
+        _ => put("utilization", lambda * mean / c as f64),
+    }
+    Ok(fields)
+}

@@ -1,0 +1,217 @@
+//! What is wrong with a document, and where.
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// Where a value was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    // Shared, so that an error stays small.
+    place: Arc<Place>,
+    default: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    File(Arc<str>),
+    Line(Arc<str>, u32),
+    Override(Arc<str>),
+}
+
+impl Location {
+    /// A file as a whole.
+    pub fn file(file: impl Into<Arc<str>>) -> Location {
+        Location {
+            place: Arc::new(Place::File(file.into())),
+            default: false,
+        }
+    }
+
+    /// A line of a file, counted from 1.
+    pub fn line(file: impl Into<Arc<str>>, line: u32) -> Location {
+        Location {
+            place: Arc::new(Place::Line(file.into(), line)),
+            default: false,
+        }
+    }
+
+    /// An override, by its path.
+    pub fn set(path: impl Into<Arc<str>>) -> Location {
+        Location {
+            place: Arc::new(Place::Override(path.into())),
+            default: false,
+        }
+    }
+
+    /// The same place, for a field that is not written there and has its default.
+    pub fn as_default(mut self) -> Location {
+        self.default = true;
+        self
+    }
+
+    /// Whether the field itself is not written: it has its default.
+    pub fn is_default(&self) -> bool {
+        self.default
+    }
+
+    /// Whether an override wrote it.
+    pub fn is_override(&self) -> bool {
+        matches!(*self.place, Place::Override(_))
+    }
+
+    /// The line, where the place is one.
+    pub fn line_number(&self) -> Option<u32> {
+        match *self.place {
+            Place::Line(_, line) => Some(line),
+            _ => None,
+        }
+    }
+
+    /// For sorting: the file as a whole, then its lines, then overrides.
+    pub(super) fn rank(&self) -> u64 {
+        match *self.place {
+            Place::File(_) => 0,
+            Place::Line(_, line) => u64::from(line),
+            Place::Override(_) => u64::MAX,
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.place {
+            Place::File(file) => write!(f, "{file}")?,
+            Place::Line(file, line) => write!(f, "{file}:{line}")?,
+            Place::Override(path) => write!(f, "--set {path}")?,
+        }
+        if self.default {
+            write!(f, " (default)")?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where the value was written.
+    pub location: Location,
+    /// Full path of the field.
+    pub field: String,
+    /// The value as written; empty when there is none to show.
+    pub value: String,
+    /// What is wrong, in terms of what is allowed: `must be 1 to 1,000`.
+    pub allowed: String,
+    /// What to do about it; may be empty.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem {
+            location,
+            field,
+            value,
+            allowed,
+            remedy,
+        } = self;
+        write_problem(f, location, field, value, allowed, remedy)
+    }
+}
+
+/// Why a document cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ScenarioError {
+    /// The file cannot be read as text.
+    #[error("{file}: {reason}")]
+    NotReadable {
+        /// The file, as shown to the user.
+        file: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The text is not TOML.
+    #[error("{file}:{line}:{column}: not valid TOML: {message}")]
+    Syntax {
+        /// The file, as shown to the user.
+        file: String,
+        /// Line, from 1.
+        line: u32,
+        /// Column in characters, from 1.
+        column: u32,
+        /// What the parser says.
+        message: String,
+    },
+    /// A field is unknown, missing or of the wrong kind.
+    #[error("{}", ShownField(.location, .field, .value, .allowed, .remedy))]
+    Field {
+        /// Where it was written.
+        location: Location,
+        /// Full path of the field.
+        field: String,
+        /// The value as written; empty when there is none to show.
+        value: String,
+        /// What is wrong, in terms of what is allowed.
+        allowed: String,
+        /// What to do about it; may be empty.
+        remedy: String,
+    },
+    /// Values that are not allowed: all of them, in the order of their lines.
+    #[error("{}", ShownList(.0))]
+    Invalid(Vec<Problem>),
+}
+
+impl From<Problem> for ScenarioError {
+    fn from(problem: Problem) -> ScenarioError {
+        ScenarioError::Field {
+            location: problem.location,
+            field: problem.field,
+            value: problem.value,
+            allowed: problem.allowed,
+            remedy: problem.remedy,
+        }
+    }
+}
+
+struct ShownField<'a>(&'a Location, &'a str, &'a str, &'a str, &'a str);
+
+impl fmt::Display for ShownField<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_problem(f, self.0, self.1, self.2, self.3, self.4)
+    }
+}
+
+struct ShownList<'a>(&'a [Problem]);
+
+impl fmt::Display for ShownList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_problem(
+    f: &mut fmt::Formatter<'_>,
+    location: &Location,
+    field: &str,
+    value: &str,
+    allowed: &str,
+    remedy: &str,
+) -> fmt::Result {
+    write!(f, "{location}: {field}")?;
+    if !value.is_empty() {
+        write!(f, " = {value}")?;
+    }
+    write!(f, ": {allowed}")?;
+    if !remedy.is_empty() {
+        write!(f, "; {remedy}")?;
+    }
+    Ok(())
+}

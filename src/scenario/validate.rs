@@ -1,0 +1,489 @@
+//! Checks every value of a scenario, as a whole, before anything runs.
+
+use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, Router};
+use super::problems::Problems;
+use super::schema::{Claim, Scenario, Slo, Warmup};
+use super::workload::{Arrivals, Law, Lengths, Profile};
+use crate::workload::law::Knots;
+use crate::workload::profile::RateClock;
+
+/// Longest time in milliseconds that any field takes: 11.5 days.
+pub const MOST_MS: f64 = 1e9;
+/// Longest time in seconds: about three years.
+pub const MOST_S: f64 = 1e8;
+/// Highest rate per second.
+pub const MOST_PER_S: f64 = 1e9;
+/// Most replicas of all pools.
+pub const MOST_REPLICAS: u64 = 1_000_000;
+
+/// Notes everything that is wrong with the values of a scenario.
+pub fn check(scenario: &Scenario, problems: &mut Problems<'_>) {
+    check_run(scenario, problems);
+    check_workload(scenario, problems);
+    check_front(scenario, problems);
+    check_tiers(scenario, problems);
+    check_pools(scenario, problems);
+    check_cost(scenario, problems);
+    problems.unique("claims", scenario.claims.iter().map(|claim| claim.id.as_str()));
+    for (index, claim) in scenario.claims.iter().enumerate() {
+        check_claim(claim, &format!("claims.{index}"), problems);
+    }
+}
+
+fn check_run(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let run = &scenario.run;
+    if let Some(horizon) = run.horizon_s {
+        problems.positive("run.horizon_s", horizon, MOST_S);
+    }
+    if let Some(Warmup::Seconds(warmup)) = run.warmup_s
+        && problems.non_negative("run.warmup_s", warmup, MOST_S)
+        && run.horizon_s.is_some_and(|horizon| warmup >= horizon)
+    {
+        problems.push(
+            "run.warmup_s",
+            warmup,
+            "must be before run.horizon_s",
+            "shorten the warm-up or run for longer: nothing would be measured",
+        );
+    }
+    if let Some(drain) = run.drain_limit_s {
+        problems.non_negative("run.drain_limit_s", drain, MOST_S);
+    }
+    problems.int_in_range("run.max_events", run.max_events, 1, u64::MAX);
+    problems.int_in_range("run.replications", u64::from(run.replications), 1, 100_000);
+    problems.in_range("run.confidence", run.confidence, 0.5, 0.9999);
+}
+
+fn check_front(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let network = &scenario.network;
+    problems.non_negative("network.to_replica_ms", network.to_replica_ms, MOST_MS);
+    problems.non_negative("network.from_replica_ms", network.from_replica_ms, MOST_MS);
+    problems.non_negative("gateway.cost_ms", scenario.gateway.cost_ms, MOST_MS);
+    if let Some(limit) = scenario.gateway.rate_limit {
+        let path = "gateway.rate_limit.requests_per_s";
+        problems.positive(path, limit.requests_per_s, MOST_PER_S);
+        problems.in_range("gateway.rate_limit.burst", limit.burst, 1.0, MOST_PER_S);
+    }
+    if let Router::LeastRequest { choices } = scenario.router {
+        problems.int_in_range("router.choices", u64::from(choices), 0, 1_000);
+    }
+    let batching = &scenario.batching;
+    problems.non_negative("batching.window_ms", batching.window_ms, MOST_MS);
+    problems.int_in_range("batching.max_batch", u64::from(batching.max_batch), 1, 65_536);
+    let sizes = &batching.preferred_batches;
+    let rising = sizes.windows(2).all(|pair| pair[0] < pair[1]);
+    let fits = sizes.iter().all(|&size| size >= 1 && size <= batching.max_batch);
+    if !rising || !fits {
+        problems.push(
+            "batching.preferred_batches",
+            format!("{sizes:?}"),
+            &format!("must rise and lie within 1 to max_batch = {}", batching.max_batch),
+            "sort the sizes and drop those above max_batch",
+        );
+    }
+}
+
+fn check_tiers(scenario: &Scenario, problems: &mut Problems<'_>) {
+    if let Some(slo) = &scenario.slo {
+        check_slo(slo, "slo", problems);
+    }
+    problems.unique("tiers", scenario.tiers.iter().map(|tier| tier.name.as_str()));
+    if scenario.tiers.len() > 1_000 {
+        problems.push("tiers", scenario.tiers.len(), "must be 1,000 tiers at most", "merge some");
+    }
+    for (index, tier) in scenario.tiers.iter().enumerate() {
+        let path = |field: &str| format!("tiers.{index}.{field}");
+        problems.name(&path("name"), &tier.name);
+        problems.positive(&path("share"), tier.share, 1e9);
+        if let Some(slo) = &tier.slo {
+            check_slo(slo, &path("slo"), problems);
+        }
+    }
+}
+
+fn check_slo(slo: &Slo, at: &str, problems: &mut Problems<'_>) {
+    let bounds = [("ttft_ms", slo.ttft_ms), ("tpot_ms", slo.tpot_ms), ("e2e_ms", slo.e2e_ms)];
+    for (field, bound) in bounds {
+        if let Some(bound) = bound {
+            problems.positive(&format!("{at}.{field}"), bound, MOST_MS);
+        }
+    }
+    if bounds.iter().all(|(_, bound)| bound.is_none()) {
+        let remedy = "state ttft_ms, tpot_ms or e2e_ms";
+        problems.push(at, "", "must bound something", remedy);
+    }
+    problems.in_range(&format!("{at}.target"), slo.target, 0.0, 1.0);
+}
+
+fn check_pools(scenario: &Scenario, problems: &mut Problems<'_>) {
+    if scenario.pools.is_empty() {
+        problems.push("pools", "[]", "must hold at least one pool", "add a [[pools]] table");
+    }
+    problems.unique("pools", scenario.pools.iter().map(Pool::name));
+    for (index, pool) in scenario.pools.iter().enumerate() {
+        let at = format!("pools.{index}");
+        problems.name(&format!("{at}.name"), pool.name());
+        let replicas = u64::from(pool.replicas());
+        problems.int_in_range(&format!("{at}.replicas"), replicas, 1, MOST_REPLICAS);
+        match pool {
+            Pool::Abstract(pool) => check_abstract(pool, &at, scenario, problems),
+            Pool::Llm(pool) => check_llm(pool, &at, problems),
+        }
+    }
+}
+
+fn check_abstract(pool: &AbstractPool, at: &str, scenario: &Scenario, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("{at}.{field}");
+    problems.int_in_range(&path("servers"), u64::from(pool.servers), 1, 10_000_000);
+    let accelerators = u64::from(pool.accelerators_per_replica);
+    problems.int_in_range(&path("accelerators_per_replica"), accelerators, 0, 100_000);
+    match (&pool.service, &pool.batch_service) {
+        (Some(law), None) => check_law(law, &path("service"), problems),
+        (None, Some(batch)) => {
+            problems.non_negative(&path("batch_service.fixed_ms"), batch.fixed_ms, MOST_MS);
+            problems.non_negative(&path("batch_service.per_item_ms"), batch.per_item_ms, MOST_MS);
+            if batch.fixed_ms + batch.per_item_ms == 0.0 {
+                let remedy = "give fixed_ms or per_item_ms a value above 0";
+                problems.push(&path("batch_service"), "0", "must take some time", remedy);
+            }
+            if let Some(law) = &batch.variability {
+                check_law(law, &path("batch_service.variability"), problems);
+            }
+        }
+        _ => problems.push(
+            at,
+            "",
+            "must state either service or batch_service",
+            "for example service = { law = \"exponential\", mean_ms = 10 }",
+        ),
+    }
+    if pool.discipline == Discipline::ProcessorSharing && pool.batch_service.is_some() {
+        problems.push(
+            &path("discipline"),
+            "processor_sharing",
+            "cannot be combined with batch_service",
+            "use service, or discipline = \"fcfs\"",
+        );
+    }
+    let can_reject = pool.queue_capacity.is_some();
+    refuse_instant_loop(&path("queue_capacity"), can_reject, scenario, problems);
+}
+
+/// A closed-loop user who is turned away and does not think comes back at the same instant, for
+/// ever.
+fn refuse_instant_loop(
+    path: &str,
+    can_reject: bool,
+    scenario: &Scenario,
+    problems: &mut Problems<'_>,
+) {
+    let thinks = !matches!(scenario.workload.arrivals, Arrivals::ClosedLoop { think: None, .. });
+    if can_reject && !thinks {
+        problems.push(
+            path,
+            "",
+            "cannot turn away closed-loop users who do not think: they would come back at once",
+            "give workload.arrivals.think a law, or take the limit away",
+        );
+    }
+}
+
+fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("{at}.{field}");
+    let mut int = |field: &str, value: u64, low: u64, high: u64| {
+        problems.int_in_range(&path(field), value, low, high);
+    };
+    int("tp", u64::from(pool.tp), 1, 1_024);
+    int("max_num_seqs", u64::from(pool.max_num_seqs), 1, 1 << 20);
+    int("block_size", u64::from(pool.block_size), 1, 4_096);
+    let (seqs, tokens) = (pool.max_num_seqs, pool.max_num_batched_tokens);
+    int("max_num_batched_tokens", u64::from(tokens), u64::from(seqs.max(1)), 1 << 24);
+    if let Some(length) = pool.max_model_len {
+        int("max_model_len", u64::from(length), 2, 1 << 28);
+    }
+    if let Some(blocks) = pool.kv_blocks {
+        int("kv_blocks", blocks, 1, 1 << 40);
+    }
+    problems.in_range(&path("watermark"), pool.watermark, 0.0, 0.99);
+    problems.in_range(&path("memory_utilization"), pool.memory_utilization, 0.01, 1.0);
+    for (field, value) in [
+        ("overhead_fixed_us", pool.overhead_fixed_us),
+        ("overhead_per_seq_us", pool.overhead_per_seq_us),
+    ] {
+        if let Some(value) = value {
+            problems.non_negative(&path(field), value, 1e9);
+        }
+    }
+}
+
+fn check_cost(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let Some(cost) = &scenario.cost else { return };
+    let path = "cost.on_demand_usd_per_gpu_hour";
+    problems.non_negative(path, cost.on_demand_usd_per_gpu_hour, 1e6);
+    problems.in_range("cost.spot_share", cost.spot_share, 0.0, 1.0);
+    match cost.spot_usd_per_gpu_hour {
+        Some(price) => {
+            problems.non_negative("cost.spot_usd_per_gpu_hour", price, 1e6);
+        }
+        None if cost.spot_share > 0.0 => problems.push(
+            "cost.spot_share",
+            cost.spot_share,
+            "needs a spot price",
+            "state cost.spot_usd_per_gpu_hour",
+        ),
+        None => {}
+    }
+}
+
+fn check_claim(claim: &Claim, at: &str, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("{at}.{field}");
+    problems.name(&path("id"), &claim.id);
+    let bounds = [&claim.at_most, &claim.at_least, &claim.equals];
+    if bounds.iter().filter(|bound| bound.is_some()).count() != 1 {
+        problems.push(
+            at,
+            "",
+            "must state exactly one of at_most, at_least and equals",
+            "write, for example, at_most = 30",
+        );
+    }
+    if let Some(tolerance) = claim.tolerance_pct {
+        problems.non_negative(&path("tolerance_pct"), tolerance, 100.0);
+        if claim.equals.is_none() {
+            let remedy = "leave it out, or use equals";
+            problems.push(&path("tolerance_pct"), tolerance, "only goes with equals", remedy);
+        }
+    }
+    if claim.compare.is_some() && claim.versus.is_none() {
+        let remedy = "say what to compare with: versus = { \"path\" = value }";
+        problems.push(&path("compare"), "", "only goes with versus", remedy);
+    }
+}
+
+fn check_workload(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let workload = &scenario.workload;
+    check_arrivals(&workload.arrivals, scenario, problems);
+    let from_trace = matches!(workload.arrivals, Arrivals::Trace { .. });
+    let closed = matches!(workload.arrivals, Arrivals::ClosedLoop { .. });
+    if let Some(profile) = &workload.profile {
+        if from_trace || closed {
+            problems.push(
+                "workload.profile",
+                "",
+                "cannot change the rate of trace or closed-loop arrivals",
+                "take it away; a trace has rate_scale, a closed loop its number of users",
+            );
+        }
+        check_profile(profile, problems);
+    }
+    for (field, lengths) in [
+        ("prompt_tokens", &workload.prompt_tokens),
+        ("output_tokens", &workload.output_tokens),
+    ] {
+        let path = format!("workload.{field}");
+        match lengths {
+            Some(Lengths::Trace {}) if !from_trace => problems.push(
+                &path,
+                "trace",
+                "needs trace arrivals",
+                "give a law of its own, or workload.arrivals.process = \"trace\"",
+            ),
+            Some(lengths) => check_lengths(lengths, &path, problems),
+            None => {}
+        }
+    }
+    let path = "workload.length_rank_correlation";
+    let correlation = workload.length_rank_correlation;
+    if problems.in_range(path, correlation, -1.0, 1.0) && correlation != 0.0 && from_trace {
+        let remedy = "take it away: a trace has its own";
+        problems.push(path, correlation, "needs both lengths drawn from laws", remedy);
+    }
+    if let Some(most) = workload.max_requests {
+        problems.int_in_range("workload.max_requests", most, 1, u64::MAX);
+    }
+    let limited = scenario.gateway.rate_limit.is_some();
+    refuse_instant_loop("gateway.rate_limit", limited, scenario, problems);
+}
+
+fn check_arrivals(arrivals: &Arrivals, scenario: &Scenario, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("workload.arrivals.{field}");
+    match arrivals {
+        Arrivals::Poisson { rate_per_s } | Arrivals::Constant { rate_per_s } => {
+            problems.positive(&path("rate_per_s"), *rate_per_s, MOST_PER_S);
+        }
+        Arrivals::Gamma { rate_per_s, cv } => {
+            problems.positive(&path("rate_per_s"), *rate_per_s, MOST_PER_S);
+            problems.in_range(&path("cv"), *cv, 0.01, 100.0);
+        }
+        Arrivals::Weibull { rate_per_s, cv } => {
+            problems.positive(&path("rate_per_s"), *rate_per_s, MOST_PER_S);
+            problems.in_range(&path("cv"), *cv, 0.05, 20.0);
+        }
+        Arrivals::OnOff {
+            on_rate_per_s,
+            on_mean_s,
+            off_mean_s,
+            off_rate_per_s,
+        } => {
+            problems.positive(&path("on_rate_per_s"), *on_rate_per_s, MOST_PER_S);
+            problems.non_negative(&path("off_rate_per_s"), *off_rate_per_s, MOST_PER_S);
+            problems.in_range(&path("on_mean_s"), *on_mean_s, 1e-6, MOST_S);
+            problems.in_range(&path("off_mean_s"), *off_mean_s, 1e-6, MOST_S);
+        }
+        Arrivals::Mmpp { states } => {
+            for (index, state) in states.iter().enumerate() {
+                let at = |field: &str| path(&format!("states.{index}.{field}"));
+                problems.non_negative(&at("rate_per_s"), state.rate_per_s, MOST_PER_S);
+                problems.in_range(&at("mean_s"), state.mean_s, 1e-6, MOST_S);
+            }
+            if !states.iter().any(|state| state.rate_per_s > 0.0) {
+                let remedy = "give at least one state a rate above 0";
+                problems.push(&path("states"), states.len(), "must have arrivals", remedy);
+            }
+        }
+        Arrivals::ClosedLoop { users, think } => {
+            problems.int_in_range(&path("users"), u64::from(*users), 1, 100_000_000);
+            if let Some(law) = think {
+                check_law(law, &path("think"), problems);
+            }
+        }
+        Arrivals::Trace {
+            rate_scale,
+            from_s,
+            to_s,
+            ..
+        } => {
+            problems.in_range(&path("rate_scale"), *rate_scale, 1e-6, 1e6);
+            problems.non_negative(&path("from_s"), *from_s, MOST_S);
+            if let Some(to_s) = to_s
+                && problems.positive(&path("to_s"), *to_s, MOST_S)
+                && to_s <= from_s
+            {
+                let remedy = "make the slice longer than nothing";
+                problems.push(&path("to_s"), to_s, "must be after from_s", remedy);
+            }
+            let _ = scenario;
+        }
+    }
+}
+
+fn check_profile(profile: &Profile, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("workload.profile.{field}");
+    let before = problems.is_empty();
+    match profile {
+        Profile::Points { .. } => {}
+        Profile::Spike {
+            start_s,
+            duration_s,
+            factor,
+        } => {
+            problems.non_negative(&path("start_s"), *start_s, MOST_S);
+            problems.positive(&path("duration_s"), *duration_s, MOST_S);
+            problems.non_negative(&path("factor"), *factor, 1e6);
+        }
+        Profile::Ramp {
+            start_s,
+            end_s,
+            factor,
+        } => {
+            problems.non_negative(&path("start_s"), *start_s, MOST_S);
+            problems.positive(&path("end_s"), *end_s, MOST_S);
+            problems.non_negative(&path("factor"), *factor, 1e6);
+        }
+        Profile::Diurnal {
+            period_s,
+            amplitude,
+            peak_s,
+        } => {
+            problems.positive(&path("period_s"), *period_s, MOST_S);
+            problems.in_range(&path("amplitude"), *amplitude, 0.0, 1.0);
+            problems.in_range(&path("peak_s"), *peak_s, 0.0, MOST_S);
+        }
+    }
+    if before
+        && problems.is_empty()
+        && let Err(reason) = RateClock::new(profile)
+    {
+        problems.push("workload.profile", "", &reason, "correct the points");
+    }
+}
+
+fn check_lengths(lengths: &Lengths, at: &str, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("{at}.{field}");
+    let most = f64::from(1u32 << 24);
+    let mut most_tokens = |max: &Option<u32>, problems: &mut Problems<'_>| {
+        if let Some(max) = max {
+            problems.int_in_range(&path("max_tokens"), u64::from(*max), 1, 1 << 28);
+        }
+    };
+    match lengths {
+        Lengths::Constant { tokens } => {
+            problems.int_in_range(&path("tokens"), u64::from(*tokens), 1, 1 << 24);
+        }
+        Lengths::Lognormal {
+            mean_tokens,
+            cv,
+            max_tokens,
+        } => {
+            problems.in_range(&path("mean_tokens"), *mean_tokens, 1.0, most);
+            problems.in_range(&path("cv"), *cv, 1e-3, 100.0);
+            most_tokens(max_tokens, problems);
+        }
+        Lengths::Exponential {
+            mean_tokens,
+            max_tokens,
+        } => {
+            problems.in_range(&path("mean_tokens"), *mean_tokens, 1.0, most);
+            most_tokens(max_tokens, problems);
+        }
+        Lengths::Quantiles { knots } => check_knots(knots, &path("knots"), most, problems),
+        Lengths::Trace {} => {}
+    }
+}
+
+fn check_law(law: &Law, at: &str, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("{at}.{field}");
+    // Below a nanosecond a mean would be rounded away.
+    let mut mean = |mean_ms: f64, problems: &mut Problems<'_>| {
+        problems.in_range(&path("mean_ms"), mean_ms, 1e-6, MOST_MS);
+    };
+    match law {
+        Law::Exponential { mean_ms } | Law::Deterministic { mean_ms } => mean(*mean_ms, problems),
+        Law::Erlang { mean_ms, stages } => {
+            mean(*mean_ms, problems);
+            problems.int_in_range(&path("stages"), u64::from(*stages), 1, 1_000);
+        }
+        Law::Hyperexponential { mean_ms, scv } => {
+            mean(*mean_ms, problems);
+            if problems.in_range(&path("scv"), *scv, 1.0, 1e4) && *scv == 1.0 {
+                let remedy = "use law = \"exponential\" for 1";
+                problems.push(&path("scv"), scv, "must be above 1", remedy);
+            }
+        }
+        Law::Lognormal { mean_ms, scv } => {
+            mean(*mean_ms, problems);
+            problems.in_range(&path("scv"), *scv, 1e-6, 1e4);
+        }
+        Law::Uniform { low_ms, high_ms } => {
+            problems.non_negative(&path("low_ms"), *low_ms, MOST_MS);
+            if problems.positive(&path("high_ms"), *high_ms, MOST_MS) && high_ms < low_ms {
+                let remedy = "exchange the two";
+                problems.push(&path("high_ms"), high_ms, "must be at least low_ms", remedy);
+            }
+        }
+        Law::Quantiles { knots_ms } => {
+            check_knots(knots_ms, &path("knots_ms"), MOST_MS, problems);
+        }
+    }
+}
+
+fn check_knots(knots: &[(f64, f64)], path: &str, most: f64, problems: &mut Problems<'_>) {
+    let remedy = "write pairs such as [[0.0, 10], [0.5, 40], [1.0, 300]]";
+    if let Err(reason) = Knots::new(knots) {
+        problems.push(path, format!("{knots:?}"), &reason, remedy);
+    } else if knots.iter().any(|knot| knot.1 > most) {
+        problems.push(path, format!("{knots:?}"), &format!("must not exceed {most}"), remedy);
+    } else if knots.iter().all(|knot| knot.1 == 0.0) {
+        problems.push(path, format!("{knots:?}"), "must have a mean above 0", remedy);
+    }
+}

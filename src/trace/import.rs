@@ -1,0 +1,199 @@
+//! Rewriting a trace of any format as seatrial's own CSV.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::{Compression, GzBuilder};
+use serde::Serialize;
+
+use super::TraceRecord;
+use super::cursor::Skipped;
+use super::error::TraceError;
+use super::format::TraceFormat;
+use super::reader::RecordReader;
+use super::spread::Spread;
+
+/// How to import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Whether to sort by stamp (those of one stamp stay in order). It holds the trace in memory,
+    /// 24 bytes a request.
+    pub sort: bool,
+    /// Whether to spread the requests of one stamp evenly until the next one.
+    pub dejitter: bool,
+}
+
+/// What an import wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ImportReport {
+    /// The format read.
+    pub format: TraceFormat,
+    /// Requests read.
+    pub read: u64,
+    /// Requests written, those without an answer included.
+    pub written: u64,
+    /// Requests written with 0 output tokens, which a replay counts and skips.
+    pub no_answer: u64,
+    /// Requests left out for their empty prompt.
+    pub empty_prompt: u64,
+    /// From the first to the last request written, in s.
+    pub span_s: f64,
+}
+
+/// Writes `input` to the file `out`, gzipped if its name ends in `.gz`. The same input gives the
+/// same bytes. Arrivals are counted from the first request written. The file appears under its
+/// name only once it is whole.
+///
+/// # Errors
+/// When the input is not allowed or holds no requests, or the output cannot be written.
+pub fn import(
+    input: &Path,
+    format: Option<TraceFormat>,
+    out: &Path,
+    options: ImportOptions,
+) -> Result<ImportReport, TraceError> {
+    let reader = RecordReader::open(input, format)?;
+    let mut part = out.as_os_str().to_owned();
+    part.push(".partial");
+    let part = PathBuf::from(part);
+    let failed = |fault: &io::Error| write_error(out, fault);
+    let file = File::create(&part).map_err(|fault| failed(&fault))?;
+    let done = write_file(reader, file, out, options).and_then(|report| {
+        std::fs::rename(&part, out).map_err(|fault| failed(&fault))?;
+        Ok(report)
+    });
+    if done.is_err() {
+        // The error that is reported is the one that came first.
+        let _ = std::fs::remove_file(&part);
+    }
+    done
+}
+
+fn write_file(
+    reader: RecordReader,
+    file: File,
+    out: &Path,
+    options: ImportOptions,
+) -> Result<ImportReport, TraceError> {
+    let mut file = BufWriter::new(file);
+    let report = if out.extension().is_some_and(|ending| ending == "gz") {
+        let mut packed = GzBuilder::new()
+            .mtime(0)
+            .write(&mut file, Compression::best());
+        let report = import_to(reader, out, &mut packed, options)?;
+        packed.finish().map_err(|fault| write_error(out, &fault))?;
+        report
+    } else {
+        import_to(reader, out, &mut file, options)?
+    };
+    file.flush().map_err(|fault| write_error(out, &fault))?;
+    Ok(report)
+}
+
+/// Writes all records of `reader` as CSV to any writer, which `name` stands for in errors.
+///
+/// # Errors
+/// As [`import()`].
+pub fn import_to(
+    reader: RecordReader,
+    name: &Path,
+    out: &mut dyn Write,
+    options: ImportOptions,
+) -> Result<ImportReport, TraceError> {
+    let mut output = Output {
+        name,
+        out,
+        origin_ns: None,
+        last_ns: 0,
+        report: ImportReport {
+            format: reader.format(),
+            read: 0,
+            written: 0,
+            no_answer: 0,
+            empty_prompt: 0,
+            span_s: 0.0,
+        },
+    };
+    let path = reader.name();
+    if options.sort {
+        let mut reader = reader.any_order();
+        let mut records = Vec::new();
+        while let Some(record) = reader.next_record()? {
+            records.push(record);
+        }
+        records.sort_by_key(|record| record.t_ns);
+        let mut records = records.into_iter();
+        output.write_all(options.dejitter, || Ok(records.next()))?;
+    } else {
+        let mut reader = reader;
+        output.write_all(options.dejitter, || reader.next_record())?;
+    }
+    let mut report = output.report;
+    if report.written == report.no_answer {
+        let failed = report.no_answer + report.empty_prompt;
+        return Err(TraceError::Empty { path, failed });
+    }
+    report.span_s = output.last_ns as f64 / 1e9;
+    Ok(report)
+}
+
+struct Output<'a> {
+    name: &'a Path,
+    out: &'a mut dyn Write,
+    origin_ns: Option<u64>,
+    last_ns: u64,
+    report: ImportReport,
+}
+
+impl Output<'_> {
+    fn write_all(
+        &mut self,
+        dejitter: bool,
+        mut pull: impl FnMut() -> Result<Option<TraceRecord>, TraceError>,
+    ) -> Result<(), TraceError> {
+        let header = TraceFormat::Seatrial.columns().join(",");
+        self.line(&header)?;
+        let mut spread = Spread::default();
+        loop {
+            let record = if dejitter {
+                spread.next(&mut pull)?
+            } else {
+                pull()?
+            };
+            match record {
+                Some(record) => self.record(record)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn record(&mut self, record: TraceRecord) -> Result<(), TraceError> {
+        self.report.read += 1;
+        if record.failed {
+            let mut skipped = Skipped::default();
+            skipped.count_failed(record);
+            self.report.no_answer += skipped.no_answer;
+            self.report.empty_prompt += skipped.empty_prompt;
+        }
+        if record.prompt_tokens == 0 {
+            return Ok(());
+        }
+        let origin = *self.origin_ns.get_or_insert(record.t_ns);
+        self.last_ns = record.t_ns - origin;
+        self.report.written += 1;
+        let (prompt, output) = (record.prompt_tokens, record.output_tokens);
+        self.line(&format!("{},{prompt},{output}", self.last_ns))
+    }
+
+    fn line(&mut self, text: &str) -> Result<(), TraceError> {
+        writeln!(self.out, "{text}").map_err(|fault| write_error(self.name, &fault))
+    }
+}
+
+fn write_error(out: &Path, fault: &io::Error) -> TraceError {
+    TraceError::Write {
+        path: out.display().to_string().into(),
+        detail: fault.to_string().into(),
+    }
+}
