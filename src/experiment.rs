@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod cost;
+pub mod estimate;
 pub mod metric;
 pub mod physics;
 pub mod provenance;

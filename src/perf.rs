@@ -1,1 +1,25 @@
 //! How long a step of a replica takes, and what fits in its memory.
+//!
+//! [`ModelCard`] gives a model's shape and [`AcceleratorCard`] a device's peaks; from the two follow
+//! the time of an iteration ([`StepModel`]), the least time hardware permits ([`Floor`]), the room
+//! for the KV cache ([`MemoryPlan`]) and a sheet of hand-checkable figures ([`arithmetic`]).
+
+mod accelerator;
+mod dtype;
+mod error;
+mod floor;
+mod memory;
+mod model;
+mod provenance;
+mod shape;
+mod sheet;
+mod step;
+
+pub use accelerator::{AcceleratorCard, Efficiency};
+pub use dtype::{Dtype, Dtypes};
+pub use error::PerfError;
+pub use floor::{Floor, NodeCeiling};
+pub use memory::{MemoryPlan, RESERVE_GB};
+pub use model::{Attention, ModelCard};
+pub use sheet::{SheetRow, arithmetic, tokens_per_request_at};
+pub use step::{DecodePiece, Overheads, Parallelism, PrefillChunk, StepModel};

@@ -230,6 +230,9 @@ fn replicate(plan: &Plan, replication: u32, control: Control<'_>) -> Result<Repl
         },
     );
     progress(horizon);
+    if sink.is_some() {
+        rows(&simulation.world.in_flight_rows());
+    }
     if let Some(failure) = simulation.world.failure() {
         return Err(RunError::Trace(failure.to_owned()));
     }

@@ -1,7 +1,7 @@
 //! What became of the requests: counts, latencies, budget, objectives, and rows for a file.
 
 use crate::engine::{Digest, SimDuration, SimTime};
-use crate::measure::{BatchMeans, LatencyBudget, LatencyHistogram, SloMeter};
+use crate::measure::{BatchMeans, LatencyBudget, LatencyHistogram, SloMeter, SloTargets};
 
 use super::event::Event;
 use super::ids::NONE;
@@ -70,12 +70,12 @@ impl FleetMeters {
     pub fn new(plan: &FleetPlan) -> FleetMeters {
         let slo = plan.tiers.iter().map(|tier| {
             let slo = tier.slo;
-            SloMeter::new(
-                slo.and_then(|slo| slo.ttft_ms),
-                slo.and_then(|slo| slo.tpot_ms),
-                slo.and_then(|slo| slo.e2e_ms),
-                slo.map_or(1.0, |slo| slo.target),
-            )
+            let targets = SloTargets {
+                ttft_ms: slo.and_then(|slo| slo.ttft_ms),
+                tpot_ms: slo.and_then(|slo| slo.tpot_ms),
+                e2e_ms: slo.and_then(|slo| slo.e2e_ms),
+            };
+            SloMeter::new(targets, slo.map_or(1.0, |slo| slo.target))
         });
         FleetMeters {
             arrived: 0,
@@ -125,7 +125,7 @@ impl FleetMeters {
         }
         if status != Status::Completed {
             if self.measures(request.arrival) {
-                self.slo[request.tier as usize].record_failure();
+                self.slo[request.tier as usize].record_miss();
             }
             return;
         }
@@ -136,7 +136,7 @@ impl FleetMeters {
         }
         let latencies = Latencies::of(request, plan.from_replica);
         if let Some(pilot) = &mut self.pilot {
-            pilot.record(latencies.e2e_ns as f64);
+            pilot.push(latencies.e2e_ns as f64);
         }
         if self.measures(request.arrival) {
             self.record(request, &latencies, pool, plan);
@@ -256,10 +256,10 @@ pub struct RequestRow {
 }
 
 impl RequestRow {
-    /// The row of a request that has ended.
+    /// The row of a request.
     pub fn new(
         request: &Request,
-        status: Status,
+        status: &'static str,
         plan: &FleetPlan,
         replicas: &[Replica],
     ) -> RequestRow {
@@ -282,7 +282,7 @@ impl RequestRow {
             cached_tokens: 0,
             preemptions: request.preemptions,
             attempts: 1,
-            status: status.name(),
+            status,
             delivered_ns: stamp(request.delivered),
         }
     }

@@ -200,6 +200,16 @@ impl Requests {
         (self.generations.get(id.slot as usize) == Some(&id.generation)).then_some(id.slot)
     }
 
+    /// All requests in flight, in no particular order. Looks at every slot: for the end of a run.
+    pub fn live(&self) -> impl Iterator<Item = &Request> {
+        let mut free = vec![false; self.slots.len()];
+        for &slot in &self.free {
+            free[slot as usize] = true;
+        }
+        let slots = self.slots.iter().zip(free);
+        slots.filter(|(_, free)| !free).map(|(request, _)| request)
+    }
+
     /// The tenant of a slot.
     #[inline]
     pub fn at(&self, slot: u32) -> &Request {

@@ -144,6 +144,14 @@ impl World {
         self.requests.most() as u64
     }
 
+    /// Rows of the requests in flight, in order of arrival.
+    pub fn in_flight_rows(&self) -> Vec<RequestRow> {
+        let row = |request| RequestRow::new(request, "in_flight", &self.plan, &self.replicas);
+        let mut rows: Vec<RequestRow> = self.requests.live().map(row).collect();
+        rows.sort_by_key(|row| row.id);
+        rows
+    }
+
     /// Meters of a pool, settled at `now`.
     pub fn pool_meter(&mut self, pool: usize) -> &mut PoolMeter {
         &mut self.pools[pool].meter
@@ -192,13 +200,13 @@ impl World {
         request.tier = offered.tier;
         request.user = user;
         self.meters.arrived(&request);
-        let slot = self.requests.insert(request);
+        let id = self.requests.insert(request);
+        let slot = id.slot;
         if !self.gateway.admit(queue.now()) {
             self.end(slot, Status::RejectedRateLimit, queue);
         } else if self.plan.gateway_cost == SimDuration::ZERO {
             self.route(slot, queue);
         } else {
-            let id = self.requests.id(slot);
             queue.schedule_in_lane(self.lanes.gateway, Event::GatewayDone(id));
         }
     }
@@ -405,7 +413,7 @@ impl World {
         if self.plan.record_requests {
             let request = self.requests.at(slot);
             self.rows
-                .push(RequestRow::new(request, status, &self.plan, &self.replicas));
+                .push(RequestRow::new(request, status.name(), &self.plan, &self.replicas));
         }
         self.requests.remove(slot);
         if user != NONE {

@@ -262,7 +262,7 @@ fn check_claim(claim: &Claim, at: &str, problems: &mut Problems<'_>) {
 
 fn check_workload(scenario: &Scenario, problems: &mut Problems<'_>) {
     let workload = &scenario.workload;
-    check_arrivals(&workload.arrivals, scenario, problems);
+    check_arrivals(&workload.arrivals, problems);
     let from_trace = matches!(workload.arrivals, Arrivals::Trace { .. });
     let closed = matches!(workload.arrivals, Arrivals::ClosedLoop { .. });
     if let Some(profile) = &workload.profile {
@@ -305,7 +305,7 @@ fn check_workload(scenario: &Scenario, problems: &mut Problems<'_>) {
     refuse_instant_loop("gateway.rate_limit", limited, scenario, problems);
 }
 
-fn check_arrivals(arrivals: &Arrivals, scenario: &Scenario, problems: &mut Problems<'_>) {
+fn check_arrivals(arrivals: &Arrivals, problems: &mut Problems<'_>) {
     let path = |field: &str| format!("workload.arrivals.{field}");
     match arrivals {
         Arrivals::Poisson { rate_per_s } | Arrivals::Constant { rate_per_s } => {
@@ -362,7 +362,6 @@ fn check_arrivals(arrivals: &Arrivals, scenario: &Scenario, problems: &mut Probl
                 let remedy = "make the slice longer than nothing";
                 problems.push(&path("to_s"), to_s, "must be after from_s", remedy);
             }
-            let _ = scenario;
         }
     }
 }
@@ -411,7 +410,7 @@ fn check_profile(profile: &Profile, problems: &mut Problems<'_>) {
 fn check_lengths(lengths: &Lengths, at: &str, problems: &mut Problems<'_>) {
     let path = |field: &str| format!("{at}.{field}");
     let most = f64::from(1u32 << 24);
-    let mut most_tokens = |max: &Option<u32>, problems: &mut Problems<'_>| {
+    let most_tokens = |max: &Option<u32>, problems: &mut Problems<'_>| {
         if let Some(max) = max {
             problems.int_in_range(&path("max_tokens"), u64::from(*max), 1, 1 << 28);
         }
@@ -444,7 +443,7 @@ fn check_lengths(lengths: &Lengths, at: &str, problems: &mut Problems<'_>) {
 fn check_law(law: &Law, at: &str, problems: &mut Problems<'_>) {
     let path = |field: &str| format!("{at}.{field}");
     // Below a nanosecond a mean would be rounded away.
-    let mut mean = |mean_ms: f64, problems: &mut Problems<'_>| {
+    let mean = |mean_ms: f64, problems: &mut Problems<'_>| {
         problems.in_range(&path("mean_ms"), mean_ms, 1e-6, MOST_MS);
     };
     match law {

@@ -1,0 +1,251 @@
+//! Closed forms only: every formula that applies to a scenario, with the numbers put in.
+
+use serde::Serialize;
+
+use crate::fleet::plan::{EnginePlan, ServicePlan};
+use crate::perf;
+use crate::report::number::significant;
+use crate::scenario::resolve::{LlmFacts, Plan};
+use crate::theory::sheet::{Applied, queueing};
+
+use super::cost::cost_of;
+use super::result::Throughput;
+use super::theory::{mean_tokens, offered, queue_of};
+
+/// One group of formulas.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sheet {
+    /// What it is about.
+    pub title: String,
+    /// What to know about all of its rows.
+    pub note: Option<String>,
+    /// The formulas.
+    pub rows: Vec<Row>,
+}
+
+/// One formula with its numbers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// What is computed.
+    pub name: String,
+    /// The formula.
+    pub formula: String,
+    /// The formula with the numbers put in.
+    pub substituted: String,
+    /// The result.
+    pub value: Option<f64>,
+    /// Its unit; `1` for a bare number.
+    pub unit: String,
+    /// Where the formula or its numbers come from.
+    pub source: String,
+    /// What to know about it.
+    pub note: Option<String>,
+}
+
+impl From<Applied> for Row {
+    fn from(applied: Applied) -> Row {
+        Row {
+            name: applied.name,
+            formula: applied.formula,
+            substituted: applied.substituted,
+            value: applied.value,
+            unit: applied.unit.to_owned(),
+            source: applied.source.to_owned(),
+            note: applied.note,
+        }
+    }
+}
+
+impl From<perf::SheetRow> for Row {
+    fn from(row: perf::SheetRow) -> Row {
+        Row {
+            name: row.name,
+            formula: row.formula,
+            substituted: row.substituted,
+            value: row.value,
+            unit: row.unit.to_owned(),
+            source: row.source.to_owned(),
+            note: None,
+        }
+    }
+}
+
+fn row(name: &str, formula: &str, substituted: String, value: Option<f64>, unit: &str) -> Row {
+    Row {
+        name: name.to_owned(),
+        formula: formula.to_owned(),
+        substituted,
+        value,
+        unit: unit.to_owned(),
+        source: String::new(),
+        note: None,
+    }
+}
+
+/// All sheets that apply to a scenario.
+pub fn sheets(plan: &Plan) -> Vec<Sheet> {
+    let mut sheets = vec![traffic(plan)];
+    sheets.extend(queue(plan));
+    for (index, pool) in plan.fleet.pools.iter().enumerate() {
+        sheets.extend(batches(plan, index));
+        if let Some(Some(facts)) = plan.llm.get(index) {
+            sheets.push(hardware(plan, &pool.name, index, facts));
+        }
+    }
+    sheets.extend(cost(plan));
+    sheets
+}
+
+fn traffic(plan: &Plan) -> Sheet {
+    let mut rows = Vec::new();
+    let tokens = mean_tokens(plan);
+    if let Some((rate, scv)) = offered(plan) {
+        rows.push(row("offered rate", "", String::new(), Some(rate), "requests/s"));
+        if let Some(scv) = scv {
+            let cv = Some(scv.sqrt());
+            rows.push(row("coefficient of variation of gaps", "", String::new(), cv, "1"));
+        }
+        if let Some((prompt, output)) = tokens {
+            let mut token_rate = |name: &str, mean: f64| {
+                let numbers = format!("{} x {}", significant(Some(rate)), significant(Some(mean)));
+                let formula = "rate x mean tokens of a request";
+                rows.push(row(name, formula, numbers, Some(rate * mean), "tokens/s"));
+            };
+            token_rate("prompt tokens offered", prompt);
+            token_rate("output tokens offered", output);
+        }
+    }
+    if let Some((prompt, output)) = tokens {
+        rows.push(row("mean prompt", "", String::new(), Some(prompt), "tokens"));
+        rows.push(row("mean output", "", String::new(), Some(output), "tokens"));
+    }
+    Sheet {
+        title: "Traffic".to_owned(),
+        note: None,
+        rows,
+    }
+}
+
+fn queue(plan: &Plan) -> Option<Sheet> {
+    let queue = queue_of(plan)?;
+    let note = queue
+        .inexact
+        .map(|why| format!("not exact for this scenario: {why}; read it as a first estimate"));
+    let each = match queue.replicas {
+        1 => String::new(),
+        replicas => format!(", each of {replicas} replicas taking an equal share"),
+    };
+    Some(Sheet {
+        title: format!("Queueing, {} servers{each}", queue.input.servers),
+        note,
+        rows: queueing(&queue.input).into_iter().map(Row::from).collect(),
+    })
+}
+
+fn batches(plan: &Plan, index: usize) -> Option<Sheet> {
+    let pool = &plan.fleet.pools[index];
+    let EnginePlan::Abstract {
+        servers,
+        service: ServicePlan::Batch(time),
+        ..
+    } = &pool.engine
+    else {
+        return None;
+    };
+    let most = f64::from(plan.fleet.window.max_batch);
+    let (fixed, per_item) = (time.fixed_ns / 1e6, time.per_item_ns / 1e6);
+    let mut rows = Vec::new();
+    for size in [1.0, most] {
+        let t = time.mean_ns(size) / 1e6;
+        let numbers = format!("{fixed} ms + {per_item} ms x {size}");
+        let name = format!("time of a batch of {size}");
+        rows.push(row(&name, "t(b) = fixed + per_item b", numbers, Some(t), "ms"));
+    }
+    let all = f64::from(*servers) * f64::from(pool.replicas);
+    let t = time.mean_ns(most) / 1e9;
+    let saturation = all * most / t;
+    let numbers = format!("{all} x {most} / {t} s");
+    let formula = "servers x max_batch / t(max_batch)";
+    rows.push(row("saturation rate of the pool", formula, numbers, Some(saturation), "requests/s"));
+    if let Some((rate, _)) = offered(plan) {
+        let numbers = format!("{} / {}", significant(Some(rate)), significant(Some(saturation)));
+        let load = Some(rate / saturation);
+        rows.push(row("load at full batches", "offered rate / saturation rate", numbers, load, "1"));
+    }
+    Some(Sheet {
+        title: format!("Batch service of pool {}", pool.name),
+        note: None,
+        rows,
+    })
+}
+
+fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) -> Sheet {
+    let (prompt, output) = mean_tokens(plan).unwrap_or((512.0, 128.0));
+    let (prompt, output) = (prompt.round() as u32, output.round() as u32);
+    let pool = &plan.fleet.pools[index];
+    let tp = pool.accelerators_per_replica;
+    let mut rows: Vec<Row> = perf::arithmetic(
+        &facts.model,
+        &facts.accelerator,
+        tp,
+        facts.dtypes,
+        &facts.memory,
+        prompt,
+        output,
+    )
+    .into_iter()
+    .map(Row::from)
+    .collect();
+    if let Some((rate, _)) = offered(plan) {
+        let each = rate / f64::from(pool.replicas);
+        let tokens =
+            perf::tokens_per_request_at(&facts.model, &facts.accelerator, tp, facts.dtypes, each);
+        let numbers = format!("at {} requests/s a replica", significant(Some(each)));
+        let formula = "peak FLOP/s / FLOPs per token / rate";
+        let name = "tokens of compute there are per offered request";
+        rows.push(row(name, formula, numbers, tokens, "tokens"));
+    }
+    Sheet {
+        title: format!(
+            "Pool {name}: {} on {tp} x {}, for {prompt} prompt and {output} output tokens",
+            facts.model.name, facts.accelerator.name
+        ),
+        note: Some(
+            "roofline arithmetic at peak rates: a bound, not a forecast; a simulated run adds \
+             efficiencies, overheads and queueing"
+                .to_owned(),
+        ),
+        rows,
+    }
+}
+
+fn cost(plan: &Plan) -> Option<Sheet> {
+    let prices = plan.scenario.cost.as_ref()?;
+    let nothing = Throughput {
+        requests_per_s: None,
+        prompt_tokens_per_s: None,
+        output_tokens_per_s: None,
+    };
+    let cost = cost_of(plan, &nothing);
+    let number = |key: &str| cost.get(key).and_then(serde_json::Value::as_f64);
+    let share = prices.spot_share;
+    let (on_demand, spot) = (
+        prices.on_demand_usd_per_gpu_hour,
+        prices.spot_usd_per_gpu_hour.unwrap_or(prices.on_demand_usd_per_gpu_hour),
+    );
+    let gpus = number("accelerators").unwrap_or(0.0);
+    let blended = format!("{share} x ${spot} + {} x ${on_demand}", 1.0 - share);
+    let year = format!("{gpus} x ${:.4} x 8,760 h", number("usd_per_gpu_hour").unwrap_or(0.0));
+    let formula = "spot share x spot price + rest x on-demand price";
+    let rows = vec![
+        row("price per GPU-hour", formula, blended, number("usd_per_gpu_hour"), "USD"),
+        row("cost of a year", "GPUs x price x hours", year, number("usd_per_year"), "USD"),
+        row("saved against all on-demand", "", String::new(), number("saved_pct"), "%"),
+        row("saved in a year", "", String::new(), number("saved_usd_per_year"), "USD"),
+    ];
+    Some(Sheet {
+        title: "Cost".to_owned(),
+        note: Some("spot capacity is taken to be always there".to_owned()),
+        rows,
+    })
+}

@@ -1,0 +1,196 @@
+//! What fits in a device's memory: weights, activations, a reserve and, with the rest, KV blocks.
+
+use super::accelerator::AcceleratorCard;
+use super::dtype::Dtype;
+use super::error::{PerfError, check_range};
+use super::model::ModelCard;
+use super::step::check_tp;
+
+/// GB (1e9 bytes) of every device taken by the driver's context, collective buffers and captured
+/// graphs: an assumption, as measured values run from 0.5 to 3 GB.
+pub const RESERVE_GB: f64 = 1.5;
+
+/// The split of each device's memory. 1 GB is 1e9 bytes here (the card's `memory_gb` counts 2^30).
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct MemoryPlan {
+    /// Weights on each device, in GB: all weights over `tp`.
+    pub weight_gb_per_device: f64,
+    /// Peak activations on each device, in GB, estimated: 2 bytes x `max_num_batched_tokens` x
+    /// (4 `hidden` + w / `tp`), where w is the widest layer part's values per token (query, key
+    /// and value, or the feed-forward's intermediates, times `experts_per_token` in MoE layers,
+    /// which also hold `experts_per_token` copies of the hidden state), + 6 bytes (16-bit logits
+    /// and their 32-bit copy) x `max_num_seqs` x `vocab`.
+    pub activation_gb_per_device: f64,
+    /// [`RESERVE_GB`].
+    pub reserve_gb: f64,
+    /// What remains of `utilization` x memory for the KV cache on each device, in GB.
+    pub kv_gb_per_device: f64,
+    /// KV blocks of the replica (every device keeps its part of each block).
+    pub kv_blocks: u64,
+    /// Tokens those blocks hold. Layers with a sliding window are counted in full, which
+    /// understates what engines that free tokens beyond the window can hold.
+    pub kv_tokens: u64,
+}
+
+/// What a plan is asked for.
+#[derive(Clone, Copy)]
+struct Ask {
+    tp: u32,
+    weight: Dtype,
+    kv: Dtype,
+    available: f64,
+    batched_tokens: u32,
+    seqs: u32,
+    block_size: u32,
+}
+
+impl Ask {
+    /// Bytes per device of weights, of activations and of one KV block.
+    fn bytes(&self, model: &ModelCard) -> (f64, f64, f64) {
+        let block =
+            f64::from(self.block_size) * model.kv_bytes_per_token_per_device(self.kv, self.tp);
+        (
+            model.weight_bytes(self.weight) / f64::from(self.tp),
+            activation_bytes(model, self.tp, self.batched_tokens, self.seqs),
+            block,
+        )
+    }
+
+    /// Bytes a device needs for the least useful plan, of one block.
+    fn needed(&self, model: &ModelCard) -> f64 {
+        let (weights, activations, block) = self.bytes(model);
+        weights + activations + RESERVE_GB * 1e9 + block
+    }
+
+    fn fits(&self, model: &ModelCard) -> bool {
+        self.needed(model) <= self.available
+    }
+}
+
+impl MemoryPlan {
+    /// The plan for `model` on `tp` devices. `utilization`, above 0 and at most 1, is the share of
+    /// the device's memory that the engine may take; `max_num_batched_tokens` and `max_num_seqs`
+    /// bound a step; `block_size` is the tokens of a KV block; all three are 1 or more.
+    ///
+    /// # Errors
+    /// [`PerfError::DoesNotFit`], which names the smallest `tp` that fits or a smaller number type;
+    /// [`PerfError::Field`] if a value is outside its range.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        model: &ModelCard,
+        accelerator: &AcceleratorCard,
+        tp: u32,
+        weight_dtype: Dtype,
+        kv_dtype: Dtype,
+        utilization: f64,
+        max_num_batched_tokens: u32,
+        max_num_seqs: u32,
+        block_size: u32,
+    ) -> Result<Self, PerfError> {
+        check_tp(model, accelerator, tp)?;
+        let file = format!("memory plan of {}", model.name);
+        check_range(&file, "utilization", utilization, (0.0, 1.0, false))?;
+        for (field, value) in [
+            ("max_num_batched_tokens", max_num_batched_tokens),
+            ("max_num_seqs", max_num_seqs),
+            ("block_size", block_size),
+        ] {
+            check_range(&file, field, f64::from(value), (1.0, f64::INFINITY, true))?;
+        }
+        let ask = Ask {
+            tp,
+            weight: weight_dtype,
+            kv: kv_dtype,
+            available: accelerator.memory_bytes() * utilization,
+            batched_tokens: max_num_batched_tokens,
+            seqs: max_num_seqs,
+            block_size,
+        };
+        let (weights, activations, block) = ask.bytes(model);
+        if !ask.fits(model) {
+            return Err(PerfError::DoesNotFit {
+                model: model.name.clone(),
+                accelerator: accelerator.name.clone(),
+                tp,
+                weight_dtype: weight_dtype.name(),
+                weight_gb: weights / 1e9,
+                activation_gb: activations / 1e9,
+                reserve_gb: RESERVE_GB,
+                needed_gb: ask.needed(model) / 1e9,
+                available_gb: ask.available / 1e9,
+                remedy: remedy(model, accelerator, ask),
+            });
+        }
+        let room = ask.available - weights - activations - RESERVE_GB * 1e9;
+        let kv_blocks = (room / block) as u64;
+        Ok(Self {
+            weight_gb_per_device: weights / 1e9,
+            activation_gb_per_device: activations / 1e9,
+            reserve_gb: RESERVE_GB,
+            kv_gb_per_device: room / 1e9,
+            kv_blocks,
+            kv_tokens: kv_blocks * u64::from(block_size),
+        })
+    }
+}
+
+/// Peak activations of a device in bytes: the formula of
+/// [`MemoryPlan::activation_gb_per_device`].
+fn activation_bytes(model: &ModelCard, tp: u32, batched_tokens: u32, seqs: u32) -> f64 {
+    let [hidden, heads, kv_heads, dim] =
+        [model.hidden, model.heads, model.kv_heads, model.head_dim].map(f64::from);
+    let matrices = if model.gated_ffn { 3.0 } else { 1.0 };
+    let attention = (heads * 2.0 + kv_heads * 2.0) * dim;
+    let (ffn, copies) = if model.experts == 0 {
+        (matrices * f64::from(model.ffn), 0.0)
+    } else {
+        let active = f64::from(model.experts_per_token);
+        let routed = active * matrices * f64::from(model.ffn);
+        (
+            routed.max(matrices * f64::from(model.dense_ffn)),
+            active * hidden,
+        )
+    };
+    let per_token = 4.0 * hidden + copies + attention.max(ffn) / f64::from(tp);
+    2.0 * f64::from(batched_tokens) * per_token + 6.0 * f64::from(seqs) * f64::from(model.vocab)
+}
+
+/// What would fit: a larger `tp`, else a smaller number type, else both.
+fn remedy(model: &ModelCard, accelerator: &AcceleratorCard, ask: Ask) -> String {
+    let smallest_tp = |weight: Dtype| {
+        (1..=accelerator.scale_up_domain.min(model.heads))
+            .filter(|tp| check_tp(model, accelerator, *tp).is_ok())
+            .find(|tp| {
+                Ask {
+                    tp: *tp,
+                    weight,
+                    ..ask
+                }
+                .fits(model)
+            })
+    };
+    let smaller = [Dtype::Fp8, Dtype::Fp4]
+        .into_iter()
+        .filter(|d| d.bytes() < ask.weight.bytes());
+    let here = smaller.clone().find(|weight| {
+        Ask {
+            weight: *weight,
+            ..ask
+        }
+        .fits(model)
+    });
+    match (smallest_tp(ask.weight), here) {
+        (Some(tp), Some(d)) => {
+            format!("the smallest tp that fits is {tp}, or use {d} weights at tp {}", ask.tp)
+        }
+        (Some(tp), None) => format!("the smallest tp that fits is {tp}"),
+        (None, Some(d)) => format!("no tp fits; use {d} weights at tp {}", ask.tp),
+        (None, None) => smaller
+            .into_iter()
+            .find_map(|d| smallest_tp(d).map(|tp| (d, tp)))
+            .map_or_else(
+                || "no tp and no smaller number type fits: use a device with more memory, or lower max_num_batched_tokens".to_owned(),
+                |(d, tp)| format!("no tp fits; use {d} weights at tp {tp}"),
+            ),
+    }
+}

@@ -1,0 +1,123 @@
+//! Where the step model's figures come from.
+
+use super::accelerator::AcceleratorCard;
+use super::dtype::Dtypes;
+use super::model::ModelCard;
+use super::step::Overheads;
+
+/// A figure chosen as plausible, not measured.
+const ASSUMED: &str = "assumed";
+/// A figure of the accelerator card.
+const DEVICE: &str = "imported: accelerator card";
+/// A figure of the model card.
+const MODEL: &str = "imported: model card";
+/// A figure the user gave.
+const GIVEN: &str = "given: scenario";
+/// A figure computed from a card.
+const DERIVED: &str = "derived: model card";
+
+/// Name, value with unit, and origin of every figure that a step's time rests on.
+pub(crate) fn rows(
+    model: &ModelCard,
+    accelerator: &AcceleratorCard,
+    tp: u32,
+    dtypes: Dtypes,
+    overheads: Overheads,
+) -> Vec<(String, String, &'static str)> {
+    let e = &accelerator.efficiency;
+    let link = accelerator
+        .scale_up_gb_per_s_per_direction
+        .map_or_else(|| "none".to_owned(), |l| format!("{l} GB/s"));
+    [
+        ("model", model.name.clone(), MODEL),
+        ("model.source", model.source.clone(), MODEL),
+        (
+            "model.params",
+            format!("{:.2}e9", model.params() / 1e9),
+            DERIVED,
+        ),
+        (
+            "model.matmul_flops_per_token",
+            format!("{:.4e} FLOP", model.matmul_flops_per_token()),
+            DERIVED,
+        ),
+        (
+            "model.kv_bytes_per_token",
+            format!("{} B", model.kv_bytes_per_token(dtypes.kv)),
+            DERIVED,
+        ),
+        ("accelerator", accelerator.name.clone(), DEVICE),
+        ("accelerator.source", accelerator.source.clone(), DEVICE),
+        (
+            "accelerator.peak",
+            format!(
+                "{} TFLOP/s ({})",
+                accelerator.peak_tflops(dtypes.weight),
+                dtypes.weight
+            ),
+            DEVICE,
+        ),
+        (
+            "accelerator.bandwidth",
+            format!("{} GB/s", accelerator.bandwidth_gb_per_s),
+            DEVICE,
+        ),
+        (
+            "accelerator.memory",
+            format!("{} GiB", accelerator.memory_gb),
+            DEVICE,
+        ),
+        ("accelerator.scale_up", link, DEVICE),
+        ("tp", tp.to_string(), GIVEN),
+        ("weight_dtype", dtypes.weight.to_string(), GIVEN),
+        ("kv_dtype", dtypes.kv.to_string(), GIVEN),
+        (
+            "fixed_us",
+            format!("{} us per step", overheads.fixed_us),
+            GIVEN,
+        ),
+        (
+            "per_seq_us",
+            format!("{} us per sequence", overheads.per_seq_us),
+            GIVEN,
+        ),
+        (
+            "compute_efficiency",
+            format!("{} of peak", e.compute_efficiency),
+            ASSUMED,
+        ),
+        (
+            "attention_efficiency",
+            format!("{} of peak", e.attention_efficiency),
+            ASSUMED,
+        ),
+        (
+            "bandwidth_efficiency",
+            format!("{} of peak", e.bandwidth_efficiency),
+            ASSUMED,
+        ),
+        (
+            "link_efficiency",
+            format!("{} of peak", e.link_efficiency),
+            ASSUMED,
+        ),
+        (
+            "all_reduce_latency_us",
+            format!("{} us per all-reduce", e.all_reduce_latency_us),
+            ASSUMED,
+        ),
+        (
+            "launch_us_per_layer",
+            format!("{} us per layer", e.launch_us_per_layer),
+            ASSUMED,
+        ),
+        (
+            "expert routing",
+            "uniform, all devices equally loaded".to_owned(),
+            ASSUMED,
+        ),
+    ]
+    .into_iter()
+    .map(|(name, value, origin)| (name.to_owned(), value, origin))
+    .collect()
+}

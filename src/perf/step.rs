@@ -1,0 +1,355 @@
+//! The step model: how long one iteration of a replica takes, as a sum of rooflines.
+//!
+//! A step is a sum over groups of kernels (blocks' matrix products, routed experts, attention, LM
+//! head, all-reduces), each the larger of its arithmetic and its memory time at the card's derated
+//! rates, plus overheads. Every term is linear in the context read by decodes, so that the time of a
+//! pure decode step is piecewise affine in it.
+
+use super::accelerator::AcceleratorCard;
+use super::dtype::{Dtype, Dtypes};
+use super::error::{PerfError, check_range};
+use super::floor::{Floor, NodeCeiling};
+use super::model::ModelCard;
+use super::shape::table_dtype;
+
+/// How a replica is spread over devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parallelism {
+    /// Tensor-parallel devices: 1 or more, divides the model's `heads`, at most the accelerator's
+    /// `scale_up_domain`.
+    pub tp: u32,
+}
+
+/// Time of a step outside its kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Overheads {
+    /// Microseconds of every step (scheduling, input preparation, sampling), 0 or more.
+    pub fixed_us: f64,
+    /// Microseconds more for every sequence of the step, 0 or more.
+    pub per_seq_us: f64,
+}
+
+/// A piece of a prompt that a step processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrefillChunk {
+    /// Tokens processed.
+    pub tokens: u32,
+    /// Tokens of the same sequence whose KV exists before the step.
+    pub context: u32,
+}
+
+/// A pure decode step's time as a function of the total context K:
+/// `base_ns` + `per_context_ns` x K, from the K asked for to `until_context`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DecodePiece {
+    /// Nanoseconds at K = 0 (extrapolated).
+    pub base_ns: f64,
+    /// Nanoseconds per token of context.
+    pub per_context_ns: f64,
+    /// Last K for which this holds; `u64::MAX` if it holds for all larger ones.
+    pub until_context: u64,
+}
+
+/// A group of kernels whose time is the larger of arithmetic and memory.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    /// Nanoseconds of arithmetic per row.
+    compute_per_row: f64,
+    /// Nanoseconds of reading and writing activations per row.
+    memory_per_row: f64,
+    /// Nanoseconds of reading the weights.
+    weights: f64,
+}
+
+impl Group {
+    fn ns(&self, rows: f64, weight_share: f64) -> f64 {
+        (rows * self.compute_per_row).max(self.weights * weight_share + rows * self.memory_per_row)
+    }
+}
+
+/// How long the iterations of one replica take.
+#[derive(Debug, Clone)]
+pub struct StepModel {
+    floor: Floor,
+    model: ModelCard,
+    accelerator: AcceleratorCard,
+    tp: u32,
+    dtypes: Dtypes,
+    overheads: Overheads,
+    dense: Group,
+    /// One expert of every layer that has experts as the unit of `weight_share`.
+    experts: Group,
+    head: Group,
+    /// Nanoseconds per FLOP of prompt attention.
+    attention_ns_per_flop: f64,
+    /// Nanoseconds to move the KV of one token in one layer.
+    kv_ns: f64,
+    /// Nanoseconds of decode attention per token of context in one layer.
+    decode_ns: f64,
+    /// Layers without and with a sliding window.
+    layers: [f64; 2],
+    window: u64,
+    /// Nanoseconds per row of the all-reduces, the embedding and the cache writes.
+    row_ns: f64,
+    /// Nanoseconds per step of the all-reduces, the launches and the fixed overhead.
+    step_ns: f64,
+    per_seq_ns: f64,
+}
+
+impl StepModel {
+    /// The step model of `model` on `parallelism.tp` devices of that kind.
+    ///
+    /// # Errors
+    /// [`PerfError::Field`] if `tp` is 0, does not divide the heads, or exceeds the scale-up
+    /// domain; if `tp` exceeds 1 on a card without a link bandwidth; if an overhead is negative.
+    pub fn new(
+        model: &ModelCard,
+        accelerator: &AcceleratorCard,
+        parallelism: &Parallelism,
+        weight_dtype: Dtype,
+        kv_dtype: Dtype,
+        overheads: Overheads,
+    ) -> Result<Self, PerfError> {
+        let tp = parallelism.tp;
+        check_tp(model, accelerator, tp)?;
+        let from_zero = (0.0, f64::INFINITY, true);
+        check_range("overheads", "fixed_us", overheads.fixed_us, from_zero)?;
+        check_range("overheads", "per_seq_us", overheads.per_seq_us, from_zero)?;
+        let dtypes = Dtypes {
+            weight: weight_dtype,
+            kv: kv_dtype,
+        };
+        let floor = Floor::new(model, accelerator, tp, dtypes);
+        let e = &accelerator.efficiency;
+        let devices = f64::from(tp);
+        let byte_ns = 1.0 / (floor.byte_rate * e.bandwidth_efficiency);
+        let width = weight_dtype.bytes();
+        let head_width = table_dtype(weight_dtype).bytes();
+        let [layers, hidden] = [model.layers, model.hidden].map(f64::from);
+        let active = f64::from(model.experts_per_token);
+        // Activations are 16 bits wide: the inputs and outputs of each matrix product.
+        let values = layers * model.dense_row_values();
+        let expert_values =
+            active * f64::from(model.moe_layers()) * model.ffn_row_values(model.ffn);
+        let row_compute = 1.0 / (floor.row_rate * e.compute_efficiency);
+        let kv_layer = model.kv_bytes_per_layer(kv_dtype) * model.kv_share(tp);
+        let device_byte_ns = byte_ns * devices;
+        let kv_ns = kv_layer * device_byte_ns;
+        let attention_rate = accelerator.peak_tflops(Dtype::Bf16) * 1e3 * devices;
+        let attention_ns_per_flop = 1.0 / (attention_rate * e.attention_efficiency);
+        let (link_row, link_step) = all_reduce_ns(model, accelerator, tp);
+        Ok(Self {
+            dense: Group {
+                compute_per_row: 2.0 * model.dense_params() * row_compute,
+                memory_per_row: 2.0 * values * byte_ns,
+                weights: model.dense_params() * width * byte_ns,
+            },
+            experts: Group {
+                compute_per_row: 2.0 * active * model.expert_params() * row_compute,
+                memory_per_row: 2.0 * expert_values * byte_ns,
+                weights: model.expert_params() * width * byte_ns,
+            },
+            head: Group {
+                compute_per_row: floor.head_flops / (floor.head_rate * e.compute_efficiency),
+                memory_per_row: 2.0 * (hidden + f64::from(model.vocab)) * byte_ns,
+                weights: model.head_params() * head_width * byte_ns,
+            },
+            attention_ns_per_flop,
+            kv_ns,
+            decode_ns: kv_ns.max(model.decode_pair_flops() * attention_ns_per_flop),
+            layers: [model.layers - model.window_layers, model.window_layers].map(f64::from),
+            window: u64::from(model.sliding_window),
+            row_ns: link_row + layers * kv_ns + 2.0 * hidden * device_byte_ns,
+            step_ns: link_step + (layers * e.launch_us_per_layer + overheads.fixed_us) * 1e3,
+            per_seq_ns: overheads.per_seq_us * 1e3,
+            floor,
+            model: model.clone(),
+            accelerator: accelerator.clone(),
+            tp,
+            dtypes,
+            overheads,
+        })
+    }
+
+    /// Nanoseconds of a step's parts that do not depend on context.
+    fn rows_ns(&self, rows: f64, sequences: f64) -> f64 {
+        self.dense.ns(rows, 1.0)
+            + self.experts.ns(rows, self.experts_touched(rows))
+            + self.head.ns(sequences, 1.0)
+            + rows * self.row_ns
+            + self.step_ns
+            + sequences * self.per_seq_ns
+    }
+
+    /// Experts of a layer whose weights a step of `rows` tokens reads, if each token draws k of E
+    /// uniformly: E (1 - (1 - k/E)^rows).
+    fn experts_touched(&self, rows: f64) -> f64 {
+        let [all, k] = [self.model.experts, self.model.experts_per_token].map(f64::from);
+        if all == 0.0 || rows < 1.0 {
+            return 0.0;
+        }
+        // At least those of one token, whatever the rounding.
+        (all * (1.0 - power(1.0 - k / all, rows as u64))).max(k)
+    }
+
+    /// Nanoseconds of decode attention over `context` tokens in all.
+    fn decode_attention(&self, decodes: u32, context: u64) -> f64 {
+        let windowed = context.min(self.window.saturating_mul(u64::from(decodes)));
+        self.decode_ns * (self.layers[0] * context as f64 + self.layers[1] * windowed as f64)
+    }
+
+    /// Nanoseconds of one step: `prefill` chunks together with `decodes` sequences of one token
+    /// each, which attend to `context` tokens in all. 0 if the step is empty. Layers with a sliding
+    /// window read no more than the window of a sequence, and all sequences are taken as equally
+    /// long there. Never below [`StepModel::physical_floor_ns`].
+    #[must_use]
+    pub fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        let mut rows = f64::from(decodes);
+        let mut attention = 0.0;
+        for chunk in prefill {
+            rows += f64::from(chunk.tokens);
+            let earlier = u64::from(chunk.context);
+            let read =
+                self.layers[0] * earlier as f64 + self.layers[1] * earlier.min(self.window) as f64;
+            let flops = self.model.attention_flops(chunk.tokens, chunk.context);
+            attention += (flops * self.attention_ns_per_flop).max(read * self.kv_ns);
+        }
+        if rows == 0.0 {
+            return 0.0;
+        }
+        let sequences = f64::from(decodes) + prefill.len() as f64;
+        self.rows_ns(rows, sequences) + attention + self.decode_attention(decodes, context)
+    }
+
+    /// The time of pure decode steps of `decodes` sequences as a function of the total context,
+    /// from `context` on: equal to `step_ns(&[], decodes, K)` up to rounding. O(1).
+    #[must_use]
+    pub fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
+        if decodes == 0 {
+            return DecodePiece {
+                base_ns: 0.0,
+                per_context_ns: 0.0,
+                until_context: u64::MAX,
+            };
+        }
+        let base = self.rows_ns(f64::from(decodes), f64::from(decodes));
+        let cap = self.window.saturating_mul(u64::from(decodes));
+        let [full, windowed] = self.layers;
+        let bends = windowed > 0.0;
+        if bends && context < cap {
+            return DecodePiece {
+                base_ns: base,
+                per_context_ns: self.decode_ns * (full + windowed),
+                until_context: cap,
+            };
+        }
+        DecodePiece {
+            base_ns: base + self.decode_ns * windowed * if bends { cap as f64 } else { 0.0 },
+            per_context_ns: self.decode_ns * full,
+            until_context: u64::MAX,
+        }
+    }
+
+    /// Least nanoseconds of a step at peak rates: see [`Floor::physical_floor_ns`].
+    #[must_use]
+    pub fn physical_floor_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        self.floor.physical_floor_ns(prefill, decodes, context)
+    }
+
+    /// Least nanoseconds to first and last token of a request alone: see
+    /// [`Floor::request_floor_ns`].
+    #[must_use]
+    pub fn request_floor_ns(&self, prompt: u32, output: u32) -> (f64, f64) {
+        self.floor.request_floor_ns(prompt, output)
+    }
+
+    /// Upper bounds on requests per second: see [`Floor::max_requests_per_s`].
+    #[must_use]
+    pub fn max_requests_per_s(&self, prompt: u32, output: u32) -> NodeCeiling {
+        self.floor.max_requests_per_s(prompt, output)
+    }
+
+    /// The figures the model rests on: name, value with its unit, and whether it is assumed or
+    /// imported from a card (whose citation is among the rows).
+    #[must_use]
+    pub fn provenance(&self) -> Vec<(String, String, &'static str)> {
+        super::provenance::rows(
+            &self.model,
+            &self.accelerator,
+            self.tp,
+            self.dtypes,
+            self.overheads,
+        )
+    }
+}
+
+/// Checks that `tp` devices can share the model.
+pub(crate) fn check_tp(
+    model: &ModelCard,
+    accelerator: &AcceleratorCard,
+    tp: u32,
+) -> Result<(), PerfError> {
+    let fail = |allowed: String, remedy: String| {
+        Err(PerfError::Field {
+            file: format!("{} on {}", model.name, accelerator.name),
+            field: "tp",
+            value: tp.to_string(),
+            allowed,
+            remedy,
+        })
+    };
+    let domain = accelerator.scale_up_domain;
+    if tp == 0 || tp > domain {
+        return fail(
+            format!("1 to {domain}, the devices of a scale-up domain"),
+            format!("lower `tp` to {domain} or less, or use more replicas"),
+        );
+    }
+    if !model.heads.is_multiple_of(tp) {
+        let divisor = (1..tp)
+            .rev()
+            .find(|d| model.heads.is_multiple_of(*d))
+            .unwrap_or(1);
+        return fail(
+            format!("a divisor of the model's {} heads", model.heads),
+            format!("the next lower one is {divisor}"),
+        );
+    }
+    if tp > 1 && accelerator.scale_up_gb_per_s_per_direction.is_none() {
+        return fail(
+            "1, as the card gives no `scale_up_gb_per_s_per_direction`".into(),
+            "lower `tp` to 1 or use a card of your own that gives the link's bandwidth".into(),
+        );
+    }
+    Ok(())
+}
+
+/// Nanoseconds per row and per step of two all-reduces a layer: a ring moves 2 (tp - 1) / tp of
+/// the 16-bit residual stream over each device's links.
+fn all_reduce_ns(model: &ModelCard, accelerator: &AcceleratorCard, tp: u32) -> (f64, f64) {
+    let Some(link) = accelerator
+        .scale_up_gb_per_s_per_direction
+        .filter(|_| tp > 1)
+    else {
+        return (0.0, 0.0);
+    };
+    let e = &accelerator.efficiency;
+    let count = 2.0 * f64::from(model.layers);
+    let tp = f64::from(tp);
+    let bytes = 2.0 * (tp - 1.0) / tp * 2.0 * f64::from(model.hidden);
+    let per_row = count * bytes / (link * e.link_efficiency);
+    (per_row, count * e.all_reduce_latency_us * 1e3)
+}
+
+/// `base` to the power `exponent` by repeated squaring: the same bits on every platform.
+fn power(mut base: f64, mut exponent: u64) -> f64 {
+    let mut result = 1.0;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result *= base;
+        }
+        base *= base;
+        exponent >>= 1;
+    }
+    result
+}

@@ -1,0 +1,6 @@
+//! Reports: the terminal page of a run, and tables of requests.
+
+pub mod number;
+pub mod requests;
+pub mod sheets;
+pub mod terminal;
