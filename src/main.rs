@@ -1,3 +1,31 @@
-//! seatrial's command line.
+//! seatrial's command line: parse, run, exit code.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use seatrial::cli::{Cli, FAILURE, execute};
+
+#[allow(clippy::print_stderr)]
+fn main() -> ExitCode {
+    // clap itself exits with 2 on arguments it cannot read, and with 0 on --help.
+    let cli = Cli::parse();
+    match execute(&cli) {
+        Ok(finished) => {
+            let mut out = std::io::stdout().lock();
+            // A reader that has gone away (`| head`) is no failure of ours.
+            let written = out.write_all(finished.text.as_bytes()).and_then(|()| out.flush());
+            match written {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    eprintln!("error: cannot write to standard output: {error}");
+                    ExitCode::from(FAILURE)
+                }
+                _ => ExitCode::from(finished.code),
+            }
+        }
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(FAILURE)
+        }
+    }
+}

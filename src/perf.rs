@@ -17,7 +17,7 @@ mod step;
 
 pub use accelerator::{AcceleratorCard, Efficiency};
 pub use dtype::{Dtype, Dtypes};
-pub use error::PerfError;
+pub use error::{PerfError, Shortfall};
 pub use floor::{Floor, NodeCeiling};
 pub use memory::{MemoryPlan, RESERVE_GB};
 pub use model::{Attention, ModelCard};

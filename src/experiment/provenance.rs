@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::Plan;
 use crate::scenario::workload::Arrivals;
+use crate::trace::Skipped;
 
 /// One figure and where it comes from.
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +34,15 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
             let count = plan.trace.map_or(0, |scan| scan.requests);
             let value = format!("{count} requests of {path}");
             figures.push(figure("arrivals", value, "measured: the trace named"));
+            if let Some(scan) = &plan.trace
+                && scan.skipped != Skipped::default()
+            {
+                let value = format!(
+                    "{} without an answer, {} with an empty prompt, {} outside the slice",
+                    scan.skipped.no_answer, scan.skipped.empty_prompt, scan.skipped.outside_slice
+                );
+                figures.push(figure("requests of the trace left out", value, "counted"));
+            }
         }
         _ => figures.push(figure("arrivals", "as [workload] states", "assumed")),
     }

@@ -69,33 +69,38 @@ pub enum PerfError {
         known: String,
     },
     /// Weights, activations and reserve leave no room for the KV cache.
-    #[error(
-        "{model} with {weight_dtype} weights at tp {tp} does not fit on {accelerator}: it needs {needed_gb:.1} GB \
+    #[error("{0}")]
+    DoesNotFit(Box<Shortfall>),
+}
+
+/// What a device would have to hold, and what it can.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "{model} with {weight_dtype} weights at tp {tp} does not fit on {accelerator}: it needs {needed_gb:.1} GB \
          per device ({weight_gb:.1} weights + {activation_gb:.1} activations + {reserve_gb:.1} reserve + KV cache) \
          and {available_gb:.1} GB are available (1 GB = 1e9 bytes); {remedy}"
-    )]
-    DoesNotFit {
-        /// The model's name.
-        model: String,
-        /// The accelerator's name.
-        accelerator: String,
-        /// Tensor-parallel devices.
-        tp: u32,
-        /// The weights' number type.
-        weight_dtype: &'static str,
-        /// Weights on each device, in GB.
-        weight_gb: f64,
-        /// Peak activations on each device, in GB.
-        activation_gb: f64,
-        /// Reserve on each device, in GB.
-        reserve_gb: f64,
-        /// All that one device must hold, one KV block included, in GB.
-        needed_gb: f64,
-        /// What one device offers under the utilization asked for, in GB.
-        available_gb: f64,
-        /// The smallest `tp` that fits, or a smaller number type.
-        remedy: String,
-    },
+)]
+pub struct Shortfall {
+    /// The model's name.
+    pub model: String,
+    /// The accelerator's name.
+    pub accelerator: String,
+    /// Tensor-parallel devices.
+    pub tp: u32,
+    /// The weights' number type.
+    pub weight_dtype: &'static str,
+    /// Weights on each device, in GB.
+    pub weight_gb: f64,
+    /// Peak activations on each device, in GB.
+    pub activation_gb: f64,
+    /// Reserve on each device, in GB.
+    pub reserve_gb: f64,
+    /// All that one device must hold, one KV block included, in GB.
+    pub needed_gb: f64,
+    /// What one device offers under the utilization asked for, in GB.
+    pub available_gb: f64,
+    /// The smallest `tp` that fits, or a smaller number type.
+    pub remedy: String,
 }
 
 /// The text that offers `nearest`, empty if there is none.

@@ -2,7 +2,7 @@
 
 use super::accelerator::AcceleratorCard;
 use super::dtype::Dtype;
-use super::error::{PerfError, check_range};
+use super::error::{PerfError, Shortfall, check_range};
 use super::model::ModelCard;
 use super::step::check_tp;
 
@@ -108,7 +108,7 @@ impl MemoryPlan {
         };
         let (weights, activations, block) = ask.bytes(model);
         if !ask.fits(model) {
-            return Err(PerfError::DoesNotFit {
+            return Err(PerfError::DoesNotFit(Box::new(Shortfall {
                 model: model.name.clone(),
                 accelerator: accelerator.name.clone(),
                 tp,
@@ -119,7 +119,7 @@ impl MemoryPlan {
                 needed_gb: ask.needed(model) / 1e9,
                 available_gb: ask.available / 1e9,
                 remedy: remedy(model, accelerator, ask),
-            });
+            })));
         }
         let room = ask.available - weights - activations - RESERVE_GB * 1e9;
         let kv_blocks = (room / block) as u64;

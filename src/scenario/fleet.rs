@@ -200,7 +200,8 @@ pub struct LlmPool {
     /// Lets a prompt be computed over several iterations. Default true.
     #[serde(default = "yes")]
     pub chunked_prefill: bool,
-    /// Longest prompt plus output, tokens. Default: what the KV cache can hold.
+    /// Longest prompt plus output, tokens. Default: the model's longest context. Never more than
+    /// the KV cache can hold.
     pub max_model_len: Option<u32>,
     /// Tokens of a KV block. Default 16.
     #[serde(default = "default_block_size")]
@@ -213,9 +214,9 @@ pub struct LlmPool {
     /// Share of the KV blocks kept free when admitting. Default 0.
     #[serde(default)]
     pub watermark: f64,
-    /// Engine overhead of an iteration, microseconds. Default: the step model's, assumed.
+    /// Engine overhead of an iteration, microseconds. Default 1,500, assumed.
     pub overhead_fixed_us: Option<f64>,
-    /// Engine overhead per sequence of an iteration, microseconds. Default: the step model's.
+    /// Engine overhead per sequence of an iteration, microseconds. Default 5, assumed.
     pub overhead_per_seq_us: Option<f64>,
     /// Fires an event for every iteration instead of folding runs of like ones. The results are
     /// the same; it is there to show that. Default false.

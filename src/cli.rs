@@ -1,0 +1,130 @@
+//! The command line: one file per subcommand, raw text in, a validated plan out.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::scenario::{Document, ScenarioError, SourceText};
+
+mod estimate;
+mod progress;
+mod run;
+mod schema;
+mod trace;
+
+/// Everything went as it should.
+pub const FINE: u8 = 0;
+/// A claim or an objective does not hold.
+pub const DOES_NOT_HOLD: u8 = 1;
+/// Bad input, or a failure.
+pub const FAILURE: u8 = 2;
+
+/// A deterministic simulator of a whole LLM serving fleet.
+#[derive(Debug, Parser)]
+#[command(name = "seatrial", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 fine, 1 a claim or objective does not hold (or could not be \
+                        tested), 2 bad input or failure.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Simulates a scenario, and judges its claims
+    Run(run::RunArgs),
+    /// Closed forms only: each formula that applies, with the numbers put in
+    Estimate(estimate::EstimateArgs),
+    /// Prints the JSON Schema of scenarios
+    Schema(schema::SchemaArgs),
+    /// Reads, describes and converts traces of requests
+    #[command(subcommand)]
+    Trace(trace::TraceCommand),
+}
+
+/// Text for standard output, and how the program is to end.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// What goes to standard output.
+    pub text: String,
+    /// Exit code.
+    pub code: u8,
+}
+
+impl Finished {
+    fn fine(text: String) -> Finished {
+        Finished { text, code: FINE }
+    }
+}
+
+/// Why a command failed, in words for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(String);
+
+impl Failure {
+    fn of(error: impl Display) -> Failure {
+        Failure(error.to_string())
+    }
+}
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// [`Failure`], to be shown on standard error.
+pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
+    match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Estimate(args) => estimate::estimate(args),
+        Command::Schema(args) => schema::schema(args),
+        Command::Trace(command) => trace::trace(command),
+    }
+}
+
+/// The arguments that name a scenario and change it.
+#[derive(Debug, clap::Args)]
+struct ScenarioArgs {
+    /// The scenario, a TOML file
+    scenario: PathBuf,
+    /// Overrides a field by its path, such as pools.nodes.replicas=8 (may be repeated)
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Seed of every random stream (run.seed)
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl ScenarioArgs {
+    /// The scenario with its overrides, and the folder that its paths are relative to.
+    fn load(&self) -> Result<(Document, PathBuf), Failure> {
+        let document = self.document().map_err(Failure::of)?;
+        let folder = self.scenario.parent().unwrap_or(Path::new(""));
+        Ok((document, folder.to_owned()))
+    }
+
+    fn document(&self) -> Result<Document, ScenarioError> {
+        let mut document = Document::parse(SourceText::load(&self.scenario)?)?;
+        for change in &self.set {
+            let Some((path, value)) = change.split_once('=') else {
+                return Err(ScenarioError::NotReadable {
+                    file: format!("--set {change}"),
+                    reason: "must be PATH=VALUE, such as pools.nodes.replicas=8".to_owned(),
+                });
+            };
+            document.set(path.trim(), value.trim())?;
+        }
+        if let Some(seed) = self.seed {
+            document.set("run.seed", &seed.to_string())?;
+        }
+        Ok(document)
+    }
+}
+
+/// A JSON document as text, its last line ended.
+fn json_text(value: &serde_json::Value) -> String {
+    // A tree of plain values always serialises.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}

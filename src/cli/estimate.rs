@@ -1,0 +1,28 @@
+//! `seatrial estimate`: closed forms only.
+
+use super::{Failure, Finished, ScenarioArgs, json_text};
+use crate::experiment::estimate::sheets;
+use crate::report::sheets as report;
+use crate::scenario::resolve::resolve;
+
+/// Arguments of `estimate`.
+#[derive(Debug, clap::Args)]
+pub struct EstimateArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// Prints one JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn estimate(args: &EstimateArgs) -> Result<Finished, Failure> {
+    let (document, folder) = args.scenario.load()?;
+    let plan = resolve(&document, &folder).map_err(Failure::of)?;
+    let sheets = sheets(&plan);
+    let name = &plan.scenario.name;
+    let text = match args.json {
+        true => json_text(&report::to_json(name, &sheets)),
+        false => report::render(name, &sheets),
+    };
+    Ok(Finished::fine(text))
+}

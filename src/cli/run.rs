@@ -1,0 +1,185 @@
+//! `seatrial run`: simulates a scenario and judges its claims.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::progress::Progress;
+use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text};
+use crate::experiment::claims::Verdict;
+use crate::experiment::result::RunResult;
+use crate::experiment::runner::{Control, Outcome, RowSink, run_scenario};
+use crate::fleet::outcome::RequestRow;
+use crate::measure::peak_rss_mb;
+use crate::report::number::{count, significant};
+use crate::report::requests::{Names, RequestFile, RequestFileError};
+use crate::report::terminal;
+use crate::scenario::Document;
+use crate::scenario::resolve::{Plan, resolve};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// Independent replications, for intervals (run.replications)
+    #[arg(long)]
+    replications: Option<u32>,
+    /// Prints one JSON document instead of the page
+    #[arg(long)]
+    json: bool,
+    /// Leaves CPU time and memory out of the JSON, so that equal runs give equal bytes
+    #[arg(long)]
+    omit_timing: bool,
+    /// Writes result.json, report.txt and scenario.toml to this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Writes one row per request (.csv, .csv.gz or .parquet by extension)
+    #[arg(long, value_name = "FILE")]
+    requests: Option<PathBuf>,
+    /// Threads to use; the result does not depend on it [default: all]
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
+    let (mut document, folder) = args.scenario.load()?;
+    if let Some(replications) = args.replications {
+        let value = replications.to_string();
+        document.set("run.replications", &value).map_err(Failure::of)?;
+    }
+    if let Some(threads) = args.threads {
+        // Fails only if the pool exists already; the result does not depend on it.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.clamp(1, 1_024));
+        let _ = pool.build_global();
+    }
+    let outcome = simulate(args, &document, &folder)?;
+    let mut timed = outcome.result.clone();
+    let cpu_s = outcome.cpu_s;
+    timed.sim.cpu_s = Some(cpu_s);
+    timed.sim.requests_per_cpu_s = (cpu_s > 0.0).then(|| all_requests(&timed) / cpu_s);
+    timed.sim.peak_rss_mb = peak_rss_mb();
+    let page = terminal::render(&outcome);
+    if let Some(out) = &args.out {
+        write_folder(out, &outcome, &page, &document)?;
+    }
+    tell_speed(&timed);
+    let text = match (args.json, args.omit_timing) {
+        (false, _) => page,
+        (true, false) => json_text(&timed.to_json()),
+        (true, true) => json_text(&outcome.result.to_json()),
+    };
+    Ok(Finished {
+        text,
+        code: exit_code(&outcome.result),
+    })
+}
+
+fn all_requests(result: &RunResult) -> f64 {
+    result.requests.arrived as f64
+}
+
+/// The speed goes to standard error: it is of this machine, and the page is not.
+#[allow(clippy::print_stderr)]
+fn tell_speed(result: &RunResult) {
+    eprintln!(
+        "{} requests/CPU-second ({} requests in {} s of CPU time), peak memory {} MB",
+        significant(result.sim.requests_per_cpu_s),
+        count(result.requests.arrived),
+        significant(result.sim.cpu_s),
+        significant(result.sim.peak_rss_mb)
+    );
+}
+
+fn exit_code(result: &RunResult) -> u8 {
+    let claims_hold = result.claims.iter().all(|claim| claim.verdict == Verdict::Holds);
+    let objectives_hold = result.slo.iter().all(|row| row.met != Some(false));
+    match claims_hold && objectives_hold {
+        true => FINE,
+        false => DOES_NOT_HOLD,
+    }
+}
+
+fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcome, Failure> {
+    let progress = Progress::new("simulating");
+    let stop = stop_flag();
+    let mut file = match &args.requests {
+        Some(path) => Some(open_requests(path, document, folder)?),
+        None => None,
+    };
+    let mut failed: Option<RequestFileError> = None;
+    let mut take = |rows: &[RequestRow]| {
+        if let (Some(file), None) = (&mut file, &failed)
+            && let Err(error) = file.write(rows)
+        {
+            failed = Some(error);
+        }
+    };
+    let sink: RowSink<'_> = Mutex::new(&mut take);
+    let control = Control {
+        stop: Some(&stop),
+        simulations: Some(&|simulations| progress.expect(simulations)),
+        progress: Some(&|share| progress.advance(share)),
+        rows: args.requests.is_some().then_some(&sink),
+    };
+    let outcome = run_scenario(document, folder, control).map_err(Failure::of);
+    progress.finish();
+    if let Some(error) = failed {
+        return Err(Failure::of(error));
+    }
+    if let Some(file) = file {
+        file.finish().map_err(Failure::of)?;
+    }
+    outcome
+}
+
+/// A flag that Ctrl-C raises; a second Ctrl-C ends the program at once, as usual.
+fn stop_flag() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    // Without a handler Ctrl-C just ends the program, without a partial report.
+    let _ = ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed));
+    stop
+}
+
+fn open_requests(path: &Path, document: &Document, folder: &Path) -> Result<RequestFile, Failure> {
+    let plan: Plan = resolve(document, folder).map_err(Failure::of)?;
+    if plan.scenario.run.replications > 1 {
+        return Err(Failure::of(format!(
+            "--requests {}: needs one replication, but run.replications is {}; set it to 1",
+            path.display(),
+            plan.scenario.run.replications
+        )));
+    }
+    let names = Names {
+        tiers: plan.fleet.tiers.iter().map(|tier| tier.name.clone()).collect(),
+        pools: plan.fleet.pools.iter().map(|pool| pool.name.clone()).collect(),
+    };
+    RequestFile::create(path, names).map_err(Failure::of)
+}
+
+/// Writes what is the same on every machine.
+fn write_folder(
+    out: &Path,
+    outcome: &Outcome,
+    page: &str,
+    document: &Document,
+) -> Result<(), Failure> {
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::of(format!(
+            "{}: cannot write: {error}; check the folder given with --out",
+            path.display()
+        ))
+    };
+    std::fs::create_dir_all(out).map_err(|error| failed(out, error))?;
+    let json = json_text(&outcome.result.to_json());
+    for (name, text) in [
+        ("result.json", json.as_str()),
+        ("report.txt", page),
+        ("scenario.toml", document.effective_toml().as_str()),
+    ] {
+        let path = out.join(name);
+        std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
+    }
+    Ok(())
+}
