@@ -23,8 +23,10 @@ pub const FAILURE: u8 = 2;
 /// A deterministic simulator of a whole LLM serving fleet.
 #[derive(Debug, Parser)]
 #[command(name = "seatrial", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 fine, 1 a claim or objective does not hold (or could not be \
-                        tested), 2 bad input or failure.")]
+#[command(
+    after_help = "Exit codes: 0 fine, 1 a claim or objective does not hold (or could not be \
+                        tested), 2 bad input or failure."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -14,7 +14,9 @@ fn main() -> ExitCode {
         Ok(finished) => {
             let mut out = std::io::stdout().lock();
             // A reader that has gone away (`| head`) is no failure of ours.
-            let written = out.write_all(finished.text.as_bytes()).and_then(|()| out.flush());
+            let written = out
+                .write_all(finished.text.as_bytes())
+                .and_then(|()| out.flush());
             match written {
                 Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                     eprintln!("error: cannot write to standard output: {error}");

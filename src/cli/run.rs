@@ -46,7 +46,9 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
     let (mut document, folder) = args.scenario.load()?;
     if let Some(replications) = args.replications {
         let value = replications.to_string();
-        document.set("run.replications", &value).map_err(Failure::of)?;
+        document
+            .set("run.replications", &value)
+            .map_err(Failure::of)?;
     }
     if let Some(threads) = args.threads {
         // Fails only if the pool exists already; the result does not depend on it.
@@ -57,13 +59,14 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
     let mut timed = outcome.result.clone();
     let cpu_s = outcome.cpu_s;
     timed.sim.cpu_s = Some(cpu_s);
-    timed.sim.requests_per_cpu_s = (cpu_s > 0.0).then(|| all_requests(&timed) / cpu_s);
+    let simulated = outcome.simulated;
+    timed.sim.requests_per_cpu_s = (cpu_s > 0.0).then(|| simulated as f64 / cpu_s);
     timed.sim.peak_rss_mb = peak_rss_mb();
     let page = terminal::render(&outcome);
     if let Some(out) = &args.out {
         write_folder(out, &outcome, &page, &document)?;
     }
-    tell_speed(&timed);
+    tell_speed(&timed, simulated);
     let text = match (args.json, args.omit_timing) {
         (false, _) => page,
         (true, false) => json_text(&timed.to_json()),
@@ -75,24 +78,23 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
     })
 }
 
-fn all_requests(result: &RunResult) -> f64 {
-    result.requests.arrived as f64
-}
-
 /// The speed goes to standard error: it is of this machine, and the page is not.
 #[allow(clippy::print_stderr)]
-fn tell_speed(result: &RunResult) {
+fn tell_speed(result: &RunResult, simulated: u64) {
     eprintln!(
         "{} requests/CPU-second ({} requests in {} s of CPU time), peak memory {} MB",
         significant(result.sim.requests_per_cpu_s),
-        count(result.requests.arrived),
+        count(simulated),
         significant(result.sim.cpu_s),
         significant(result.sim.peak_rss_mb)
     );
 }
 
 fn exit_code(result: &RunResult) -> u8 {
-    let claims_hold = result.claims.iter().all(|claim| claim.verdict == Verdict::Holds);
+    let claims_hold = result
+        .claims
+        .iter()
+        .all(|claim| claim.verdict == Verdict::Holds);
     let objectives_hold = result.slo.iter().all(|row| row.met != Some(false));
     match claims_hold && objectives_hold {
         true => FINE,
@@ -152,8 +154,18 @@ fn open_requests(path: &Path, document: &Document, folder: &Path) -> Result<Requ
         )));
     }
     let names = Names {
-        tiers: plan.fleet.tiers.iter().map(|tier| tier.name.clone()).collect(),
-        pools: plan.fleet.pools.iter().map(|pool| pool.name.clone()).collect(),
+        tiers: plan
+            .fleet
+            .tiers
+            .iter()
+            .map(|tier| tier.name.clone())
+            .collect(),
+        pools: plan
+            .fleet
+            .pools
+            .iter()
+            .map(|pool| pool.name.clone())
+            .collect(),
     };
     RequestFile::create(path, names).map_err(Failure::of)
 }

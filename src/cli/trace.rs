@@ -6,8 +6,8 @@ use std::str::FromStr;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use crate::report::number::{count, significant};
 use super::{Failure, Finished, json_text};
+use crate::report::number::{count, significant};
 use crate::trace::{ImportOptions, TraceFormat, TraceSource, import, stats};
 
 /// What to do with a trace.
@@ -96,6 +96,9 @@ fn describe(args: &StatsArgs) -> Result<Finished, Failure> {
     if let Some(column) = table.column_mut(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
     Ok(Finished::fine(format!("{}\n", lines.join("\n"))))
 }

@@ -119,7 +119,12 @@ impl<E: Copy> EventQueue<E> {
 
     /// Pending entries, with cancelled ones not yet swept.
     pub fn pending(&self) -> usize {
-        self.heap.len() + self.lanes.iter().map(|lane| lane.entries.len()).sum::<usize>()
+        self.heap.len()
+            + self
+                .lanes
+                .iter()
+                .map(|lane| lane.entries.len())
+                .sum::<usize>()
     }
 
     /// Opens a lane for events that always come `delay` after they are scheduled, or returns

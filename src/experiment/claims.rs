@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::measure::Interval;
 use crate::scenario::resolve::{Plan, resolve};
-use crate::scenario::schema::{Bound, Claim, Compare};
+use crate::scenario::schema::{Bound, Claim, Compare, Scenario};
 use crate::scenario::{Document, Problems, ScenarioError};
 
 use super::metric::{Metric, MetricError};
@@ -63,6 +63,8 @@ pub struct Judgement {
     pub relation: &'static str,
     /// The metric, and how it was compared.
     pub metric: String,
+    /// The variant it is about; none for the scenario itself.
+    pub variant: Option<String>,
     /// The metric of the counterfactual, with `versus`.
     pub counterfactual: Option<f64>,
     /// The interval of what was observed.
@@ -111,9 +113,14 @@ fn relation(claim: &Claim) -> (Relation, Option<&Bound>) {
     }
 }
 
-/// The overrides of a claim, and those of its counterfactual.
-fn overrides(claim: &Claim) -> (Overrides, Option<Overrides>) {
-    let with = claim.with.clone();
+/// The overrides of a claim (its variant's and its own), and those of its counterfactual.
+fn overrides(claim: &Claim, scenario: &Scenario) -> (Overrides, Option<Overrides>) {
+    let variant = claim
+        .variant
+        .as_ref()
+        .and_then(|name| scenario.variants.get(name));
+    let mut with = variant.cloned().unwrap_or_default();
+    with.extend(claim.with.clone());
     let versus = claim.versus.as_ref().map(|versus| {
         let mut both = with.clone();
         both.extend(versus.clone());
@@ -123,11 +130,12 @@ fn overrides(claim: &Claim) -> (Overrides, Option<Overrides>) {
 }
 
 /// A name for a set of overrides, the same for equal ones; none for no overrides at all.
-fn key(overrides: &Overrides) -> Option<String> {
+pub fn key(overrides: &Overrides) -> Option<String> {
     (!overrides.is_empty()).then(|| serde_json::json!(overrides).to_string())
 }
 
-/// The plans of all counterfactuals that the claims of a scenario ask for, each once.
+/// The plans of a scenario's variants and of all counterfactuals that its claims ask for, each
+/// once, by [`key`].
 ///
 /// # Errors
 /// When a metric cannot be read, or overrides do not make a valid scenario.
@@ -138,20 +146,26 @@ pub fn variants(
 ) -> Result<BTreeMap<String, Plan>, RunError> {
     check_expressions(document, plan)?;
     let mut plans = BTreeMap::new();
+    let mut add = |place: String, changed: &Overrides| -> Result<(), RunError> {
+        let Some(key) = key(changed).filter(|key| !plans.contains_key(key)) else {
+            return Ok(());
+        };
+        let failed = |source: ScenarioError| RunError::Scenario {
+            context: format!("{place}, with {key}: "),
+            source,
+        };
+        let changed = apply(document, changed).map_err(failed)?;
+        let variant = resolve(&changed, base_dir).map_err(failed)?;
+        plans.insert(key, variant);
+        Ok(())
+    };
+    for (name, changed) in &plan.scenario.variants {
+        add(format!("variants.{name}"), changed)?;
+    }
     for claim in &plan.scenario.claims {
-        let (with, versus) = overrides(claim);
-        for changed in [Some(with), versus].into_iter().flatten() {
-            let Some(key) = key(&changed) else { continue };
-            if plans.contains_key(&key) {
-                continue;
-            }
-            let failed = |source: ScenarioError| RunError::Scenario {
-                context: format!("claims.{}, with {key}: ", claim.id),
-                source,
-            };
-            let changed = apply(document, &changed).map_err(failed)?;
-            let variant = resolve(&changed, base_dir).map_err(failed)?;
-            plans.insert(key, variant);
+        let (with, versus) = overrides(claim, &plan.scenario);
+        for changed in [Some(&with), versus.as_ref()].into_iter().flatten() {
+            add(format!("claims.{}", claim.id), changed)?;
         }
     }
     Ok(plans)
@@ -199,6 +213,7 @@ pub fn judge(claim: &Claim, base: &Outcome, runs: &BTreeMap<String, Outcome>) ->
         expected: None,
         relation: relation.name(),
         metric: described(claim),
+        variant: claim.variant.clone(),
         counterfactual: None,
         interval: None,
         why: String::new(),
@@ -207,7 +222,7 @@ pub fn judge(claim: &Claim, base: &Outcome, runs: &BTreeMap<String, Outcome>) ->
         None => Some(base),
         Some(key) => runs.get(&key),
     };
-    let (with, versus) = overrides(claim);
+    let (with, versus) = overrides(claim, &base.plan.scenario);
     let other = versus.as_ref().map(find);
     let (Some(run), Some(bound), None | Some(Some(_))) = (find(&with), bound, other) else {
         judgement.why = "its counterfactual was not run".to_owned();
@@ -315,16 +330,21 @@ impl Case<'_> {
                 _ => None,
             };
         }
-        let values = self.run.replications.iter().enumerate().map(|(index, run)| {
-            let value = metric.evaluate(run).ok()?;
-            match self.other {
-                None => Some(value),
-                Some(other) => {
-                    let against = metric.evaluate(other.replications.get(index)?).ok()?;
-                    self.compared(metric, value, against).ok()
+        let values = self
+            .run
+            .replications
+            .iter()
+            .enumerate()
+            .map(|(index, run)| {
+                let value = metric.evaluate(run).ok()?;
+                match self.other {
+                    None => Some(value),
+                    Some(other) => {
+                        let against = metric.evaluate(other.replications.get(index)?).ok()?;
+                        self.compared(metric, value, against).ok()
+                    }
                 }
-            }
-        });
+            });
         let values: Vec<f64> = values.flatten().collect();
         Interval::from_replications(&values, confidence)
     }
@@ -335,7 +355,12 @@ impl Case<'_> {
             return None;
         }
         let path = metric.path()?;
-        let bounds = self.run.document.get("physics")?.get("bounds")?.as_array()?;
+        let bounds = self
+            .run
+            .document
+            .get("physics")?
+            .get("bounds")?
+            .as_array()?;
         let (low, high) = self.relation.range(expected);
         bounds
             .iter()
@@ -350,10 +375,9 @@ impl Case<'_> {
                         "physics asks for at least {}: {because}",
                         short(least)
                     )),
-                    (_, Some(most)) => Some(format!(
-                        "physics allows at most {}: {because}",
-                        short(most)
-                    )),
+                    (_, Some(most)) => {
+                        Some(format!("physics allows at most {}: {because}", short(most)))
+                    }
                     _ => None,
                 }
             })
@@ -365,7 +389,10 @@ impl Case<'_> {
             if let Some(partial) = &outcome.result.partial {
                 return Some(format!("the run is partial: {partial}"));
             }
-            let thin = metric.paths().iter().find(|path| is_thin(&outcome.document, path));
+            let thin = metric
+                .paths()
+                .iter()
+                .find(|path| is_thin(&outcome.document, path));
             if let Some(path) = thin {
                 return Some(format!(
                     "{path} rests on fewer than ten requests beyond it: run for longer"
@@ -430,7 +457,9 @@ fn is_thin(document: &Value, path: &str) -> bool {
     for segment in group.split('.') {
         here = here.and_then(|value| value.get(segment));
     }
-    let thin = here.and_then(|value| value.get("thin")).and_then(Value::as_array);
+    let thin = here
+        .and_then(|value| value.get("thin"))
+        .and_then(Value::as_array);
     thin.is_some_and(|names| names.iter().any(|name| name.as_str() == Some(statistic)))
 }
 

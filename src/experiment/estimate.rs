@@ -100,10 +100,22 @@ fn traffic(plan: &Plan) -> Sheet {
     let mut rows = Vec::new();
     let tokens = mean_tokens(plan);
     if let Some((rate, scv)) = offered(plan) {
-        rows.push(row("offered rate", "", String::new(), Some(rate), "requests/s"));
+        rows.push(row(
+            "offered rate",
+            "",
+            String::new(),
+            Some(rate),
+            "requests/s",
+        ));
         if let Some(scv) = scv {
             let cv = Some(scv.sqrt());
-            rows.push(row("coefficient of variation of gaps", "", String::new(), cv, "1"));
+            rows.push(row(
+                "coefficient of variation of gaps",
+                "",
+                String::new(),
+                cv,
+                "1",
+            ));
         }
         if let Some((prompt, output)) = tokens {
             let mut token_rate = |name: &str, mean: f64| {
@@ -116,8 +128,20 @@ fn traffic(plan: &Plan) -> Sheet {
         }
     }
     if let Some((prompt, output)) = tokens {
-        rows.push(row("mean prompt", "", String::new(), Some(prompt), "tokens"));
-        rows.push(row("mean output", "", String::new(), Some(output), "tokens"));
+        rows.push(row(
+            "mean prompt",
+            "",
+            String::new(),
+            Some(prompt),
+            "tokens",
+        ));
+        rows.push(row(
+            "mean output",
+            "",
+            String::new(),
+            Some(output),
+            "tokens",
+        ));
     }
     Sheet {
         title: "Traffic".to_owned(),
@@ -159,18 +183,40 @@ fn batches(plan: &Plan, index: usize) -> Option<Sheet> {
         let t = time.mean_ns(size) / 1e6;
         let numbers = format!("{fixed} ms + {per_item} ms x {size}");
         let name = format!("time of a batch of {size}");
-        rows.push(row(&name, "t(b) = fixed + per_item b", numbers, Some(t), "ms"));
+        rows.push(row(
+            &name,
+            "t(b) = fixed + per_item b",
+            numbers,
+            Some(t),
+            "ms",
+        ));
     }
     let all = f64::from(*servers) * f64::from(pool.replicas);
     let t = time.mean_ns(most) / 1e9;
     let saturation = all * most / t;
     let numbers = format!("{all} x {most} / {t} s");
     let formula = "servers x max_batch / t(max_batch)";
-    rows.push(row("saturation rate of the pool", formula, numbers, Some(saturation), "requests/s"));
+    rows.push(row(
+        "saturation rate of the pool",
+        formula,
+        numbers,
+        Some(saturation),
+        "requests/s",
+    ));
     if let Some((rate, _)) = offered(plan) {
-        let numbers = format!("{} / {}", significant(Some(rate)), significant(Some(saturation)));
+        let numbers = format!(
+            "{} / {}",
+            significant(Some(rate)),
+            significant(Some(saturation))
+        );
         let load = Some(rate / saturation);
-        rows.push(row("load at full batches", "offered rate / saturation rate", numbers, load, "1"));
+        rows.push(row(
+            "load at full batches",
+            "offered rate / saturation rate",
+            numbers,
+            load,
+            "1",
+        ));
     }
     Some(Sheet {
         title: format!("Batch service of pool {}", pool.name),
@@ -231,17 +277,46 @@ fn cost(plan: &Plan) -> Option<Sheet> {
     let share = prices.spot_share;
     let (on_demand, spot) = (
         prices.on_demand_usd_per_gpu_hour,
-        prices.spot_usd_per_gpu_hour.unwrap_or(prices.on_demand_usd_per_gpu_hour),
+        prices
+            .spot_usd_per_gpu_hour
+            .unwrap_or(prices.on_demand_usd_per_gpu_hour),
     );
     let gpus = number("accelerators").unwrap_or(0.0);
     let blended = format!("{share} x ${spot} + {} x ${on_demand}", 1.0 - share);
-    let year = format!("{gpus} x ${:.4} x 8,760 h", number("usd_per_gpu_hour").unwrap_or(0.0));
+    let year = format!(
+        "{gpus} x ${:.4} x 8,760 h",
+        number("usd_per_gpu_hour").unwrap_or(0.0)
+    );
     let formula = "spot share x spot price + rest x on-demand price";
     let rows = vec![
-        row("price per GPU-hour", formula, blended, number("usd_per_gpu_hour"), "USD"),
-        row("cost of a year", "GPUs x price x hours", year, number("usd_per_year"), "USD"),
-        row("saved against all on-demand", "", String::new(), number("saved_pct"), "%"),
-        row("saved in a year", "", String::new(), number("saved_usd_per_year"), "USD"),
+        row(
+            "price per GPU-hour",
+            formula,
+            blended,
+            number("usd_per_gpu_hour"),
+            "USD",
+        ),
+        row(
+            "cost of a year",
+            "GPUs x price x hours",
+            year,
+            number("usd_per_year"),
+            "USD",
+        ),
+        row(
+            "saved against all on-demand",
+            "",
+            String::new(),
+            number("saved_pct"),
+            "%",
+        ),
+        row(
+            "saved in a year",
+            "",
+            String::new(),
+            number("saved_usd_per_year"),
+            "USD",
+        ),
     ];
     Some(Sheet {
         title: "Cost".to_owned(),

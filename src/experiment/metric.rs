@@ -78,8 +78,8 @@ impl Metric {
                 expression: None,
             });
         }
-        let expression = exmex::FlatEx::<f64>::parse(&rewritten)
-            .map_err(|error| bad(error.to_string()))?;
+        let expression =
+            exmex::FlatEx::<f64>::parse(&rewritten).map_err(|error| bad(error.to_string()))?;
         Ok(Metric {
             text: text.to_owned(),
             paths,

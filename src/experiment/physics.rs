@@ -31,12 +31,16 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
     let mut pools = Vec::new();
     let mut fleet_ceiling = 0.0;
     for (pool, facts) in plan.fleet.pools.iter().zip(&facts) {
-        let Some((prompt, output)) = mean_tokens(plan) else { continue };
+        let Some((prompt, output)) = mean_tokens(plan) else {
+            continue;
+        };
         let (prompt, output) = (prompt.round() as u32, output.round() as u32);
         let ceiling = facts.step.max_requests_per_s(prompt, output);
         let most = ceiling
             .by_bandwidth_rps
-            .map_or(ceiling.by_compute_rps, |other| other.min(ceiling.by_compute_rps));
+            .map_or(ceiling.by_compute_rps, |other| {
+                other.min(ceiling.by_compute_rps)
+            });
         fleet_ceiling += most * f64::from(pool.replicas);
         let (ttft_ns, e2e_ns) = facts.step.request_floor_ns(prompt, output);
         let because = format!(
@@ -84,12 +88,15 @@ fn latency_bounds(tally: &Tally) -> Vec<Value> {
         ("ttft_ms", &tally.floors[0], &tally.latencies[0]),
         ("e2e_ms", &tally.floors[1], &tally.latencies[2]),
     ] {
-        // Every request counted must have a floor, or the quantiles are not of the same requests.
-        if floor.count() == 0 || floor.count() != observed.count() {
+        if floor.count() == 0 {
             continue;
         }
+        // Floors are of all requests measured. When some of them did not complete, the quantiles
+        // are not of the same requests, and only the least floor bounds them.
+        let same = floor.count() == observed.count();
         let mut bound = |statistic: &str, ns: Option<f64>| {
-            if let Some(ns) = ns {
+            let least = floor.min_ns().map(|ns| ns as f64);
+            if let Some(ns) = if same { ns } else { least } {
                 let ms = ns / 1e6 * ROUNDING;
                 bounds.push(json!({
                     "metric": format!("latency.{name}.{statistic}"),

@@ -49,10 +49,19 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
     for (index, pool) in plan.scenario.pools.iter().enumerate() {
         let name = pool.name();
         let Some(facts) = plan.llm.get(index).and_then(Option::as_ref) else {
-            figures.push(figure(format!("{name}: service"), "as [[pools]] states", "assumed"));
+            figures.push(figure(
+                format!("{name}: service"),
+                "as [[pools]] states",
+                "assumed",
+            ));
             continue;
         };
         for (what, value, origin) in facts.step.provenance() {
+            let origin = match (pool, what.as_str()) {
+                (Pool::Llm(pool), "fixed_us") if pool.overhead_fixed_us.is_none() => "assumed",
+                (Pool::Llm(pool), "per_seq_us") if pool.overhead_per_seq_us.is_none() => "assumed",
+                _ => origin,
+            };
             figures.push(figure(format!("{name}: {what}"), value, origin));
         }
         let pinned = if facts.kv_blocks_pinned {

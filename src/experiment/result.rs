@@ -1,5 +1,7 @@
 //! The result of a run: what `--json` prints and what claims are tested on.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -69,6 +71,9 @@ pub struct RunResult {
     pub theory: Value,
     /// What the hardware allows at most.
     pub physics: Value,
+    /// Results of the scenario's variants.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub variants: BTreeMap<String, RunResult>,
     /// Claims, judged.
     pub claims: Vec<Judgement>,
 }
@@ -205,6 +210,7 @@ impl RunResult {
             erasure: json!({}),
             theory: theory_of(plan),
             physics: Value::Null,
+            variants: BTreeMap::new(),
             claims: Vec::new(),
         };
         result.cost = cost_of(plan, &result.throughput);
@@ -274,10 +280,12 @@ fn requests(tally: &Tally) -> Requests {
 fn intervals_json(intervals: &[LatencyIntervals; 4]) -> Value {
     let statistics = |row: &LatencyIntervals| -> Value {
         let names = std::iter::once("mean").chain(QUANTILES.iter().map(|quantile| quantile.0));
-        let fields = names.zip(row).map(|(name, interval): (&str, &Option<Interval>)| {
-            let value = serde_json::to_value(interval).unwrap_or(Value::Null);
-            (name.to_owned(), value)
-        });
+        let fields = names
+            .zip(row)
+            .map(|(name, interval): (&str, &Option<Interval>)| {
+                let value = serde_json::to_value(interval).unwrap_or(Value::Null);
+                (name.to_owned(), value)
+            });
         Value::Object(fields.collect())
     };
     let fields = LATENCIES

@@ -86,6 +86,8 @@ pub struct Outcome {
     pub replications: Vec<Value>,
     /// CPU time of the simulations, seconds.
     pub cpu_s: f64,
+    /// Requests simulated, those of variants and counterfactuals too.
+    pub simulated: u64,
 }
 
 /// Runs a scenario and judges its claims.
@@ -120,7 +122,9 @@ pub fn run_scenario(
         .map(|(key, plan)| Ok((key, run_plan(plan, quiet)?)))
         .collect();
     let runs: BTreeMap<String, Outcome> = runs?.into_iter().collect();
+    outcome.simulated += runs.values().map(|run| run.simulated).sum::<u64>();
     outcome.cpu_s += runs.values().map(|run| run.cpu_s).sum::<f64>();
+    add_variants(&mut outcome, &runs);
     let judged: Vec<Judgement> = outcome
         .plan
         .scenario
@@ -130,6 +134,32 @@ pub fn run_scenario(
         .collect();
     outcome.result.claims = judged;
     Ok(outcome)
+}
+
+/// Puts the results of the named variants into the outcome, where metrics find them.
+fn add_variants(outcome: &mut Outcome, runs: &BTreeMap<String, Outcome>) {
+    let variants = outcome.plan.scenario.variants.iter();
+    let found: Vec<(String, &Outcome)> = variants
+        .filter_map(|(name, changed)| match claims::key(changed) {
+            Some(key) => runs.get(&key).map(|run| (name.clone(), run)),
+            None => None,
+        })
+        .collect();
+    let together = |document: &dyn Fn(&Outcome) -> Option<Value>| -> Value {
+        let fields = found
+            .iter()
+            .filter_map(|(name, run)| Some((name.clone(), document(run)?)));
+        Value::Object(fields.collect())
+    };
+    let whole = together(&|run| Some(run.document.clone()));
+    for (index, replication) in outcome.replications.iter_mut().enumerate() {
+        replication["variants"] = together(&|run| run.replications.get(index).cloned());
+    }
+    outcome.document["variants"] = whole;
+    let results = found
+        .iter()
+        .map(|(name, run)| (name.clone(), run.result.clone()));
+    outcome.result.variants = results.collect();
 }
 
 /// One replication that has ended.
@@ -188,6 +218,7 @@ pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunErro
         document,
         replications: documents,
         cpu_s,
+        simulated: tally.arrived,
     })
 }
 
@@ -270,7 +301,11 @@ fn find_warmup(plan: &mut Plan, control: Control<'_>) -> Result<(), RunError> {
     plan.scenario.assumptions.push(format!(
         "warm-up {:.3} s found by MSER-5 on a pilot run{}",
         share * horizon_s,
-        if found.converged { "" } else { ", which had NOT settled: run for longer" }
+        if found.converged {
+            ""
+        } else {
+            ", which had NOT settled: run for longer"
+        }
     ));
     Ok(())
 }

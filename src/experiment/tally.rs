@@ -30,7 +30,7 @@ pub struct Tally {
     pub tokens_measured: (u64, u64),
     /// TTFT, TPOT, E2E and time in the engine's queue.
     pub latencies: [LatencyHistogram; 4],
-    /// Least TTFT and E2E that the hardware allows.
+    /// Least TTFT and E2E that the hardware allows, of all requests measured.
     pub floors: [LatencyHistogram; 2],
     /// Where E2E goes.
     pub budget: LatencyBudget,
@@ -188,9 +188,10 @@ impl PoolTally {
             EnginePlan::Llm { .. } => 1.0,
         };
         let replica_s = measured_s * f64::from(pool.replicas);
+        let under_way_ns = simulation.world.busy_under_way_ns(index, now);
         let meter = simulation.world.pool_meter(index);
         PoolTally {
-            busy_s: meter.busy_ns as f64 / 1e9,
+            busy_s: (meter.busy_ns + under_way_ns) as f64 / 1e9,
             available_s: replica_s * servers,
             replica_s,
             completed: meter.completed,
@@ -244,7 +245,10 @@ pub fn intervals_within(simulation: &Simulation, confidence: f64) -> [LatencyInt
 }
 
 /// Intervals from independent replications (two or more).
-pub fn intervals_between(tallies: &[[[Option<f64>; 5]; 4]], confidence: f64) -> [LatencyIntervals; 4] {
+pub fn intervals_between(
+    tallies: &[[[Option<f64>; 5]; 4]],
+    confidence: f64,
+) -> [LatencyIntervals; 4] {
     let mut found = [[None; 5]; 4];
     for (latency, row) in found.iter_mut().enumerate() {
         for (statistic, slot) in row.iter_mut().enumerate() {

@@ -55,8 +55,12 @@ pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
             let count = scan.requests.max(1) as f64;
             let own = |total: u64| total as f64 / count;
             Some((
-                prompt.as_ref().map_or(own(scan.prompt_tokens), |law| law.mean()),
-                output.as_ref().map_or(own(scan.output_tokens), |law| law.mean()),
+                prompt
+                    .as_ref()
+                    .map_or(own(scan.prompt_tokens), |law| law.mean()),
+                output
+                    .as_ref()
+                    .map_or(own(scan.output_tokens), |law| law.mean()),
             ))
         }
     }
@@ -173,7 +177,10 @@ fn figures(input: &QueueingInput) -> Result<Map<String, Value>, TheoryError> {
             put("mean_sojourn_ms", queue.mean_sojourn());
             for (name, level) in [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)] {
                 put(&format!("wait_{name}_ms"), queue.wait_quantile(level)?);
-                put(&format!("sojourn_{name}_ms"), queue.sojourn_quantile(level)?);
+                put(
+                    &format!("sojourn_{name}_ms"),
+                    queue.sojourn_quantile(level)?,
+                );
             }
         }
         (ServiceKind::Deterministic, None, false) if c == 1 => {

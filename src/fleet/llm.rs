@@ -107,7 +107,9 @@ enum Flight {
     /// One iteration with prefill chunks in it.
     Mixed,
     /// Decode iterations up to `until`.
-    Decode { until: u64 },
+    Decode {
+        until: u64,
+    },
 }
 
 /// A prefill chunk of the iteration under way.
@@ -226,6 +228,14 @@ impl Engine {
         (held, self.kv.total() - self.kv.free() - ahead)
     }
 
+    /// When the iterations under way began, if any are.
+    pub fn flight_start(&self) -> Option<SimTime> {
+        match self.flight {
+            Flight::Mixed | Flight::Decode { .. } => Some(self.flight_start),
+            Flight::Idle | Flight::Waking => None,
+        }
+    }
+
     fn has_seats(&self, rules: &EngineRules) -> bool {
         self.running.len() < rules.max_num_seqs && self.decodes < rules.max_num_batched_tokens
     }
@@ -259,17 +269,17 @@ impl Engine {
         };
         self.meter_flight(steps, ctx);
         // The blocks of the first iteration were taken when it was planned.
-        self.kv.take(self.kv.needed_over(self.iteration + 1, steps - 1));
+        self.kv
+            .take(self.kv.needed_over(self.iteration + 1, steps - 1));
         self.iteration += steps;
         self.context += steps * u64::from(self.decodes);
+        // Blocks only grow until the boundary, so the most of the flight is held now.
+        let held = self.kv.total() - self.kv.free();
+        ctx.meter.kv_blocks_most = ctx.meter.kv_blocks_most.max(held);
         self.end_decodes(ctx);
         if matches!(flight, Flight::Mixed) {
             self.end_chunks(ctx);
         }
-        ctx.meter.kv_blocks_most = ctx
-            .meter
-            .kv_blocks_most
-            .max(self.kv.total() - self.kv.free());
     }
 
     fn meter_flight(&mut self, steps: u64, ctx: &mut Context<'_>) {
@@ -277,7 +287,11 @@ impl Engine {
         ctx.meter.busy_ns += u128::from(ns);
         if ns > 0 {
             let decodes = u64::from(self.decodes);
-            let chunk_tokens: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
+            let chunk_tokens: u64 = self
+                .chunks
+                .iter()
+                .map(|chunk| u64::from(chunk.tokens))
+                .sum();
             let sequences = decodes + self.chunks.len() as u64;
             ctx.meter.batches += steps;
             ctx.meter.batched += steps * sequences;

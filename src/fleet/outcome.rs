@@ -99,20 +99,20 @@ impl FleetMeters {
     }
 
     /// Notes an arrival.
-    pub fn arrived(&mut self, request: &Request) {
+    pub fn arrived(&mut self, request: &Request, plan: &FleetPlan) {
         self.arrived += 1;
-        self.arrived_measured += u64::from(self.measures(request.arrival));
+        if !self.measures(request.arrival) {
+            return;
+        }
+        self.arrived_measured += 1;
+        if let Some((ttft_ns, e2e_ns)) = floor_ns(request, plan) {
+            self.ttft_floor.record(ttft_ns as u64);
+            self.e2e_floor.record(e2e_ns as u64);
+        }
     }
 
-    /// Notes the end of a request at `now`, served by `pool` if it got that far.
-    pub fn ended(
-        &mut self,
-        request: &Request,
-        pool: Option<usize>,
-        status: Status,
-        now: SimTime,
-        plan: &FleetPlan,
-    ) {
+    /// Notes the end of a request at `now`.
+    pub fn ended(&mut self, request: &Request, status: Status, now: SimTime, plan: &FleetPlan) {
         self.ended[status.index()] += 1;
         for word in [
             request.serial,
@@ -139,17 +139,11 @@ impl FleetMeters {
             pilot.push(latencies.e2e_ns as f64);
         }
         if self.measures(request.arrival) {
-            self.record(request, &latencies, pool, plan);
+            self.record(request, &latencies);
         }
     }
 
-    fn record(
-        &mut self,
-        request: &Request,
-        latencies: &Latencies,
-        pool: Option<usize>,
-        plan: &FleetPlan,
-    ) {
+    fn record(&mut self, request: &Request, latencies: &Latencies) {
         self.ttft.record(latencies.ttft_ns);
         self.e2e.record(latencies.e2e_ns);
         self.queue.record(latencies.queue_ns());
@@ -162,17 +156,25 @@ impl FleetMeters {
             latencies.tpot_ns,
             latencies.e2e_ns,
         );
-        let engine = pool.map(|pool| &plan.pools[pool].engine);
-        if let Some(EnginePlan::Llm { step, .. }) = engine {
-            let (ttft, e2e) = step.request_floor_ns(request.prompt_tokens, request.output_tokens);
-            self.ttft_floor.record(ttft as u64);
-            self.e2e_floor.record(e2e as u64);
-        }
     }
 
     fn measures(&self, at: SimTime) -> bool {
         at >= self.window.0 && at < self.window.1
     }
+}
+
+/// The least TTFT and E2E that any of the pools' hardware allows a request, nanoseconds; none when
+/// a pool is abstract and says nothing of hardware.
+fn floor_ns(request: &Request, plan: &FleetPlan) -> Option<(f64, f64)> {
+    let mut least = (f64::INFINITY, f64::INFINITY);
+    for pool in &plan.pools {
+        let EnginePlan::Llm { step, .. } = &pool.engine else {
+            return None;
+        };
+        let (ttft, e2e) = step.request_floor_ns(request.prompt_tokens, request.output_tokens);
+        least = (least.0.min(ttft), least.1.min(e2e));
+    }
+    Some(least)
 }
 
 /// The latencies of one completed request, as seen at the gateway.

@@ -163,7 +163,13 @@ impl BatchServers {
         }
     }
 
-    fn start(&mut self, size: u32, by_size: bool, batching: &mut Batching<'_>, ctx: &mut Context<'_>) {
+    fn start(
+        &mut self,
+        size: u32,
+        by_size: bool,
+        batching: &mut Batching<'_>,
+        ctx: &mut Context<'_>,
+    ) {
         self.busy += 1;
         let mut batch = RequestList::default();
         for _ in 0..size {

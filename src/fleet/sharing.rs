@@ -77,6 +77,12 @@ impl Sharing {
         self.arm(replica, ctx);
     }
 
+    /// Servers at work, and since when that has not been counted.
+    pub fn at_work(&self) -> (u64, SimTime) {
+        let at_work = self.finishing.len().min(self.servers as usize);
+        (at_work as u64, self.updated)
+    }
+
     /// Service each request gets per unit of time.
     fn speed(&self) -> f64 {
         let present = self.finishing.len() as f64;

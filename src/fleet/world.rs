@@ -26,7 +26,7 @@ use super::plan::{EnginePlan, FleetPlan, ServicePlan};
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
 use super::router::Router;
-use super::servers::{Batching, BatchServers, Servers};
+use super::servers::{BatchServers, Batching, Servers};
 use super::sharing::Sharing;
 use super::window::Window;
 
@@ -152,7 +152,29 @@ impl World {
         rows
     }
 
-    /// Meters of a pool, settled at `now`.
+    /// Work of a pool that is under way at `now` and not yet in its meters, nanoseconds within the
+    /// measured window.
+    pub fn busy_under_way_ns(&self, pool: usize, now: SimTime) -> u128 {
+        let meter = &self.pools[pool].meter;
+        let replicas = self
+            .replicas
+            .iter()
+            .filter(|replica| replica.pool.0 as usize == pool);
+        let under_way = replicas.map(|replica| match &replica.engine {
+            ReplicaEngine::Llm(engine) => engine
+                .flight_start()
+                .map_or(0, |start| u128::from(meter.overlap_ns(start, now))),
+            ReplicaEngine::Sharing(sharing) => {
+                let (servers, since) = sharing.at_work();
+                u128::from(servers) * u128::from(meter.overlap_ns(since, now))
+            }
+            // Service is counted when it begins.
+            ReplicaEngine::Servers(_) | ReplicaEngine::Batches(_) => 0,
+        });
+        under_way.sum()
+    }
+
+    /// Meters of a pool.
     pub fn pool_meter(&mut self, pool: usize) -> &mut PoolMeter {
         &mut self.pools[pool].meter
     }
@@ -199,7 +221,7 @@ impl World {
         self.serial += 1;
         request.tier = offered.tier;
         request.user = user;
-        self.meters.arrived(&request);
+        self.meters.arrived(&request, &self.plan);
         let id = self.requests.insert(request);
         let slot = id.slot;
         if !self.gateway.admit(queue.now()) {
@@ -403,17 +425,17 @@ impl World {
             } else {
                 self.leave_replica(slot, queue.now());
             }
-            let request = self.requests.at(slot);
-            self.meters
-                .ended(request, Some(pool), status, queue.now(), &self.plan);
-        } else {
-            self.meters
-                .ended(request, None, status, queue.now(), &self.plan);
         }
+        let request = self.requests.at(slot);
+        self.meters.ended(request, status, queue.now(), &self.plan);
         if self.plan.record_requests {
             let request = self.requests.at(slot);
-            self.rows
-                .push(RequestRow::new(request, status.name(), &self.plan, &self.replicas));
+            self.rows.push(RequestRow::new(
+                request,
+                status.name(),
+                &self.plan,
+                &self.replicas,
+            ));
         }
         self.requests.remove(slot);
         if user != NONE {

@@ -90,7 +90,9 @@ impl RequestFile {
         let failed = |error: &dyn std::fmt::Display| {
             RequestFileError::Write(name.clone(), error.to_string())
         };
-        let kind = [".csv.gz", ".csv", ".parquet"].into_iter().find(|end| name.ends_with(end));
+        let kind = [".csv.gz", ".csv", ".parquet"]
+            .into_iter()
+            .find(|end| name.ends_with(end));
         let Some(kind) = kind else {
             return Err(RequestFileError::Extension(name));
         };
@@ -112,13 +114,16 @@ impl RequestFile {
             kind => {
                 let file = BufWriter::new(file);
                 let out: Box<dyn Write + Send> = match kind {
-                    ".csv.gz" => {
-                        Box::new(flate2::write::GzEncoder::new(file, flate2::Compression::default()))
-                    }
+                    ".csv.gz" => Box::new(flate2::write::GzEncoder::new(
+                        file,
+                        flate2::Compression::default(),
+                    )),
                     _ => Box::new(file),
                 };
                 let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(COLUMNS).map_err(|error| failed(&error))?;
+                writer
+                    .write_record(COLUMNS)
+                    .map_err(|error| failed(&error))?;
                 Sink::Csv(Box::new(writer))
             }
         };
@@ -217,7 +222,9 @@ fn schema() -> Result<Type, ParquetError> {
             builder.build().map(Arc::new)
         })
         .collect();
-    Type::group_type_builder("requests").with_fields(columns?).build()
+    Type::group_type_builder("requests")
+        .with_fields(columns?)
+        .build()
 }
 
 fn write_group(
@@ -261,9 +268,13 @@ fn write_column(
         }
     }
     if is_text {
-        column.typed::<ByteArrayType>().write_batch(&texts, None, None)?;
+        column
+            .typed::<ByteArrayType>()
+            .write_batch(&texts, None, None)?;
     } else {
-        column.typed::<Int64Type>().write_batch(&numbers, Some(&levels), None)?;
+        column
+            .typed::<Int64Type>()
+            .write_batch(&numbers, Some(&levels), None)?;
     }
     column.close()
 }

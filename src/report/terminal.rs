@@ -29,6 +29,20 @@ pub fn render(outcome: &Outcome) -> String {
     pools(&mut page, result);
     theory(&mut page, result);
     cost(&mut page, result);
+    for (name, variant) in &result.variants {
+        page.title(&format!("==== Variant {name}"));
+        let changed = outcome.plan.scenario.variants.get(name);
+        for (path, value) in changed.into_iter().flatten() {
+            page.item(&format!("{path} = {value}"));
+        }
+        requests(&mut page, variant);
+        latency(&mut page, variant);
+        pools(&mut page, variant);
+        theory(&mut page, variant);
+    }
+    if !result.variants.is_empty() && !result.claims.is_empty() {
+        page.title("====");
+    }
     claims(&mut page, result);
     provenance(&mut page, result);
     page.0
@@ -64,7 +78,12 @@ fn table(header: &[&str]) -> Table {
         .load_preset(NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(WIDTH as u16 - 1);
-    table.set_header(header.iter().enumerate().map(|(index, name)| aligned(index, name)));
+    table.set_header(
+        header
+            .iter()
+            .enumerate()
+            .map(|(index, name)| aligned(index, name)),
+    );
     table
 }
 
@@ -78,7 +97,12 @@ fn aligned(index: usize, text: &str) -> Cell {
 }
 
 fn add(table: &mut Table, cells: &[String]) {
-    table.add_row(cells.iter().enumerate().map(|(index, text)| aligned(index, text)));
+    table.add_row(
+        cells
+            .iter()
+            .enumerate()
+            .map(|(index, text)| aligned(index, text)),
+    );
 }
 
 fn head(page: &mut Page, outcome: &Outcome) {
@@ -91,7 +115,10 @@ fn head(page: &mut Page, outcome: &Outcome) {
         1 => String::new(),
         n => format!(", {n} replications"),
     };
-    page.line(&format!("{}: seed {}{replications}", result.scenario, result.seed));
+    page.line(&format!(
+        "{}: seed {}{replications}",
+        result.scenario, result.seed
+    ));
     let description = &outcome.plan.scenario.description;
     if !description.is_empty() {
         page.line(&wrap(description, WIDTH, 0));
@@ -133,7 +160,11 @@ fn requests(page: &mut Page, result: &RunResult) {
             parts.push(format!("{} {name}", count(value)));
         }
     }
-    let text = format!("{} arrived = {}", count(requests.arrived), parts.join(" + "));
+    let text = format!(
+        "{} arrived = {}",
+        count(requests.arrived),
+        parts.join(" + ")
+    );
     page.line(&format!("  {text}"));
     let why = &requests.rejected_by;
     if requests.rejected > 0 {
@@ -145,6 +176,13 @@ fn requests(page: &mut Page, result: &RunResult) {
         ));
     }
     let rates = &result.throughput;
+    if all_abstract(result) {
+        page.line(&format!(
+            "  {} requests/s completed",
+            significant(rates.requests_per_s)
+        ));
+        return;
+    }
     page.line(&format!(
         "  {} requests/s, {} prompt tokens/s, {} output tokens/s completed",
         significant(rates.requests_per_s),
@@ -153,10 +191,19 @@ fn requests(page: &mut Page, result: &RunResult) {
     ));
 }
 
+/// Tokens, and the difference between first and last of them, mean nothing to abstract servers.
+fn all_abstract(result: &RunResult) -> bool {
+    result
+        .pools
+        .iter()
+        .all(|pool| pool.get("engine") == Some(&Value::from("abstract")))
+}
+
 fn latency(page: &mut Page, result: &RunResult) {
     page.title("Latency, ms");
-    let mut latencies =
-        table(&["", "mean", "p50", "p90", "p95", "p99", "p99.9", "max", "± p99", "samples"]);
+    let mut latencies = table(&[
+        "", "mean", "p50", "p90", "p95", "p99", "p99.9", "max", "± p99", "samples",
+    ]);
     let mut thin = Vec::new();
     for (label, key, summary) in [
         ("TTFT", "ttft_ms", &result.latency.ttft_ms),
@@ -164,14 +211,20 @@ fn latency(page: &mut Page, result: &RunResult) {
         ("E2E", "e2e_ms", &result.latency.e2e_ms),
         ("queue", "queue_ms", &result.latency.queue_ms),
     ] {
-        if summary.count == 0 {
+        let repeats_e2e = label == "TTFT" && all_abstract(result);
+        if summary.count == 0 || repeats_e2e {
             continue;
         }
         let half = result.intervals.pointer(&format!("/{key}/p99/half_width"));
-        add(&mut latencies, &latency_row(label, summary, half.and_then(Value::as_f64)));
+        add(
+            &mut latencies,
+            &latency_row(label, summary, half.and_then(Value::as_f64)),
+        );
         if !summary.thin.is_empty() {
             let names = summary.thin.join(", ");
-            thin.push(format!("{label} {names}: fewer than ten requests lie beyond"));
+            thin.push(format!(
+                "{label} {names}: fewer than ten requests lie beyond"
+            ));
         }
     }
     if latencies.row_count() == 0 {
@@ -183,7 +236,9 @@ fn latency(page: &mut Page, result: &RunResult) {
         1 => "batch means of this run",
         _ => "the replications",
     };
-    page.line(&format!("  ± is the half-width of the interval for p99, from {method}"));
+    page.line(&format!(
+        "  ± is the half-width of the interval for p99, from {method}"
+    ));
     for note in thin {
         page.line(&format!("  * {note}; run for longer to trust it"));
     }
@@ -191,7 +246,11 @@ fn latency(page: &mut Page, result: &RunResult) {
 
 fn latency_row(label: &str, summary: &Summary, half_width: Option<f64>) -> Vec<String> {
     let quantile = |name: &str, value: Option<f64>| {
-        let mark = if summary.thin.contains(&name) { "*" } else { "" };
+        let mark = if summary.thin.contains(&name) {
+            "*"
+        } else {
+            ""
+        };
         format!("{}{mark}", significant(value))
     };
     vec![
@@ -226,11 +285,14 @@ fn budget(page: &mut Page, result: &RunResult) {
             continue;
         }
         let share = mean / mean_total;
-        let share_p99 = row.at_p99_ms.filter(|_| p99_total > 0.0).map(|ms| ms / p99_total);
+        let share_p99 = row
+            .at_p99_ms
+            .filter(|_| p99_total > 0.0)
+            .map(|ms| ms / p99_total);
         add(
             &mut parts,
             &[
-                row.part.to_owned(),
+                part_name(row.part, result).to_owned(),
                 significant(row.mean_ms),
                 percent(Some(share)),
                 significant(row.at_p99_ms),
@@ -248,13 +310,32 @@ fn budget(page: &mut Page, result: &RunResult) {
     }
 }
 
+/// An abstract server's work counts as prefill; people call it service.
+fn part_name<'a>(part: &'a str, result: &RunResult) -> &'a str {
+    match part {
+        "prefill" if all_abstract(result) => "service",
+        part => part,
+    }
+}
+
 fn objectives(page: &mut Page, result: &RunResult) {
-    let stated: Vec<_> = result.slo.iter().filter(|row| row.target.is_some()).collect();
+    let stated: Vec<_> = result
+        .slo
+        .iter()
+        .filter(|row| row.target.is_some())
+        .collect();
     if stated.is_empty() {
         return;
     }
     page.title("Objectives");
-    let mut rows = table(&["tier", "attained", "target", "met", "goodput requests/s", "counted"]);
+    let mut rows = table(&[
+        "tier",
+        "attained",
+        "target",
+        "met",
+        "goodput requests/s",
+        "counted",
+    ]);
     for row in stated {
         let met = match row.met {
             Some(true) => "yes",
@@ -352,7 +433,11 @@ fn hardware(page: &mut Page, result: &RunResult) {
 }
 
 fn theory(page: &mut Page, result: &RunResult) {
-    let Some(fields) = result.theory.as_object().filter(|fields| !fields.is_empty()) else {
+    let Some(fields) = result
+        .theory
+        .as_object()
+        .filter(|fields| !fields.is_empty())
+    else {
         return;
     };
     page.title("Theory, exact for this scenario");
@@ -391,7 +476,12 @@ fn claims(page: &mut Page, result: &RunResult) {
     }
     page.title("Claims");
     for claim in &result.claims {
-        page.line(&format!("  {:<10} {}", claim.verdict.name().to_uppercase(), claim.id));
+        let about = match &claim.variant {
+            Some(variant) => format!(" (variant {variant})"),
+            None => String::new(),
+        };
+        let verdict = claim.verdict.name().to_uppercase();
+        page.line(&format!("  {verdict:<10} {}{about}", claim.id));
         page.line(&format!("      {}", wrap(&claim.text, WIDTH, 6)));
         page.line(&format!("      {}", wrap(&observation(claim), WIDTH, 6)));
         if !claim.why.is_empty() {
@@ -399,10 +489,19 @@ fn claims(page: &mut Page, result: &RunResult) {
         }
     }
     let of = |verdict: Verdict| {
-        let count = result.claims.iter().filter(|claim| claim.verdict == verdict).count();
+        let count = result
+            .claims
+            .iter()
+            .filter(|claim| claim.verdict == verdict)
+            .count();
         format!("{count} {}", verdict.name())
     };
-    let verdicts = [Verdict::Holds, Verdict::Fails, Verdict::Impossible, Verdict::Untested];
+    let verdicts = [
+        Verdict::Holds,
+        Verdict::Fails,
+        Verdict::Impossible,
+        Verdict::Untested,
+    ];
     page.line(&format!("  in all: {}", verdicts.map(of).join(", ")));
 }
 
@@ -424,6 +523,9 @@ fn observation(claim: &Judgement) -> String {
 fn provenance(page: &mut Page, result: &RunResult) {
     page.title("Where the figures come from");
     for figure in &result.provenance {
-        page.item(&format!("{}: {} ({})", figure.figure, figure.value, figure.origin));
+        page.item(&format!(
+            "{}: {} ({})",
+            figure.figure, figure.value, figure.origin
+        ));
     }
 }

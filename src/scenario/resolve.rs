@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use super::validate;
 use super::error::ScenarioError;
 use super::fleet::{AbstractPool, Discipline, LlmPool, Pool};
 use super::problems::Problems;
 use super::schema::{Scenario, Tier, Warmup};
 use super::text::Document;
+use super::validate;
 use super::workload::{Arrivals as ArrivalsSpec, Dejitter, Lengths, Workload};
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::fleet::llm::EngineRules;
@@ -169,7 +169,10 @@ impl Times {
             problems.push(
                 "run.warmup_s",
                 self.warmup.as_secs_f64(),
-                &format!("must be before the horizon, {} s", self.horizon.as_secs_f64()),
+                &format!(
+                    "must be before the horizon, {} s",
+                    self.horizon.as_secs_f64()
+                ),
                 "shorten the warm-up: nothing would be measured",
             );
         }
@@ -273,7 +276,11 @@ fn resolve_source(
     let lengths = resolve_lengths(workload, problems)?;
     if let ArrivalsSpec::ClosedLoop { users, think } = &workload.arrivals {
         let think = match think {
-            Some(law) => Some(noted(Sampler::new(law), "workload.arrivals.think", problems)?),
+            Some(law) => Some(noted(
+                Sampler::new(law),
+                "workload.arrivals.think",
+                problems,
+            )?),
             None => None,
         };
         let plan = SourcePlan::ClosedLoop {
@@ -285,7 +292,11 @@ fn resolve_source(
     }
     let arrivals = noted(resolve_arrivals(&workload.arrivals), path, problems)?;
     let clock = match &workload.profile {
-        Some(profile) => Some(noted(RateClock::new(profile), "workload.profile", problems)?),
+        Some(profile) => Some(noted(
+            RateClock::new(profile),
+            "workload.profile",
+            problems,
+        )?),
         None => None,
     };
     let plan = SourcePlan::Drawn {
@@ -299,10 +310,23 @@ fn resolve_source(
 fn resolve_lengths(workload: &Workload, problems: &mut Problems<'_>) -> Option<LengthPair> {
     let mut law = |lengths: &Option<Lengths>, default: u32, path: &str| {
         let default = Lengths::Constant { tokens: default };
-        noted(LengthLaw::new(lengths.as_ref().unwrap_or(&default)), path, problems).flatten()
+        noted(
+            LengthLaw::new(lengths.as_ref().unwrap_or(&default)),
+            path,
+            problems,
+        )
+        .flatten()
     };
-    let prompt = law(&workload.prompt_tokens, DEFAULT_LENGTHS.0, "workload.prompt_tokens")?;
-    let output = law(&workload.output_tokens, DEFAULT_LENGTHS.1, "workload.output_tokens")?;
+    let prompt = law(
+        &workload.prompt_tokens,
+        DEFAULT_LENGTHS.0,
+        "workload.prompt_tokens",
+    )?;
+    let output = law(
+        &workload.output_tokens,
+        DEFAULT_LENGTHS.1,
+        "workload.output_tokens",
+    )?;
     let correlation = workload.length_rank_correlation;
     Some(LengthPair::new(prompt, output, correlation))
 }
@@ -385,7 +409,12 @@ fn resolve_llm(
 ) -> Option<(EnginePlan, LlmFacts)> {
     let mut asked = |result: Result<(), PerfError>, field: &str, value: &str| {
         if let Err(error) = &result {
-            problems.push(&format!("{at}.{field}"), format!("{value:?}"), &error.to_string(), "");
+            problems.push(
+                &format!("{at}.{field}"),
+                format!("{value:?}"),
+                &error.to_string(),
+                "",
+            );
         }
         result.ok()
     };
@@ -400,10 +429,26 @@ fn resolve_llm(
     let kv = dtype(&pool.kv_dtype, own.map(|model| model.kv_dtype));
     let as_written = |name: &Option<String>| name.clone().unwrap_or_default();
     let checks = [
-        asked(model.as_ref().map(|_| ()).map_err(Clone::clone), "model", &pool.model),
-        asked(accelerator.as_ref().map(|_| ()).map_err(Clone::clone), "accelerator", &pool.accelerator),
-        asked(weight.as_ref().map(|_| ()).map_err(Clone::clone), "weight_dtype", &as_written(&pool.weight_dtype)),
-        asked(kv.as_ref().map(|_| ()).map_err(Clone::clone), "kv_dtype", &as_written(&pool.kv_dtype)),
+        asked(
+            model.as_ref().map(|_| ()).map_err(Clone::clone),
+            "model",
+            &pool.model,
+        ),
+        asked(
+            accelerator.as_ref().map(|_| ()).map_err(Clone::clone),
+            "accelerator",
+            &pool.accelerator,
+        ),
+        asked(
+            weight.as_ref().map(|_| ()).map_err(Clone::clone),
+            "weight_dtype",
+            &as_written(&pool.weight_dtype),
+        ),
+        asked(
+            kv.as_ref().map(|_| ()).map_err(Clone::clone),
+            "kv_dtype",
+            &as_written(&pool.kv_dtype),
+        ),
     ];
     if checks.contains(&None) {
         return None;
@@ -415,11 +460,24 @@ fn resolve_llm(
     };
     let overheads = Overheads {
         fixed_us: pool.overhead_fixed_us.unwrap_or(ASSUMED_OVERHEADS.fixed_us),
-        per_seq_us: pool.overhead_per_seq_us.unwrap_or(ASSUMED_OVERHEADS.per_seq_us),
+        per_seq_us: pool
+            .overhead_per_seq_us
+            .unwrap_or(ASSUMED_OVERHEADS.per_seq_us),
     };
     let tp = Parallelism { tp: pool.tp };
-    let step = StepModel::new(&model, &accelerator, &tp, dtypes.weight, dtypes.kv, overheads);
-    asked(step.as_ref().map(|_| ()).map_err(Clone::clone), "tp", &pool.tp.to_string())?;
+    let step = StepModel::new(
+        &model,
+        &accelerator,
+        &tp,
+        dtypes.weight,
+        dtypes.kv,
+        overheads,
+    );
+    asked(
+        step.as_ref().map(|_| ()).map_err(Clone::clone),
+        "tp",
+        &pool.tp.to_string(),
+    )?;
     // With the blocks pinned by a measurement only the weights must fit.
     let utilization = match pool.kv_blocks {
         Some(_) => 1.0,
@@ -436,7 +494,11 @@ fn resolve_llm(
         pool.max_num_seqs,
         pool.block_size,
     );
-    asked(memory.as_ref().map(|_| ()).map_err(Clone::clone), "model", &pool.model)?;
+    asked(
+        memory.as_ref().map(|_| ()).map_err(Clone::clone),
+        "model",
+        &pool.model,
+    )?;
     let (step, memory) = (step.ok()?, memory.ok()?);
     let kv_blocks = pool.kv_blocks.unwrap_or(memory.kv_blocks);
     let kv_tokens = kv_blocks * u64::from(pool.block_size);

@@ -46,6 +46,10 @@ pub struct Scenario {
     pub pools: Vec<Pool>,
     /// Prices. Default: costs are not reported.
     pub cost: Option<Cost>,
+    /// Other designs to run beside this one: `[variants.NAME]` maps paths to values. A claim may
+    /// be about a variant, and metrics reach its result by `variants.NAME.`. Default: none.
+    #[serde(default)]
+    pub variants: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
     /// Statements to test.
     #[serde(default)]
     pub claims: Vec<Claim>,
@@ -168,7 +172,9 @@ pub struct Claim {
     pub equals: Option<Bound>,
     /// Tolerance of `equals`, percent of the expected value. Default 1.
     pub tolerance_pct: Option<f64>,
-    /// Overrides for this claim: path to value.
+    /// The variant this claim is about. Default: the scenario itself.
+    pub variant: Option<String>,
+    /// Overrides for this claim (on top of its variant's): path to value.
     #[serde(default)]
     pub with: BTreeMap<String, serde_json::Value>,
     /// Overrides that make the counterfactual (on top of `with`), run on the same random numbers.

@@ -3,6 +3,7 @@
 use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, Router};
 use super::problems::Problems;
 use super::schema::{Claim, Scenario, Slo, Warmup};
+use super::suggest::nearest;
 use super::workload::{Arrivals, Law, Lengths, Profile};
 use crate::workload::law::Knots;
 use crate::workload::profile::RateClock;
@@ -24,9 +25,15 @@ pub fn check(scenario: &Scenario, problems: &mut Problems<'_>) {
     check_tiers(scenario, problems);
     check_pools(scenario, problems);
     check_cost(scenario, problems);
-    problems.unique("claims", scenario.claims.iter().map(|claim| claim.id.as_str()));
+    problems.unique(
+        "claims",
+        scenario.claims.iter().map(|claim| claim.id.as_str()),
+    );
+    for name in scenario.variants.keys() {
+        problems.name(&format!("variants.{name}"), name);
+    }
     for (index, claim) in scenario.claims.iter().enumerate() {
-        check_claim(claim, &format!("claims.{index}"), problems);
+        check_claim(claim, &format!("claims.{index}"), scenario, problems);
     }
 }
 
@@ -69,15 +76,25 @@ fn check_front(scenario: &Scenario, problems: &mut Problems<'_>) {
     }
     let batching = &scenario.batching;
     problems.non_negative("batching.window_ms", batching.window_ms, MOST_MS);
-    problems.int_in_range("batching.max_batch", u64::from(batching.max_batch), 1, 65_536);
+    problems.int_in_range(
+        "batching.max_batch",
+        u64::from(batching.max_batch),
+        1,
+        65_536,
+    );
     let sizes = &batching.preferred_batches;
     let rising = sizes.windows(2).all(|pair| pair[0] < pair[1]);
-    let fits = sizes.iter().all(|&size| size >= 1 && size <= batching.max_batch);
+    let fits = sizes
+        .iter()
+        .all(|&size| size >= 1 && size <= batching.max_batch);
     if !rising || !fits {
         problems.push(
             "batching.preferred_batches",
             format!("{sizes:?}"),
-            &format!("must rise and lie within 1 to max_batch = {}", batching.max_batch),
+            &format!(
+                "must rise and lie within 1 to max_batch = {}",
+                batching.max_batch
+            ),
             "sort the sizes and drop those above max_batch",
         );
     }
@@ -87,9 +104,17 @@ fn check_tiers(scenario: &Scenario, problems: &mut Problems<'_>) {
     if let Some(slo) = &scenario.slo {
         check_slo(slo, "slo", problems);
     }
-    problems.unique("tiers", scenario.tiers.iter().map(|tier| tier.name.as_str()));
+    problems.unique(
+        "tiers",
+        scenario.tiers.iter().map(|tier| tier.name.as_str()),
+    );
     if scenario.tiers.len() > 1_000 {
-        problems.push("tiers", scenario.tiers.len(), "must be 1,000 tiers at most", "merge some");
+        problems.push(
+            "tiers",
+            scenario.tiers.len(),
+            "must be 1,000 tiers at most",
+            "merge some",
+        );
     }
     for (index, tier) in scenario.tiers.iter().enumerate() {
         let path = |field: &str| format!("tiers.{index}.{field}");
@@ -102,7 +127,11 @@ fn check_tiers(scenario: &Scenario, problems: &mut Problems<'_>) {
 }
 
 fn check_slo(slo: &Slo, at: &str, problems: &mut Problems<'_>) {
-    let bounds = [("ttft_ms", slo.ttft_ms), ("tpot_ms", slo.tpot_ms), ("e2e_ms", slo.e2e_ms)];
+    let bounds = [
+        ("ttft_ms", slo.ttft_ms),
+        ("tpot_ms", slo.tpot_ms),
+        ("e2e_ms", slo.e2e_ms),
+    ];
     for (field, bound) in bounds {
         if let Some(bound) = bound {
             problems.positive(&format!("{at}.{field}"), bound, MOST_MS);
@@ -117,7 +146,12 @@ fn check_slo(slo: &Slo, at: &str, problems: &mut Problems<'_>) {
 
 fn check_pools(scenario: &Scenario, problems: &mut Problems<'_>) {
     if scenario.pools.is_empty() {
-        problems.push("pools", "[]", "must hold at least one pool", "add a [[pools]] table");
+        problems.push(
+            "pools",
+            "[]",
+            "must hold at least one pool",
+            "add a [[pools]] table",
+        );
     }
     problems.unique("pools", scenario.pools.iter().map(Pool::name));
     for (index, pool) in scenario.pools.iter().enumerate() {
@@ -141,7 +175,11 @@ fn check_abstract(pool: &AbstractPool, at: &str, scenario: &Scenario, problems: 
         (Some(law), None) => check_law(law, &path("service"), problems),
         (None, Some(batch)) => {
             problems.non_negative(&path("batch_service.fixed_ms"), batch.fixed_ms, MOST_MS);
-            problems.non_negative(&path("batch_service.per_item_ms"), batch.per_item_ms, MOST_MS);
+            problems.non_negative(
+                &path("batch_service.per_item_ms"),
+                batch.per_item_ms,
+                MOST_MS,
+            );
             if batch.fixed_ms + batch.per_item_ms == 0.0 {
                 let remedy = "give fixed_ms or per_item_ms a value above 0";
                 problems.push(&path("batch_service"), "0", "must take some time", remedy);
@@ -177,7 +215,10 @@ fn refuse_instant_loop(
     scenario: &Scenario,
     problems: &mut Problems<'_>,
 ) {
-    let thinks = !matches!(scenario.workload.arrivals, Arrivals::ClosedLoop { think: None, .. });
+    let thinks = !matches!(
+        scenario.workload.arrivals,
+        Arrivals::ClosedLoop { think: None, .. }
+    );
     if can_reject && !thinks {
         problems.push(
             path,
@@ -197,7 +238,12 @@ fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
     int("max_num_seqs", u64::from(pool.max_num_seqs), 1, 1 << 20);
     int("block_size", u64::from(pool.block_size), 1, 4_096);
     let (seqs, tokens) = (pool.max_num_seqs, pool.max_num_batched_tokens);
-    int("max_num_batched_tokens", u64::from(tokens), u64::from(seqs.max(1)), 1 << 24);
+    int(
+        "max_num_batched_tokens",
+        u64::from(tokens),
+        u64::from(seqs.max(1)),
+        1 << 24,
+    );
     if let Some(length) = pool.max_model_len {
         int("max_model_len", u64::from(length), 2, 1 << 28);
     }
@@ -205,7 +251,12 @@ fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
         int("kv_blocks", blocks, 1, 1 << 40);
     }
     problems.in_range(&path("watermark"), pool.watermark, 0.0, 0.99);
-    problems.in_range(&path("memory_utilization"), pool.memory_utilization, 0.01, 1.0);
+    problems.in_range(
+        &path("memory_utilization"),
+        pool.memory_utilization,
+        0.01,
+        1.0,
+    );
     for (field, value) in [
         ("overhead_fixed_us", pool.overhead_fixed_us),
         ("overhead_per_seq_us", pool.overhead_per_seq_us),
@@ -235,9 +286,20 @@ fn check_cost(scenario: &Scenario, problems: &mut Problems<'_>) {
     }
 }
 
-fn check_claim(claim: &Claim, at: &str, problems: &mut Problems<'_>) {
+fn check_claim(claim: &Claim, at: &str, scenario: &Scenario, problems: &mut Problems<'_>) {
     let path = |field: &str| format!("{at}.{field}");
     problems.name(&path("id"), &claim.id);
+    if let Some(variant) = &claim.variant
+        && !scenario.variants.contains_key(variant)
+    {
+        let names = scenario.variants.keys().map(String::as_str);
+        let remedy = match nearest(variant, names) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("add a [variants.{variant}] table"),
+        };
+        let allowed = "must be the name of a [variants] table";
+        problems.push(&path("variant"), format!("{variant:?}"), allowed, &remedy);
+    }
     let bounds = [&claim.at_most, &claim.at_least, &claim.equals];
     if bounds.iter().filter(|bound| bound.is_some()).count() != 1 {
         problems.push(
@@ -251,7 +313,12 @@ fn check_claim(claim: &Claim, at: &str, problems: &mut Problems<'_>) {
         problems.non_negative(&path("tolerance_pct"), tolerance, 100.0);
         if claim.equals.is_none() {
             let remedy = "leave it out, or use equals";
-            problems.push(&path("tolerance_pct"), tolerance, "only goes with equals", remedy);
+            problems.push(
+                &path("tolerance_pct"),
+                tolerance,
+                "only goes with equals",
+                remedy,
+            );
         }
     }
     if claim.compare.is_some() && claim.versus.is_none() {
@@ -296,7 +363,12 @@ fn check_workload(scenario: &Scenario, problems: &mut Problems<'_>) {
     let correlation = workload.length_rank_correlation;
     if problems.in_range(path, correlation, -1.0, 1.0) && correlation != 0.0 && from_trace {
         let remedy = "take it away: a trace has its own";
-        problems.push(path, correlation, "needs both lengths drawn from laws", remedy);
+        problems.push(
+            path,
+            correlation,
+            "needs both lengths drawn from laws",
+            remedy,
+        );
     }
     if let Some(most) = workload.max_requests {
         problems.int_in_range("workload.max_requests", most, 1, u64::MAX);
@@ -481,8 +553,18 @@ fn check_knots(knots: &[(f64, f64)], path: &str, most: f64, problems: &mut Probl
     if let Err(reason) = Knots::new(knots) {
         problems.push(path, format!("{knots:?}"), &reason, remedy);
     } else if knots.iter().any(|knot| knot.1 > most) {
-        problems.push(path, format!("{knots:?}"), &format!("must not exceed {most}"), remedy);
+        problems.push(
+            path,
+            format!("{knots:?}"),
+            &format!("must not exceed {most}"),
+            remedy,
+        );
     } else if knots.iter().all(|knot| knot.1 == 0.0) {
-        problems.push(path, format!("{knots:?}"), "must have a mean above 0", remedy);
+        problems.push(
+            path,
+            format!("{knots:?}"),
+            "must have a mean above 0",
+            remedy,
+        );
     }
 }

@@ -61,8 +61,7 @@ impl Sampler {
             Law::Lognormal { mean_ms, scv } => {
                 let variance = scv.ln_1p();
                 let mu = ns(mean_ms).ln() - variance / 2.0;
-                let law =
-                    LogNormal::new(mu, variance.sqrt()).map_err(|error| error.to_string())?;
+                let law = LogNormal::new(mu, variance.sqrt()).map_err(|error| error.to_string())?;
                 sampler(ns(mean_ms), scv, Kind::LogNormal(law))
             }
             Law::Uniform { low_ms, high_ms } => {
@@ -72,7 +71,11 @@ impl Sampler {
                     low_ns: ns(low_ms),
                     width_ns,
                 };
-                sampler(mean_ns, width_ns * width_ns / 12.0 / (mean_ns * mean_ns), kind)
+                sampler(
+                    mean_ns,
+                    width_ns * width_ns / 12.0 / (mean_ns * mean_ns),
+                    kind,
+                )
             }
             Law::Quantiles { ref knots_ms } => {
                 let knots = Knots::new(knots_ms)?.scaled(1e6);
@@ -109,7 +112,14 @@ impl Sampler {
                 second_mean_ns,
             } => {
                 let first = rng.random::<f64>() < *first_probability;
-                exponential(rng, if first { *first_mean_ns } else { *second_mean_ns })
+                exponential(
+                    rng,
+                    if first {
+                        *first_mean_ns
+                    } else {
+                        *second_mean_ns
+                    },
+                )
             }
             Kind::LogNormal(law) => law.sample(rng),
             Kind::Uniform { low_ns, width_ns } => low_ns + width_ns * rng.random::<f64>(),
@@ -136,7 +146,10 @@ impl Knots {
         if *first != 0.0 || *last != 1.0 {
             return Err("must begin at probability 0 and end at probability 1".to_owned());
         }
-        if !pairs.iter().all(|(_, value)| value.is_finite() && *value >= 0.0) {
+        if !pairs
+            .iter()
+            .all(|(_, value)| value.is_finite() && *value >= 0.0)
+        {
             return Err("needs finite values of at least 0".to_owned());
         }
         let rises = pairs

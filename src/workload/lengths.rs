@@ -86,7 +86,8 @@ impl LengthLaw {
                 top,
                 max_tokens,
             } => {
-                let normal = standard_normal().map_or(0.0, |law| law.inverse_cdf(probability * top));
+                let normal =
+                    standard_normal().map_or(0.0, |law| law.inverse_cdf(probability * top));
                 ((mu + sigma * normal).exp(), *max_tokens)
             }
             LengthLaw::Exponential {

@@ -167,11 +167,17 @@ fn check(points: &[(f64, f64)], period_s: Option<f64>) -> Result<(), String> {
     if first != 0.0 {
         return Err(format!("must begin at time 0, not at {first} s"));
     }
-    if !points.iter().all(|(t, f)| t.is_finite() && f.is_finite() && *f >= 0.0) {
+    if !points
+        .iter()
+        .all(|(t, f)| t.is_finite() && f.is_finite() && *f >= 0.0)
+    {
         return Err("needs finite times and finite factors of at least 0".to_owned());
     }
     if let Some(pair) = points.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-        return Err(format!("times must rise, but {} s follows {} s", pair[1].0, pair[0].0));
+        return Err(format!(
+            "times must rise, but {} s follows {} s",
+            pair[1].0, pair[0].0
+        ));
     }
     if points.iter().all(|point| point.1 == 0.0) {
         return Err("must have a factor above 0 somewhere".to_owned());
