@@ -1,7 +1,8 @@
 //! `seatrial estimate`: closed forms only.
 
 use super::{Failure, Finished, ScenarioArgs, json_text};
-use crate::experiment::estimate::sheets;
+use crate::experiment::claims::named_variants;
+use crate::experiment::estimate::{Sheets, sheets};
 use crate::report::sheets as report;
 use crate::scenario::resolve::resolve;
 
@@ -18,11 +19,20 @@ pub struct EstimateArgs {
 pub fn estimate(args: &EstimateArgs) -> Result<Finished, Failure> {
     let (document, folder) = args.scenario.load()?;
     let plan = resolve(&document, &folder).map_err(Failure::of)?;
-    let sheets = sheets(&plan);
+    let mut all = vec![Sheets {
+        variant: None,
+        sheets: sheets(&plan),
+    }];
+    for (name, variant) in named_variants(&document, &folder, &plan).map_err(Failure::of)? {
+        all.push(Sheets {
+            variant: Some(name),
+            sheets: sheets(&variant),
+        });
+    }
     let name = &plan.scenario.name;
     let text = match args.json {
-        true => json_text(&report::to_json(name, &sheets)),
-        false => report::render(name, &sheets),
+        true => json_text(&report::to_json(name, &all)),
+        false => report::render(name, &all),
     };
     Ok(Finished::fine(text))
 }

@@ -38,8 +38,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
     /// Threads to use; the result does not depend on it [default: all]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
 }
 
 pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
@@ -52,7 +52,7 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
     }
     if let Some(threads) = args.threads {
         // Fails only if the pool exists already; the result does not depend on it.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.clamp(1, 1_024));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
         let _ = pool.build_global();
     }
     let outcome = simulate(args, &document, &folder)?;

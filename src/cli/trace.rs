@@ -85,7 +85,7 @@ fn describe(args: &StatsArgs) -> Result<Finished, Failure> {
     source.dejitter = args.dejitter;
     let stats = stats(&source).map_err(Failure::of)?;
     if args.json {
-        let value = serde_json::to_value(&stats).map_err(Failure::of)?;
+        let value = serde_json::to_value(stats).map_err(Failure::of)?;
         return Ok(Finished::fine(json_text(&value)));
     }
     let mut table = Table::new();

@@ -152,7 +152,7 @@ pub fn variants(
         };
         let failed = |source: ScenarioError| RunError::Scenario {
             context: format!("{place}, with {key}: "),
-            source,
+            source: Box::new(source),
         };
         let changed = apply(document, changed).map_err(failed)?;
         let variant = resolve(&changed, base_dir).map_err(failed)?;
@@ -169,6 +169,24 @@ pub fn variants(
         }
     }
     Ok(plans)
+}
+
+/// The plans of a scenario's named variants alone.
+///
+/// # Errors
+/// When overrides do not make a valid scenario.
+pub fn named_variants(
+    document: &Document,
+    base_dir: &Path,
+    plan: &Plan,
+) -> Result<Vec<(String, Plan)>, ScenarioError> {
+    let variants = plan.scenario.variants.iter();
+    variants
+        .map(|(name, changed)| {
+            let changed = apply(document, changed)?;
+            Ok((name.clone(), resolve(&changed, base_dir)?))
+        })
+        .collect()
 }
 
 fn apply(document: &Document, overrides: &Overrides) -> Result<Document, ScenarioError> {
@@ -468,7 +486,7 @@ pub fn short(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
         "0".to_owned()
-    } else if size >= 1e7 || size < 1e-4 {
+    } else if !(1e-4..1e7).contains(&size) {
         format!("{value:.3e}")
     } else {
         let decimals = (3 - size.log10().floor() as i32).clamp(0, 7) as usize;

@@ -12,6 +12,15 @@ use super::cost::cost_of;
 use super::result::Throughput;
 use super::theory::{mean_tokens, offered, queue_of};
 
+/// The sheets of a scenario, or of one of its variants.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sheets {
+    /// The variant; none for the scenario itself.
+    pub variant: Option<String>,
+    /// Its sheets.
+    pub sheets: Vec<Sheet>,
+}
+
 /// One group of formulas.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sheet {
@@ -98,7 +107,8 @@ pub fn sheets(plan: &Plan) -> Vec<Sheet> {
 
 fn traffic(plan: &Plan) -> Sheet {
     let mut rows = Vec::new();
-    let tokens = mean_tokens(plan);
+    // Abstract servers know nothing of tokens.
+    let tokens = mean_tokens(plan).filter(|_| plan.llm.iter().any(Option::is_some));
     if let Some((rate, scv)) = offered(plan) {
         rows.push(row(
             "offered rate",

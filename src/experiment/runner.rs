@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::engine::{SimDuration, SimTime};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::simulation::{Hooks, Simulation};
-use crate::measure::{CpuClock, Interval, Mser5};
+use crate::measure::{CpuClock, Mser5};
 use crate::scenario::resolve::{Plan, resolve};
 use crate::scenario::{Document, ScenarioError};
 use crate::trace::TraceError;
@@ -32,7 +32,7 @@ pub enum RunError {
         /// Empty, or which claim's overrides are at fault.
         context: String,
         /// What is wrong.
-        source: ScenarioError,
+        source: Box<ScenarioError>,
     },
     /// The trace could not be read to its end.
     #[error("{0}")]
@@ -46,7 +46,7 @@ impl From<ScenarioError> for RunError {
     fn from(source: ScenarioError) -> RunError {
         RunError::Scenario {
             context: String::new(),
-            source,
+            source: Box::new(source),
         }
     }
 }
@@ -308,9 +308,4 @@ fn find_warmup(plan: &mut Plan, control: Control<'_>) -> Result<(), RunError> {
         }
     ));
     Ok(())
-}
-
-/// The interval of a metric from its values on replications; none with fewer than two.
-pub fn interval_of(values: &[f64], confidence: f64) -> Option<Interval> {
-    Interval::from_replications(values, confidence)
 }

@@ -93,7 +93,7 @@ impl KvBlocks {
             return limit;
         }
         let rounds = self.free / self.decoding;
-        if rounds >= limit / self.block_size + 1 {
+        if rounds > limit / self.block_size {
             return limit;
         }
         let mut left = self.free - rounds * self.decoding;

@@ -25,7 +25,7 @@ pub fn significant(value: Option<f64>) -> String {
     if !value.is_finite() {
         return value.to_string();
     }
-    if size >= 1e15 || size < 1e-4 {
+    if !(1e-4..1e15).contains(&size) {
         return format!("{value:.3e}");
     }
     let sign = if value < 0.0 { "-" } else { "" };
@@ -43,7 +43,7 @@ pub fn percent(share: Option<f64>) -> String {
     match share {
         None => "-".to_owned(),
         // Nearly all is not all: a share below 1 is never shown as 100 %.
-        Some(share) if share < 1.0 && share >= 0.9995 => format!("{:.3} %", share * 100.0),
+        Some(share) if (0.9995..1.0).contains(&share) => format!("{:.3} %", share * 100.0),
         Some(share) => format!("{:.1} %", share * 100.0),
     }
 }
