@@ -1,0 +1,108 @@
+//! Every command in the README works, and the page it shows is the page it gives.
+
+use std::path::Path;
+use std::process::Command;
+
+const README: &str = include_str!("../README.md");
+
+/// The lines of all fenced blocks of one language.
+fn blocks(language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut block: Option<String> = None;
+    for line in README.lines() {
+        match (&mut block, line) {
+            (None, line) if line == format!("```{language}") => block = Some(String::new()),
+            (Some(_), "```") => found.extend(block.take()),
+            (Some(text), line) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn seatrial(arguments: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_seatrial"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the binary runs")
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut run = 0;
+    for line in blocks("sh").iter().flat_map(|block| block.lines()) {
+        let line = line.replace("/tmp/", &format!("{}/", folder.path().display()));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let arguments = match words.as_slice() {
+            ["cargo", "test"] => continue, // this is it
+            ["cargo", "run", "--release", "--", rest @ ..] | ["seatrial", rest @ ..] => rest,
+            other => panic!("a command of the README that is not tested: {other:?}"),
+        };
+        let output = seatrial(arguments);
+        let failing_claims = arguments.contains(&"experiments/interview-100k-rps.toml")
+            && arguments.contains(&"run");
+        let text = String::from_utf8_lossy(&output.stderr);
+        // Overrides of a shipped experiment may make its claims fail: that is an answer too.
+        let overridden = arguments.contains(&"--set");
+        match output.status.code() {
+            Some(0) => assert!(!failing_claims, "{line} should exit with 1"),
+            Some(1) => assert!(failing_claims || overridden, "{line} exits with 1: {text}"),
+            other => panic!("{line} exits with {other:?}: {text}"),
+        }
+        assert!(!output.stdout.is_empty(), "{line} prints nothing");
+        run += 1;
+    }
+    assert!(run >= 10, "only {run} commands found in the README");
+}
+
+#[test]
+fn the_page_shown_is_the_page_given() {
+    let shown = blocks("text");
+    let page = |scenario: &str| {
+        let output = seatrial(&["run", scenario]);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let conv = page("experiments/azure-conv.toml");
+    let first = shown[0]
+        .strip_suffix("...\n")
+        .expect("an ellipsis at the end");
+    assert!(
+        conv.starts_with(first),
+        "README shows another page than is given:\n{conv}"
+    );
+    let interview = page("experiments/interview-100k-rps.toml");
+    let lines: Vec<&str> = interview.lines().collect();
+    let claims = shown
+        .iter()
+        .find(|block| block.starts_with("Claims\n"))
+        .expect("claims");
+    for line in claims.lines().filter(|line| line.trim() != "...") {
+        assert!(
+            lines.contains(&line),
+            "README shows a line that is not printed: {line}"
+        );
+    }
+}
+
+#[test]
+fn every_file_the_readme_links_is_there() {
+    for link in README.split("](").skip(1) {
+        let path = link.split(')').next().unwrap_or("");
+        let full = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        assert!(full.exists(), "the README links {path}, which is not there");
+    }
+}
+
+#[test]
+fn the_smallest_scenario_of_the_readme_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("two-servers.toml");
+    std::fs::write(&path, &blocks("toml")[0]).expect("written");
+    let output = seatrial(&["run", &path.display().to_string()]);
+    assert_eq!(output.status.code(), Some(0));
+}
