@@ -135,7 +135,7 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
     outcome
 }
 
-/// A flag that Ctrl-C raises; a second Ctrl-C ends the program at once, as usual.
+/// A flag that Ctrl-C raises: the run ends within a few thousand events, with a partial report.
 fn stop_flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);

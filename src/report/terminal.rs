@@ -236,11 +236,25 @@ fn latency(page: &mut Page, result: &RunResult) {
         1 => "batch means of this run",
         _ => "the replications",
     };
-    page.line(&format!(
-        "  ± is the half-width of the interval for p99, from {method}"
-    ));
+    let confidence = confidence(result);
+    let note = format!(
+        "quantiles are kept to 0.1 %; ± is the half-width of the {confidence} interval for p99, \
+         from {method}"
+    );
+    page.line(&format!("  {}", wrap(&note, WIDTH, 2)));
     for note in thin {
         page.line(&format!("  * {note}; run for longer to trust it"));
+    }
+}
+
+/// The confidence that the intervals have, which is the same for all.
+fn confidence(result: &RunResult) -> String {
+    let found = ["e2e_ms", "ttft_ms"]
+        .iter()
+        .find_map(|key| result.intervals.pointer(&format!("/{key}/mean/confidence")));
+    match found.and_then(Value::as_f64) {
+        Some(confidence) => format!("{} %", short(confidence * 100.0)),
+        None => "(unavailable)".to_owned(),
     }
 }
 
@@ -418,17 +432,18 @@ fn hardware(page: &mut Page, result: &RunResult) {
     for pool in pools.into_iter().flatten() {
         let number = |key: &str| pool.get(key).and_then(Value::as_f64);
         let name = pool.get("name").and_then(Value::as_str).unwrap_or("");
-        page.line(&wrap(
+        let note = wrap(
             &format!(
-                "  physics, {name}: at mean lengths one replica can do at most {} requests/s; a \
+                "physics, {name}: at mean lengths one replica can do at most {} requests/s; a \
                  request alone needs at least {} ms to its first token and {} ms in all",
                 significant(number("max_requests_per_s_per_replica")),
                 significant(number("ttft_floor_ms")),
                 significant(number("e2e_floor_ms"))
             ),
             WIDTH,
-            2,
-        ));
+            4,
+        );
+        page.line(&format!("    {note}"));
     }
 }
 
