@@ -77,8 +77,6 @@ pub struct PoolTally {
     pub decode_tokens: u64,
     /// Preemptions.
     pub preemptions: u64,
-    /// Token-seconds in the KV cache.
-    pub kv_token_s: f64,
     /// The most KV blocks in use at one replica.
     pub kv_blocks_most: u64,
     /// Request-seconds at the replicas.
@@ -202,7 +200,6 @@ impl PoolTally {
             prefill_tokens: meter.prefill_tokens,
             decode_tokens: meter.decode_tokens,
             preemptions: meter.preemptions,
-            kv_token_s: meter.kv_token_ns / 1e9,
             kv_blocks_most: meter.kv_blocks_most,
             present_s: meter.present_ns(now) as f64 / 1e9,
         }
@@ -220,7 +217,6 @@ impl PoolTally {
         self.prefill_tokens += other.prefill_tokens;
         self.decode_tokens += other.decode_tokens;
         self.preemptions += other.preemptions;
-        self.kv_token_s += other.kv_token_s;
         self.kv_blocks_most = self.kv_blocks_most.max(other.kv_blocks_most);
         self.present_s += other.present_s;
     }

@@ -98,6 +98,20 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// How many of the boundaries of the iterations `from + 1 ..= until` come before `at`.
+    fn boundaries_before(&self, at: SimTime, from: u64, until: u64) -> u64 {
+        if self.boundary(until) < at {
+            return until - from;
+        }
+        if self.boundary(from + 1) >= at {
+            return 0;
+        }
+        // The first boundary at or after `at` lies between the two.
+        self.iteration_at(at, until) - 1 - from
+    }
+}
+
 /// What is being computed.
 #[derive(Debug, Clone, Copy)]
 enum Flight {
@@ -267,7 +281,7 @@ impl Engine {
             Flight::Mixed => 1,
             Flight::Decode { until } => until - self.iteration,
         };
-        self.meter_flight(steps, ctx);
+        self.meter_flight(flight, ctx);
         // The blocks of the first iteration were taken when it was planned.
         self.kv
             .take(self.kv.needed_over(self.iteration + 1, steps - 1));
@@ -282,23 +296,26 @@ impl Engine {
         }
     }
 
-    fn meter_flight(&mut self, steps: u64, ctx: &mut Context<'_>) {
-        let ns = ctx.meter.overlap_ns(self.flight_start, ctx.now);
-        ctx.meter.busy_ns += u128::from(ns);
-        if ns > 0 {
+    /// Meters the work of the flight that ends now. Iterations count when they end within the
+    /// measured window, whether an event was fired at their end or not.
+    fn meter_flight(&mut self, flight: Flight, ctx: &mut Context<'_>) {
+        ctx.meter.busy(self.flight_start, ctx.now);
+        let steps = match (flight, self.origin) {
+            (Flight::Decode { until }, Some(origin)) => {
+                let (start, end) = ctx.meter.window();
+                origin.boundaries_before(end, self.iteration, until)
+                    - origin.boundaries_before(start, self.iteration, until)
+            }
+            _ => u64::from(ctx.meter.measures(ctx.now)),
+        };
+        if steps > 0 {
             let decodes = u64::from(self.decodes);
-            let chunk_tokens: u64 = self
-                .chunks
-                .iter()
-                .map(|chunk| u64::from(chunk.tokens))
-                .sum();
+            let chunk_tokens: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
             let sequences = decodes + self.chunks.len() as u64;
             ctx.meter.batches += steps;
             ctx.meter.batched += steps * sequences;
             ctx.meter.prefill_tokens += chunk_tokens;
             ctx.meter.decode_tokens += steps * decodes;
-            let mean_context = self.context as f64 + (steps * decodes) as f64 / 2.0;
-            ctx.meter.kv_token_ns += mean_context * ns as f64;
         }
     }
 

@@ -24,8 +24,6 @@ pub struct PoolMeter {
     pub decode_tokens: u64,
     /// Requests preempted.
     pub preemptions: u64,
-    /// Integral of KV tokens over time, token-nanoseconds.
-    pub kv_token_ns: f64,
     /// Integral of the number of requests at the replicas over time, request-nanoseconds.
     present_ns: u128,
     present: u64,
@@ -48,12 +46,16 @@ impl PoolMeter {
             prefill_tokens: 0,
             decode_tokens: 0,
             preemptions: 0,
-            kv_token_ns: 0.0,
             present_ns: 0,
             present: 0,
             present_since: SimTime::ZERO,
             kv_blocks_most: 0,
         }
+    }
+
+    /// The measured window: its start and its end, the latter exclusive.
+    pub fn window(&self) -> (SimTime, SimTime) {
+        self.window
     }
 
     /// Whether an instant is measured.
