@@ -21,7 +21,7 @@ pub fn render(scenario: &str, sheets: &[Sheet]) -> String {
                 Some(value) => format!("{} {}", significant(Some(value)), unit(&row.unit)),
                 None => "-".to_owned(),
             };
-            out.push_str(&format!("  {:<52} {value}\n", row.name));
+            out.push_str(&format!("  {:<52} {}\n", row.name, value.trim_end()));
             let mut detail = row.formula.clone();
             if !row.substituted.is_empty() {
                 detail.push_str(&format!("  =  {}", row.substituted));
