@@ -282,7 +282,10 @@ fn a_model_that_does_not_fit_with_what_would() {
 #[test]
 fn a_split_or_number_type_that_cannot_be() {
     let tp = refusal(format!("{MODEL}tp = 3\n"));
-    says(&tp, &["s.toml:11: pools.llama.tp", "divisor", "32 heads"]);
+    says(
+        &tp,
+        &["s.toml:11: pools.llama.tp = 3: ", "divisor", "32 heads"],
+    );
     assert_snapshot!(refusal(format!("{MODEL}weight_dtype = \"bf17\"\n")), @r#"error: s.toml:11: pools.llama.weight_dtype = "bf17": `bf17` is not a number type (did you mean `bf16`?); allowed: bf16, fp16, fp8, fp4, int8"#);
 }
 
