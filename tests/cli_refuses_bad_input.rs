@@ -236,6 +236,8 @@ fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+// How long it takes is what is tested.
+#[allow(clippy::disallowed_methods)]
 #[test]
 fn a_trace_with_a_line_of_ten_gigabytes_without_reading_it() {
     let dir = folder(replay("t.csv"));
@@ -340,6 +342,20 @@ fn a_request_file_that_cannot_be_written() {
     assert_snapshot!(arguments(&["--requests", "x.txt"]), @"error: x.txt: a request file must end in .csv, .csv.gz or .parquet; rename it");
     let message = arguments(&["--requests", "none/x.csv"]);
     says(&message, &["none/x.csv: cannot write", "check the folder"]);
+}
+
+#[test]
+fn a_request_file_that_is_the_trace_to_be_replayed() {
+    let dir = folder(replay("t.csv"));
+    let rows = format!("{TRACE}5,1,1\n");
+    std::fs::write(dir.path().join("t.csv"), &rows).unwrap();
+    let message = refusal_in(dir.path(), &["run", "s.toml", "--requests", "./t.csv"]);
+    says(
+        &message,
+        &["--requests ./t.csv", "the trace", "give another name"],
+    );
+    let kept = std::fs::read_to_string(dir.path().join("t.csv")).unwrap();
+    assert_eq!(kept, rows);
 }
 
 #[test]
