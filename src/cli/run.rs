@@ -16,6 +16,7 @@ use crate::report::requests::{Names, RequestFile, RequestFileError};
 use crate::report::terminal;
 use crate::scenario::Document;
 use crate::scenario::resolve::{Plan, resolve};
+use crate::workload::source::SourcePlan;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -54,6 +55,10 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
         // Fails only if the pool exists already; the result does not depend on it.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
         let _ = pool.build_global();
+    }
+    if let Some(out) = &args.out {
+        // Before a run that may take long, rather than after it.
+        std::fs::create_dir_all(out).map_err(|error| no_folder(out, &error))?;
     }
     let outcome = simulate(args, &document, &folder)?;
     let mut timed = outcome.result.clone();
@@ -153,6 +158,16 @@ fn open_requests(path: &Path, document: &Document, folder: &Path) -> Result<Requ
             plan.scenario.run.replications
         )));
     }
+    // Opening a file empties it: the trace must not be lost.
+    if let SourcePlan::Trace { source, .. } = &plan.fleet.source
+        && let (Ok(trace), Ok(rows)) = (source.path.canonicalize(), path.canonicalize())
+        && trace == rows
+    {
+        return Err(Failure::of(format!(
+            "--requests {}: is the trace that the scenario replays; give another name",
+            path.display()
+        )));
+    }
     let names = Names {
         tiers: plan
             .fleet
@@ -170,6 +185,13 @@ fn open_requests(path: &Path, document: &Document, folder: &Path) -> Result<Requ
     RequestFile::create(path, names).map_err(Failure::of)
 }
 
+fn no_folder(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::of(format!(
+        "{}: cannot write: {error}; check the folder given with --out",
+        path.display()
+    ))
+}
+
 /// Writes what is the same on every machine.
 fn write_folder(
     out: &Path,
@@ -177,13 +199,6 @@ fn write_folder(
     page: &str,
     document: &Document,
 ) -> Result<(), Failure> {
-    let failed = |path: &Path, error: std::io::Error| {
-        Failure::of(format!(
-            "{}: cannot write: {error}; check the folder given with --out",
-            path.display()
-        ))
-    };
-    std::fs::create_dir_all(out).map_err(|error| failed(out, error))?;
     let json = json_text(&outcome.result.to_json());
     for (name, text) in [
         ("result.json", json.as_str()),
@@ -191,7 +206,7 @@ fn write_folder(
         ("scenario.toml", document.effective_toml().as_str()),
     ] {
         let path = out.join(name);
-        std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
+        std::fs::write(&path, text).map_err(|error| no_folder(&path, &error))?;
     }
     Ok(())
 }

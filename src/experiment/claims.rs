@@ -146,12 +146,12 @@ pub fn variants(
 ) -> Result<BTreeMap<String, Plan>, RunError> {
     check_expressions(document, plan)?;
     let mut plans = BTreeMap::new();
-    let mut add = |place: String, changed: &Overrides| -> Result<(), RunError> {
+    let mut add = |place: String, at: &str, changed: &Overrides| -> Result<(), RunError> {
         let Some(key) = key(changed).filter(|key| !plans.contains_key(key)) else {
             return Ok(());
         };
         let failed = |source: ScenarioError| RunError::Scenario {
-            context: format!("{place}, with {key}: "),
+            context: format!("{}: {place}, with {key}: ", document.locate(at)),
             source: Box::new(source),
         };
         let changed = apply(document, changed).map_err(failed)?;
@@ -160,12 +160,16 @@ pub fn variants(
         Ok(())
     };
     for (name, changed) in &plan.scenario.variants {
-        add(format!("variants.{name}"), changed)?;
+        let place = format!("variants.{name}");
+        add(place.clone(), &place, changed)?;
     }
-    for claim in &plan.scenario.claims {
+    for (index, claim) in plan.scenario.claims.iter().enumerate() {
         let (with, versus) = overrides(claim, &plan.scenario);
-        for changed in [Some(&with), versus.as_ref()].into_iter().flatten() {
-            add(format!("claims.{}", claim.id), changed)?;
+        for (field, changed) in [("with", Some(&with)), ("versus", versus.as_ref())] {
+            if let Some(changed) = changed {
+                let at = format!("claims.{index}.{field}");
+                add(format!("claims.{}", claim.id), &at, changed)?;
+            }
         }
     }
     Ok(plans)

@@ -78,8 +78,8 @@ impl Metric {
                 expression: None,
             });
         }
-        let expression =
-            exmex::FlatEx::<f64>::parse(&rewritten).map_err(|error| bad(error.to_string()))?;
+        let expression = exmex::FlatEx::<f64>::parse(&rewritten)
+            .map_err(|error| bad(plain(&error.to_string())))?;
         Ok(Metric {
             text: text.to_owned(),
             paths,
@@ -132,6 +132,13 @@ impl Metric {
             value: value.to_string(),
         })
     }
+}
+
+/// What the parser said, without what it shows of its own insides (addresses among it).
+fn plain(message: &str) -> String {
+    let end = message.find(", Operator {").unwrap_or(message.len());
+    let message = &message[..end];
+    message.strip_prefix("wlog ").unwrap_or(message).to_owned()
 }
 
 /// Replaces each distinct path by a variable `vNNN` and returns the paths in that order.

@@ -87,11 +87,13 @@ impl Tally {
     /// What a simulation that has ended measured.
     pub fn of(simulation: &mut Simulation, ended: Ended) -> Tally {
         let plan = std::sync::Arc::clone(simulation.plan());
-        let now = simulation.now().max(plan.horizon.min(plan.end));
         // A run that was cut short has measured no more than it has run.
-        let measured_to = match ended {
-            Ended::Drained | Ended::End => plan.horizon,
-            _ => plan.horizon.min(simulation.now()),
+        let (now, measured_to) = match ended {
+            Ended::Drained | Ended::End => (
+                simulation.now().max(plan.horizon.min(plan.end)),
+                plan.horizon,
+            ),
+            _ => (simulation.now(), plan.horizon.min(simulation.now())),
         };
         let measured_s = measured_to.since(plan.warmup).as_secs_f64();
         let pools = (0..plan.pools.len())

@@ -94,6 +94,9 @@ fn now() -> Instant {
 
 /// Time used by a task in s, by the scheduler or else by ticks.
 fn task_s(task: &std::path::Path) -> Option<f64> {
+    // The scheduler brings a running task up to date when it yields; otherwise only at its ticks,
+    // and a short run would have taken no time at all.
+    std::thread::yield_now();
     scheduled_s(&task.join("schedstat")).or_else(|| ticks_s(task.join("stat")))
 }
 

@@ -411,7 +411,10 @@ fn resolve_llm(
         if let Err(error) = &result {
             problems.push(
                 &format!("{at}.{field}"),
-                format!("{value:?}"),
+                match field {
+                    "tp" => value.to_owned(),
+                    _ => format!("{value:?}"),
+                },
                 &error.to_string(),
                 "",
             );

@@ -1,0 +1,279 @@
+//! Claims end in one of four verdicts, each for its own reason.
+
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+use std::path::Path;
+
+use seatrial::experiment::claims::{Judgement, Verdict};
+use seatrial::experiment::runner::{Control, run_scenario};
+use seatrial::scenario::{Document, SourceText};
+
+/// One server, served at once: every figure is known beforehand.
+const CLOCKWORK: &str = r#"
+name = "clockwork"
+[run]
+horizon_s = 20
+warmup_s = 0
+[workload]
+arrivals = { process = "constant", rate_per_s = 100 }
+[[pools]]
+name = "one"
+engine = "abstract"
+service = { law = "deterministic", mean_ms = 5 }
+"#;
+
+/// A busy queue.
+const BUSY: &str = r#"
+name = "busy"
+[run]
+horizon_s = 100
+warmup_s = 10
+[workload]
+arrivals = { process = "poisson", rate_per_s = 50 }
+[[pools]]
+name = "servers"
+engine = "abstract"
+servers = 2
+service = { law = "exponential", mean_ms = 30 }
+"#;
+
+const MODEL: &str = r#"
+name = "model"
+[run]
+horizon_s = 10
+warmup_s = 0
+[workload]
+arrivals = { process = "poisson", rate_per_s = 4 }
+prompt_tokens = { law = "constant", tokens = 200 }
+output_tokens = { law = "constant", tokens = 40 }
+[[pools]]
+name = "llama"
+engine = "llm"
+model = "llama-3.1-8b"
+accelerator = "h100-sxm"
+"#;
+
+fn outcome(scenario: &str, more: &str) -> Vec<Judgement> {
+    let text = format!("{scenario}\n{more}");
+    let document = Document::parse(SourceText::new("s.toml", &text)).unwrap();
+    let outcome = run_scenario(&document, Path::new(""), Control::default());
+    outcome.unwrap().result.claims
+}
+
+/// The judgement of one claim, whose fields besides id and text are given.
+fn judged(scenario: &str, fields: &str) -> Judgement {
+    let claim = format!("[[claims]]\nid = \"c\"\ntext = \"t\"\n{fields}\n");
+    outcome(scenario, &claim).remove(0)
+}
+
+/// The same with fields of `[run]` added.
+fn judged_with_run(scenario: &str, run: &str, fields: &str) -> Judgement {
+    judged(
+        &scenario.replace("[run]\n", &format!("[run]\n{run}\n")),
+        fields,
+    )
+}
+
+#[test]
+fn what_was_observed_holds() {
+    let claim = judged(CLOCKWORK, "metric = \"latency.e2e_ms.mean\"\nat_most = 6");
+    assert_eq!(claim.verdict, Verdict::Holds, "{claim:?}");
+    assert!((claim.observed.unwrap() - 5.0).abs() < 0.01, "{claim:?}");
+    assert_eq!(claim.expected, Some(6.0));
+    assert_eq!(claim.relation, "at_most");
+}
+
+#[test]
+fn what_is_contrary_to_what_was_observed_fails() {
+    let claim = judged(CLOCKWORK, "metric = \"latency.e2e_ms.mean\"\nat_most = 4");
+    assert_eq!(claim.verdict, Verdict::Fails, "{claim:?}");
+    let claim = judged(CLOCKWORK, "metric = \"latency.e2e_ms.mean\"\nat_least = 6");
+    assert_eq!(claim.verdict, Verdict::Fails, "{claim:?}");
+}
+
+#[test]
+fn what_no_hardware_can_do_is_impossible() {
+    let claim = judged(MODEL, "metric = \"latency.e2e_ms.mean\"\nat_most = 1");
+    assert_eq!(claim.verdict, Verdict::Impossible, "{claim:?}");
+    assert!(claim.why.contains("physics asks for at least"), "{claim:?}");
+    let rate = "metric = \"pools.llama.requests_per_s_per_replica\"\nat_least = 100000";
+    let claim = judged(MODEL, rate);
+    assert_eq!(claim.verdict, Verdict::Impossible, "{claim:?}");
+    assert!(claim.why.contains("physics allows at most"), "{claim:?}");
+}
+
+#[test]
+fn a_field_that_does_not_exist_leaves_a_claim_untested_and_names_the_nearest() {
+    let claim = judged(CLOCKWORK, "metric = \"latency.e2e_ms.p98\"\nat_most = 6");
+    assert_eq!(claim.verdict, Verdict::Untested);
+    assert_eq!(claim.observed, None);
+    assert!(claim.why.contains("did you mean `p9"), "{claim:?}");
+    let claim = judged(CLOCKWORK, "metric = \"latencies.e2e_ms.p99\"\nat_most = 6");
+    assert!(claim.why.contains("did you mean `latency`?"), "{claim:?}");
+}
+
+#[test]
+fn a_field_that_was_not_measured_leaves_a_claim_untested() {
+    let claim = judged(CLOCKWORK, "metric = \"latency.tpot_ms.mean\"\nat_most = 6");
+    assert_eq!(claim.verdict, Verdict::Untested);
+    assert!(claim.why.contains("was not measured"), "{claim:?}");
+}
+
+#[test]
+fn a_thin_quantile_leaves_a_claim_untested() {
+    let claim = judged(BUSY, "metric = \"latency.e2e_ms.p999\"\nat_most = 100000");
+    assert_eq!(claim.verdict, Verdict::Untested, "{claim:?}");
+    assert!(claim.why.contains("fewer than ten requests"), "{claim:?}");
+}
+
+#[test]
+fn a_partial_run_leaves_a_claim_untested() {
+    let mean = "metric = \"latency.e2e_ms.mean\"\nat_most = 100000";
+    let claim = judged_with_run(BUSY, "max_events = 2000", mean);
+    assert_eq!(claim.verdict, Verdict::Untested, "{claim:?}");
+    assert!(claim.why.contains("partial"), "{claim:?}");
+    assert!(claim.why.contains("run.max_events"), "{claim:?}");
+}
+
+#[test]
+fn a_bound_within_the_interval_leaves_a_claim_untested() {
+    let mean = "metric = \"latency.e2e_ms.mean\"\nat_most = ";
+    let four = |bound: f64| judged_with_run(BUSY, "replications = 4", &format!("{mean}{bound}"));
+    let far = four(1e6);
+    assert_eq!(far.verdict, Verdict::Holds, "{far:?}");
+    let (observed, interval) = (far.observed.unwrap(), far.interval.unwrap());
+    assert!(interval.low < observed && observed < interval.high);
+    // Just above what was observed, and just below it.
+    for bound in [
+        (observed + interval.high) / 2.0,
+        (observed + interval.low) / 2.0,
+    ] {
+        let near = four(bound);
+        assert_eq!(near.verdict, Verdict::Untested, "{near:?}");
+        assert!(near.why.contains("reaches across the bound"), "{near:?}");
+    }
+    assert_eq!(four(interval.low * 0.99).verdict, Verdict::Fails);
+    assert_eq!(four(interval.high * 1.01).verdict, Verdict::Holds);
+}
+
+#[test]
+fn a_counterfactual_runs_on_the_same_random_numbers() {
+    for compare in ["difference", "percent_change"] {
+        let claim = judged(
+            BUSY,
+            &format!(
+                "metric = \"latency.e2e_ms.p90\"\ncompare = \"{compare}\"\n\
+                 versus = {{ \"pools.servers.servers\" = 2 }}\nequals = 0"
+            ),
+        );
+        assert_eq!(claim.observed, Some(0.0), "{claim:?}");
+        assert_eq!(claim.verdict, Verdict::Holds, "{claim:?}");
+    }
+}
+
+#[test]
+fn a_counterfactual_is_compared_in_the_way_that_the_claim_asks_for() {
+    let compared = |compare: &str| {
+        let claim = judged(
+            CLOCKWORK,
+            &format!(
+                "metric = \"latency.e2e_ms.mean\"\n{compare}\n\
+                 versus = {{ \"pools.one.service.mean_ms\" = 4 }}\nat_least = -1000"
+            ),
+        );
+        assert!((claim.counterfactual.unwrap() - 4.0).abs() < 0.01);
+        claim.observed.unwrap()
+    };
+    assert!((compared("compare = \"difference\"") - 1.0).abs() < 0.01);
+    assert!((compared("compare = \"ratio\"") - 1.25).abs() < 0.01);
+    assert!((compared("") - 25.0).abs() < 0.1);
+}
+
+#[test]
+fn overrides_of_a_claim_change_its_run_alone() {
+    let claims = outcome(
+        CLOCKWORK,
+        r#"
+[[claims]]
+id = "slower"
+text = "t"
+metric = "latency.e2e_ms.mean"
+with = { "pools.one.service.mean_ms" = 8 }
+equals = 8
+[[claims]]
+id = "base"
+text = "t"
+metric = "latency.e2e_ms.mean"
+equals = 5
+"#,
+    );
+    for claim in &claims {
+        assert_eq!(claim.verdict, Verdict::Holds, "{claim:?}");
+    }
+}
+
+#[test]
+fn a_claim_may_be_about_a_variant() {
+    let claims = outcome(
+        CLOCKWORK,
+        r#"
+[variants.slow]
+"pools.one.service.mean_ms" = 8
+[[claims]]
+id = "variant"
+text = "t"
+variant = "slow"
+metric = "latency.e2e_ms.mean"
+equals = 8
+[[claims]]
+id = "on-top"
+text = "t"
+variant = "slow"
+with = { "network.to_replica_ms" = 1 }
+metric = "latency.e2e_ms.mean"
+equals = 9
+[[claims]]
+id = "reached-by-path"
+text = "t"
+metric = "variants.slow.latency.e2e_ms.mean - latency.e2e_ms.mean"
+equals = 3
+"#,
+    );
+    assert_eq!(claims[0].variant.as_deref(), Some("slow"));
+    for claim in &claims {
+        assert_eq!(claim.verdict, Verdict::Holds, "{claim:?}");
+    }
+}
+
+#[test]
+fn metrics_and_bounds_may_be_expressions() {
+    let claim = judged(
+        CLOCKWORK,
+        "metric = \"ceil(scenario.workload.arrivals.rate_per_s / 30) * 2\"\n\
+         equals = \"2 + scenario.pools.one.service.mean_ms + 1\"\ntolerance_pct = 0",
+    );
+    assert_eq!(claim.observed, Some(8.0));
+    assert_eq!(claim.expected, Some(8.0));
+    assert_eq!(claim.verdict, Verdict::Holds, "{claim:?}");
+}
+
+#[test]
+fn an_expression_without_a_finite_value_leaves_a_claim_untested() {
+    let claim = judged(
+        CLOCKWORK,
+        "metric = \"latency.e2e_ms.mean / latency.queue_ms.mean\"\nat_most = 3",
+    );
+    assert_eq!(claim.verdict, Verdict::Untested, "{claim:?}");
+    assert!(claim.why.contains("not a finite number"), "{claim:?}");
+}
+
+#[test]
+fn equality_is_within_one_percent_unless_the_claim_says_otherwise() {
+    let rate = "metric = \"scenario.workload.arrivals.rate_per_s\"\nequals = ";
+    let verdict = |rest: &str| judged(CLOCKWORK, &format!("{rate}{rest}")).verdict;
+    assert_eq!(verdict("100.9"), Verdict::Holds);
+    assert_eq!(verdict("102"), Verdict::Fails);
+    assert_eq!(verdict("102\ntolerance_pct = 2"), Verdict::Holds);
+    assert_eq!(verdict("100.9\ntolerance_pct = 0"), Verdict::Fails);
+    assert_eq!(verdict("100\ntolerance_pct = 0"), Verdict::Holds);
+}

@@ -1,0 +1,92 @@
+//! Every shipped experiment gives the same bytes when it is run again, whatever the threads.
+
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn experiments() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Standard output of a run that ended with a verdict, not with an error.
+fn run(scenario: &Path, more: &[&str]) -> String {
+    let output = Command::cargo_bin("seatrial")
+        .unwrap()
+        .arg("run")
+        .arg(scenario)
+        .args(more)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        matches!(output.status.code(), Some(0 | 1)),
+        "{}: {errors}",
+        scenario.display()
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_experiment_gives_the_same_bytes_on_one_thread_and_on_two() {
+    let found = experiments();
+    assert!(!found.is_empty());
+    for scenario in found {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let out = |dir: &tempfile::TempDir| dir.path().to_str().unwrap().to_owned();
+        // One run prints JSON and the other the page; each writes both to its folder.
+        let json = run(
+            &scenario,
+            &[
+                "--json",
+                "--omit-timing",
+                "--threads",
+                "1",
+                "--out",
+                &out(&one),
+            ],
+        );
+        let page = run(&scenario, &["--threads", "2", "--out", &out(&two)]);
+        let name = scenario.display();
+        let read = |dir: &tempfile::TempDir, file: &str| {
+            std::fs::read_to_string(dir.path().join(file)).unwrap()
+        };
+        assert!(json == read(&one, "result.json"), "{name}: JSON and --out");
+        assert!(json == read(&two, "result.json"), "{name}: JSON again");
+        assert!(page == read(&two, "report.txt"), "{name}: page and --out");
+        assert!(page == read(&one, "report.txt"), "{name}: page again");
+        let (one, two) = (read(&one, "scenario.toml"), read(&two, "scenario.toml"));
+        assert!(one == two, "{name}: scenario.toml");
+    }
+}
+
+#[test]
+fn another_seed_gives_another_digest() {
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/mmc.toml");
+    let digest = |seed: &str| {
+        let short = [
+            "--json",
+            "--omit-timing",
+            "--set",
+            "run.horizon_s=120",
+            "--set",
+            "run.replications=2",
+            "--seed",
+            seed,
+        ];
+        let result: Value = serde_json::from_str(&run(&scenario, &short)).unwrap();
+        result["digest"].as_str().unwrap().to_owned()
+    };
+    let digests = [digest("1"), digest("2"), digest("1")];
+    assert_ne!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
+}
