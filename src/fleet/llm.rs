@@ -286,6 +286,7 @@ impl Engine {
         let ns = ctx.meter.overlap_ns(self.flight_start, ctx.now);
         ctx.meter.busy_ns += u128::from(ns);
         if ns > 0 {
+            let (skipped, steps) = self.measured_steps(steps, ns, ctx);
             let decodes = u64::from(self.decodes);
             let chunk_tokens: u64 = self
                 .chunks
@@ -297,9 +298,28 @@ impl Engine {
             ctx.meter.batched += steps * sequences;
             ctx.meter.prefill_tokens += chunk_tokens;
             ctx.meter.decode_tokens += steps * decodes;
-            let mean_context = self.context as f64 + (steps * decodes) as f64 / 2.0;
+            let context = self.context + skipped * decodes;
+            let mean_context = context as f64 + (steps * decodes) as f64 / 2.0;
             ctx.meter.kv_token_ns += mean_context * ns as f64;
         }
+    }
+
+    /// Of the `steps` iterations of the flight that ends now, how many end before the measured
+    /// window and how many have a part within it. `ns` of the flight, more than none, are measured.
+    fn measured_steps(&self, steps: u64, ns: u64, ctx: &Context<'_>) -> (u64, u64) {
+        let whole = ctx.now.since(self.flight_start).0 == ns;
+        let Some(origin) = self.origin.filter(|_| steps > 1 && !whole) else {
+            return (0, steps);
+        };
+        let (start, end) = ctx.meter.window();
+        let until = self.iteration + steps;
+        let before = |instant| {
+            let iteration = origin.iteration_at(instant, until);
+            iteration.max(self.iteration + 1) - self.iteration
+        };
+        // The first to end after the window's start, and the first to end at or after its end.
+        let (first, last) = (before(SimTime(start.0 + 1)), before(end));
+        (first - 1, last + 1 - first)
     }
 
     /// Lets go of the decoding sequences that have made their last token.

@@ -56,6 +56,11 @@ impl PoolMeter {
         }
     }
 
+    /// From when and until when it counts.
+    pub fn window(&self) -> (SimTime, SimTime) {
+        self.window
+    }
+
     /// Whether an instant is measured.
     #[inline]
     pub fn measures(&self, at: SimTime) -> bool {
