@@ -1,5 +1,7 @@
 //! The token bucket lets in exactly what it should.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! The batching window has Triton's semantics: the timer is the age of the oldest request, a full
 //! batch or one of a preferred size goes at once, and the age runs on while the server is busy.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -209,7 +211,7 @@ fn a_window_younger_than_the_service_is_waited_out_after_it() {
 
 #[test]
 fn a_queue_longer_than_a_batch_goes_in_batches() {
-    // Six at once: four go at once, two at 16 + 98 = 114, overdue by then.
+    // Six together: four go and are served until 114, when the other two are overdue.
     let run = run(&[100; 6], WINDOW, BATCHES);
     assert_eq!(run.left_ms(), [100.0, 100.0, 100.0, 100.0, 114.0, 114.0]);
     assert_eq!(run.closed, (1, 1));

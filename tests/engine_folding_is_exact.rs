@@ -2,6 +2,8 @@
 //! random small fleets under pressure, every request ends at the same nanosecond as with an event
 //! for every iteration.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 use std::path::Path;
 use std::sync::Arc;
 

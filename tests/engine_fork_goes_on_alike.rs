@@ -1,6 +1,8 @@
 //! A clone of a simulation under way goes on as the original does: the same events in the same
 //! order, whatever the traffic comes from.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 use std::path::Path;
 use std::sync::Arc;
 

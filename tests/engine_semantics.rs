@@ -1,6 +1,8 @@
 //! The scheduler by hand: stamps of single requests and small groups against sums of step times,
 //! and the order in which requests are admitted and preempted.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 use std::sync::Arc;
 
 use seatrial::fleet::Simulation;

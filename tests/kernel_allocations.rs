@@ -1,6 +1,7 @@
 //! Memory follows what is in flight, not how long a run is: ten times the requests at the same
 //! rate cost hardly an allocation more. What measures a run may take some when its batches double
 //! in size, which is as often for the first tenfold as for the next.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 #![allow(unsafe_code)] // a global allocator that counts
 
 use std::alloc::{GlobalAlloc, Layout, System};

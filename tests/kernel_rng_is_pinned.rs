@@ -1,6 +1,8 @@
 //! The random numbers themselves: another version of a library, or another platform, that draws
 //! other numbers fails here and not in somebody's results.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use rand::Rng;
 use rand_distr::{Distribution, Exp1, Gamma};
 use seatrial::engine::Streams;
