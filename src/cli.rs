@@ -93,7 +93,7 @@ struct ScenarioArgs {
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// Seed of every random stream (run.seed)
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
 }
 

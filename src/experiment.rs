@@ -10,3 +10,4 @@ pub mod result;
 pub mod runner;
 pub mod tally;
 pub mod theory;
+pub mod warnings;

@@ -15,7 +15,10 @@ use crate::report::number::{count, significant};
 use crate::report::requests::{Names, RequestFile, RequestFileError};
 use crate::report::terminal;
 use crate::scenario::Document;
+use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::{Plan, resolve};
+use crate::scenario::schema::Scenario;
+use crate::scenario::workload::Arrivals;
 use crate::workload::source::SourcePlan;
 
 /// Arguments of `run`.
@@ -69,7 +72,7 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
     timed.sim.peak_rss_mb = peak_rss_mb();
     let page = terminal::render(&outcome);
     if let Some(out) = &args.out {
-        write_folder(out, &outcome, &page, &document)?;
+        write_folder(out, &outcome, &page, (&document, &folder))?;
     }
     tell_speed(&timed, simulated);
     let text = match (args.json, args.omit_timing) {
@@ -100,8 +103,11 @@ fn exit_code(result: &RunResult) -> u8 {
         .claims
         .iter()
         .all(|claim| claim.verdict == Verdict::Holds);
-    let objectives_hold = result.slo.iter().all(|row| row.met != Some(false));
-    match claims_hold && objectives_hold {
+    // An objective that was stated must be shown to be met; a partial run shows nothing.
+    let objectives_hold = result.slo.iter().all(|row| {
+        row.target.is_none() || row.met == Some(true) || row.counted + row.undecided == 0
+    });
+    match claims_hold && objectives_hold && result.partial.is_none() {
         true => FINE,
         false => DOES_NOT_HOLD,
     }
@@ -192,18 +198,42 @@ fn no_folder(path: &Path, error: &std::io::Error) -> Failure {
     ))
 }
 
-/// Writes what is the same on every machine.
+/// The scenario with the paths of its trace and cards in full, so that it runs from any folder.
+fn with_full_paths(document: &Document, folder: &Path) -> Result<Document, Failure> {
+    let mut movable = document.clone();
+    let scenario: Scenario = document.parse_as().map_err(Failure::of)?;
+    let mut full = |field: String, path: &str| -> Result<(), Failure> {
+        let path = std::path::absolute(folder.join(path)).map_err(Failure::of)?;
+        let path = toml::Value::String(path.display().to_string());
+        movable.set_value(&field, path).map_err(Failure::of)
+    };
+    if let Arrivals::Trace { path, .. } = &scenario.workload.arrivals {
+        full("workload.arrivals.path".to_owned(), path)?;
+    }
+    for (index, pool) in scenario.pools.iter().enumerate() {
+        let Pool::Llm(pool) = pool else { continue };
+        for (field, card) in [("model", &pool.model), ("accelerator", &pool.accelerator)] {
+            if card.contains('/') || card.ends_with(".toml") {
+                full(format!("pools.{index}.{field}"), card)?;
+            }
+        }
+    }
+    Ok(movable)
+}
+
+/// Writes what is the same on every machine, but for the full paths in the scenario.
 fn write_folder(
     out: &Path,
     outcome: &Outcome,
     page: &str,
-    document: &Document,
+    (document, folder): (&Document, &Path),
 ) -> Result<(), Failure> {
     let json = json_text(&outcome.result.to_json());
+    let movable = with_full_paths(document, folder)?;
     for (name, text) in [
         ("result.json", json.as_str()),
         ("report.txt", page),
-        ("scenario.toml", document.effective_toml().as_str()),
+        ("scenario.toml", movable.effective_toml().as_str()),
     ] {
         let path = out.join(name);
         std::fs::write(&path, text).map_err(|error| no_folder(&path, &error))?;

@@ -51,6 +51,8 @@ pub enum Ended {
     Interrupted,
     /// The model reported a failure.
     Failed,
+    /// More was in flight than the run may hold.
+    InFlightLimit,
 }
 
 /// Runs `model` within `limits`; `progress` is called now and then with the present and the

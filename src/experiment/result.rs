@@ -20,6 +20,7 @@ use super::physics;
 use super::provenance::{Figure, provenance};
 use super::tally::{LATENCIES, LatencyIntervals, PoolTally, QUANTILES, Tally};
 use super::theory::theory_of;
+use super::warnings::warnings_of;
 
 /// Version of the document's shape.
 pub const SCHEMA: u32 = 1;
@@ -43,6 +44,8 @@ pub struct RunResult {
     pub partial: Option<String>,
     /// About the simulation itself.
     pub sim: Sim,
+    /// What makes these figures doubtful.
+    pub warnings: Vec<String>,
     /// What the scenario assumes.
     pub assumptions: Vec<String>,
     /// Where each figure comes from.
@@ -104,7 +107,7 @@ pub struct Sim {
     pub peak_rss_mb: Option<f64>,
 }
 
-/// What became of the requests; `arrived` is the sum of the others.
+/// What became of the requests; `arrived` is the sum of the seven after it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Requests {
     /// Came to the gateway.
@@ -123,6 +126,10 @@ pub struct Requests {
     pub cancelled: u64,
     /// Under way when the run ended.
     pub in_flight: u64,
+    /// Of those that arrived: the ones that arrived in the measured window.
+    pub measured: u64,
+    /// Of the measured: the ones answered in full, which the latencies are of.
+    pub measured_completed: u64,
     /// Rejected, by reason.
     pub rejected_by: RejectedBy,
 }
@@ -187,6 +194,7 @@ impl RunResult {
             outcome_digest: outcomes.hex(),
             partial: tally.cut_short.map(|ended| reason(ended, tally)),
             sim: sim(plan, tally),
+            warnings: warnings_of(plan, tally),
             assumptions: plan.scenario.assumptions.clone(),
             provenance: provenance(plan),
             requests: requests(tally),
@@ -232,11 +240,20 @@ pub fn ratio(a: f64, b: f64) -> Option<f64> {
 
 fn reason(ended: Ended, tally: &Tally) -> String {
     let at = tally.end.as_secs_f64();
-    match ended {
+    let finished = match tally.replications {
+        1 => String::new(),
+        all => format!("; {} of {all} replications ran to their end", tally.whole),
+    };
+    let text = match ended {
+        Ended::InFlightLimit => format!(
+            "more than run.max_in_flight requests were in flight at {at:.3} s: the fleet does not \
+             keep up"
+        ),
         Ended::EventBudget => format!("the event budget (run.max_events) was used up at {at:.3} s"),
         Ended::Interrupted => format!("interrupted at {at:.3} s of simulated time"),
         _ => format!("ended early at {at:.3} s of simulated time"),
-    }
+    };
+    text + &finished
 }
 
 fn sim(plan: &Plan, tally: &Tally) -> Sim {
@@ -273,6 +290,8 @@ fn requests(tally: &Tally) -> Requests {
         failed: 0,
         cancelled: 0,
         in_flight: tally.in_flight,
+        measured: tally.arrived_measured,
+        measured_completed: tally.latencies[2].count(),
         rejected_by,
     }
 }

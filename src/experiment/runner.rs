@@ -19,6 +19,7 @@ use crate::trace::TraceError;
 use super::claims::{self, Judgement};
 use super::result::RunResult;
 use super::tally::{LatencyIntervals, Tally, intervals_between, intervals_within, statistics};
+use super::warnings::{all_alike, is_unstable};
 
 /// Replications run before they are put together: bounds the memory of many replications.
 const AT_ONCE: u32 = 16;
@@ -207,6 +208,7 @@ pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunErro
         return Err(RunError::Identity("no replication was run".to_owned()));
     };
     let intervals = match run.replications {
+        _ if is_unstable(&plan) || all_alike(&tally) => [[None; 5]; 4],
         1 => within,
         _ => intervals_between(&between, run.confidence),
     };

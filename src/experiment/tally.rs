@@ -24,6 +24,8 @@ pub struct Tally {
     pub ended: [u64; Status::COUNT],
     /// Requests in flight at the end.
     pub in_flight: u64,
+    /// Requests that arrived in the measured window.
+    pub arrived_measured: u64,
     /// Requests completed in the measured window.
     pub completed_measured: u64,
     /// Prompt and output tokens of those.
@@ -50,6 +52,8 @@ pub struct Tally {
     pub most_in_flight: u64,
     /// Why the replications ended, if one was cut short.
     pub cut_short: Option<Ended>,
+    /// Replications that ran to their end.
+    pub whole: u32,
 }
 
 /// What a pool did.
@@ -106,6 +110,7 @@ impl Tally {
             arrived: meters.arrived,
             ended: meters.ended,
             in_flight: simulation.world.in_flight(),
+            arrived_measured: meters.arrived_measured,
             completed_measured: meters.completed_measured,
             tokens_measured: meters.tokens_measured,
             latencies: [
@@ -116,13 +121,14 @@ impl Tally {
             ],
             floors: [meters.ttft_floor.clone(), meters.e2e_floor.clone()],
             budget: meters.budget.clone(),
-            slo: meters.slo.clone(),
+            slo: simulation.world.slo_with_in_flight(simulation.now()),
             pools,
             events_by_kind: meters.events_by_kind,
             digests: vec![(digest, meters.outcomes.value())],
             measured_s,
             end: simulation.now(),
             most_in_flight: simulation.world.most_in_flight(),
+            whole: u32::from(matches!(ended, Ended::Drained | Ended::End)),
             cut_short: (!matches!(ended, Ended::Drained | Ended::End)).then_some(ended),
         }
     }
@@ -133,6 +139,7 @@ impl Tally {
         self.arrived += other.arrived;
         add_each(&mut self.ended, &other.ended);
         self.in_flight += other.in_flight;
+        self.arrived_measured += other.arrived_measured;
         self.completed_measured += other.completed_measured;
         self.tokens_measured.0 += other.tokens_measured.0;
         self.tokens_measured.1 += other.tokens_measured.1;
@@ -154,6 +161,7 @@ impl Tally {
         self.measured_s += other.measured_s;
         self.end = self.end.max(other.end);
         self.most_in_flight = self.most_in_flight.max(other.most_in_flight);
+        self.whole += other.whole;
         self.cut_short = self.cut_short.or(other.cut_short);
     }
 

@@ -310,7 +310,11 @@ impl Engine {
         };
         if steps > 0 {
             let decodes = u64::from(self.decodes);
-            let chunk_tokens: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
+            let chunk_tokens: u64 = self
+                .chunks
+                .iter()
+                .map(|chunk| u64::from(chunk.tokens))
+                .sum();
             let sequences = decodes + self.chunks.len() as u64;
             ctx.meter.batches += steps;
             ctx.meter.batched += steps * sequences;

@@ -158,7 +158,8 @@ impl FleetMeters {
         );
     }
 
-    fn measures(&self, at: SimTime) -> bool {
+    /// Whether requests that arrive at an instant are measured.
+    pub fn measures(&self, at: SimTime) -> bool {
         at >= self.window.0 && at < self.window.1
     }
 }

@@ -26,6 +26,8 @@ pub struct FleetPlan {
     pub source: SourcePlan,
     /// Most requests offered.
     pub max_requests: u64,
+    /// Most requests in flight: the run ends early beyond it.
+    pub max_in_flight: u64,
     /// Service levels, at least one.
     pub tiers: Vec<TierPlan>,
     /// Gateway to replica.

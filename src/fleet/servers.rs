@@ -175,7 +175,9 @@ impl BatchServers {
         for _ in 0..size {
             if let Some(slot) = self.queue.pop_front(ctx.requests) {
                 let request = ctx.requests.at_mut(slot);
-                request.queued = ctx.now;
+                // What it waited beyond the window it waited for a server.
+                let released = request.delivered.saturating_add(batching.rule.window);
+                request.queued = released.min(ctx.now);
                 request.scheduled = ctx.now;
                 batch.push_back(ctx.requests, slot);
             }

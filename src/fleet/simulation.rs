@@ -83,6 +83,9 @@ impl Simulation {
             if self.world.failure().is_some() {
                 return Ended::Failed;
             }
+            if self.world.in_flight() > self.plan.max_in_flight {
+                return Ended::InFlightLimit;
+            }
             if ended != Ended::EventBudget || self.events >= max_events {
                 return ended;
             }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::engine::queue::LaneId;
 use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime};
+use crate::measure::SloMeter;
 use crate::trace::TraceError;
 use crate::workload::{Offered, Source};
 
@@ -29,6 +30,10 @@ use super::router::Router;
 use super::servers::{BatchServers, Batching, Servers};
 use super::sharing::Sharing;
 use super::window::Window;
+
+/// How long a closed-loop user who was turned away and does not think stays away: otherwise the
+/// next request would come at the same instant, for ever. An assumption.
+const BACK_OFF: SimDuration = SimDuration(1_000_000_000);
 
 /// A pool at work: its plan's engine, its service stream, its meters.
 #[derive(Debug, Clone)]
@@ -142,6 +147,20 @@ impl World {
     /// The most requests that were in flight at once.
     pub fn most_in_flight(&self) -> u64 {
         self.requests.most() as u64
+    }
+
+    /// Counts the measured requests in flight at `now` against their objectives: for the end of a
+    /// run.
+    pub fn slo_with_in_flight(&self, now: SimTime) -> Vec<SloMeter> {
+        let mut meters = self.meters.slo.clone();
+        for request in self.requests.live() {
+            if self.meters.measures(request.arrival) {
+                let seen = request.first_token != SimTime::NEVER;
+                let age_ns = now.since(request.arrival).0;
+                meters[request.tier as usize].record_in_flight(age_ns, seen);
+            }
+        }
+        meters
     }
 
     /// Rows of the requests in flight, in order of arrival.
@@ -439,8 +458,11 @@ impl World {
         }
         self.requests.remove(slot);
         if user != NONE {
-            let ready = queue.now() + self.source.think_time();
-            queue.schedule(ready, Event::UserReady(user));
+            let mut pause = self.source.think_time();
+            if status != Status::Completed && pause == SimDuration::ZERO {
+                pause = BACK_OFF;
+            }
+            queue.schedule(queue.now() + pause, Event::UserReady(user));
         }
     }
 }

@@ -23,6 +23,7 @@ pub struct SloMeter {
     target: f64,
     count: u64,
     good: u64,
+    undecided: u64,
 }
 
 /// One tier in a report.
@@ -40,6 +41,8 @@ pub struct SloRow {
     pub goodput_rps: Option<f64>,
     /// Requests counted.
     pub counted: u64,
+    /// Requests in flight at the end whose bounds were neither met nor missed yet; not counted.
+    pub undecided: u64,
 }
 
 impl SloMeter {
@@ -55,6 +58,7 @@ impl SloMeter {
             target,
             count: 0,
             good: 0,
+            undecided: 0,
         }
     }
 
@@ -74,10 +78,22 @@ impl SloMeter {
         self.count += 1;
     }
 
+    /// Counts a request still in flight `age_ns` after its arrival: a miss if a bound has passed
+    /// already, and undecided otherwise.
+    pub fn record_in_flight(&mut self, age_ns: u64, has_first_token: bool) {
+        let late = age_ns > self.e2e_ns || (!has_first_token && age_ns > self.ttft_ns);
+        if late {
+            self.record_miss();
+        } else {
+            self.undecided += 1;
+        }
+    }
+
     /// Adds what another meter of the same objective counted.
     pub fn merge(&mut self, other: &SloMeter) {
         self.count += other.count;
         self.good += other.good;
+        self.undecided += other.undecided;
     }
 
     /// Requests counted.
@@ -85,15 +101,21 @@ impl SloMeter {
         self.count
     }
 
-    /// Share of the requests that met the objective.
+    /// Share of the requests counted that met the objective; none when no bound is stated.
     pub fn attained(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.good as f64 / self.count as f64)
+        (self.stated && self.count > 0).then(|| self.good as f64 / self.count as f64)
     }
 
-    /// Whether the target was attained; none without requests or without a bound.
+    /// Whether the target was attained; none without requests or without a bound, and when it
+    /// depends on requests that are undecided.
     pub fn met(&self) -> Option<bool> {
-        let attained = self.attained().filter(|_| self.stated)?;
-        Some(attained >= self.target)
+        if !self.stated || self.count + self.undecided == 0 {
+            return None;
+        }
+        let all = (self.count + self.undecided) as f64;
+        let worst = self.good as f64 / all >= self.target;
+        let best = (self.good + self.undecided) as f64 / all >= self.target;
+        (worst == best).then_some(worst)
     }
 
     /// Requests per second that met it, over `observed_s` seconds.
@@ -110,6 +132,7 @@ impl SloMeter {
             met: self.met(),
             goodput_rps: self.goodput_rps(observed_s),
             counted: self.count,
+            undecided: self.undecided,
         }
     }
 }
@@ -136,10 +159,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_flight_counts_once_it_is_late() {
+        let targets = SloTargets {
+            e2e_ms: Some(1.0),
+            ..SloTargets::default()
+        };
+        let mut meter = SloMeter::new(targets, 0.5);
+        meter.record(0, None, 0);
+        meter.record_in_flight(1_000_000, false);
+        assert_eq!((meter.count(), meter.met()), (1, Some(true)));
+        meter.record_in_flight(1_000_000, false);
+        assert_eq!(meter.met(), None);
+        meter.record_in_flight(1_000_001, true);
+        meter.record_in_flight(1_000_001, true);
+        meter.record_in_flight(1_000_001, true);
+        assert_eq!(meter.met(), Some(false));
+    }
+
+    #[test]
     fn without_a_bound_nothing_is_met_or_missed() {
         let mut meter = SloMeter::new(SloTargets::default(), 1.0);
         meter.record(u64::MAX, None, u64::MAX);
-        assert_eq!(meter.met(), None);
+        assert_eq!((meter.met(), meter.attained()), (None, None));
         assert_eq!(meter.row("default", 1.0).target, None);
     }
 }

@@ -18,7 +18,7 @@ use crate::fleet::outcome::RequestRow;
 const GROUP: usize = 100_000;
 
 /// Columns of texts, then of numbers, by the row's names for them.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 17] = [
     "id",
     "region",
     "tier",
@@ -36,7 +36,6 @@ const COLUMNS: [&str; 18] = [
     "preemptions",
     "attempts",
     "status",
-    "delivered_ns",
 ];
 
 /// Why a request file could not be written.
@@ -176,7 +175,7 @@ impl RequestFile {
     }
 }
 
-fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 18] {
+fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 17] {
     let stamp = |ns: Option<u64>| Field::Number(ns.and_then(|ns| i64::try_from(ns).ok()));
     let small = |value: u32| Field::Number(Some(i64::from(value)));
     let name = |list: &'a [String], index: Option<u16>| {
@@ -201,7 +200,6 @@ fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 18] {
         small(u32::from(row.preemptions)),
         small(u32::from(row.attempts)),
         Field::Text(row.status),
-        stamp(row.delivered_ns),
     ]
 }
 

@@ -21,6 +21,7 @@ pub fn render(outcome: &Outcome) -> String {
     let result = &outcome.result;
     let mut page = Page(String::new());
     head(&mut page, outcome);
+    warnings(&mut page, result);
     assumptions(&mut page, result);
     requests(&mut page, result);
     latency(&mut page, result);
@@ -35,6 +36,7 @@ pub fn render(outcome: &Outcome) -> String {
         for (path, value) in changed.into_iter().flatten() {
             page.item(&format!("{path} = {value}"));
         }
+        warnings(&mut page, variant);
         requests(&mut page, variant);
         latency(&mut page, variant);
         pools(&mut page, variant);
@@ -76,8 +78,8 @@ fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(WIDTH as u16 - 1);
+        // A number broken over two lines would be read as another number.
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(
         header
             .iter()
@@ -132,6 +134,16 @@ fn head(page: &mut Page, outcome: &Outcome) {
         count(sim.events),
         result.digest
     ));
+}
+
+fn warnings(page: &mut Page, result: &RunResult) {
+    if result.warnings.is_empty() {
+        return;
+    }
+    page.title("WARNINGS");
+    for warning in &result.warnings {
+        page.item(warning);
+    }
 }
 
 fn assumptions(page: &mut Page, result: &RunResult) {
@@ -221,10 +233,8 @@ fn latency(page: &mut Page, result: &RunResult) {
             &latency_row(label, summary, half.and_then(Value::as_f64)),
         );
         if !summary.thin.is_empty() {
-            let names = summary.thin.join(", ");
-            thin.push(format!(
-                "{label} {names}: fewer than ten requests lie beyond"
-            ));
+            let names = summary.thin.join(", ").replace("p999", "p99.9");
+            thin.push(format!("{label} {names}"));
         }
     }
     if latencies.row_count() == 0 {
@@ -232,6 +242,14 @@ fn latency(page: &mut Page, result: &RunResult) {
         return;
     }
     page.table(&latencies);
+    let counted = &result.requests;
+    if counted.measured_completed < counted.measured {
+        let share = counted.measured_completed as f64 / counted.measured as f64;
+        page.line(&format!(
+            "  NOTE: these are of the {} of measured requests that completed, not of the others",
+            percent(Some(share))
+        ));
+    }
     let method = match result.replications {
         1 => "batch means of this run",
         _ => "the replications",
@@ -242,8 +260,12 @@ fn latency(page: &mut Page, result: &RunResult) {
          from {method}"
     );
     page.line(&format!("  {}", wrap(&note, WIDTH, 2)));
-    for note in thin {
-        page.line(&format!("  * {note}; run for longer to trust it"));
+    if !thin.is_empty() {
+        let note = format!(
+            "* fewer than ten requests lie beyond it ({}): run for longer to trust it",
+            thin.join("; ")
+        );
+        page.line(&format!("  {}", wrap(&note, WIDTH, 4)));
     }
 }
 
@@ -259,24 +281,29 @@ fn confidence(result: &RunResult) -> String {
 }
 
 fn latency_row(label: &str, summary: &Summary, half_width: Option<f64>) -> Vec<String> {
+    // Seven digits and their commas would make the row too wide.
+    let figure = |value: Option<f64>| match value {
+        Some(value) if value >= 999_999.5 => format!("{value:.3e}"),
+        value => significant(value),
+    };
     let quantile = |name: &str, value: Option<f64>| {
         let mark = if summary.thin.contains(&name) {
             "*"
         } else {
             ""
         };
-        format!("{}{mark}", significant(value))
+        format!("{}{mark}", figure(value))
     };
     vec![
         label.to_owned(),
-        significant(summary.mean),
+        figure(summary.mean),
         quantile("p50", summary.p50),
         quantile("p90", summary.p90),
         quantile("p95", summary.p95),
         quantile("p99", summary.p99),
         quantile("p999", summary.p999),
-        significant(summary.max),
-        significant(half_width),
+        figure(summary.max),
+        figure(half_width),
         count(summary.count),
     ]
 }
@@ -349,6 +376,7 @@ fn objectives(page: &mut Page, result: &RunResult) {
         "met",
         "goodput requests/s",
         "counted",
+        "undecided",
     ]);
     for row in stated {
         let met = match row.met {
@@ -365,6 +393,7 @@ fn objectives(page: &mut Page, result: &RunResult) {
                 met.to_owned(),
                 significant(row.goodput_rps),
                 count(row.counted),
+                count(row.undecided),
             ],
         );
     }
@@ -394,7 +423,7 @@ fn pools(page: &mut Page, result: &RunResult) {
             bar(share.unwrap_or(0.0), BAR)
         ));
         page.line(&format!(
-            "    {} requests/s a replica, {} requests there on average, {} ms of work a request",
+            "    {} requests/s a replica, {} requests in the pool on average, {} ms of work a request",
             significant(number("requests_per_s_per_replica")),
             significant(number("mean_in_system")),
             significant(number("busy_ms_per_request"))
@@ -455,7 +484,7 @@ fn theory(page: &mut Page, result: &RunResult) {
     else {
         return;
     };
-    page.title("Theory, exact for this scenario");
+    page.title("Theory, exact for the queue alone (gateway and hops left out)");
     let text: Vec<String> = fields
         .iter()
         .map(|(name, value)| format!("{name} {}", significant(value.as_f64())))
@@ -477,11 +506,17 @@ fn cost(page: &mut Page, result: &RunResult) {
         significant(number("saved_usd_per_year")),
         significant(number("saved_pct"))
     ));
-    page.line(&format!(
-        "  ${} per million requests, ${} per million output tokens",
-        significant(number("usd_per_million_requests")),
-        significant(number("usd_per_million_output_tokens"))
-    ));
+    if let Some(requests) = number("usd_per_million_requests") {
+        let mut line = format!("  ${} per million requests", significant(Some(requests)));
+        let tokens = number("usd_per_million_output_tokens").filter(|_| !all_abstract(result));
+        if let Some(tokens) = tokens {
+            line.push_str(&format!(
+                ", ${} per million output tokens",
+                significant(Some(tokens))
+            ));
+        }
+        page.line(&line);
+    }
     page.line("  prices are assumed as stated; spot capacity is taken to be always there");
 }
 
@@ -521,7 +556,15 @@ fn claims(page: &mut Page, result: &RunResult) {
 }
 
 fn observation(claim: &Judgement) -> String {
-    let number = |value: Option<f64>| value.map_or("nothing".to_owned(), short);
+    let unit = if claim.metric.starts_with("percent change of") {
+        " %"
+    } else {
+        ""
+    };
+    let number = |value: Option<f64>| match value {
+        Some(value) => format!("{}{unit}", short(value)),
+        None => "nothing".to_owned(),
+    };
     let relation = claim.relation.replace('_', " ");
     let mut text = format!(
         "{}: observed {}, claimed {relation} {}",

@@ -8,7 +8,7 @@ use super::fleet::{AbstractPool, Discipline, LlmPool, Pool};
 use super::problems::Problems;
 use super::schema::{Scenario, Tier, Warmup};
 use super::text::Document;
-use super::validate;
+use super::validate::{self, MOST_S};
 use super::workload::{Arrivals as ArrivalsSpec, Dejitter, Lengths, Workload};
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::fleet::llm::EngineRules;
@@ -144,7 +144,7 @@ impl Times {
         let horizon = match (run.horizon_s, trace) {
             (Some(seconds), _) => at(seconds),
             // The last request is to arrive too.
-            (None, Some(scan)) => SimTime(scan.last_ns + 1),
+            (None, Some(scan)) => SimTime(scan.last_ns.saturating_add(1)),
             (None, None) => at(DEFAULT_HORIZON_S),
         };
         let warmup = match (run.warmup_s, trace) {
@@ -165,7 +165,14 @@ impl Times {
 
     fn check(&self, document: &Document) -> Result<(), ScenarioError> {
         let mut problems = Problems::new(document);
-        if self.warmup >= self.horizon {
+        if self.horizon.as_secs_f64() > MOST_S {
+            problems.push(
+                "workload.arrivals.path",
+                format!("a span of {} s", self.horizon.as_secs_f64()),
+                &format!("must span {MOST_S} s (about three years) at most"),
+                "check its stamps, or replay a slice with from_s and to_s",
+            );
+        } else if self.warmup >= self.horizon {
             problems.push(
                 "run.warmup_s",
                 self.warmup.as_secs_f64(),
@@ -210,6 +217,7 @@ fn fleet_plan(
         end: times.end,
         source,
         max_requests: scenario.workload.max_requests.unwrap_or(u64::MAX),
+        max_in_flight: scenario.run.max_in_flight,
         tiers: tiers.collect(),
         to_replica: SimDuration::from_ms_f64(scenario.network.to_replica_ms),
         from_replica: SimDuration::from_ms_f64(scenario.network.from_replica_ms),

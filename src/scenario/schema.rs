@@ -72,6 +72,10 @@ pub struct Run {
     pub drain_limit_s: Option<f64>,
     /// The run ends after this many events, with a partial report. Default: 20 thousand million.
     pub max_events: u64,
+    /// The run ends when more requests than this are in flight, with a partial report: a fleet
+    /// that does not keep up fills the memory otherwise (about 130 bytes each). Default 20
+    /// million.
+    pub max_in_flight: u64,
     /// Independent replications; with two or more, intervals come from them. Default 1.
     pub replications: u32,
     /// Confidence of every interval, 0.5 to 0.9999. Default 0.95.
@@ -86,6 +90,7 @@ impl Default for Run {
             warmup_s: None,
             drain_limit_s: None,
             max_events: 20_000_000_000,
+            max_in_flight: 20_000_000,
             replications: 1,
             confidence: 0.95,
         }

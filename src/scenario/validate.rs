@@ -2,7 +2,9 @@
 
 use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, Router};
 use super::problems::Problems;
-use super::schema::{Claim, Scenario, Slo, Warmup};
+use std::collections::BTreeMap;
+
+use super::schema::{Bound, Claim, Scenario, Slo, Warmup};
 use super::suggest::nearest;
 use super::workload::{Arrivals, Law, Lengths, Profile};
 use crate::workload::law::Knots;
@@ -57,7 +59,9 @@ fn check_run(scenario: &Scenario, problems: &mut Problems<'_>) {
         problems.non_negative("run.drain_limit_s", drain, MOST_S);
     }
     problems.int_in_range("run.max_events", run.max_events, 1, u64::MAX);
-    problems.int_in_range("run.replications", u64::from(run.replications), 1, 100_000);
+    let in_flight = run.max_in_flight;
+    problems.int_in_range("run.max_in_flight", in_flight, 1, 1_000_000_000);
+    problems.int_in_range("run.replications", u64::from(run.replications), 1, 10_000);
     problems.in_range("run.confidence", run.confidence, 0.5, 0.9999);
 }
 
@@ -102,7 +106,7 @@ fn check_front(scenario: &Scenario, problems: &mut Problems<'_>) {
 
 fn check_tiers(scenario: &Scenario, problems: &mut Problems<'_>) {
     if let Some(slo) = &scenario.slo {
-        check_slo(slo, "slo", problems);
+        check_slo(slo, "slo", scenario, problems);
     }
     problems.unique(
         "tiers",
@@ -121,12 +125,12 @@ fn check_tiers(scenario: &Scenario, problems: &mut Problems<'_>) {
         problems.name(&path("name"), &tier.name);
         problems.positive(&path("share"), tier.share, 1e9);
         if let Some(slo) = &tier.slo {
-            check_slo(slo, &path("slo"), problems);
+            check_slo(slo, &path("slo"), scenario, problems);
         }
     }
 }
 
-fn check_slo(slo: &Slo, at: &str, problems: &mut Problems<'_>) {
+fn check_slo(slo: &Slo, at: &str, scenario: &Scenario, problems: &mut Problems<'_>) {
     let bounds = [
         ("ttft_ms", slo.ttft_ms),
         ("tpot_ms", slo.tpot_ms),
@@ -136,6 +140,18 @@ fn check_slo(slo: &Slo, at: &str, problems: &mut Problems<'_>) {
         if let Some(bound) = bound {
             problems.positive(&format!("{at}.{field}"), bound, MOST_MS);
         }
+    }
+    let has_tokens = scenario
+        .pools
+        .iter()
+        .any(|pool| matches!(pool, Pool::Llm(_)));
+    if let (Some(bound), false) = (slo.tpot_ms, has_tokens) {
+        problems.push(
+            &format!("{at}.tpot_ms"),
+            bound,
+            "bounds nothing: abstract pools make no tokens one by one",
+            "bound e2e_ms, or use a pool with engine = \"llm\"",
+        );
     }
     if bounds.iter().all(|(_, bound)| bound.is_none()) {
         let remedy = "state ttft_ms, tpot_ms or e2e_ms";
@@ -188,10 +204,16 @@ fn check_abstract(pool: &AbstractPool, at: &str, scenario: &Scenario, problems: 
                 check_law(law, &path("batch_service.variability"), problems);
             }
         }
-        _ => problems.push(
+        (Some(_), Some(_)) => problems.push(
+            &path("batch_service"),
+            "",
+            "cannot be stated beside service",
+            "remove one of the two",
+        ),
+        (None, None) => problems.push(
             at,
             "",
-            "must state either service or batch_service",
+            "must state service or batch_service",
             "for example service = { law = \"exponential\", mean_ms = 10 }",
         ),
     }
@@ -321,6 +343,22 @@ fn check_claim(claim: &Claim, at: &str, scenario: &Scenario, problems: &mut Prob
             );
         }
     }
+    if claim.versus.as_ref().is_some_and(BTreeMap::is_empty) {
+        let remedy = "say what to change, such as versus = { \"batching.window_ms\" = 0 }";
+        problems.push(&path("versus"), "{}", "must change something", remedy);
+    }
+    for (field, bound) in [
+        ("at_most", &claim.at_most),
+        ("at_least", &claim.at_least),
+        ("equals", &claim.equals),
+    ] {
+        if let Some(Bound::Number(value)) = bound
+            && !value.is_finite()
+        {
+            let remedy = "give a number or an expression";
+            problems.push(&path(field), value, "must be a finite number", remedy);
+        }
+    }
     if claim.compare.is_some() && claim.versus.is_none() {
         let remedy = "say what to compare with: versus = { \"path\" = value }";
         problems.push(&path("compare"), "", "only goes with versus", remedy);
@@ -414,7 +452,7 @@ fn check_arrivals(arrivals: &Arrivals, problems: &mut Problems<'_>) {
             }
         }
         Arrivals::ClosedLoop { users, think } => {
-            problems.int_in_range(&path("users"), u64::from(*users), 1, 100_000_000);
+            problems.int_in_range(&path("users"), u64::from(*users), 1, 10_000_000);
             if let Some(law) = think {
                 check_law(law, &path("think"), problems);
             }

@@ -74,7 +74,8 @@ pub enum Arrivals {
     ClosedLoop {
         /// Number of users.
         users: u32,
-        /// Think time between an answer and the next request. Default: none.
+        /// Think time between an answer and the next request. Default: none; a user whose request
+        /// is turned away as too long then comes back after 1 s.
         #[serde(default)]
         think: Option<Law>,
     },

@@ -210,8 +210,8 @@ impl Sheet {
         for (level, name) in LEVELS {
             self.push(Applied::try_new(
                 format!("{name} {what}"),
-                format!("{formula} at q = {level}"),
-                format!("q = {level}"),
+                format!("{formula} at q"),
+                format!("at q = {level}"),
                 quantile(level),
                 "ms",
                 source,

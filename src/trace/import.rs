@@ -43,7 +43,7 @@ pub struct ImportReport {
 
 /// Writes `input` to the file `out`, gzipped if its name ends in `.gz`. The same input gives the
 /// same bytes. Arrivals are counted from the first request written. The file appears under its
-/// name only once it is whole.
+/// name only once it is whole, unless the name is that of a link, a pipe or a device.
 ///
 /// # Errors
 /// When the input is not allowed or holds no requests, or the output cannot be written.
@@ -58,6 +58,18 @@ pub fn import(
     part.push(".partial");
     let part = PathBuf::from(part);
     let failed = |fault: &io::Error| write_error(out, fault);
+    let same = |path: &Path| std::fs::canonicalize(path).ok();
+    if same(out).is_some() && same(out) == same(input) {
+        let kind = io::ErrorKind::InvalidInput;
+        let fault = io::Error::new(kind, "it is the trace that is read; give another name");
+        return Err(failed(&fault));
+    }
+    // A link, a pipe or a device is written to, not replaced.
+    let in_place = std::fs::symlink_metadata(out).is_ok_and(|kind| !kind.is_file());
+    if in_place {
+        let file = File::create(out).map_err(|fault| failed(&fault))?;
+        return write_file(reader, file, out, options);
+    }
     let file = File::create(&part).map_err(|fault| failed(&fault))?;
     let done = write_file(reader, file, out, options).and_then(|report| {
         std::fs::rename(&part, out).map_err(|fault| failed(&fault))?;
