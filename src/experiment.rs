@@ -10,4 +10,5 @@ pub mod result;
 pub mod runner;
 pub mod tally;
 pub mod theory;
+pub mod variants;
 pub mod warnings;

@@ -103,13 +103,27 @@ fn what_no_hardware_can_do_is_impossible() {
 }
 
 #[test]
-fn a_field_that_does_not_exist_leaves_a_claim_untested_and_names_the_nearest() {
-    let claim = judged(CLOCKWORK, "metric = \"latency.e2e_ms.p98\"\nat_most = 6");
-    assert_eq!(claim.verdict, Verdict::Untested);
-    assert_eq!(claim.observed, None);
-    assert!(claim.why.contains("did you mean `p9"), "{claim:?}");
-    let claim = judged(CLOCKWORK, "metric = \"latencies.e2e_ms.p99\"\nat_most = 6");
-    assert!(claim.why.contains("did you mean `latency`?"), "{claim:?}");
+fn a_field_that_no_run_can_have_is_refused_before_the_run_and_names_the_nearest() {
+    let refused = |claim: &str| {
+        let text = format!("{CLOCKWORK}\n[[claims]]\nid = \"c\"\ntext = \"t\"\n{claim}");
+        let document = Document::parse(SourceText::new("s.toml", &text)).unwrap();
+        let error = run_scenario(&document, Path::new(""), Control::default()).unwrap_err();
+        error.to_string()
+    };
+    let error = refused("metric = \"latency.e2e_ms.p98\"\nat_most = 6");
+    assert!(error.contains("did you mean `p9"), "{error}");
+    assert!(error.starts_with("s.toml:16: claims.c.metric"), "{error}");
+    let error = refused("metric = \"latencies.e2e_ms.p99\"\nat_most = 6");
+    assert!(error.contains("did you mean `latency`?"), "{error}");
+    let error = refused("metric = \"name\"\nat_most = 6");
+    assert!(error.contains("has no `name`"), "{error}");
+    let error = refused("metric = \"scenario.name\"\nat_most = 6");
+    assert!(error.contains("it is a text"), "{error}");
+    let error = refused("metric = \"cost.usd_per_year\"\nat_most = 6");
+    assert!(
+        error.contains("`cost` is empty in this scenario"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `seatrial estimate`: closed forms only.
 
 use super::{Failure, Finished, ScenarioArgs, json_text};
-use crate::experiment::claims::named_variants;
 use crate::experiment::estimate::{Sheets, sheets};
+use crate::experiment::variants::named_variants;
 use crate::report::sheets as report;
 use crate::scenario::resolve::resolve;
 

@@ -1,24 +1,19 @@
 //! Claims: statements of a scenario, tested on its result and on counterfactuals of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::measure::Interval;
-use crate::scenario::resolve::{Plan, resolve};
-use crate::scenario::schema::{Bound, Claim, Compare, Scenario};
-use crate::scenario::{Document, Problems, ScenarioError};
+use crate::scenario::schema::{Bound, Claim, Compare};
 
 use super::metric::{Metric, MetricError};
-use super::runner::{Outcome, RunError};
+use super::runner::Outcome;
+use super::variants::{Overrides, key, overrides};
 
 /// Tolerance of `equals` when a claim states none, percent.
 const DEFAULT_TOLERANCE_PCT: f64 = 1.0;
-
-/// Overrides: path to value.
-type Overrides = BTreeMap<String, Value>;
 
 /// What became of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,7 +70,7 @@ pub struct Judgement {
 
 /// How the observed value must lie to the bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Relation {
+pub(super) enum Relation {
     AtMost,
     AtLeast,
     /// Within so many percent.
@@ -83,7 +78,7 @@ enum Relation {
 }
 
 impl Relation {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Relation::AtMost => "at_most",
             Relation::AtLeast => "at_least",
@@ -104,124 +99,14 @@ impl Relation {
     }
 }
 
-fn relation(claim: &Claim) -> (Relation, Option<&Bound>) {
+/// The relation and the bound that a claim states.
+pub(super) fn relation(claim: &Claim) -> (Relation, Option<&Bound>) {
     let tolerance = claim.tolerance_pct.unwrap_or(DEFAULT_TOLERANCE_PCT);
     match (&claim.at_most, &claim.at_least, &claim.equals) {
         (Some(bound), _, _) => (Relation::AtMost, Some(bound)),
         (_, Some(bound), _) => (Relation::AtLeast, Some(bound)),
         (_, _, bound) => (Relation::Equals(tolerance), bound.as_ref()),
     }
-}
-
-/// The overrides of a claim (its variant's and its own), and those of its counterfactual.
-fn overrides(claim: &Claim, scenario: &Scenario) -> (Overrides, Option<Overrides>) {
-    let variant = claim
-        .variant
-        .as_ref()
-        .and_then(|name| scenario.variants.get(name));
-    let mut with = variant.cloned().unwrap_or_default();
-    with.extend(claim.with.clone());
-    let versus = claim.versus.as_ref().map(|versus| {
-        let mut both = with.clone();
-        both.extend(versus.clone());
-        both
-    });
-    (with, versus)
-}
-
-/// A name for a set of overrides, the same for equal ones; none for no overrides at all.
-pub fn key(overrides: &Overrides) -> Option<String> {
-    (!overrides.is_empty()).then(|| serde_json::json!(overrides).to_string())
-}
-
-/// The plans of a scenario's variants and of all counterfactuals that its claims ask for, each
-/// once, by [`key`].
-///
-/// # Errors
-/// When a metric cannot be read, or overrides do not make a valid scenario.
-pub fn variants(
-    document: &Document,
-    base_dir: &Path,
-    plan: &Plan,
-) -> Result<BTreeMap<String, Plan>, RunError> {
-    check_expressions(document, plan)?;
-    let mut plans = BTreeMap::new();
-    let mut add = |place: String, at: &str, changed: &Overrides| -> Result<(), RunError> {
-        let Some(key) = key(changed).filter(|key| !plans.contains_key(key)) else {
-            return Ok(());
-        };
-        let failed = |source: ScenarioError| RunError::Scenario {
-            context: format!("{}: {place}, with {key}: ", document.locate(at)),
-            source: Box::new(source),
-        };
-        let changed = apply(document, changed).map_err(failed)?;
-        let variant = resolve(&changed, base_dir).map_err(failed)?;
-        plans.insert(key, variant);
-        Ok(())
-    };
-    for (name, changed) in &plan.scenario.variants {
-        let place = format!("variants.{name}");
-        add(place.clone(), &place, changed)?;
-    }
-    for (index, claim) in plan.scenario.claims.iter().enumerate() {
-        let (with, versus) = overrides(claim, &plan.scenario);
-        for (field, changed) in [("with", Some(&with)), ("versus", versus.as_ref())] {
-            if let Some(changed) = changed {
-                let at = format!("claims.{index}.{field}");
-                add(format!("claims.{}", claim.id), &at, changed)?;
-            }
-        }
-    }
-    Ok(plans)
-}
-
-/// The plans of a scenario's named variants alone.
-///
-/// # Errors
-/// When overrides do not make a valid scenario.
-pub fn named_variants(
-    document: &Document,
-    base_dir: &Path,
-    plan: &Plan,
-) -> Result<Vec<(String, Plan)>, ScenarioError> {
-    let variants = plan.scenario.variants.iter();
-    variants
-        .map(|(name, changed)| {
-            let changed = apply(document, changed)?;
-            Ok((name.clone(), resolve(&changed, base_dir)?))
-        })
-        .collect()
-}
-
-fn apply(document: &Document, overrides: &Overrides) -> Result<Document, ScenarioError> {
-    let mut changed = document.clone();
-    for (path, value) in overrides {
-        match toml::Value::try_from(value) {
-            Ok(value) => changed.set_value(path, value)?,
-            // TOML has no null: it takes the field away.
-            Err(_) => changed.unset(path)?,
-        }
-    }
-    Ok(changed)
-}
-
-/// Refuses metrics and bounds that cannot be read, before anything runs.
-fn check_expressions(document: &Document, plan: &Plan) -> Result<(), ScenarioError> {
-    let mut problems = Problems::new(document);
-    for (index, claim) in plan.scenario.claims.iter().enumerate() {
-        let mut check = |field: &str, text: &str| {
-            if let Err(error) = Metric::parse(text) {
-                let path = format!("claims.{index}.{field}");
-                problems.push(&path, format!("{text:?}"), &error.to_string(), "");
-            }
-        };
-        check("metric", &claim.metric);
-        let (relation, bound) = relation(claim);
-        if let Some(Bound::Expression(text)) = bound {
-            check(relation.name(), text);
-        }
-    }
-    problems.finish()
 }
 
 /// Judges a claim on the result of its scenario and the runs of [`variants`].

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::scenario::nearest;
 
+/// What a figure holds that no request has given a value.
+const NOT_MEASURED: &str = "it was not measured";
+
 /// Keys by which an element of an array may be named.
 const NAME_KEYS: [&str; 4] = ["name", "id", "tier", "part"];
 
@@ -100,6 +103,23 @@ impl Metric {
     /// The fields it reads.
     pub fn paths(&self) -> &[String] {
         &self.paths
+    }
+
+    /// Whether every field it reads is there, and can hold a number.
+    ///
+    /// # Errors
+    /// The first field that is not, or cannot.
+    pub fn check_fields(&self, result: &Value) -> Result<(), MetricError> {
+        for path in &self.paths {
+            match number_at(result, path) {
+                // A figure that has not been measured is one that can be.
+                Err(MetricError::NoNumber { found, .. }) if found == NOT_MEASURED => {}
+                other => {
+                    other?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Its value on a result.
@@ -197,7 +217,7 @@ fn number_at(result: &Value, path: &str) -> Result<f64, MetricError> {
         other => Err(MetricError::NoNumber {
             path: path.to_owned(),
             found: match other {
-                Value::Null => "it was not measured".to_owned(),
+                Value::Null => NOT_MEASURED.to_owned(),
                 Value::Object(_) => "it is a group of fields".to_owned(),
                 Value::Array(_) => "it is a list".to_owned(),
                 _ => "it is a text".to_owned(),
@@ -234,6 +254,9 @@ fn missing(here: &Value, segment: &str, before: &str) -> String {
     } else {
         format!("`{before}`")
     };
+    if names.is_empty() {
+        return format!("{place} is empty in this scenario");
+    }
     match nearest(segment, names.iter().copied()) {
         Some(near) => format!("{place} has no `{segment}`; did you mean `{near}`?"),
         None => format!("{place} has no `{segment}`; it has {}", names.join(", ")),

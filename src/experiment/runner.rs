@@ -19,6 +19,7 @@ use crate::trace::TraceError;
 use super::claims::{self, Judgement};
 use super::result::RunResult;
 use super::tally::{LatencyIntervals, Tally, intervals_between, intervals_within, statistics};
+use super::variants;
 use super::warnings::{all_alike, is_unstable};
 
 /// Replications run before they are put together: bounds the memory of many replications.
@@ -102,7 +103,7 @@ pub fn run_scenario(
     control: Control<'_>,
 ) -> Result<Outcome, RunError> {
     let plan = resolve(document, base_dir)?;
-    let variants = claims::variants(document, base_dir, &plan)?;
+    let variants = variants::variants(document, base_dir, &plan)?;
     let replications = u64::from(plan.scenario.run.replications);
     if let Some(tell) = control.simulations {
         let others: u64 = variants
@@ -141,7 +142,7 @@ pub fn run_scenario(
 fn add_variants(outcome: &mut Outcome, runs: &BTreeMap<String, Outcome>) {
     let variants = outcome.plan.scenario.variants.iter();
     let found: Vec<(String, &Outcome)> = variants
-        .filter_map(|(name, changed)| match claims::key(changed) {
+        .filter_map(|(name, changed)| match variants::key(changed) {
             Some(key) => runs.get(&key).map(|run| (name.clone(), run)),
             None => None,
         })
@@ -224,7 +225,8 @@ pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunErro
     })
 }
 
-fn with_scenario(result: &RunResult, plan: &Plan) -> Value {
+/// A result and its scenario as one document, for metrics.
+pub(super) fn with_scenario(result: &RunResult, plan: &Plan) -> Value {
     let mut document = result.to_json();
     if let Value::Object(fields) = &mut document {
         let scenario = serde_json::to_value(&plan.scenario).unwrap_or(Value::Null);

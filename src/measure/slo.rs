@@ -170,9 +170,9 @@ mod tests {
         assert_eq!((meter.count(), meter.met()), (1, Some(true)));
         meter.record_in_flight(1_000_000, false);
         assert_eq!(meter.met(), None);
-        meter.record_in_flight(1_000_001, true);
-        meter.record_in_flight(1_000_001, true);
-        meter.record_in_flight(1_000_001, true);
+        for _ in 0..4 {
+            meter.record_in_flight(1_000_001, true);
+        }
         assert_eq!(meter.met(), Some(false));
     }
 
