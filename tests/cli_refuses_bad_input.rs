@@ -176,6 +176,12 @@ fn a_rate_that_is_no_rate() {
 
 #[test]
 fn a_fleet_without_anything_in_it() {
+    let rare = "{ process = \"mmpp\", states = [{ rate_per_s = 1e-6, mean_s = 1e-6 }, { rate_per_s = 0, mean_s = 1e-6 }] }";
+    let poisson = "{ process = \"poisson\", rate_per_s = 50 }";
+    assert_snapshot!(changed(poisson, rare), @"error: s.toml:8: workload.arrivals.states = 2: gives one arrival in 2.000e12 stays; at most 10,000 are simulated; raise the rates or let the states last longer");
+    let rare =
+        "{ process = \"on_off\", on_rate_per_s = 1e-6, on_mean_s = 1e-3, off_mean_s = 1e-3 }";
+    assert_snapshot!(changed(poisson, rare), @"error: s.toml:8: workload.arrivals.on_rate_per_s = 0.000001: gives one arrival in 2.000e9 stays; at most 10,000 are simulated; raise the rates or let the states last longer");
     assert_snapshot!(changed("servers = 2", "servers = 0"), @"error: s.toml:13: pools.servers.servers = 0: must be 1 to 10,000,000; change it to a value in this range");
     assert_snapshot!(changed("servers = 2", "replicas = 0"), @"error: s.toml:13: pools.servers.replicas = 0: must be 1 to 1,000,000; change it to a value in this range");
     let (head, _) = SMALL.split_once("[[pools]]").unwrap();

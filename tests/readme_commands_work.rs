@@ -23,6 +23,7 @@ fn blocks(language: &str) -> Vec<String> {
     found
 }
 
+#[allow(clippy::expect_used)] // a helper of tests
 fn seatrial(arguments: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_seatrial"))
         .args(arguments)

@@ -21,6 +21,9 @@ use crate::scenario::schema::Scenario;
 use crate::scenario::workload::Arrivals;
 use crate::workload::source::SourcePlan;
 
+/// Exit code of a program that Ctrl-C ended, by custom 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -147,11 +150,17 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
 }
 
 /// A flag that Ctrl-C raises: the run ends within a few thousand events, with a partial report.
+/// A second Ctrl-C ends the program at once.
+#[allow(clippy::exit)] // from the handler's own thread there is nothing to return to
 fn stop_flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     // Without a handler Ctrl-C just ends the program, without a partial report.
-    let _ = ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed));
+    let _ = ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+    });
     stop
 }
 

@@ -210,8 +210,8 @@ impl Sheet {
         for (level, name) in LEVELS {
             self.push(Applied::try_new(
                 format!("{name} {what}"),
-                format!("{formula} at q"),
-                format!("at q = {level}"),
+                formula.to_owned(),
+                level.to_string(),
                 quantile(level),
                 "ms",
                 source,
@@ -311,8 +311,8 @@ impl Sheet {
         }
         self.quantiles(
             "sojourn",
-            "root of P(W > t) = e^(-mu t) + C mu (e^(-mu t) - e^(-theta t)) / (theta - mu), \
-             theta = c mu - lambda,",
+            "t where 1 - e^(-mu t) - C mu (e^(-mu t) - e^(-theta t)) / (theta - mu), theta = \
+             c mu - lambda, is q",
             GROSS,
             &|level| queue.sojourn_quantile(level),
         );
@@ -356,12 +356,12 @@ impl Sheet {
             ));
             queue.mean_wait()
         };
-        self.quantiles("wait", "root of Franx's P(Wq <= t)", FRANX, &|level| {
+        self.quantiles("wait", "t where Franx's P(Wq <= t) is q", FRANX, &|level| {
             queue.wait_quantile(level)
         });
         self.quantiles(
             "sojourn",
-            "D + root of Franx's P(Wq <= t)",
+            "D + t where Franx's P(Wq <= t) is q",
             FRANX,
             &|level| queue.sojourn_quantile(level),
         );
