@@ -182,6 +182,7 @@ fn a_fleet_without_anything_in_it() {
     let rare =
         "{ process = \"on_off\", on_rate_per_s = 1e-6, on_mean_s = 1e-3, off_mean_s = 1e-3 }";
     assert_snapshot!(changed(poisson, rare), @"error: s.toml:8: workload.arrivals.on_rate_per_s = 0.000001: gives one arrival in 2.000e9 stays; at most 10,000 are simulated; raise the rates or let the states last longer");
+    assert_snapshot!(changed("\"small\"", "\"\""), @r#"error: s.toml:1: name = "": must be 1 to 100 characters without control characters; rename it"#);
     assert_snapshot!(changed("servers = 2", "servers = 0"), @"error: s.toml:13: pools.servers.servers = 0: must be 1 to 10,000,000; change it to a value in this range");
     assert_snapshot!(changed("servers = 2", "replicas = 0"), @"error: s.toml:13: pools.servers.replicas = 0: must be 1 to 1,000,000; change it to a value in this range");
     let (head, _) = SMALL.split_once("[[pools]]").unwrap();
@@ -289,6 +290,7 @@ fn a_model_that_does_not_fit_with_what_would() {
 
 #[test]
 fn a_split_or_number_type_that_cannot_be() {
+    assert_snapshot!(refusal(format!("{MODEL}kv_blocks = 1000000\n")), @"error: s.toml:11: pools.llama.kv_blocks = 1000000: must be at most 33,302, the blocks that fit beside the weights; give the block count that the engine prints, or leave it out");
     let tp = refusal(format!("{MODEL}tp = 3\n"));
     says(
         &tp,
@@ -305,9 +307,9 @@ fn an_override_that_cannot_be_made() {
         &set("run.horizon=3"),
         &["--set run.horizon", "did you mean `horizon_s`?"],
     );
-    assert_snapshot!(set("pools.nope.servers=3"), @"error: --set pools.nope.servers: pools.nope.servers: no element is named `nope`: there are `servers`; use one of these or the index");
-    assert_snapshot!(set("workload.arrivals.rate_per_s=abc"), @r#"error: --set workload.arrivals.rate_per_s: workload.arrivals.rate_per_s = "abc": must be a number; write it without quotes"#);
-    assert_snapshot!(set("pools.servers.servers=0"), @"error: --set pools.servers.servers: pools.servers.servers = 0: must be 1 to 10,000,000; change it to a value in this range");
+    assert_snapshot!(set("pools.nope.servers=3"), @"error: --set pools.nope.servers: no element is named `nope`: there are `servers`; use one of these or the index");
+    assert_snapshot!(set("workload.arrivals.rate_per_s=abc"), @r#"error: --set workload.arrivals.rate_per_s = "abc": must be a number; write it without quotes"#);
+    assert_snapshot!(set("pools.servers.servers=0"), @"error: --set pools.servers.servers = 0: must be 1 to 10,000,000; change it to a value in this range");
 }
 
 #[test]
@@ -323,7 +325,7 @@ fn a_claim_that_cannot_be_judged() {
 #[test]
 fn overrides_of_a_claim_that_are_not_valid() {
     let metric = "metric = \"throughput.requests_per_s\"\nat_most = 3\n";
-    assert_snapshot!(claim(&format!("{metric}with = {{ \"pools.servers.servers\" = 0 }}")), @r#"error: s.toml:21: claims.c, with {"pools.servers.servers":0}: --set pools.servers.servers: pools.servers.servers = 0: must be 1 to 10,000,000; change it to a value in this range"#);
+    assert_snapshot!(claim(&format!("{metric}with = {{ \"pools.servers.servers\" = 0 }}")), @r#"error: s.toml:21: claims.c, with {"pools.servers.servers":0}: --set pools.servers.servers = 0: must be 1 to 10,000,000; change it to a value in this range"#);
     let versus = claim(&format!(
         "{metric}versus = {{ \"pools.servers.srvers\" = 1 }}"
     ));

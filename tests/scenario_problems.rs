@@ -93,7 +93,7 @@ fn sorted_by_line_with_overrides_last() {
         "s.toml:2: high = 2.5: must be 1; lower it\n\
          s.toml:6: pools.0.servers = 0: must be 1 to 1,000,000; change it to a value in this range\n\
          s.toml:8 (default): pools.1.rate = 0: must be above 0 and at most 1; change it to a value in this range\n\
-         --set low: low = 7: must be 0"
+         --set low = 7: must be 0"
     );
 }
 

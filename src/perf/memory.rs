@@ -30,6 +30,8 @@ pub struct MemoryPlan {
     /// Tokens those blocks hold. Layers with a sliding window are counted in full, which
     /// understates what engines that free tokens beyond the window can hold.
     pub kv_tokens: u64,
+    /// KV blocks in all the memory that the weights leave: no engine can have more.
+    pub most_kv_blocks: u64,
 }
 
 /// What a plan is asked for.
@@ -130,6 +132,7 @@ impl MemoryPlan {
             kv_gb_per_device: room / 1e9,
             kv_blocks,
             kv_tokens: kv_blocks * u64::from(block_size),
+            most_kv_blocks: ((accelerator.memory_bytes() - weights) / block) as u64,
         })
     }
 }

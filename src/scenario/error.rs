@@ -61,6 +61,11 @@ impl Location {
         matches!(*self.place, Place::Override(_))
     }
 
+    /// Whether an override wrote it by this very path, so that it need not be said twice.
+    fn is_override_of(&self, field: &str) -> bool {
+        matches!(&*self.place, Place::Override(path) if **path == *field) && !self.default
+    }
+
     /// The line, where the place is one.
     pub fn line_number(&self) -> Option<u32> {
         match *self.place {
@@ -205,7 +210,10 @@ fn write_problem(
     allowed: &str,
     remedy: &str,
 ) -> fmt::Result {
-    write!(f, "{location}: {field}")?;
+    match location.is_override_of(field) {
+        true => write!(f, "{location}")?,
+        false => write!(f, "{location}: {field}")?,
+    }
     if !value.is_empty() {
         write!(f, " = {value}")?;
     }

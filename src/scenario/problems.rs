@@ -109,6 +109,18 @@ impl<'a> Problems<'a> {
         fine
     }
 
+    /// A title: 1 to 100 characters, none of them a control character.
+    pub fn title(&mut self, path: &str, value: &str) -> bool {
+        let length = value.chars().count();
+        let fine = (1..=100).contains(&length) && !value.chars().any(char::is_control);
+        if !fine {
+            let start: String = value.chars().take(80).collect();
+            let allowed = "must be 1 to 100 characters without control characters";
+            self.push(path, format!("{start:?}"), allowed, "rename it");
+        }
+        fine
+    }
+
     /// Names of the elements of a list, in its order, that must all differ.
     pub fn unique<'n>(&mut self, list: &str, names: impl Iterator<Item = &'n str>) -> bool {
         let mut first: BTreeMap<&str, usize> = BTreeMap::new();
@@ -170,7 +182,7 @@ fn number(value: f64) -> String {
 }
 
 /// A whole number with its digits in groups of three.
-pub(super) fn grouped(value: u64) -> String {
+pub(in crate::scenario) fn grouped(value: u64) -> String {
     group(&value.to_string())
 }
 

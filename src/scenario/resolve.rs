@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::ScenarioError;
 use super::fleet::{AbstractPool, Discipline, LlmPool, Pool};
-use super::problems::Problems;
+use super::problems::{Problems, grouped};
 use super::schema::{Scenario, Tier, Warmup};
 use super::text::Document;
 use super::validate::{self, MOST_S};
@@ -512,6 +512,18 @@ fn resolve_llm(
     )?;
     let (step, memory) = (step.ok()?, memory.ok()?);
     let kv_blocks = pool.kv_blocks.unwrap_or(memory.kv_blocks);
+    if kv_blocks > memory.most_kv_blocks {
+        problems.push(
+            &format!("{at}.kv_blocks"),
+            kv_blocks,
+            &format!(
+                "must be at most {}, the blocks that fit beside the weights",
+                grouped(memory.most_kv_blocks)
+            ),
+            "give the block count that the engine prints, or leave it out",
+        );
+        return None;
+    }
     let kv_tokens = kv_blocks * u64::from(pool.block_size);
     let longest = u64::from(pool.max_model_len.unwrap_or(model.max_context));
     let rules = EngineRules {

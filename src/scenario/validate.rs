@@ -22,6 +22,7 @@ pub const MOST_REPLICAS: u64 = 1_000_000;
 
 /// Notes everything that is wrong with the values of a scenario.
 pub fn check(scenario: &Scenario, problems: &mut Problems<'_>) {
+    problems.title("name", &scenario.name);
     check_run(scenario, problems);
     check_workload(scenario, problems);
     check_front(scenario, problems);
