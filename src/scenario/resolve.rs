@@ -2,10 +2,11 @@
 //! applied, every card and trace read.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::certain::is_certain;
 use super::error::ScenarioError;
-use super::fleet::{AbstractPool, Discipline, LlmPool, Pool};
+use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Scheduler};
 use super::problems::{Problems, grouped};
 use super::schema::{Scenario, Tier, Warmup};
 use super::text::Document;
@@ -17,8 +18,8 @@ use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan, TierPlan}
 use crate::fleet::servers::BatchTime;
 use crate::fleet::window::WindowRule;
 use crate::perf::{
-    AcceleratorCard, Dtype, Dtypes, MemoryPlan, ModelCard, Overheads, Parallelism, PerfError,
-    StepModel,
+    AcceleratorCard, Dtype, Dtypes, MemoryPlan, ModelCard, Overheads, Overlapped, Parallelism,
+    PerfError, StepModel, StepTimes,
 };
 use crate::trace::{TraceScan, TraceSource};
 use crate::workload::Sampler;
@@ -204,6 +205,7 @@ fn fleet_plan(
     let default_tier = Tier {
         name: "default".to_owned(),
         share: 1.0,
+        priority: 0,
         slo: None,
     };
     let tiers = match scenario.tiers.is_empty() {
@@ -213,6 +215,7 @@ fn fleet_plan(
     let tiers = tiers.iter().map(|tier| TierPlan {
         name: tier.name.clone(),
         share: tier.share,
+        priority: tier.priority,
         slo: tier.slo.or(scenario.slo),
     });
     FleetPlan {
@@ -535,6 +538,15 @@ fn resolve_llm(
     let kv_tokens = kv_blocks * u64::from(pool.block_size);
     let longest = u64::from(pool.max_model_len.unwrap_or(model.max_context));
     let rules = EngineRules {
+        scheduler: pool.scheduler,
+        policy: pool.scheduling_policy,
+        padded_budget: pool.padded_budget,
+        long_prefill_token_threshold: pool.long_prefill_token_threshold,
+        prompt_blocks: match pool.scheduler {
+            Scheduler::VllmV1 => pool.prompt_blocks.unwrap_or_default(),
+            Scheduler::VllmV0 | Scheduler::Sarathi => PromptBlocks::ReserveWhole,
+        },
+        async_scheduling: pool.async_scheduling,
         max_num_seqs: pool.max_num_seqs,
         max_num_batched_tokens: pool.max_num_batched_tokens,
         chunked_prefill: pool.chunked_prefill,
@@ -553,6 +565,19 @@ fn resolve_llm(
         kv_blocks_pinned: pool.kv_blocks.is_some(),
         step: step.clone(),
     };
-    let step = Box::new(step);
+    let step: Arc<dyn StepTimes> = match pool.async_scheduling {
+        true => {
+            let kernels = StepModel::new(
+                &facts.model,
+                &facts.accelerator,
+                &tp,
+                dtypes.weight,
+                dtypes.kv,
+                Overheads::default(),
+            );
+            Arc::new(Overlapped::new(kernels.ok()?, overheads))
+        }
+        false => Arc::new(step),
+    };
     Some((EnginePlan::Llm { rules, step }, facts))
 }
