@@ -10,7 +10,7 @@
 //! on the tables gives each of Vidur's to 1e-6; stamps are then compared with Vidur's own durations,
 //! since the tables are rounded and their error adds up over a run.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // helpers of tests
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
