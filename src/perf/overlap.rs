@@ -1,5 +1,7 @@
 //! An engine that plans an iteration while the one before it runs.
 
+use std::sync::Arc;
+
 use super::floor::NodeCeiling;
 use super::step::{DecodePiece, Overheads, PrefillChunk};
 use super::times::StepTimes;
@@ -7,14 +9,14 @@ use super::times::StepTimes;
 /// Kernels with the engine's own work beside them instead of between them: an iteration takes the
 /// longer of the two.
 #[derive(Debug)]
-pub struct Overlapped<K> {
-    kernels: K,
+pub struct Overlapped {
+    kernels: Arc<dyn StepTimes>,
     overheads: Overheads,
 }
 
-impl<K: StepTimes> Overlapped<K> {
+impl Overlapped {
     /// `kernels` without any overhead of their own, and the engine's.
-    pub fn new(kernels: K, overheads: Overheads) -> Overlapped<K> {
+    pub fn new(kernels: Arc<dyn StepTimes>, overheads: Overheads) -> Overlapped {
         Overlapped { kernels, overheads }
     }
 
@@ -23,7 +25,7 @@ impl<K: StepTimes> Overlapped<K> {
     }
 }
 
-impl<K: StepTimes> StepTimes for Overlapped<K> {
+impl StepTimes for Overlapped {
     fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
         let sequences = f64::from(decodes) + prefill.len() as f64;
         let kernels = self.kernels.step_ns(prefill, decodes, context);

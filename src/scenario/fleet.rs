@@ -236,6 +236,9 @@ pub struct LlmPool {
     /// Share of the KV blocks kept free when admitting. Default 0.
     #[serde(default)]
     pub watermark: f64,
+    /// A folder with a layer-wise kernel profile of the model on the accelerator, relative to the
+    /// scenario: iterations are then timed by it. Default: none.
+    pub profile: Option<String>,
     /// Engine overhead of an iteration, microseconds. Default 1,500, assumed.
     pub overhead_fixed_us: Option<f64>,
     /// Engine overhead per sequence of an iteration, microseconds. Default 5, assumed.

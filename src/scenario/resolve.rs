@@ -18,8 +18,8 @@ use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan, TierPlan}
 use crate::fleet::servers::BatchTime;
 use crate::fleet::window::WindowRule;
 use crate::perf::{
-    AcceleratorCard, Dtype, Dtypes, MemoryPlan, ModelCard, Overheads, Overlapped, Parallelism,
-    PerfError, StepModel, StepTimes,
+    AcceleratorCard, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads, Overlapped,
+    Parallelism, PerfError, ProfileSteps, StepModel, StepTimes,
 };
 use crate::trace::{TraceScan, TraceSource};
 use crate::workload::Sampler;
@@ -83,7 +83,9 @@ pub struct LlmFacts {
     pub kv_blocks: u64,
     /// Whether the scenario pinned them.
     pub kv_blocks_pinned: bool,
-    /// How long an iteration takes.
+    /// The engine's own time of an iteration.
+    pub overheads: Overheads,
+    /// How long an iteration takes by the cards.
     pub step: StepModel,
 }
 
@@ -563,21 +565,48 @@ fn resolve_llm(
         memory,
         kv_blocks,
         kv_blocks_pinned: pool.kv_blocks.is_some(),
-        step: step.clone(),
+        overheads,
+        step,
     };
-    let step: Arc<dyn StepTimes> = match pool.async_scheduling {
-        true => {
-            let kernels = StepModel::new(
-                &facts.model,
-                &facts.accelerator,
-                &tp,
-                dtypes.weight,
-                dtypes.kv,
-                Overheads::default(),
-            );
-            Arc::new(Overlapped::new(kernels.ok()?, overheads))
-        }
-        false => Arc::new(step),
-    };
+    let kernels = kernel_times(pool, &facts, base_dir);
+    asked(
+        kernels.as_ref().map(|_| ()).map_err(Clone::clone),
+        "profile",
+        pool.profile.as_deref().unwrap_or_default(),
+    )?;
+    let step = kernels.ok()?;
     Some((EnginePlan::Llm { rules, step }, facts))
+}
+
+/// How long the iterations of a pool take.
+fn kernel_times(
+    pool: &LlmPool,
+    facts: &LlmFacts,
+    base_dir: &Path,
+) -> Result<Arc<dyn StepTimes>, PerfError> {
+    // With asynchronous scheduling the engine works beside the kernels and not between them.
+    let between = match pool.async_scheduling {
+        true => Overheads::default(),
+        false => facts.overheads,
+    };
+    let (model, accelerator) = (&facts.model, &facts.accelerator);
+    let kernels: Arc<dyn StepTimes> = match &pool.profile {
+        Some(folder) => {
+            let floor = Floor::new(model, accelerator, pool.tp, facts.dtypes);
+            let folder = base_dir.join(folder);
+            Arc::new(ProfileSteps::load(&folder, model.layers, floor, between)?)
+        }
+        None => Arc::new(StepModel::new(
+            model,
+            accelerator,
+            &Parallelism { tp: pool.tp },
+            facts.dtypes.weight,
+            facts.dtypes.kv,
+            between,
+        )?),
+    };
+    Ok(match pool.async_scheduling {
+        true => Arc::new(Overlapped::new(kernels, facts.overheads)),
+        false => kernels,
+    })
 }
