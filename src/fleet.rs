@@ -11,6 +11,7 @@ pub mod llm;
 pub mod meters;
 pub mod outcome;
 pub mod plan;
+pub mod prefix;
 pub mod replica;
 pub mod request;
 pub mod router;

@@ -57,6 +57,7 @@ struct Mode {
     long_prefill: u32,
     padded: bool,
     asynchronous: bool,
+    prefix_caching: bool,
 }
 
 fn modes() -> impl Strategy<Value = Mode> {
@@ -67,9 +68,18 @@ fn modes() -> impl Strategy<Value = Mode> {
         prop_oneof![3 => Just(0u32), 1 => 10u32..60],
         any::<bool>(),
         prop_oneof![2 => Just(false), 1 => Just(true)],
+        any::<bool>(),
     )
         .prop_map(
-            |(scheduler, policy, prompt_blocks, long_prefill, padded, asynchronous)| {
+            |(
+                scheduler,
+                policy,
+                prompt_blocks,
+                long_prefill,
+                padded,
+                asynchronous,
+                prefix_caching,
+            )| {
                 // Only the options that a scheduler has.
                 let (v0, v1) = (scheduler == "vllm_v0", scheduler == "vllm_v1");
                 Mode {
@@ -79,6 +89,7 @@ fn modes() -> impl Strategy<Value = Mode> {
                     long_prefill: if v0 { 0 } else { long_prefill },
                     padded: v0 && padded,
                     asynchronous: !v0 && asynchronous,
+                    prefix_caching,
                 }
             },
         )
@@ -134,6 +145,7 @@ prompt_blocks = "{prompt_blocks}"
 long_prefill_token_threshold = {long_prefill}
 padded_budget = {padded}
 async_scheduling = {asynchronous}
+prefix_caching = {prefix_caching}
 [[tiers]]
 name = "low"
 priority = 2
@@ -147,6 +159,7 @@ priority = 1
             long_prefill = self.mode.long_prefill,
             padded = self.mode.padded,
             asynchronous = self.mode.asynchronous,
+            prefix_caching = self.mode.prefix_caching,
             seed = self.seed,
             horizon = self.horizon_s,
             warmup = self.warmup_s,

@@ -6,8 +6,10 @@
 //! every iteration congruent to `i - c` modulo the block size. Counting sequences per class gives
 //! the blocks needed by any run of iterations without looking at the sequences.
 
+use super::prefix::PrefixCache;
+
 /// The block pool of one replica.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct KvBlocks {
     block_size: u64,
     total: u64,
@@ -15,17 +17,62 @@ pub struct KvBlocks {
     /// Decoding sequences by residue class.
     crossing: Vec<u32>,
     decoding: u64,
+    /// With prefix caching: what is in the blocks.
+    cache: Option<Box<PrefixCache>>,
 }
 
 impl KvBlocks {
-    /// `total` free blocks of `block_size` tokens (at least 1).
-    pub fn new(total: u64, block_size: u32) -> KvBlocks {
+    /// `total` free blocks of `block_size` tokens (at least 1), with a prefix cache or without.
+    pub fn new(total: u64, block_size: u32, prefix_caching: bool) -> KvBlocks {
         KvBlocks {
             block_size: u64::from(block_size),
             total,
             free: total,
             crossing: vec![0; block_size as usize],
             decoding: 0,
+            cache: prefix_caching.then(|| Box::new(PrefixCache::new(total))),
+        }
+    }
+
+    /// The prefix cache, if there is one.
+    pub fn cache(&self) -> Option<&PrefixCache> {
+        self.cache.as_deref()
+    }
+
+    /// Tokens of a block.
+    pub fn block_size(&self) -> u32 {
+        self.block_size as u32
+    }
+
+    /// Holds a block that the cache has under that name.
+    pub fn hold(&mut self, key: u64) {
+        if let Some(cache) = &mut self.cache {
+            let before = cache.held();
+            cache.hold(key);
+            self.free -= cache.held() - before;
+        }
+    }
+
+    /// Names a block that was taken; false when the cache has one of that name.
+    pub fn name(&mut self, key: u64) -> bool {
+        let Some(cache) = &mut self.cache else {
+            return true;
+        };
+        let (before, found) = (cache.held(), cache.knows(key));
+        let alone = cache.name(key);
+        // The other block of that name may have been a free one.
+        if found {
+            self.free -= cache.held() - before;
+        }
+        alone
+    }
+
+    /// Lets a named block go.
+    pub fn let_go(&mut self, key: u64) {
+        if let Some(cache) = &mut self.cache
+            && cache.let_go(key)
+        {
+            self.free += 1;
         }
     }
 
@@ -50,12 +97,18 @@ impl KvBlocks {
     pub fn take(&mut self, blocks: u64) {
         debug_assert!(blocks <= self.free, "more KV blocks taken than are free");
         self.free -= blocks;
+        if let Some(cache) = &mut self.cache {
+            cache.take(blocks, |_| {});
+        }
     }
 
     /// Gives blocks back.
     #[inline]
     pub fn give(&mut self, blocks: u64) {
         self.free += blocks;
+        if let Some(cache) = &mut self.cache {
+            cache.free_unnamed(blocks);
+        }
         debug_assert!(self.free <= self.total, "more KV blocks given than exist");
     }
 

@@ -15,6 +15,7 @@
 //! could be admitted. With `step_by_step` an event is fired at every boundary; it evaluates the
 //! same `S(k)`, so that both give the same stamps.
 
+mod cached;
 mod origin;
 mod plan;
 mod rules;
@@ -35,6 +36,7 @@ use super::context::Context;
 use super::event::Event;
 use super::ids::ReplicaId;
 use super::kv::KvBlocks;
+use super::prefix::PrefixCache;
 use super::request::{RequestList, Requests};
 
 /// What is being computed.
@@ -104,7 +106,7 @@ impl Engine {
             decodes: 0,
             context: 0,
             iteration: 0,
-            kv: KvBlocks::new(rules.kv_blocks, rules.block_size),
+            kv: KvBlocks::new(rules.kv_blocks, rules.block_size, rules.prefix_caching),
             finishing: BinaryHeap::new(),
             flight: Flight::Idle,
             flight_start: SimTime::ZERO,
@@ -170,11 +172,19 @@ impl Engine {
     /// `(blocks held by the running sequences, blocks the pool says are taken)` at an iteration
     /// boundary: equal in a correct engine.
     pub fn block_balance(&self, requests: &Requests) -> (u64, u64) {
-        let held = self
+        // Blocks with a name are held by several, and counted once.
+        let own = self.running.iter(requests).map(|slot| {
+            let work = &requests.at(slot).work;
+            self.blocks_held(requests, slot) + u64::from(work.unnamed)
+        });
+        let named: u64 = self
             .running
             .iter(requests)
-            .map(|slot| self.blocks_held(requests, slot))
+            .map(|slot| u64::from(requests.at(slot).work.named))
             .sum();
+        let shared = self.kv.cache().map_or(0, PrefixCache::held);
+        // Blocks are named as soon as they are planned, and counted below as being ahead.
+        let held = (own.sum::<u64>() + shared).wrapping_sub(named);
         // A segment under way has taken the blocks of its first iteration only.
         let ahead = match self.flight {
             Flight::Decode { .. } => self.kv.needed_at(self.iteration),

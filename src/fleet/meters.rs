@@ -21,6 +21,8 @@ pub struct PoolMeter {
     pub closed_by_window: u64,
     /// Prompt tokens computed (again after a preemption).
     pub prefill_tokens: u64,
+    /// Prompt tokens found in a prefix cache.
+    pub cached_tokens: u64,
     /// Output tokens made by decode steps.
     pub decode_tokens: u64,
     /// Requests preempted.
@@ -52,6 +54,7 @@ impl PoolMeter {
             closed_by_size: 0,
             closed_by_window: 0,
             prefill_tokens: 0,
+            cached_tokens: 0,
             decode_tokens: 0,
             preemptions: 0,
             present_ns: 0,

@@ -296,7 +296,7 @@ impl RequestRow {
             last_token_ns: token(request.last_token),
             prompt_tokens: request.prompt_tokens,
             output_tokens: request.output_tokens,
-            cached_tokens: 0,
+            cached_tokens: request.cached_tokens,
             preemptions: request.preemptions,
             attempts: 1,
             status,

@@ -3,6 +3,7 @@
 use crate::engine::{SimDuration, SimTime};
 
 use super::ids::{NONE, ReplicaId, RequestId};
+use super::prefix::Prefix;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -72,6 +73,10 @@ pub struct Request {
     pub preemptions: u16,
     /// Its tier's priority: lower goes first.
     pub priority: i32,
+    /// Prompt tokens found in a prefix cache when it was first scheduled.
+    pub cached_tokens: u32,
+    /// What its tokens have in common with others'.
+    pub prefix: Prefix,
     /// What its engine keeps about it.
     pub work: Work,
     /// Next in whatever list it is on.
@@ -91,6 +96,10 @@ pub struct Work {
     pub computed: u32,
     /// LLM engines: iteration count at which its KV was `computed` long, once it decodes.
     pub joined_iteration: u64,
+    /// LLM engines: blocks it holds under a name in the prefix cache, from the first on.
+    pub named: u32,
+    /// LLM engines: as many of its blocks as have a namesake in the cache, which it holds too.
+    pub unnamed: u32,
     /// LLM engines: whether it decodes (true) or is still in prefill.
     pub decoding: bool,
 }
@@ -102,6 +111,8 @@ impl Default for Work {
             generated: 0,
             computed: 0,
             joined_iteration: 0,
+            named: 0,
+            unnamed: 0,
             decoding: false,
         }
     }
@@ -126,6 +137,8 @@ impl Request {
             tier: 0,
             preemptions: 0,
             priority: 0,
+            cached_tokens: 0,
+            prefix: Prefix::own(serial),
             work: Work::default(),
             next: NONE,
             previous: NONE,

@@ -217,6 +217,10 @@ pub struct LlmPool {
     /// Blocks a prompt needs to be admitted. Default `chunk` for `vllm_v1`, `reserve_whole` for the
     /// others, which know nothing else.
     pub prompt_blocks: Option<PromptBlocks>,
+    /// Keeps the KV blocks of prompts that begin alike (vLLM `--enable-prefix-caching`). Default
+    /// false.
+    #[serde(default)]
+    pub prefix_caching: bool,
     /// Plans an iteration while the one before it runs (vLLM `--async-scheduling`): the engine's
     /// overhead is hidden behind the kernels as far as they last, and a request that comes during an
     /// iteration is in the next but one. Default false.

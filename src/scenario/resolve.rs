@@ -548,6 +548,7 @@ fn resolve_llm(
             Scheduler::VllmV1 => pool.prompt_blocks.unwrap_or_default(),
             Scheduler::VllmV0 | Scheduler::Sarathi => PromptBlocks::ReserveWhole,
         },
+        prefix_caching: pool.prefix_caching,
         async_scheduling: pool.async_scheduling,
         max_num_seqs: pool.max_num_seqs,
         max_num_batched_tokens: pool.max_num_batched_tokens,

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::cached::Hit;
 use super::origin::Origin;
 use super::waiting::rank;
 use super::{Chunk, Engine, EngineRules, Flight};
@@ -45,6 +46,7 @@ impl Engine {
                 continue;
             }
             self.kv.take(blocks);
+            self.name_planned(rules, ctx.requests, slot, computed + tokens);
             budget -= tokens;
             self.chunks.push(Chunk { slot, tokens });
             index += 1;
@@ -62,20 +64,23 @@ impl Engine {
             }
             let request = ctx.requests.at(slot);
             let total = request.prompt_tokens + request.work.generated;
-            if total > budget && !rules.chunks() {
-                return;
-            }
             let fresh = request.scheduled == SimTime::NEVER;
             if rules.async_scheduling && fresh && request.queued > self.cutoff {
                 self.held_back = true;
                 return;
             }
-            let tokens = rules.chunk(total, budget);
-            let Some(blocks) = self.room_for(total, tokens, rules) else {
+            let hit = self.hit(ctx.requests, slot, total);
+            let left = total - hit.blocks * rules.block_size;
+            if left > budget && !rules.chunks() {
+                return;
+            }
+            let tokens = rules.chunk(left, budget);
+            let Some(blocks) = self.room_for(total, tokens, hit, rules) else {
                 return;
             };
             budget -= tokens;
-            self.start_prompt(slot, tokens, blocks, ctx);
+            self.start_prompt(slot, tokens, blocks, hit, ctx);
+            self.name_planned(rules, ctx.requests, slot, total - left + tokens);
         }
     }
 
@@ -96,27 +101,41 @@ impl Engine {
             if batched > u64::from(rules.max_num_batched_tokens) {
                 return;
             }
-            let Some(blocks) = self.room_for(total, total, rules) else {
+            let hit = self.hit(ctx.requests, slot, total);
+            let left = total - hit.blocks * rules.block_size;
+            let Some(blocks) = self.room_for(total, left, hit, rules) else {
                 return;
             };
             sum += total;
-            self.start_prompt(slot, total, blocks, ctx);
+            self.start_prompt(slot, left, blocks, hit, ctx);
+            self.name_planned(rules, ctx.requests, slot, total);
         }
     }
 
-    /// The blocks that the first `tokens` of a prompt of `total` take, if there is room for it.
-    fn room_for(&self, total: u32, tokens: u32, rules: &EngineRules) -> Option<u64> {
-        let first = self.kv.blocks_for(u64::from(tokens));
-        let whole = self.kv.blocks_for(u64::from(total));
+    /// The blocks that the next `tokens` of a prompt of `total` take beside what was found of it,
+    /// if there is room for them.
+    fn room_for(&self, total: u32, tokens: u32, hit: Hit, rules: &EngineRules) -> Option<u64> {
+        let found = u64::from(hit.blocks);
+        let next = found * u64::from(rules.block_size) + u64::from(tokens);
+        let first = self.kv.blocks_for(next) - found;
+        let whole = self.kv.blocks_for(u64::from(total)) - found;
         let (taken, wanted) = match rules.prompt_blocks {
             PromptBlocks::Chunk => (first, first),
             PromptBlocks::CheckWhole => (first, whole),
             PromptBlocks::ReserveWhole => (whole, whole),
         };
-        (wanted + rules.watermark_blocks <= self.kv.free()).then_some(taken)
+        (wanted + hit.free + rules.watermark_blocks <= self.kv.free()).then_some(taken)
     }
 
-    fn start_prompt(&mut self, slot: u32, tokens: u32, blocks: u64, ctx: &mut Context<'_>) {
+    fn start_prompt(
+        &mut self,
+        slot: u32,
+        tokens: u32,
+        blocks: u64,
+        hit: Hit,
+        ctx: &mut Context<'_>,
+    ) {
+        self.hold(ctx.requests, slot, hit);
         self.kv.take(blocks);
         self.waiting.remove(ctx.requests, slot);
         self.running.push_back(ctx.requests, slot);
@@ -125,6 +144,10 @@ impl Engine {
         let request = ctx.requests.at_mut(slot);
         if request.scheduled == SimTime::NEVER {
             request.scheduled = ctx.now;
+            request.cached_tokens = request.work.computed;
+            if ctx.meter.measures(ctx.now) {
+                ctx.meter.cached_tokens += u64::from(request.work.computed);
+            }
         }
     }
 
@@ -250,7 +273,8 @@ impl Engine {
             return false;
         };
         let tokens = self.tokens_held(ctx.requests, slot);
-        self.kv.give(self.blocks_held(ctx.requests, slot));
+        let blocks = self.blocks_held(ctx.requests, slot);
+        self.release(ctx.requests, slot, blocks, tokens);
         self.running.remove(ctx.requests, slot);
         self.origin = None;
         let iteration = self.iteration;

@@ -21,6 +21,8 @@ pub struct EngineRules {
     pub long_prefill_token_threshold: u32,
     /// Blocks that a prompt takes, or must find, when it is admitted.
     pub prompt_blocks: PromptBlocks,
+    /// Whether blocks are kept for prompts that begin alike.
+    pub prefix_caching: bool,
     /// Whether an iteration is planned while the one before it runs.
     pub async_scheduling: bool,
     /// Longest prompt plus output, tokens.

@@ -90,6 +90,9 @@ impl Engine {
         for chunk in &chunks {
             let request = ctx.requests.at_mut(chunk.slot);
             request.work.computed += chunk.tokens;
+            let computed = u64::from(request.work.computed);
+            self.name_full(ctx.requests, chunk.slot, computed);
+            let request = ctx.requests.at_mut(chunk.slot);
             if request.work.computed < request.prompt_tokens + request.work.generated {
                 continue;
             }
@@ -119,7 +122,8 @@ impl Engine {
 
     fn finish(&mut self, slot: u32, tokens: u64, ctx: &mut Context<'_>) {
         self.running.remove(ctx.requests, slot);
-        self.kv.give(self.kv.blocks_for(tokens));
+        let blocks = self.kv.blocks_for(tokens);
+        self.release(ctx.requests, slot, blocks, tokens);
         ctx.requests.at_mut(slot).work.decoding = false;
         ctx.done.push(slot);
     }

@@ -1,0 +1,89 @@
+//! What the prefix cache has to do with a request: blocks found, named and let go.
+
+use super::{Engine, EngineRules};
+use crate::fleet::request::Requests;
+use crate::scenario::fleet::SchedulingPolicy;
+
+/// Blocks of a prompt that are in the cache.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Hit {
+    /// How many, from the first on.
+    pub blocks: u32,
+    /// How many of them nobody holds: they count against the free ones.
+    pub free: u64,
+}
+
+impl Engine {
+    /// What of a prompt of `total` tokens is in the cache. The last token is always computed, since
+    /// it gives the next one.
+    pub(super) fn hit(&self, requests: &Requests, slot: u32, total: u32) -> Hit {
+        let Some(cache) = self.kv.cache() else {
+            return Hit::default();
+        };
+        let size = self.kv.block_size();
+        let prefix = &requests.at(slot).prefix;
+        let most = total.saturating_sub(1) / size;
+        let (blocks, free) = cache.lookup(|index| prefix.key(index, size), most);
+        Hit { blocks, free }
+    }
+
+    /// Holds what was found.
+    pub(super) fn hold(&mut self, requests: &mut Requests, slot: u32, hit: Hit) {
+        if hit.blocks == 0 {
+            return;
+        }
+        let size = self.kv.block_size();
+        let request = requests.at_mut(slot);
+        for index in 0..hit.blocks {
+            self.kv.hold(request.prefix.key(index, size));
+        }
+        request.work.computed = hit.blocks * size;
+        request.work.named = hit.blocks;
+    }
+
+    /// Names the blocks that are full once `tokens` tokens are in them. A request planned in the
+    /// same iteration finds them already, as in vLLM; by priority, where a prompt that was planned
+    /// may yet be preempted, they are named when they are computed.
+    pub(super) fn name_planned(
+        &mut self,
+        rules: &EngineRules,
+        requests: &mut Requests,
+        slot: u32,
+        tokens: u32,
+    ) {
+        if rules.policy == SchedulingPolicy::Fcfs {
+            self.name_full(requests, slot, u64::from(tokens));
+        }
+    }
+
+    /// Names the blocks that `tokens` computed tokens fill.
+    pub(super) fn name_full(&mut self, requests: &mut Requests, slot: u32, tokens: u64) {
+        if self.kv.cache().is_none() {
+            return;
+        }
+        let size = self.kv.block_size();
+        let full = (tokens / u64::from(size)) as u32;
+        let request = requests.at_mut(slot);
+        for index in request.work.named..full {
+            if !self.kv.name(request.prefix.key(index, size)) {
+                request.work.unnamed += 1;
+            }
+        }
+        request.work.named = request.work.named.max(full);
+    }
+
+    /// Lets go of all `blocks` blocks of a request with `tokens` tokens in them: those without a
+    /// name first, then the named ones, the last first.
+    pub(super) fn release(&mut self, requests: &mut Requests, slot: u32, blocks: u64, tokens: u64) {
+        self.name_full(requests, slot, tokens);
+        let size = self.kv.block_size();
+        let request = requests.at_mut(slot);
+        let (named, unnamed) = (request.work.named, request.work.unnamed);
+        self.kv.give(blocks - u64::from(named) + u64::from(unnamed));
+        for index in (0..named).rev() {
+            self.kv.let_go(request.prefix.key(index, size));
+        }
+        request.work.named = 0;
+        request.work.unnamed = 0;
+    }
+}
