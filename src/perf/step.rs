@@ -1,16 +1,19 @@
-//! The step model: how long one iteration of a replica takes, as a sum of rooflines.
+//! The step model: how long one iteration of a replica takes.
 //!
 //! A step is a sum over groups of kernels (blocks' matrix products, routed experts, attention, LM
-//! head, all-reduces), each the larger of its arithmetic and its memory time at the card's derated
-//! rates, plus overheads. Every term is linear in the context read by decodes, so that the time of a
-//! pure decode step is piecewise affine in it.
+//! head, all-reduces) plus overheads. By the roofline each is the larger of its arithmetic and its
+//! memory time at the card's derated rates; with kernel tables ([`StepModel::with_tables`]) it is
+//! read from measurements, and only what they lack is the roofline's. Every term is piecewise
+//! affine in the context read by decodes, and so is the time of a pure decode step.
 
 use super::accelerator::AcceleratorCard;
 use super::dtype::{Dtype, Dtypes};
 use super::error::{PerfError, check_range};
-use super::floor::{Floor, NodeCeiling};
+use super::floor::{Floor, Line, NodeCeiling};
+use super::measured::Measured;
 use super::model::ModelCard;
 use super::shape::table_dtype;
+use super::tables::{KernelBackend, KernelTables};
 
 /// How a replica is spread over devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +97,10 @@ pub struct StepModel {
     /// Nanoseconds per step of the all-reduces, the launches and the fixed overhead.
     step_ns: f64,
     per_seq_ns: f64,
+    /// Nanoseconds per row and per step of the all-reduces alone.
+    link: (f64, f64),
+    /// The parts that kernel tables give; none if the roofline gives all.
+    measured: Option<Box<Measured>>,
 }
 
 impl StepModel {
@@ -162,6 +169,8 @@ impl StepModel {
             row_ns: link_row + layers * kv_ns + 2.0 * hidden * device_byte_ns,
             step_ns: link_step + (layers * e.launch_us_per_layer + overheads.fixed_us) * 1e3,
             per_seq_ns: overheads.per_seq_us * 1e3,
+            link: (link_row, link_step),
+            measured: None,
             floor,
             model: model.clone(),
             accelerator: accelerator.clone(),
@@ -169,6 +178,136 @@ impl StepModel {
             dtypes,
             overheads,
         })
+    }
+
+    /// The same with the kernels that were measured on this device with that framework, those of
+    /// vLLM by default; what its tables lack stays with the roofline, as the provenance says.
+    ///
+    /// # Errors
+    /// [`PerfError::Field`] if the accelerator's card names no measured kernels.
+    pub fn with_tables(mut self, backend: Option<KernelBackend>) -> Result<Self, PerfError> {
+        let backend = backend.unwrap_or(KernelBackend::Vllm);
+        let system = self.accelerator.kernels.as_deref();
+        let Some(tables) = system.and_then(|s| KernelTables::builtin(s, backend)) else {
+            let cards = AcceleratorCard::names()
+                .filter_map(|name| AcceleratorCard::load(name, std::path::Path::new("")).ok())
+                .filter(|card| card.kernels.is_some())
+                .map(|card| card.name);
+            return Err(PerfError::Field {
+                file: format!("{} on {}", self.model.name, self.accelerator.name),
+                field: "step_model",
+                value: "\"tables\"".into(),
+                allowed: "\"roofline\" where the accelerator's card names no `kernels`".into(),
+                remedy: format!(
+                    "leave it out, or use one of {}",
+                    cards.collect::<Vec<_>>().join(", ")
+                ),
+            });
+        };
+        let measured = Measured::new(tables, &self.model, &self.accelerator, self.tp, self.dtypes);
+        self.measured = Some(Box::new(measured));
+        Ok(self)
+    }
+
+    /// Whether kernel tables give this model's times.
+    #[must_use]
+    pub fn uses_tables(&self) -> bool {
+        self.measured.is_some()
+    }
+
+    /// Nanoseconds of a step's parts that do not depend on context, from tables.
+    fn measured_rows_ns(&self, measured: &Measured, rows: f64, sequences: f64) -> f64 {
+        let (link_row, link_step) = self.link;
+        measured
+            .products_ns(rows)
+            .unwrap_or_else(|| self.dense.ns(rows, 1.0))
+            + measured
+                .experts_ns(rows)
+                .unwrap_or_else(|| self.experts.ns(rows, self.experts_touched(rows)))
+            + measured
+                .head_ns(sequences)
+                .unwrap_or_else(|| self.head.ns(sequences, 1.0))
+            + measured
+                .reduce_ns(rows)
+                .unwrap_or(rows * link_row + link_step)
+            + measured.small_ns(rows)
+            + self.overheads.fixed_us * 1e3
+            + sequences * self.per_seq_ns
+    }
+
+    /// A step from tables, not held to the floor.
+    fn measured_ns(
+        &self,
+        measured: &Measured,
+        prefill: &[PrefillChunk],
+        decodes: u32,
+        context: u64,
+    ) -> f64 {
+        let rows = rows_of(prefill, decodes);
+        if rows == 0.0 {
+            return 0.0;
+        }
+        let sequences = f64::from(decodes) + prefill.len() as f64;
+        let attention = measured
+            .prefill_ns(prefill)
+            .unwrap_or_else(|| self.prefill_attention(prefill));
+        let decode = match &measured.decode {
+            _ if decodes == 0 => 0.0,
+            Some(curve) => {
+                let mean = context as f64 / f64::from(decodes);
+                let piece = curve.piece(f64::from(decodes), mean);
+                piece.base + piece.slope * mean
+            }
+            None => self.decode_attention(decodes, context),
+        };
+        self.measured_rows_ns(measured, rows, sequences) + attention + decode
+    }
+
+    /// A pure decode step from tables, held to the floor, as a piece.
+    fn measured_piece(&self, measured: &Measured, decodes: u32, context: u64) -> DecodePiece {
+        let rows = f64::from(decodes);
+        let base = self.measured_rows_ns(measured, rows, rows);
+        let (own, until) = match &measured.decode {
+            Some(curve) => {
+                let piece = curve.piece(rows, context as f64 / rows);
+                let line = Line {
+                    base: base + piece.base,
+                    slope: piece.slope / rows,
+                };
+                (line, tokens_until(piece.until * rows))
+            }
+            None => {
+                let piece = self.roofline_piece(decodes, context);
+                let line = Line {
+                    base: piece.base_ns - self.rows_ns(rows, rows) + base,
+                    slope: piece.per_context_ns,
+                };
+                (line, piece.until_context)
+            }
+        };
+        let ([compute, memory], floor_until) = self.floor.decode_lines(decodes, context);
+        let at = context as f64;
+        let value = |line: &Line| line.base + line.slope * at;
+        let mut top = own;
+        for line in [compute, memory] {
+            let higher = value(&line) - value(&top);
+            if higher > 0.0 || (higher == 0.0 && line.slope > top.slope) {
+                top = line;
+            }
+        }
+        let mut until = until.min(floor_until);
+        for line in [own, compute, memory] {
+            if line.slope > top.slope {
+                // Where the steeper line overtakes this one.
+                let crossing = (top.base - line.base) / (line.slope - top.slope);
+                until = until.min(tokens_until(crossing));
+            }
+        }
+        DecodePiece {
+            base_ns: top.base,
+            per_context_ns: top.slope,
+            until_context: until.max(context),
+        }
     }
 
     /// Nanoseconds of a step's parts that do not depend on context.
@@ -198,33 +337,57 @@ impl StepModel {
         self.decode_ns * (self.layers[0] * context as f64 + self.layers[1] * windowed as f64)
     }
 
-    /// Nanoseconds of one step: `prefill` chunks together with `decodes` sequences of one token
-    /// each, which attend to `context` tokens in all. 0 if the step is empty. Layers with a sliding
-    /// window read no more than the window of a sequence, and all sequences are taken as equally
-    /// long there. Never below [`StepModel::physical_floor_ns`].
-    #[must_use]
-    pub fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
-        let mut rows = f64::from(decodes);
+    /// Nanoseconds of prompt attention by the roofline.
+    fn prefill_attention(&self, prefill: &[PrefillChunk]) -> f64 {
         let mut attention = 0.0;
         for chunk in prefill {
-            rows += f64::from(chunk.tokens);
             let earlier = u64::from(chunk.context);
             let read =
                 self.layers[0] * earlier as f64 + self.layers[1] * earlier.min(self.window) as f64;
             let flops = self.model.attention_flops(chunk.tokens, chunk.context);
             attention += (flops * self.attention_ns_per_flop).max(read * self.kv_ns);
         }
+        attention
+    }
+
+    /// Nanoseconds of one step: `prefill` chunks together with `decodes` sequences of one token
+    /// each, which attend to `context` tokens in all. 0 if the step is empty. Decoding sequences
+    /// are taken as equally long. Never below [`StepModel::physical_floor_ns`].
+    #[must_use]
+    pub fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        match &self.measured {
+            Some(measured) => self
+                .measured_ns(measured, prefill, decodes, context)
+                .max(self.physical_floor_ns(prefill, decodes, context)),
+            None => self.roofline_ns(prefill, decodes, context),
+        }
+    }
+
+    /// The same by the roofline, whether kernel tables are in use or not.
+    #[must_use]
+    pub fn roofline_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        let rows = rows_of(prefill, decodes);
         if rows == 0.0 {
             return 0.0;
         }
         let sequences = f64::from(decodes) + prefill.len() as f64;
-        self.rows_ns(rows, sequences) + attention + self.decode_attention(decodes, context)
+        self.rows_ns(rows, sequences)
+            + self.prefill_attention(prefill)
+            + self.decode_attention(decodes, context)
     }
 
     /// The time of pure decode steps of `decodes` sequences as a function of the total context,
-    /// from `context` on: equal to `step_ns(&[], decodes, K)` up to rounding. O(1).
+    /// from `context` on: equal to `step_ns(&[], decodes, K)` up to rounding. O(log) in the points
+    /// of the tables.
     #[must_use]
     pub fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
+        match &self.measured {
+            Some(measured) if decodes > 0 => self.measured_piece(measured, decodes, context),
+            _ => self.roofline_piece(decodes, context),
+        }
+    }
+
+    fn roofline_piece(&self, decodes: u32, context: u64) -> DecodePiece {
         if decodes == 0 {
             return DecodePiece {
                 base_ns: 0.0,
@@ -273,14 +436,33 @@ impl StepModel {
     /// imported from a card (whose citation is among the rows).
     #[must_use]
     pub fn provenance(&self) -> Vec<(String, String, &'static str)> {
-        super::provenance::rows(
+        let mut rows = super::provenance::rows(
             &self.model,
             &self.accelerator,
             self.tp,
             self.dtypes,
             self.overheads,
-        )
+        );
+        if let Some(measured) = &self.measured {
+            super::provenance::add_tables(measured, &mut rows);
+        }
+        rows
     }
+}
+
+/// Tokens of a step.
+fn rows_of(prefill: &[PrefillChunk], decodes: u32) -> f64 {
+    let mut rows = f64::from(decodes);
+    for chunk in prefill {
+        rows += f64::from(chunk.tokens);
+    }
+    rows
+}
+
+/// The last whole number of tokens at or below a bound.
+fn tokens_until(bound: f64) -> u64 {
+    // Saturates: infinity is no bound.
+    if bound >= 0.0 { bound as u64 } else { 0 }
 }
 
 /// Checks that `tp` devices can share the model.
