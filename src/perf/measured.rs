@@ -113,6 +113,11 @@ impl Measured {
         }
     }
 
+    /// Whether products of the weights' number type were measured.
+    pub(crate) fn has_products(&self) -> bool {
+        self.products.is_some()
+    }
+
     /// Products of the blocks, nanoseconds.
     pub(crate) fn products_ns(&self, rows: f64) -> Option<f64> {
         let products = self.products.as_ref()?;

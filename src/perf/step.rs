@@ -180,15 +180,34 @@ impl StepModel {
         })
     }
 
-    /// The same with the kernels that were measured on this device with that framework, those of
-    /// vLLM by default; what its tables lack stays with the roofline, as the provenance says.
+    /// The same with the kernels that were measured on this device with that framework (by default
+    /// the first of vLLM, TensorRT-LLM and SGLang that has products of the weights' number type, or
+    /// vLLM); what its tables lack stays with the roofline, as the provenance says.
     ///
     /// # Errors
     /// [`PerfError::Field`] if the accelerator's card names no measured kernels.
     pub fn with_tables(mut self, backend: Option<KernelBackend>) -> Result<Self, PerfError> {
-        let backend = backend.unwrap_or(KernelBackend::Vllm);
         let system = self.accelerator.kernels.as_deref();
-        let Some(tables) = system.and_then(|s| KernelTables::builtin(s, backend)) else {
+        let first = [
+            KernelBackend::Vllm,
+            KernelBackend::Trtllm,
+            KernelBackend::Sglang,
+        ];
+        let choices = backend.as_ref().map_or(&first[..], std::slice::from_ref);
+        for backend in choices {
+            let tables = system.and_then(|system| KernelTables::builtin(system, *backend));
+            let Some(tables) = tables else { continue };
+            let (model, accelerator) = (&self.model, &self.accelerator);
+            let measured = Measured::new(tables, model, accelerator, self.tp, self.dtypes);
+            let enough = measured.has_products();
+            if enough || self.measured.is_none() {
+                self.measured = Some(Box::new(measured));
+            }
+            if enough {
+                break;
+            }
+        }
+        if self.measured.is_none() {
             let cards = AcceleratorCard::names()
                 .filter_map(|name| AcceleratorCard::load(name, std::path::Path::new("")).ok())
                 .filter(|card| card.kernels.is_some())
@@ -203,9 +222,7 @@ impl StepModel {
                     cards.collect::<Vec<_>>().join(", ")
                 ),
             });
-        };
-        let measured = Measured::new(tables, &self.model, &self.accelerator, self.tp, self.dtypes);
-        self.measured = Some(Box::new(measured));
+        }
         Ok(self)
     }
 
@@ -213,6 +230,12 @@ impl StepModel {
     #[must_use]
     pub fn uses_tables(&self) -> bool {
         self.measured.is_some()
+    }
+
+    /// Whether kernel tables give the matrix products of the blocks.
+    #[must_use]
+    pub fn measures_products(&self) -> bool {
+        self.measured.as_ref().is_some_and(|m| m.has_products())
     }
 
     /// Nanoseconds of a step's parts that do not depend on context, from tables.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::error::ScenarioError;
-use super::fleet::{AbstractPool, Discipline, LlmPool, Pool};
+use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, StepModelChoice};
 use super::problems::{Problems, grouped};
 use super::schema::{Scenario, Tier, Warmup};
 use super::text::Document;
@@ -41,6 +41,12 @@ const DEFAULT_LENGTHS: (u32, u32) = (512, 128);
 /// engines with a scheduler in Python show between the kernels of successive iterations.
 const ASSUMED_OVERHEADS: Overheads = Overheads {
     fixed_us: 1_500.0,
+    per_seq_us: 5.0,
+};
+
+/// The same beside measured kernels, whose launches are part of their times: an assumption too.
+const ASSUMED_OVERHEADS_WITH_TABLES: Overheads = Overheads {
+    fixed_us: 500.0,
     per_seq_us: 5.0,
 };
 
@@ -409,6 +415,39 @@ fn resolve_abstract(
     })
 }
 
+/// The step model a pool asks for, or the best there is.
+fn step_model(
+    pool: &LlmPool,
+    model: &ModelCard,
+    accelerator: &AcceleratorCard,
+    dtypes: Dtypes,
+) -> Result<StepModel, PerfError> {
+    let with = |assumed: Overheads| {
+        let overheads = Overheads {
+            fixed_us: pool.overhead_fixed_us.unwrap_or(assumed.fixed_us),
+            per_seq_us: pool.overhead_per_seq_us.unwrap_or(assumed.per_seq_us),
+        };
+        let tp = Parallelism { tp: pool.tp };
+        StepModel::new(model, accelerator, &tp, dtypes.weight, dtypes.kv, overheads)
+    };
+    let tables = || with(ASSUMED_OVERHEADS_WITH_TABLES)?.with_tables(pool.kernel_backend);
+    match pool.step_model {
+        Some(StepModelChoice::Roofline) => with(ASSUMED_OVERHEADS),
+        Some(StepModelChoice::Tables) => tables(),
+        // Whoever names a framework wants its kernels.
+        None if pool.kernel_backend.is_some() => tables(),
+        None if accelerator.kernels.is_none() => with(ASSUMED_OVERHEADS),
+        None => {
+            let step = tables()?;
+            if step.measures_products() {
+                Ok(step)
+            } else {
+                with(ASSUMED_OVERHEADS)
+            }
+        }
+    }
+}
+
 fn resolve_llm(
     pool: &LlmPool,
     at: &str,
@@ -469,25 +508,19 @@ fn resolve_llm(
         weight: weight.ok()??,
         kv: kv.ok()??,
     };
-    let overheads = Overheads {
-        fixed_us: pool.overhead_fixed_us.unwrap_or(ASSUMED_OVERHEADS.fixed_us),
-        per_seq_us: pool
-            .overhead_per_seq_us
-            .unwrap_or(ASSUMED_OVERHEADS.per_seq_us),
+    let step = step_model(pool, &model, &accelerator, dtypes);
+    let field = match &step {
+        Err(PerfError::Field { field, .. }) if *field == "step_model" => "step_model",
+        _ => "tp",
     };
-    let tp = Parallelism { tp: pool.tp };
-    let step = StepModel::new(
-        &model,
-        &accelerator,
-        &tp,
-        dtypes.weight,
-        dtypes.kv,
-        overheads,
-    );
+    let written = match field {
+        "tp" => pool.tp.to_string(),
+        _ => "tables".to_owned(),
+    };
     asked(
         step.as_ref().map(|_| ()).map_err(Clone::clone),
-        "tp",
-        &pool.tp.to_string(),
+        field,
+        &written,
     )?;
     // With the blocks pinned by a measurement only the weights must fit.
     let utilization = match pool.kv_blocks {

@@ -5,7 +5,7 @@ mod workload;
 use std::collections::BTreeMap;
 
 use self::workload::{check_law, check_workload};
-use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, Router};
+use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, Router, StepModelChoice};
 use super::problems::Problems;
 use super::schema::{Bound, Claim, Scenario, Slo, Warmup};
 use super::suggest::nearest;
@@ -254,6 +254,15 @@ fn refuse_instant_loop(
 }
 
 fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
+    if let (Some(StepModelChoice::Roofline), Some(backend)) = (pool.step_model, pool.kernel_backend)
+    {
+        problems.push(
+            &format!("{at}.kernel_backend"),
+            format!("\"{backend}\""),
+            "must be left out with step_model = \"roofline\", which uses no measured kernels",
+            "drop one of the two",
+        );
+    }
     let path = |field: &str| format!("{at}.{field}");
     let mut int = |field: &str, value: u64, low: u64, high: u64| {
         problems.int_in_range(&path(field), value, low, high);
