@@ -1,0 +1,29 @@
+//! Which of the kernels' number types stand for a deployment's, best first.
+
+use crate::perf::dtype::Dtype;
+use crate::perf::model::ModelCard;
+use crate::perf::tables::KernelDtype;
+
+/// For the products that every row passes.
+pub(super) fn product_dtypes(model: &ModelCard, weight: Dtype) -> &'static [KernelDtype] {
+    let published = model.weight_dtype;
+    match weight {
+        Dtype::Bf16 | Dtype::Fp16 => &[KernelDtype::Bf16],
+        // Models published at 8 bits have scales by block, others get one per tensor.
+        Dtype::Fp8 if published == Dtype::Fp8 => &[KernelDtype::Fp8Block, KernelDtype::Fp8],
+        Dtype::Fp8 => &[KernelDtype::Fp8, KernelDtype::Fp8Block],
+        // Models published at 4 bits with experts have nothing else at 4 bits.
+        Dtype::Fp4 if model.experts > 0 && published == Dtype::Fp4 => &[KernelDtype::Bf16],
+        Dtype::Fp4 => &[KernelDtype::Nvfp4],
+        Dtype::Int8 => &[KernelDtype::Int8],
+    }
+}
+
+/// For routed experts.
+pub(super) fn expert_dtypes(model: &ModelCard, weight: Dtype) -> &'static [KernelDtype] {
+    match weight {
+        Dtype::Fp4 if model.weight_dtype == Dtype::Fp4 => &[KernelDtype::Mxfp4, KernelDtype::Nvfp4],
+        Dtype::Fp4 => &[KernelDtype::Nvfp4, KernelDtype::Mxfp4],
+        _ => product_dtypes(model, weight),
+    }
+}
