@@ -30,7 +30,7 @@ SOURCES = {
 INSTEAD = {("l40s", "vllm", "comm"): "0.22.0"}
 
 GEMM_DTYPES = {"bfloat16": "bf16", "fp8": "fp8", "fp8_block": "fp8_block", "nvfp4": "nvfp4", "sq": "int8"}
-MOE_DTYPES = {**GEMM_DTYPES, "w4a16_mxfp4": "mxfp4"}
+MOE_DTYPES = {**GEMM_DTYPES, "w4a16_mxfp4": "mxfp4", "w4a8_mxfp4_mxfp8": "mxfp4"}
 SHORT = {"bfloat16": "bf16", "fp8": "fp8"}
 LEAST_WIDTH = 128
 GEMM_M = (
@@ -48,16 +48,14 @@ WINDOWS = {128: (0,), 64: (0, 128)}
 EXPERTS = {(4096, 14336, 2, 8), (2048, 768, 8, 128), (4096, 1536, 8, 128), (2880, 2880, 4, 128), (7168, 2048, 8, 256)}
 SPREADS = {"balanced": "balanced", "power_law_1.2": "power_law_1.2"}
 MLA_HEADS = {16, 32, 64, 128}
-# A kernel that one configuration of TensorRT-LLM alone uses.
-NOT_THESE = {"moe_torch_flow_min_latency"}
 
 
 def rows_of(path, columns):
-    """Rows of a Parquet file as tuples of those columns, latency last (in microseconds)."""
+    """Rows of a Parquet file: those columns, then the kernel and its latency in microseconds."""
     table = pyarrow.parquet.read_table(path, columns=[*columns, "kernel_source", "latency"]).to_pydict()
     for row in zip(*(table[c] for c in columns), table["kernel_source"], table["latency"]):
-        if row[-2] not in NOT_THESE and row[-1] is not None and row[-1] > 0:
-            yield (*row[:-2], row[-1] * 1e3)
+        if row[-1] is not None and row[-1] > 0:
+            yield (*row[:-1], row[-1] * 1e3)
 
 
 class Lines:
@@ -65,10 +63,17 @@ class Lines:
 
     def __init__(self, kind):
         self.kind = kind
-        self.cells = collections.defaultdict(list)
+        self.cells = collections.defaultdict(lambda: collections.defaultdict(list))
 
-    def add(self, key, x, latency_us):
-        self.cells[key, x].append(latency_us)
+    def add(self, key, x, kernel, latency_us):
+        self.cells[key, x][kernel].append(latency_us)
+
+    def value(self, key, x):
+        """The fastest kernel, the median of its measurements."""
+        kernels = self.cells.get((key, x))
+        if kernels is None:
+            return ""
+        return f"{min(map(statistics.median, kernels.values())):.3f}".rstrip("0").rstrip(".")
 
     def text(self):
         if not self.cells:
@@ -76,16 +81,15 @@ class Lines:
         axis = sorted({x for _, x in self.cells})
         yield ",".join(map(str, ("axis", self.kind, *axis)))
         for key in sorted({key for key, _ in self.cells}, key=lambda k: tuple((isinstance(p, str), p) for p in k)):
-            values = [self.cells.get((key, x)) for x in axis]
-            texts = ["" if v is None else f"{statistics.median(v):.3f}".rstrip("0").rstrip(".") for v in values]
+            texts = [self.value(key, x) for x in axis]
             yield ",".join(map(str, (self.kind, *key, *texts))).rstrip(",")
 
 
 def gemm(folder):
     lines = Lines("gemm")
-    for dtype, m, n, k, us in rows_of(folder / "gemm_perf.parquet", ("gemm_dtype", "m", "n", "k")):
+    for dtype, m, n, k, kernel, us in rows_of(folder / "gemm_perf.parquet", ("gemm_dtype", "m", "n", "k")):
         if dtype in GEMM_DTYPES and m in GEMM_M and n >= LEAST_WIDTH and k >= LEAST_WIDTH:
-            lines.add((GEMM_DTYPES[dtype], n, k), m, us)
+            lines.add((GEMM_DTYPES[dtype], n, k), m, kernel, us)
     return lines
 
 
@@ -96,7 +100,7 @@ def attention(folder, name, kind):
     present = pyarrow.parquet.ParquetFile(path).schema_arrow.names
     names = tuple(n for n in names if n in present)
     for row in rows_of(path, (*names, "batch_size", "isl", "step")):
-        *key, batch, isl, step, us = row
+        *key, batch, isl, step, kernel, us = row
         if len(names) == 5:
             key.append(0)
         attn, kv, heads, kv_heads, width, window = key
@@ -106,7 +110,7 @@ def attention(folder, name, kind):
         if (heads, kv_heads) not in HEADS[width] or (window or 0) not in WINDOWS[width] or batch > 1024:
             continue
         length = isl if kind == "prefill" else isl + step
-        lines.add((SHORT[attn], SHORT[kv], heads, kv_heads, width, window or 0, batch), length, us)
+        lines.add((SHORT[attn], SHORT[kv], heads, kv_heads, width, window or 0, batch), length, kernel, us)
     return lines
 
 
@@ -114,7 +118,7 @@ def allreduce(folder):
     lines = Lines("allreduce")
     rows = list(rows_of_allreduce(folder / "custom_allreduce_perf.parquet"))
     for gpus, elements, us in rows:
-        lines.add((gpus,), elements, us)
+        lines.add((gpus,), elements, "", us)
     return lines
 
 
@@ -133,12 +137,12 @@ def moe(folder):
     names = ("moe_dtype", "num_tokens", "hidden_size", "inter_size", "topk", "num_experts",
              "moe_tp_size", "moe_ep_size", "distribution")
     path = folder / "moe_perf.parquet"
-    for dtype, tokens, hidden, inter, topk, experts, tp, ep, spread, us in rows_of(path, names):
+    for dtype, tokens, hidden, inter, topk, experts, tp, ep, spread, kernel, us in rows_of(path, names):
         shape = (hidden, inter, topk, experts)
         if dtype not in MOE_DTYPES or shape not in EXPERTS or spread not in SPREADS:
             continue
         if (tp in (1, 2, 4, 8) and ep == 1) or (tp == 1 and ep in (2, 4, 8)):
-            lines.add((MOE_DTYPES[dtype], *shape, tp, ep, SPREADS[spread]), tokens, us)
+            lines.add((MOE_DTYPES[dtype], *shape, tp, ep, SPREADS[spread]), tokens, dtype + kernel, us)
     return lines
 
 
@@ -149,11 +153,11 @@ def mla(folder, kind):
     if not path.exists():
         return lines
     names = ("gemm_type", "kv_cache_dtype", "num_heads", "batch_size", "isl", "step")
-    for gemm_type, kv, heads, batch, isl, step, us in rows_of(path, names):
+    for gemm_type, kv, heads, batch, isl, step, kernel, us in rows_of(path, names):
         if gemm_type in GEMM_DTYPES and kv in SHORT and heads in MLA_HEADS:
             # The length includes the new token in some of the tables and not in others (step even).
             length = isl if kind == "prefill" else step + step % 2
-            lines.add((GEMM_DTYPES[gemm_type], SHORT[kv], heads, batch), length, us)
+            lines.add((GEMM_DTYPES[gemm_type], SHORT[kv], heads, batch), length, kernel, us)
     return lines
 
 

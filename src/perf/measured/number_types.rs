@@ -4,13 +4,19 @@ use crate::perf::dtype::Dtype;
 use crate::perf::model::ModelCard;
 use crate::perf::tables::KernelDtype;
 
+/// More experts than this are small ones, as in the models of Qwen and DeepSeek.
+const MANY_EXPERTS: u32 = 16;
+
 /// For the products that every row passes.
 pub(super) fn product_dtypes(model: &ModelCard, weight: Dtype) -> &'static [KernelDtype] {
     let published = model.weight_dtype;
     match weight {
         Dtype::Bf16 | Dtype::Fp16 => &[KernelDtype::Bf16],
-        // Models published at 8 bits have scales by block, others get one per tensor.
-        Dtype::Fp8 if published == Dtype::Fp8 => &[KernelDtype::Fp8Block, KernelDtype::Fp8],
+        // Checkpoints of 8 bits have scales by block where the model has many experts or was
+        // published so, others one per tensor.
+        Dtype::Fp8 if published == Dtype::Fp8 || model.experts > MANY_EXPERTS => {
+            &[KernelDtype::Fp8Block, KernelDtype::Fp8]
+        }
         Dtype::Fp8 => &[KernelDtype::Fp8, KernelDtype::Fp8Block],
         // Models published at 4 bits with experts have nothing else at 4 bits.
         Dtype::Fp4 if model.experts > 0 && published == Dtype::Fp4 => &[KernelDtype::Bf16],
