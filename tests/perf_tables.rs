@@ -204,7 +204,15 @@ fn tables_hold_what_was_published() {
         spread: Spread::PowerLaw,
     };
     assert!(tables.moe.measured_us(&experts, 1).is_some());
+    // Part of each product at fp8 there, and of none elsewhere.
+    assert!(
+        tables
+            .gemm
+            .scale_us(1, 8192)
+            .is_some_and(|us| (6.0..9.0).contains(&us))
+    );
     let sglang = KernelTables::builtin("h100_sxm", KernelBackend::Sglang).unwrap();
+    assert_eq!(sglang.gemm.scale_us(1, 8192), None);
     assert_eq!(sglang.allreduce.measured_us(3, 128), None);
     assert!(sglang.allreduce.measured_us(2, 128).is_some());
 }

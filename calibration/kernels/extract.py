@@ -93,6 +93,17 @@ def gemm(folder):
     return lines
 
 
+def scales(folder, backend):
+    """What TensorRT-LLM's `fp8` products spend on finding the scale of their activations."""
+    lines = Lines("scale")
+    path = folder / "computescale_perf.parquet"
+    if backend == "trtllm" and path.exists():
+        for dtype, m, k, kernel, us in rows_of(path, ("quant_dtype", "m", "k")):
+            if dtype == "fp8" and m in GEMM_M and k >= LEAST_WIDTH:
+                lines.add((k,), m, kernel, us)
+    return lines
+
+
 def attention(folder, name, kind):
     lines = Lines(kind)
     names = ("attn_dtype", "kv_cache_dtype", "num_heads", "num_key_value_heads", "head_dim", "window_size")
@@ -169,7 +180,7 @@ def main():
             def at(kind):
                 return data / system / kind / backend / INSTEAD.get((system, backend, kind), version)
 
-            tables = [gemm(at("gemm")), attention(at("attention"), "context", "prefill"),
+            tables = [gemm(at("gemm")), scales(at("quantize"), backend), attention(at("attention"), "context", "prefill"),
                       attention(at("attention"), "generation", "decode"), allreduce(at("comm")),
                       moe(at("moe")), mla(at("mla"), "prefill"), mla(at("mla"), "decode")]
             lines = ["table,1", f"meta,{system},{backend},{version}"]

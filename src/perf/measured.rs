@@ -28,12 +28,32 @@ struct Prefill {
     windowed: Option<PrefillCurve>,
 }
 
+/// One kind of product.
+#[derive(Debug, Clone)]
+struct Product {
+    /// How many a step has.
+    count: f64,
+    curve: GemmCurve,
+    /// What the measurement includes and a step does not have: finding activation scales.
+    excess: Option<Curve>,
+}
+
+impl Product {
+    fn ns(&self, rows: f64) -> f64 {
+        let each = match &self.excess {
+            Some(excess) => self.curve.ns_less(rows, excess.at(rows)),
+            None => self.curve.ns(rows),
+        };
+        self.count * each
+    }
+}
+
 /// Times of a step's parts; what is absent has no table.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
     pub(crate) tables: &'static KernelTables,
     /// Products of every row with their number in the step.
-    products: Option<Vec<(f64, GemmCurve)>>,
+    products: Option<Vec<Product>>,
     head: Option<GemmCurve>,
     /// Layers of experts, and their time by tokens.
     experts: Option<(f64, Curve)>,
@@ -97,12 +117,7 @@ impl Measured {
     /// Products of the blocks, nanoseconds.
     pub(crate) fn products_ns(&self, rows: f64) -> Option<f64> {
         let products = self.products.as_ref()?;
-        Some(
-            products
-                .iter()
-                .map(|(count, curve)| count * curve.ns(rows))
-                .sum(),
-        )
+        Some(products.iter().map(|product| product.ns(rows)).sum())
     }
 
     /// The LM head, nanoseconds.

@@ -1,7 +1,7 @@
 //! What a model needs of the kernel tables, and where it was found.
 
 use super::number_types::{expert_dtypes, product_dtypes};
-use super::{Part, Prefill};
+use super::{Part, Prefill, Product};
 use crate::perf::accelerator::AcceleratorCard;
 use crate::perf::dtype::{Dtype, Dtypes};
 use crate::perf::model::{Attention, ModelCard};
@@ -121,37 +121,40 @@ impl<'a> Lookup<'a> {
         shapes
     }
 
-    pub(super) fn products(&mut self, projections: bool) -> Option<Vec<(f64, GemmCurve)>> {
+    pub(super) fn products(&mut self, projections: bool) -> Option<Vec<Product>> {
         let name = "kernels.gemm";
         let Some(dtype) = self.product_dtype() else {
-            self.note(
-                name,
-                format!("none for {} weights", self.dtypes.weight),
-                None,
-            );
+            let value = format!("none for {} weights", self.dtypes.weight);
+            self.note(name, value, None);
             return None;
         };
-        let shapes = self.shapes(projections);
-        let curves: Option<Vec<_>> = shapes
-            .iter()
-            .map(|&(count, n, k)| Some((f64::from(count), self.curve(dtype, n, k)?)))
-            .collect();
-        let curves = curves?;
-        let reach = curves.iter().map(|(_, curve)| curve.reach).max();
-        let rows = curves.iter().map(|(_, curve)| curve.last_rows());
+        let product = |(count, n, k): (u32, u32, u32)| {
+            let curve = self.curve(dtype, n, k)?;
+            let text = format!("{n}x{k} {}", text_of(curve.reach));
+            let product = Product {
+                count: f64::from(count),
+                curve,
+                excess: (dtype == KernelDtype::Fp8)
+                    .then(|| self.tables.gemm.scale_curve(f64::from(k)))
+                    .flatten(),
+            };
+            Some((product, text))
+        };
+        let found: Option<Vec<_>> = self.shapes(projections).into_iter().map(product).collect();
+        let (products, texts): (Vec<Product>, Vec<String>) = found?.into_iter().unzip();
+        let reach = products.iter().map(|product| product.curve.reach).max();
+        let rows = products.iter().map(|product| product.curve.last_rows());
         let rows = rows.fold(f64::INFINITY, f64::min);
-        let texts: Vec<_> = shapes
-            .iter()
-            .zip(&curves)
-            .map(|((_, n, k), (_, curve))| format!("{n}x{k} {}", text_of(curve.reach)))
-            .collect();
-        let value = format!(
+        let mut value = format!(
             "{}, {} (n x k), beyond {rows} rows at the last share of the peak",
             dtype.name(),
             texts.join(", ")
         );
+        if products.iter().any(|product| product.excess.is_some()) {
+            value.push_str("; less the finding of activation scales, which checkpoints store");
+        }
         self.note(name, value, reach);
-        Some(curves)
+        Some(products)
     }
 
     pub(super) fn head(&mut self) -> Option<GemmCurve> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::interpolate::{between, index_of};
+use super::interpolate::{Curve, between, index_of};
 use super::{KernelDtype, Reach};
 
 /// Measured matrix products of one system and framework.
@@ -12,6 +12,10 @@ pub struct GemmTable {
     pub(super) rows: Vec<f64>,
     /// Microseconds at those rows by number type, n and k; NaN where not measured.
     pub(super) shapes: BTreeMap<(KernelDtype, u32, u32), Vec<f64>>,
+    /// The rows at which the finding of activation scales was measured.
+    pub(super) scale_rows: Vec<f64>,
+    /// Microseconds of it at those rows by k, where the products of `fp8` include it.
+    pub(super) scales: BTreeMap<u32, Vec<f64>>,
 }
 
 /// Least time of a product at peak rates, in nanoseconds, as a function of its rows.
@@ -72,6 +76,12 @@ impl GemmCurve {
         self.roof.ns(rows) / share
     }
 
+    /// The same less another time, and no less than peak rates permit.
+    pub(crate) fn ns_less(&self, rows: f64, ns: f64) -> f64 {
+        let all = self.ns(rows);
+        (all - ns).max(self.roof.ns(rows).min(all))
+    }
+
     /// The most rows measured.
     pub(crate) fn last_rows(&self) -> f64 {
         self.rows.last().copied().unwrap_or(0.0)
@@ -105,6 +115,25 @@ impl GemmTable {
             bytes_per_ns,
         )?;
         Some(curve.ns(f64::from(m)) / 1e3)
+    }
+
+    /// The measured microseconds of finding the scale of activations of m rows and k columns, where
+    /// the products of `fp8` include it.
+    #[must_use]
+    pub fn scale_us(&self, m: u32, k: u32) -> Option<f64> {
+        let at = index_of(&self.scale_rows, f64::from(m))?;
+        let us = *self.scales.get(&k)?.get(at)?;
+        us.is_finite().then_some(us)
+    }
+
+    /// Nanoseconds of it by rows; between two k measured, the interpolation.
+    pub(crate) fn scale_curve(&self, k: f64) -> Option<Curve> {
+        let widths: Vec<u32> = self.scales.keys().copied().collect();
+        let ([(low, weight), (high, other)], _) = around(&widths, k)?;
+        let (low, high) = (self.scales.get(&low)?, self.scales.get(&high)?);
+        let mixed = low.iter().zip(high).map(|(a, b)| a * weight + b * other);
+        let mixed: Vec<f64> = mixed.collect();
+        Curve::through(&self.scale_rows, &mixed, 1e3)
     }
 
     /// All measurements: number type, m, n, k, microseconds.

@@ -83,6 +83,7 @@ fn parse_line(line: &str, tables: &mut KernelTables) -> Result<(), String> {
             let kind = cells.next().unwrap_or_default();
             let axis = match kind {
                 "gemm" => &mut tables.gemm.rows,
+                "scale" => &mut tables.gemm.scale_rows,
                 "prefill" => &mut tables.prefill.lengths,
                 "decode" => &mut tables.decode.lengths,
                 "allreduce" => &mut tables.allreduce.elements,
@@ -98,6 +99,12 @@ fn parse_line(line: &str, tables: &mut KernelTables) -> Result<(), String> {
             let key = (cells.dtype()?, cells.number()?, cells.number()?);
             let times = cells.times(tables.gemm.rows.len() as f64)?;
             tables.gemm.shapes.insert(key, times);
+            Ok(())
+        }
+        "scale" => {
+            let k = cells.number()?;
+            let times = cells.times(tables.gemm.scale_rows.len() as f64)?;
+            tables.gemm.scales.insert(k, times);
             Ok(())
         }
         kind @ ("prefill" | "decode") => {
