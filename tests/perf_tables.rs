@@ -17,6 +17,8 @@ use seatrial::perf::tables::{
 use seatrial::perf::{
     AcceleratorCard, Dtype, ModelCard, Overheads, Parallelism, PrefillChunk, StepModel,
 };
+use seatrial::scenario::resolve::resolve;
+use seatrial::scenario::{Document, SourceText};
 
 fn model(name: &str) -> ModelCard {
     ModelCard::load(name, Path::new(".")).unwrap()
@@ -45,10 +47,12 @@ fn step_of(
     .map(|step| step.with_tables(Some(backend)).unwrap())
 }
 
-const MEASURED: [(&str, &str); 6] = [
+const MEASURED: [(&str, &str); 8] = [
     ("a100-sxm-80gb", "a100_sxm"),
     ("b200-sxm", "b200_sxm"),
     ("b300-sxm", "b300_sxm"),
+    ("gb200-nvl72", "gb200"),
+    ("gb300-nvl72", "gb300"),
     ("h100-sxm", "h100_sxm"),
     ("h200-sxm", "h200_sxm"),
     ("l40s", "l40s"),
@@ -275,6 +279,33 @@ fn a_pool_takes_tables_where_there_are_and_the_roofline_where_asked() {
     // Products of 8-bit integers were measured on the A100 alone.
     assert!(!uses("h100-sxm", "weight_dtype = \"int8\""));
     assert!(uses("a100-sxm-80gb", "weight_dtype = \"int8\""));
+}
+
+#[test]
+fn a_choice_that_cannot_be_is_refused_with_a_remedy() {
+    let said = |accelerator: &str, more: &str| {
+        let text = scenario(accelerator, more);
+        let document = Document::parse(SourceText::new("s.toml", text)).unwrap();
+        resolve(&document, Path::new("")).unwrap_err().to_string()
+    };
+    let both = said(
+        "h100-sxm",
+        "step_model = \"roofline\"\nkernel_backend = \"vllm\"",
+    );
+    println!("{both}");
+    assert!(
+        both.contains("kernel_backend") && both.contains("drop one of the two"),
+        "{both}"
+    );
+    let none = said("mi300x", "step_model = \"tables\"");
+    println!("{none}");
+    assert!(
+        none.contains("step_model") && none.contains("h100-sxm"),
+        "{none}"
+    );
+    let unknown = said("h100-sxm", "kernel_backend = \"vlm\"");
+    println!("{unknown}");
+    assert!(unknown.contains("`vllm`"), "{unknown}");
 }
 
 /// Off means off: a card that names no kernels and a pool that asks for the roofline give the same

@@ -24,6 +24,8 @@ SOURCES = {
     "h200_sxm": {"trtllm": "1.3.0rc20", "vllm": "0.24.0", "sglang": "0.5.14"},
     "b200_sxm": {"trtllm": "1.3.0rc20", "vllm": "0.24.0", "sglang": "0.5.14"},
     "b300_sxm": {"trtllm": "1.3.0rc20", "vllm": "0.24.0", "sglang": "0.5.14"},
+    "gb200": {"trtllm": "1.3.0rc20", "vllm": "0.24.0", "sglang": "0.5.14"},
+    "gb300": {"trtllm": "1.3.0rc20", "vllm": "0.24.0", "sglang": "0.5.14"},
     "l40s": {"trtllm": "1.3.0rc20", "vllm": "0.24.0", "sglang": "0.5.14"},
 }
 # Tables that the version above lacks.

@@ -1,13 +1,15 @@
 //! What a model needs of the kernel tables, and where it was found.
 
-use super::number_types::{expert_dtypes, product_dtypes};
+mod experts;
+
+use super::number_types::product_dtypes_of;
 use super::{Part, Prefill, Product};
 use crate::perf::accelerator::AcceleratorCard;
 use crate::perf::dtype::{Dtype, Dtypes};
 use crate::perf::model::{Attention, ModelCard};
 use crate::perf::tables::{
-    AttentionKey, AttentionTable, Curve, DecodeCurve, ExpertsKey, GemmCurve, KernelDtype,
-    KernelTables, PrefillCurve, Reach, Spread, nearest_key,
+    AttentionKey, AttentionTable, Curve, DecodeCurve, GemmCurve, KernelDtype, KernelTables,
+    PrefillCurve, Reach, nearest_key,
 };
 
 /// Share of the peak bandwidth that small kernels (norms, activations) reach, and the microseconds
@@ -57,7 +59,8 @@ impl<'a> Lookup<'a> {
 
     /// The first of the number types that the table has.
     fn product_dtype(&self) -> Option<KernelDtype> {
-        let choices = product_dtypes(self.model, self.dtypes.weight);
+        let backend = &self.tables.backend;
+        let choices = product_dtypes_of(backend, self.model, self.dtypes.weight);
         let has = |dtype: &&KernelDtype| self.tables.gemm.has(**dtype);
         choices.iter().find(has).copied()
     }
@@ -128,7 +131,19 @@ impl<'a> Lookup<'a> {
             self.note(name, value, None);
             return None;
         };
-        let product = |(count, n, k): (u32, u32, u32)| {
+        let router = (
+            self.model.moe_layers(),
+            self.model.experts,
+            self.model.hidden,
+        );
+        let product = |shape: (u32, u32, u32)| {
+            let (count, n, k) = shape;
+            // Routers stay at 16 bits.
+            let dtype = if shape == router {
+                KernelDtype::Bf16
+            } else {
+                dtype
+            };
             let curve = self.curve(dtype, n, k)?;
             let text = format!("{n}x{k} {}", text_of(curve.reach));
             let product = Product {
@@ -163,46 +178,6 @@ impl<'a> Lookup<'a> {
         let value = format!("bf16, {n}x{} (n x k)", self.model.hidden);
         self.note("kernels.lm_head", value, curve.as_ref().map(|c| c.reach));
         curve
-    }
-
-    pub(super) fn experts(&mut self) -> Option<(f64, Curve)> {
-        let m = self.model;
-        if m.experts == 0 {
-            return None;
-        }
-        let dtypes = expert_dtypes(m, self.dtypes.weight);
-        for dtype in dtypes {
-            for (tp, ep) in [(self.tp, 1), (1, self.tp)] {
-                for spread in [Spread::PowerLaw, Spread::Balanced] {
-                    let key = ExpertsKey {
-                        dtype: *dtype,
-                        hidden: m.hidden,
-                        width: m.ffn,
-                        per_token: m.experts_per_token,
-                        experts: m.experts,
-                        tp,
-                        ep,
-                        spread,
-                    };
-                    if let Some(curve) = self.tables.moe.curve(&key) {
-                        let value = format!(
-                            "{}, {} of {} experts, split over {tp}, dealt out to {ep}, tokens {}",
-                            dtype.name(),
-                            m.experts_per_token,
-                            m.experts,
-                            match spread {
-                                Spread::PowerLaw => "by a power law of exponent 1.2",
-                                Spread::Balanced => "spread evenly",
-                            }
-                        );
-                        self.note("kernels.experts", value, Some(Reach::Measured));
-                        return Some((f64::from(m.moe_layers()), curve));
-                    }
-                }
-            }
-        }
-        self.note("kernels.experts", "none for this shape".into(), None);
-        None
     }
 
     /// Nanoseconds to read the KV of one token in one layer on one device at peak bandwidth.
@@ -334,17 +309,22 @@ impl<'a> Lookup<'a> {
         let like = m.attention == Attention::Mla
             && (m.hidden, m.kv_lora_rank, m.qk_rope_head_dim, m.q_lora_rank)
                 == (7168, 512, 64, 1536);
-        let dtype = self.product_dtype()?;
-        let want = AttentionKey::mla(dtype, self.kv_dtype(), self.split(m.heads));
+        let own = self.product_dtype()?;
         let table = &self.tables.mla_prefill;
-        let (key, reach) = nearest_key(table, &want).filter(|_| like)?;
+        let of = |dtype| AttentionKey::mla(dtype, self.kv_dtype(), self.split(m.heads));
+        let block = (own == KernelDtype::Fp8).then_some(KernelDtype::Fp8Block);
+        let (want, (key, reach)) = [Some(own), block]
+            .into_iter()
+            .flatten()
+            .find_map(|dtype| Some((of(dtype), nearest_key(table, &of(dtype))?)))
+            .filter(|_| like)?;
         let scale = f64::from(want.heads) / f64::from(key.heads.max(1));
         let prefill = PrefillCurve::new(table, &key, scale)?;
         let layers = f64::from(m.layers);
         let decode = DecodeCurve::new(&self.tables.mla_decode, &key, scale, 0.0)?;
         let value = format!(
             "attention with its projections, {} with {} KV, {} heads",
-            dtype.name(),
+            want.query.name(),
             want.kv.name(),
             want.heads
         );

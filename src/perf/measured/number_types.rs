@@ -8,7 +8,7 @@ use crate::perf::tables::KernelDtype;
 const MANY_EXPERTS: u32 = 16;
 
 /// For the products that every row passes.
-pub(super) fn product_dtypes(model: &ModelCard, weight: Dtype) -> &'static [KernelDtype] {
+fn product_dtypes(model: &ModelCard, weight: Dtype) -> &'static [KernelDtype] {
     let published = model.weight_dtype;
     match weight {
         Dtype::Bf16 | Dtype::Fp16 => &[KernelDtype::Bf16],
@@ -22,6 +22,22 @@ pub(super) fn product_dtypes(model: &ModelCard, weight: Dtype) -> &'static [Kern
         Dtype::Fp4 if model.experts > 0 && published == Dtype::Fp4 => &[KernelDtype::Bf16],
         Dtype::Fp4 => &[KernelDtype::Nvfp4],
         Dtype::Int8 => &[KernelDtype::Int8],
+    }
+}
+
+/// The same for a framework: vLLM's products with scales by block were launched one by one from the
+/// host, which takes 60 to 190 us whatever the shape. Servers replay captured graphs, so its
+/// products with a scale per tensor come nearer.
+pub(super) fn product_dtypes_of(
+    backend: &str,
+    model: &ModelCard,
+    weight: Dtype,
+) -> &'static [KernelDtype] {
+    match product_dtypes(model, weight) {
+        [KernelDtype::Fp8Block, ..] if backend == "vllm" => {
+            &[KernelDtype::Fp8, KernelDtype::Fp8Block]
+        }
+        choices => choices,
     }
 }
 

@@ -34,8 +34,8 @@ macro_rules! entries {
     };
 }
 
-static BUILTIN: [Entry; 18] = entries![
-    "a100_sxm", "b200_sxm", "b300_sxm", "h100_sxm", "h200_sxm", "l40s",
+static BUILTIN: [Entry; 24] = entries![
+    "a100_sxm", "b200_sxm", "b300_sxm", "gb200", "gb300", "h100_sxm", "h200_sxm", "l40s",
 ];
 
 /// The tables of a system and framework; none if there is no such file.
