@@ -1,13 +1,14 @@
 //! How long a step of a replica takes, and what fits in its memory.
 //!
 //! [`ModelCard`] gives a model's shape and [`AcceleratorCard`] a device's peaks; from the two follow
-//! the time of an iteration ([`StepModel`]), the least time hardware permits ([`Floor`]), the room
+//! the time of an iteration ([`StepModel`], from measured kernels in [`tables`] or by the roofline), the least time hardware permits ([`Floor`]), the room
 //! for the KV cache ([`MemoryPlan`]) and a sheet of hand-checkable figures ([`arithmetic`]).
 
 mod accelerator;
 mod dtype;
 mod error;
 mod floor;
+mod measured;
 mod memory;
 mod model;
 mod overlap;
@@ -16,6 +17,7 @@ mod provenance;
 mod shape;
 mod sheet;
 mod step;
+pub mod tables;
 mod times;
 
 pub use accelerator::{AcceleratorCard, Efficiency};

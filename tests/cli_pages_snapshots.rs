@@ -66,6 +66,7 @@ name = "llama"
 engine = "llm"
 model = "llama-3.1-8b"
 accelerator = "h100-sxm"
+step_model = "roofline"
 
 [[claims]]
 id = "instant"

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::fleet::plan::{EnginePlan, ServicePlan};
-use crate::perf;
+use crate::perf::{self, PrefillChunk};
 use crate::report::number::significant;
 use crate::scenario::resolve::{LlmFacts, Plan};
 use crate::theory::sheet::{Applied, queueing};
@@ -261,6 +261,7 @@ fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) -> Sheet {
         let name = "tokens of compute there are per offered request";
         rows.push(row(name, formula, numbers, tokens, "tokens"));
     }
+    rows.extend(steps(facts, prompt, output));
     Sheet {
         title: format!(
             "Pool {name}: {} on {tp} x {}, for {prompt} prompt and {output} output tokens",
@@ -273,6 +274,48 @@ fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) -> Sheet {
         ),
         rows,
     }
+}
+
+/// Where steps come from measured kernels: two of them, beside the roofline's.
+fn steps(facts: &LlmFacts, prompt: u32, output: u32) -> Vec<Row> {
+    if !facts.step.uses_tables() {
+        return Vec::new();
+    }
+    let step = &facts.step;
+    let chunk = PrefillChunk {
+        tokens: prompt,
+        context: 0,
+    };
+    let context = u64::from(prompt) + u64::from(output) / 2;
+    let decodes = 32;
+    let all = context * u64::from(decodes);
+    let prefill = format!("step of a prompt of {prompt} tokens alone");
+    let decode = format!("step of {decodes} sequences with {context} tokens of context each");
+    let kernels = "sum of measured kernels and engine overhead";
+    let roofline =
+        "sum of max(FLOPs / rate, bytes / bandwidth) at assumed efficiencies, and overhead";
+    [
+        (&prefill, "kernels", kernels, step.step_ns(&[chunk], 0, 0)),
+        (
+            &prefill,
+            "roofline",
+            roofline,
+            step.roofline_ns(&[chunk], 0, 0),
+        ),
+        (&decode, "kernels", kernels, step.step_ns(&[], decodes, all)),
+        (
+            &decode,
+            "roofline",
+            roofline,
+            step.roofline_ns(&[], decodes, all),
+        ),
+    ]
+    .into_iter()
+    .map(|(name, by, formula, ns)| {
+        let name = format!("{name}, by {by}");
+        row(&name, formula, String::new(), Some(ns / 1e6), "ms")
+    })
+    .collect()
 }
 
 fn cost(plan: &Plan) -> Option<Sheet> {

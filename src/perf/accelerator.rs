@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::dtype::Dtype;
 use super::error::{PerfError, card_text, check_range, parse_error};
+use super::tables::check_system;
 
 macro_rules! cards {
     ($($name:literal),* $(,)?) => {
@@ -110,6 +111,10 @@ pub struct AcceleratorCard {
     /// Thermal design power in watts, where published.
     #[serde(default)]
     pub tdp_w: Option<f64>,
+    /// The system of `calibration/kernels` whose measured kernels are this device's (`h100_sxm`
+    /// say); absent where there are none, and then steps are timed by the roofline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<String>,
     /// What software reaches of the peaks.
     #[serde(default)]
     pub efficiency: Efficiency,
@@ -193,7 +198,10 @@ impl AcceleratorCard {
                 check_range(file, field, value, range)?;
             }
         }
-        Ok(())
+        match &self.kernels {
+            Some(system) => check_system(file, system),
+            None => Ok(()),
+        }
     }
 
     /// Peak rate of matrix products with weights of `dtype`, in 1e12 per second: fp8 and fp4 run at

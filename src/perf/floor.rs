@@ -28,10 +28,10 @@ impl NodeCeiling {
 }
 
 /// A time of the form `base` + `slope` x context, in nanoseconds.
-#[derive(Clone, Copy)]
-struct Line {
-    base: f64,
-    slope: f64,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    pub(crate) base: f64,
+    pub(crate) slope: f64,
 }
 
 /// Work per token and peak rates of a deployment, all devices together.
@@ -115,6 +115,32 @@ impl Floor {
             + heads * self.head_flops / self.head_rate
             + attention / self.attention_rate;
         compute.max((self.weight_bytes + kv) / self.byte_rate)
+    }
+
+    /// The two lines whose larger one is the floor of a pure decode step as a function of the total
+    /// context, from `context` on, and the last context for which they hold.
+    pub(crate) fn decode_lines(&self, decodes: u32, context: u64) -> ([Line; 2], u64) {
+        let rows = f64::from(decodes);
+        let cap = self.window.saturating_mul(u64::from(decodes));
+        let within = self.layers[1] > 0.0 && context < cap;
+        let (slope, constant, until) = if within {
+            (self.layers[0] + self.layers[1], 0.0, cap)
+        } else {
+            let constant = self.layers[1] * cap as f64;
+            (self.layers[0], constant, u64::MAX)
+        };
+        let flops = self.decode_flops / self.attention_rate;
+        let bytes = self.kv_bytes / self.byte_rate;
+        let compute = Line {
+            base: rows * (self.row_flops / self.row_rate + self.head_flops / self.head_rate)
+                + constant * flops,
+            slope: slope * flops,
+        };
+        let memory = Line {
+            base: self.weight_bytes / self.byte_rate + constant * bytes,
+            slope: slope * bytes,
+        };
+        ([compute, memory], until)
     }
 
     /// Least nanoseconds to the first token, and to the last, of one request of `prompt` tokens

@@ -2,8 +2,10 @@
 
 use super::accelerator::AcceleratorCard;
 use super::dtype::Dtypes;
+use super::measured::Measured;
 use super::model::ModelCard;
 use super::step::Overheads;
+use super::tables::Reach;
 
 /// A figure chosen as plausible, not measured.
 const ASSUMED: &str = "assumed";
@@ -120,4 +122,30 @@ pub(crate) fn rows(
     .into_iter()
     .map(|(name, value, origin)| (name.to_owned(), value, origin))
     .collect()
+}
+
+/// Adds where each part of a step from kernel tables comes from.
+pub(crate) fn add_tables(measured: &Measured, rows: &mut Vec<(String, String, &'static str)>) {
+    let tables = measured.tables;
+    rows.push((
+        "kernels".to_owned(),
+        format!("{} {} on {}", tables.backend, tables.version, tables.system),
+        "imported: calibration/kernels (measured; aiconfigurator-core 0.12.0)",
+    ));
+    for part in &measured.parts {
+        let origin = match part.reach {
+            Some(Reach::Measured) => "measured: calibration/kernels",
+            Some(Reach::BetweenShapes) => {
+                "measured: calibration/kernels, interpolated between shapes"
+            }
+            Some(Reach::Extrapolated) => "extrapolated: calibration/kernels, nearest shape",
+            None => "assumed: no table, by the roofline",
+        };
+        rows.push((part.name.to_owned(), part.value.clone(), origin));
+    }
+    rows.push((
+        "kernels.small".to_owned(),
+        "norms, activations, embedding: bytes at 0.8 of the peak bandwidth + 3 us each".to_owned(),
+        ASSUMED,
+    ));
 }

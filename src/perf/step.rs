@@ -1,14 +1,18 @@
-//! The step model: how long one iteration of a replica takes, as a sum of rooflines.
+//! The step model: how long one iteration of a replica takes.
 //!
 //! A step is a sum over groups of kernels (blocks' matrix products, routed experts, attention, LM
-//! head, all-reduces), each the larger of its arithmetic and its memory time at the card's derated
-//! rates, plus overheads. Every term is linear in the context read by decodes, so that the time of a
-//! pure decode step is piecewise affine in it.
+//! head, all-reduces) plus overheads. By the roofline each is the larger of its arithmetic and its
+//! memory time at the card's derated rates; with kernel tables ([`StepModel::with_tables`]) it is
+//! read from measurements, and only what they lack is the roofline's. Every term is piecewise
+//! affine in the context read by decodes, and so is the time of a pure decode step.
+
+mod tabled;
 
 use super::accelerator::AcceleratorCard;
 use super::dtype::{Dtype, Dtypes};
 use super::error::{PerfError, check_range};
 use super::floor::{Floor, NodeCeiling};
+use super::measured::Measured;
 use super::model::ModelCard;
 use super::shape::table_dtype;
 
@@ -94,6 +98,10 @@ pub struct StepModel {
     /// Nanoseconds per step of the all-reduces, the launches and the fixed overhead.
     step_ns: f64,
     per_seq_ns: f64,
+    /// Nanoseconds per row and per step of the all-reduces alone.
+    link: (f64, f64),
+    /// The parts that kernel tables give; none if the roofline gives all.
+    measured: Option<Box<Measured>>,
 }
 
 impl StepModel {
@@ -162,6 +170,8 @@ impl StepModel {
             row_ns: link_row + layers * kv_ns + 2.0 * hidden * device_byte_ns,
             step_ns: link_step + (layers * e.launch_us_per_layer + overheads.fixed_us) * 1e3,
             per_seq_ns: overheads.per_seq_us * 1e3,
+            link: (link_row, link_step),
+            measured: None,
             floor,
             model: model.clone(),
             accelerator: accelerator.clone(),
@@ -198,33 +208,57 @@ impl StepModel {
         self.decode_ns * (self.layers[0] * context as f64 + self.layers[1] * windowed as f64)
     }
 
-    /// Nanoseconds of one step: `prefill` chunks together with `decodes` sequences of one token
-    /// each, which attend to `context` tokens in all. 0 if the step is empty. Layers with a sliding
-    /// window read no more than the window of a sequence, and all sequences are taken as equally
-    /// long there. Never below [`StepModel::physical_floor_ns`].
-    #[must_use]
-    pub fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
-        let mut rows = f64::from(decodes);
+    /// Nanoseconds of prompt attention by the roofline.
+    fn prefill_attention(&self, prefill: &[PrefillChunk]) -> f64 {
         let mut attention = 0.0;
         for chunk in prefill {
-            rows += f64::from(chunk.tokens);
             let earlier = u64::from(chunk.context);
             let read =
                 self.layers[0] * earlier as f64 + self.layers[1] * earlier.min(self.window) as f64;
             let flops = self.model.attention_flops(chunk.tokens, chunk.context);
             attention += (flops * self.attention_ns_per_flop).max(read * self.kv_ns);
         }
+        attention
+    }
+
+    /// Nanoseconds of one step: `prefill` chunks together with `decodes` sequences of one token
+    /// each, which attend to `context` tokens in all. 0 if the step is empty. Decoding sequences
+    /// are taken as equally long. Never below [`StepModel::physical_floor_ns`].
+    #[must_use]
+    pub fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        match &self.measured {
+            Some(measured) => self
+                .measured_ns(measured, prefill, decodes, context)
+                .max(self.physical_floor_ns(prefill, decodes, context)),
+            None => self.roofline_ns(prefill, decodes, context),
+        }
+    }
+
+    /// The same by the roofline, whether kernel tables are in use or not.
+    #[must_use]
+    pub fn roofline_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        let rows = rows_of(prefill, decodes);
         if rows == 0.0 {
             return 0.0;
         }
         let sequences = f64::from(decodes) + prefill.len() as f64;
-        self.rows_ns(rows, sequences) + attention + self.decode_attention(decodes, context)
+        self.rows_ns(rows, sequences)
+            + self.prefill_attention(prefill)
+            + self.decode_attention(decodes, context)
     }
 
     /// The time of pure decode steps of `decodes` sequences as a function of the total context,
-    /// from `context` on: equal to `step_ns(&[], decodes, K)` up to rounding. O(1).
+    /// from `context` on: equal to `step_ns(&[], decodes, K)` up to rounding. O(log) in the points
+    /// of the tables.
     #[must_use]
     pub fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
+        match &self.measured {
+            Some(measured) if decodes > 0 => self.measured_piece(measured, decodes, context),
+            _ => self.roofline_piece(decodes, context),
+        }
+    }
+
+    fn roofline_piece(&self, decodes: u32, context: u64) -> DecodePiece {
         if decodes == 0 {
             return DecodePiece {
                 base_ns: 0.0,
@@ -273,14 +307,27 @@ impl StepModel {
     /// imported from a card (whose citation is among the rows).
     #[must_use]
     pub fn provenance(&self) -> Vec<(String, String, &'static str)> {
-        super::provenance::rows(
+        let mut rows = super::provenance::rows(
             &self.model,
             &self.accelerator,
             self.tp,
             self.dtypes,
             self.overheads,
-        )
+        );
+        if let Some(measured) = &self.measured {
+            super::provenance::add_tables(measured, &mut rows);
+        }
+        rows
     }
+}
+
+/// Tokens of a step.
+fn rows_of(prefill: &[PrefillChunk], decodes: u32) -> f64 {
+    let mut rows = f64::from(decodes);
+    for chunk in prefill {
+        rows += f64::from(chunk.tokens);
+    }
+    rows
 }
 
 /// Checks that `tp` devices can share the model.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::workload::Law;
+use crate::perf::tables::KernelBackend;
 
 /// `[network]`: fixed hops inside the region.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -243,7 +244,14 @@ pub struct LlmPool {
     /// A folder with a layer-wise kernel profile of the model on the accelerator, relative to the
     /// scenario: iterations are then timed by it. Default: none.
     pub profile: Option<String>,
-    /// Engine overhead of an iteration, microseconds. Default 1,500, assumed.
+    /// Where step times come from. Default: `tables` where the accelerator's kernels were measured
+    /// with weights of this dtype, else `roofline`.
+    pub step_model: Option<StepModelChoice>,
+    /// Whose kernels with `tables`: `vllm`, `trtllm` or `sglang`. Default: the first of these that
+    /// was measured with weights of this dtype.
+    pub kernel_backend: Option<KernelBackend>,
+    /// Engine overhead of an iteration, microseconds. Default, assumed: 500 beside measured
+    /// kernels, 1,500 with the roofline.
     pub overhead_fixed_us: Option<f64>,
     /// Engine overhead per sequence of an iteration, microseconds. Default 5, assumed.
     pub overhead_per_seq_us: Option<f64>,
@@ -292,6 +300,16 @@ pub enum PromptBlocks {
     CheckWhole,
     /// Those of the whole prompt are taken.
     ReserveWhole,
+}
+
+/// Where the step times of a language model come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepModelChoice {
+    /// Measured kernels, composed; the roofline where one was not measured.
+    Tables,
+    /// The roofline of the cards at assumed efficiencies.
+    Roofline,
 }
 
 fn one_u32() -> u32 {

@@ -1,31 +1,27 @@
 //! From what a user wrote to a fleet ready to be built: every value checked, every default
 //! applied, every card and trace read.
 
-use std::path::Path;
-use std::sync::Arc;
+mod llm;
+mod source;
 
+use std::path::Path;
+
+use self::llm::resolve_llm;
+use self::source::resolve_source;
 use super::certain::is_certain;
 use super::error::ScenarioError;
-use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Scheduler};
-use super::problems::{Problems, grouped};
+use super::fleet::{AbstractPool, Discipline, Pool};
+use super::problems::Problems;
 use super::schema::{Scenario, Tier, Warmup};
 use super::text::Document;
 use super::validate::{self, MOST_S};
-use super::workload::{Arrivals as ArrivalsSpec, Dejitter, Lengths, Workload};
 use crate::engine::{SimDuration, SimTime, Streams};
-use crate::fleet::llm::EngineRules;
 use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan, TierPlan};
 use crate::fleet::servers::BatchTime;
 use crate::fleet::window::WindowRule;
-use crate::perf::{
-    AcceleratorCard, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads, Overlapped,
-    Parallelism, PerfError, ProfileSteps, StepModel, StepTimes,
-};
-use crate::trace::{TraceScan, TraceSource};
+use crate::perf::{AcceleratorCard, Dtypes, MemoryPlan, ModelCard, Overheads, StepModel};
+use crate::trace::TraceScan;
 use crate::workload::Sampler;
-use crate::workload::arrivals::{Arrivals, Modulated, UnitGap};
-use crate::workload::lengths::{LengthLaw, LengthPair};
-use crate::workload::profile::RateClock;
 use crate::workload::source::SourcePlan;
 
 /// Arrivals stop here when a scenario says nothing, seconds.
@@ -34,17 +30,6 @@ const DEFAULT_HORIZON_S: f64 = 600.0;
 const LEAST_DRAIN_S: f64 = 600.0;
 /// The share of the horizon that is warm-up when a scenario says nothing and has no trace.
 const DEFAULT_WARMUP_SHARE: f64 = 0.1;
-/// Tokens of a request when a scenario says nothing.
-const DEFAULT_LENGTHS: (u32, u32) = (512, 128);
-
-/// Engine overhead of an iteration when a scenario states none: an assumption, which brings the
-/// roofline near the step times that published tools derive from measured kernels for dense
-/// models. It stands for scheduling, input preparation and sampling, and is of the order that
-/// engines with a scheduler in Python show between the kernels of successive iterations.
-const ASSUMED_OVERHEADS: Overheads = Overheads {
-    fixed_us: 1_500.0,
-    per_seq_us: 5.0,
-};
 
 /// A scenario ready to run.
 #[derive(Debug, Clone)]
@@ -257,137 +242,6 @@ fn noted<T>(result: Result<T, String>, path: &str, problems: &mut Problems<'_>) 
         .ok()
 }
 
-fn resolve_source(
-    workload: &Workload,
-    base_dir: &Path,
-    problems: &mut Problems<'_>,
-) -> Option<(SourcePlan, Option<TraceScan>)> {
-    let path = "workload.arrivals";
-    if let ArrivalsSpec::Trace {
-        path: file,
-        rate_scale,
-        from_s,
-        to_s,
-        dejitter,
-    } = &workload.arrivals
-    {
-        let opened = TraceSource::open(&base_dir.join(file)).map(|source| TraceSource {
-            rate_scale: *rate_scale,
-            from_s: *from_s,
-            to_s: *to_s,
-            dejitter: *dejitter == Dejitter::Uniform,
-            ..source
-        });
-        let scanned = opened.and_then(|source| Ok((source.scan()?, source)));
-        let at = "workload.arrivals.path";
-        let (scan, source) = noted(scanned.map_err(|error| error.to_string()), at, problems)?;
-        let mut own = |lengths: &Option<Lengths>, at: &str| match lengths {
-            Some(lengths) => noted(LengthLaw::new(lengths), at, problems),
-            None => Some(None),
-        };
-        let prompt = own(&workload.prompt_tokens, "workload.prompt_tokens")?;
-        let output = own(&workload.output_tokens, "workload.output_tokens")?;
-        let plan = SourcePlan::Trace {
-            source,
-            prompt,
-            output,
-        };
-        return Some((plan, Some(scan)));
-    }
-    let lengths = resolve_lengths(workload, problems)?;
-    if let ArrivalsSpec::ClosedLoop { users, think } = &workload.arrivals {
-        let think = match think {
-            Some(law) => Some(noted(
-                Sampler::new(law),
-                "workload.arrivals.think",
-                problems,
-            )?),
-            None => None,
-        };
-        let plan = SourcePlan::ClosedLoop {
-            users: *users,
-            think,
-            lengths,
-        };
-        return Some((plan, None));
-    }
-    let arrivals = noted(resolve_arrivals(&workload.arrivals), path, problems)?;
-    let clock = match &workload.profile {
-        Some(profile) => Some(noted(
-            RateClock::new(profile),
-            "workload.profile",
-            problems,
-        )?),
-        None => None,
-    };
-    let plan = SourcePlan::Drawn {
-        arrivals,
-        clock,
-        lengths,
-    };
-    Some((plan, None))
-}
-
-fn resolve_lengths(workload: &Workload, problems: &mut Problems<'_>) -> Option<LengthPair> {
-    let mut law = |lengths: &Option<Lengths>, default: u32, path: &str| {
-        let default = Lengths::Constant { tokens: default };
-        noted(
-            LengthLaw::new(lengths.as_ref().unwrap_or(&default)),
-            path,
-            problems,
-        )
-        .flatten()
-    };
-    let prompt = law(
-        &workload.prompt_tokens,
-        DEFAULT_LENGTHS.0,
-        "workload.prompt_tokens",
-    )?;
-    let output = law(
-        &workload.output_tokens,
-        DEFAULT_LENGTHS.1,
-        "workload.output_tokens",
-    )?;
-    let correlation = workload.length_rank_correlation;
-    Some(LengthPair::new(prompt, output, correlation))
-}
-
-fn resolve_arrivals(arrivals: &ArrivalsSpec) -> Result<Arrivals, String> {
-    let renewal = |rate_per_s: f64, gap: UnitGap, scv: f64| Arrivals::Renewal {
-        mean_ns: 1e9 / rate_per_s,
-        gap,
-        scv,
-    };
-    Ok(match arrivals {
-        ArrivalsSpec::Poisson { rate_per_s } => renewal(*rate_per_s, UnitGap::Exponential, 1.0),
-        ArrivalsSpec::Constant { rate_per_s } => renewal(*rate_per_s, UnitGap::Constant, 0.0),
-        ArrivalsSpec::Gamma { rate_per_s, cv } => {
-            renewal(*rate_per_s, UnitGap::gamma(*cv)?, cv * cv)
-        }
-        ArrivalsSpec::Weibull { rate_per_s, cv } => {
-            renewal(*rate_per_s, UnitGap::weibull(*cv)?, cv * cv)
-        }
-        ArrivalsSpec::OnOff {
-            on_rate_per_s,
-            on_mean_s,
-            off_mean_s,
-            off_rate_per_s,
-        } => Arrivals::Modulated(Modulated::new(vec![
-            (on_rate_per_s / 1e9, on_mean_s * 1e9),
-            (off_rate_per_s / 1e9, off_mean_s * 1e9),
-        ])),
-        ArrivalsSpec::Mmpp { states } => {
-            let states = states
-                .iter()
-                .map(|state| (state.rate_per_s / 1e9, state.mean_s * 1e9));
-            Arrivals::Modulated(Modulated::new(states.collect()))
-        }
-        ArrivalsSpec::ClosedLoop { .. } | ArrivalsSpec::Trace { .. } => {
-            return Err("is not an open arrival process".to_owned());
-        }
-    })
-}
-
 fn resolve_abstract(
     pool: &AbstractPool,
     at: &str,
@@ -419,195 +273,5 @@ fn resolve_abstract(
         servers: pool.servers,
         capacity: pool.queue_capacity.unwrap_or(u32::MAX),
         service,
-    })
-}
-
-fn resolve_llm(
-    pool: &LlmPool,
-    at: &str,
-    base_dir: &Path,
-    problems: &mut Problems<'_>,
-) -> Option<(EnginePlan, LlmFacts)> {
-    let mut asked = |result: Result<(), PerfError>, field: &str, value: &str| {
-        if let Err(error) = &result {
-            problems.push(
-                &format!("{at}.{field}"),
-                match field {
-                    "tp" => value.to_owned(),
-                    _ => format!("{value:?}"),
-                },
-                &error.to_string(),
-                "",
-            );
-        }
-        result.ok()
-    };
-    let model = ModelCard::load(&pool.model, base_dir);
-    let accelerator = AcceleratorCard::load(&pool.accelerator, base_dir);
-    let dtype = |name: &Option<String>, own: Option<Dtype>| match name {
-        Some(name) => Dtype::parse(name).map(Some),
-        None => Ok(own),
-    };
-    let own = model.as_ref().ok();
-    let weight = dtype(&pool.weight_dtype, own.map(|model| model.weight_dtype));
-    let kv = dtype(&pool.kv_dtype, own.map(|model| model.kv_dtype));
-    let as_written = |name: &Option<String>| name.clone().unwrap_or_default();
-    let checks = [
-        asked(
-            model.as_ref().map(|_| ()).map_err(Clone::clone),
-            "model",
-            &pool.model,
-        ),
-        asked(
-            accelerator.as_ref().map(|_| ()).map_err(Clone::clone),
-            "accelerator",
-            &pool.accelerator,
-        ),
-        asked(
-            weight.as_ref().map(|_| ()).map_err(Clone::clone),
-            "weight_dtype",
-            &as_written(&pool.weight_dtype),
-        ),
-        asked(
-            kv.as_ref().map(|_| ()).map_err(Clone::clone),
-            "kv_dtype",
-            &as_written(&pool.kv_dtype),
-        ),
-    ];
-    if checks.contains(&None) {
-        return None;
-    }
-    let (model, accelerator) = (model.ok()?, accelerator.ok()?);
-    let dtypes = Dtypes {
-        weight: weight.ok()??,
-        kv: kv.ok()??,
-    };
-    let overheads = Overheads {
-        fixed_us: pool.overhead_fixed_us.unwrap_or(ASSUMED_OVERHEADS.fixed_us),
-        per_seq_us: pool
-            .overhead_per_seq_us
-            .unwrap_or(ASSUMED_OVERHEADS.per_seq_us),
-    };
-    let tp = Parallelism { tp: pool.tp };
-    let step = StepModel::new(
-        &model,
-        &accelerator,
-        &tp,
-        dtypes.weight,
-        dtypes.kv,
-        overheads,
-    );
-    asked(
-        step.as_ref().map(|_| ()).map_err(Clone::clone),
-        "tp",
-        &pool.tp.to_string(),
-    )?;
-    // With the blocks pinned by a measurement only the weights must fit.
-    let utilization = match pool.kv_blocks {
-        Some(_) => 1.0,
-        None => pool.memory_utilization,
-    };
-    let memory = MemoryPlan::new(
-        &model,
-        &accelerator,
-        pool.tp,
-        dtypes.weight,
-        dtypes.kv,
-        utilization,
-        pool.max_num_batched_tokens,
-        pool.max_num_seqs,
-        pool.block_size,
-    );
-    asked(
-        memory.as_ref().map(|_| ()).map_err(Clone::clone),
-        "model",
-        &pool.model,
-    )?;
-    let (step, memory) = (step.ok()?, memory.ok()?);
-    let kv_blocks = pool.kv_blocks.unwrap_or(memory.kv_blocks);
-    if kv_blocks > memory.most_kv_blocks {
-        problems.push(
-            &format!("{at}.kv_blocks"),
-            kv_blocks,
-            &format!(
-                "must be at most {}, the blocks that fit beside the weights",
-                grouped(memory.most_kv_blocks)
-            ),
-            "give the block count that the engine prints, or leave it out",
-        );
-        return None;
-    }
-    let kv_tokens = kv_blocks * u64::from(pool.block_size);
-    let longest = u64::from(pool.max_model_len.unwrap_or(model.max_context));
-    let rules = EngineRules {
-        scheduler: pool.scheduler,
-        policy: pool.scheduling_policy,
-        padded_budget: pool.padded_budget,
-        long_prefill_token_threshold: pool.long_prefill_token_threshold,
-        prompt_blocks: match pool.scheduler {
-            Scheduler::VllmV1 => pool.prompt_blocks.unwrap_or_default(),
-            Scheduler::VllmV0 | Scheduler::Sarathi => PromptBlocks::ReserveWhole,
-        },
-        prefix_caching: pool.prefix_caching,
-        async_scheduling: pool.async_scheduling,
-        max_num_seqs: pool.max_num_seqs,
-        max_num_batched_tokens: pool.max_num_batched_tokens,
-        chunked_prefill: pool.chunked_prefill,
-        max_model_len: longest.min(kv_tokens),
-        block_size: pool.block_size,
-        kv_blocks,
-        watermark_blocks: (pool.watermark * kv_blocks as f64).ceil() as u64,
-        step_by_step: pool.step_by_step,
-    };
-    let facts = LlmFacts {
-        model,
-        accelerator,
-        dtypes,
-        memory,
-        kv_blocks,
-        kv_blocks_pinned: pool.kv_blocks.is_some(),
-        overheads,
-        step,
-    };
-    let kernels = kernel_times(pool, &facts, base_dir);
-    asked(
-        kernels.as_ref().map(|_| ()).map_err(Clone::clone),
-        "profile",
-        pool.profile.as_deref().unwrap_or_default(),
-    )?;
-    let step = kernels.ok()?;
-    Some((EnginePlan::Llm { rules, step }, facts))
-}
-
-/// How long the iterations of a pool take.
-fn kernel_times(
-    pool: &LlmPool,
-    facts: &LlmFacts,
-    base_dir: &Path,
-) -> Result<Arc<dyn StepTimes>, PerfError> {
-    // With asynchronous scheduling the engine works beside the kernels and not between them.
-    let between = match pool.async_scheduling {
-        true => Overheads::default(),
-        false => facts.overheads,
-    };
-    let (model, accelerator) = (&facts.model, &facts.accelerator);
-    let kernels: Arc<dyn StepTimes> = match &pool.profile {
-        Some(folder) => {
-            let floor = Floor::new(model, accelerator, pool.tp, facts.dtypes);
-            let folder = base_dir.join(folder);
-            Arc::new(ProfileSteps::load(&folder, model.layers, floor, between)?)
-        }
-        None => Arc::new(StepModel::new(
-            model,
-            accelerator,
-            &Parallelism { tp: pool.tp },
-            facts.dtypes.weight,
-            facts.dtypes.kv,
-            between,
-        )?),
-    };
-    Ok(match pool.async_scheduling {
-        true => Arc::new(Overlapped::new(kernels, facts.overheads)),
-        false => kernels,
     })
 }

@@ -5,7 +5,9 @@ mod workload;
 use std::collections::BTreeMap;
 
 use self::workload::{check_law, check_workload};
-use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Router, Scheduler};
+use super::fleet::{
+    AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Router, Scheduler, StepModelChoice,
+};
 use super::problems::{Problems, grouped};
 use super::schema::{Bound, Claim, Scenario, Slo, Warmup};
 use super::suggest::nearest;
@@ -263,6 +265,15 @@ fn refuse_instant_loop(
 }
 
 fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
+    if let (Some(StepModelChoice::Roofline), Some(backend)) = (pool.step_model, pool.kernel_backend)
+    {
+        problems.push(
+            &format!("{at}.kernel_backend"),
+            format!("\"{backend}\""),
+            "must be left out with step_model = \"roofline\", which uses no measured kernels",
+            "drop one of the two",
+        );
+    }
     let path = |field: &str| format!("{at}.{field}");
     let mut int = |field: &str, value: u64, low: u64, high: u64| {
         problems.int_in_range(&path(field), value, low, high);

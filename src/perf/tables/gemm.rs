@@ -1,0 +1,240 @@
+//! Matrix products: `y[m,n] = x[m,k] w[k,n]`.
+
+use std::collections::BTreeMap;
+
+use super::interpolate::{Curve, between, index_of};
+use super::{KernelDtype, Reach};
+
+/// Measured matrix products of one system and framework.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GemmTable {
+    /// The rows m measured.
+    pub(super) rows: Vec<f64>,
+    /// Microseconds at those rows by number type, n and k; NaN where not measured.
+    pub(super) shapes: BTreeMap<(KernelDtype, u32, u32), Vec<f64>>,
+    /// The rows at which the finding of activation scales was measured.
+    pub(super) scale_rows: Vec<f64>,
+    /// Microseconds of it at those rows by k, where the products of `fp8` include it.
+    pub(super) scales: BTreeMap<u32, Vec<f64>>,
+}
+
+/// Least time of a product at peak rates, in nanoseconds, as a function of its rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Roof {
+    compute_per_row: f64,
+    memory_per_row: f64,
+    weights: f64,
+}
+
+impl Roof {
+    fn new(dtype: KernelDtype, n: f64, k: f64, flops_per_ns: f64, bytes_per_ns: f64) -> Self {
+        let (weight, activation) = dtype.bytes();
+        Self {
+            compute_per_row: 2.0 * n * k / flops_per_ns,
+            memory_per_row: (activation * k + 2.0 * n) / bytes_per_ns,
+            weights: weight * n * k / bytes_per_ns,
+        }
+    }
+
+    fn ns(&self, rows: f64) -> f64 {
+        (rows * self.compute_per_row).max(self.weights + rows * self.memory_per_row)
+    }
+}
+
+/// The time of one product as a function of its rows.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct GemmCurve {
+    rows: Vec<f64>,
+    /// Nanoseconds at those rows.
+    ns: Vec<f64>,
+    roof: Roof,
+    /// How near the shape is to those measured.
+    pub(crate) reach: Reach,
+}
+
+impl GemmCurve {
+    /// Nanoseconds at `rows` rows, 0 for none: the measured time at a measured number of rows;
+    /// between two of them the share of the peak is interpolated, and beyond the last it stays.
+    pub(crate) fn ns(&self, rows: f64) -> f64 {
+        if rows <= 0.0 {
+            return 0.0;
+        }
+        let above = self.rows.partition_point(|point| *point < rows);
+        let share = |at: usize| self.roof.ns(self.rows[at]) / self.ns[at];
+        let last = self.rows.len() - 1;
+        if above > last {
+            return self.roof.ns(rows) / share(last);
+        }
+        if self.rows[above] == rows {
+            return self.ns[above];
+        }
+        if above == 0 {
+            return self.ns[0];
+        }
+        let (a, b) = (above - 1, above);
+        let share = between((self.rows[a], share(a)), (self.rows[b], share(b)), rows);
+        self.roof.ns(rows) / share
+    }
+
+    /// The same less another time, and no less than peak rates permit.
+    pub(crate) fn ns_less(&self, rows: f64, ns: f64) -> f64 {
+        let all = self.ns(rows);
+        (all - ns).max(self.roof.ns(rows).min(all))
+    }
+
+    /// The most rows measured.
+    pub(crate) fn last_rows(&self) -> f64 {
+        self.rows.last().copied().unwrap_or(0.0)
+    }
+}
+
+impl GemmTable {
+    /// The measured microseconds of a product, if it was measured.
+    #[must_use]
+    pub fn measured_us(&self, dtype: KernelDtype, m: u32, n: u32, k: u32) -> Option<f64> {
+        let at = index_of(&self.rows, f64::from(m))?;
+        let us = *self.shapes.get(&(dtype, n, k))?.get(at)?;
+        us.is_finite().then_some(us)
+    }
+
+    /// Microseconds of a product on a device of those peaks (FLOP and bytes per nanosecond): a
+    /// measurement as it is, else as the step model reads it. None without a table for the type.
+    #[must_use]
+    pub fn us(
+        &self,
+        dtype: KernelDtype,
+        (m, n, k): (u32, u32, u32),
+        flops_per_ns: f64,
+        bytes_per_ns: f64,
+    ) -> Option<f64> {
+        let curve = self.curve(
+            dtype,
+            f64::from(n),
+            f64::from(k),
+            flops_per_ns,
+            bytes_per_ns,
+        )?;
+        Some(curve.ns(f64::from(m)) / 1e3)
+    }
+
+    /// The measured microseconds of finding the scale of activations of m rows and k columns, where
+    /// the products of `fp8` include it.
+    #[must_use]
+    pub fn scale_us(&self, m: u32, k: u32) -> Option<f64> {
+        let at = index_of(&self.scale_rows, f64::from(m))?;
+        let us = *self.scales.get(&k)?.get(at)?;
+        us.is_finite().then_some(us)
+    }
+
+    /// Nanoseconds of it by rows; between two k measured, the interpolation.
+    pub(crate) fn scale_curve(&self, k: f64) -> Option<Curve> {
+        let widths: Vec<u32> = self.scales.keys().copied().collect();
+        let ([(low, weight), (high, other)], _) = around(&widths, k)?;
+        let (low, high) = (self.scales.get(&low)?, self.scales.get(&high)?);
+        let mixed = low.iter().zip(high).map(|(a, b)| a * weight + b * other);
+        let mixed: Vec<f64> = mixed.collect();
+        Curve::through(&self.scale_rows, &mixed, 1e3)
+    }
+
+    /// All measurements: number type, m, n, k, microseconds.
+    pub fn measurements(&self) -> impl Iterator<Item = (KernelDtype, u32, u32, u32, f64)> + '_ {
+        self.shapes.iter().flat_map(|((dtype, n, k), times)| {
+            let measured = self.rows.iter().zip(times);
+            let measured = measured.filter(|(_, us)| us.is_finite());
+            measured.map(move |(m, us)| (*dtype, *m as u32, *n, *k, *us))
+        })
+    }
+
+    /// Whether there is any product of that number type.
+    pub(crate) fn has(&self, dtype: KernelDtype) -> bool {
+        self.shapes.keys().any(|key| key.0 == dtype)
+    }
+
+    /// The time of products with n columns and k summands. At a shape not measured the share of the
+    /// peak is interpolated between the (up to four) shapes around it, in the logarithms of n and
+    /// k; outside all shapes it is the outermost one's.
+    pub(crate) fn curve(
+        &self,
+        dtype: KernelDtype,
+        n: f64,
+        k: f64,
+        flops_per_ns: f64,
+        bytes_per_ns: f64,
+    ) -> Option<GemmCurve> {
+        let roof = |n: f64, k: f64| Roof::new(dtype, n, k, flops_per_ns, bytes_per_ns);
+        let own = roof(n, k);
+        let widths = |at: fn(&(KernelDtype, u32, u32)) -> u32| {
+            let mut all: Vec<u32> = self
+                .shapes
+                .keys()
+                .filter(|key| key.0 == dtype)
+                .map(at)
+                .collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        let (columns, columns_reach) = around(&widths(|key| key.1), n)?;
+        let (summands, summands_reach) = around(&widths(|key| key.2), k)?;
+        let reach = columns_reach.max(summands_reach);
+        let mut corners = Vec::new();
+        for (column, weight) in columns {
+            for (summand, other) in summands {
+                let times = self.shapes.get(&(dtype, column, summand));
+                if let Some(times) = times.filter(|_| weight * other > 0.0) {
+                    let roof = roof(f64::from(column), f64::from(summand));
+                    corners.push((times, roof, weight * other));
+                }
+            }
+        }
+        let (mut rows, mut ns) = (Vec::new(), Vec::new());
+        for (at, m) in self.rows.iter().enumerate() {
+            let (mut share, mut sum, mut exact) = (0.0, 0.0, None);
+            for (times, roof, weight) in &corners {
+                let time = times.get(at).map_or(f64::NAN, |us| us * 1e3);
+                if time.is_finite() {
+                    share += weight * roof.ns(*m) / time;
+                    sum += weight;
+                    exact = Some(time);
+                }
+            }
+            // Near enough to all that was asked for.
+            if sum < 0.5 {
+                continue;
+            }
+            rows.push(*m);
+            ns.push(match exact {
+                Some(time) if reach == Reach::Measured => time,
+                _ => own.ns(*m) / (share / sum),
+            });
+        }
+        (!rows.is_empty()).then_some(GemmCurve {
+            rows,
+            ns,
+            roof: own,
+            reach,
+        })
+    }
+}
+
+/// The two widths around `x` with their weights (the logarithm decides), and how near that is.
+fn around(widths: &[u32], x: f64) -> Option<([(u32, f64); 2], Reach)> {
+    let above = widths.partition_point(|width| f64::from(*width) < x);
+    let alone = |width: u32, reach| Some(([(width, 1.0), (width, 0.0)], reach));
+    match (
+        above.checked_sub(1).and_then(|at| widths.get(at)),
+        widths.get(above),
+    ) {
+        (_, Some(width)) if f64::from(*width) == x => alone(*width, Reach::Measured),
+        (Some(low), Some(high)) => {
+            let [a, b] = [*low, *high].map(|width| f64::from(width).ln());
+            let weight = (x.ln() - a) / (b - a);
+            Some((
+                [(*low, 1.0 - weight), (*high, weight)],
+                Reach::BetweenShapes,
+            ))
+        }
+        (Some(width), None) | (None, Some(width)) => alone(*width, Reach::Extrapolated),
+        (None, None) => None,
+    }
+}

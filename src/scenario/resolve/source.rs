@@ -1,0 +1,147 @@
+//! The traffic: arrivals, rates, lengths and traces.
+
+use std::path::Path;
+
+use super::noted;
+use crate::scenario::problems::Problems;
+use crate::scenario::workload::{Arrivals as ArrivalsSpec, Dejitter, Lengths, Workload};
+use crate::trace::{TraceScan, TraceSource};
+use crate::workload::Sampler;
+use crate::workload::arrivals::{Arrivals, Modulated, UnitGap};
+use crate::workload::lengths::{LengthLaw, LengthPair};
+use crate::workload::profile::RateClock;
+use crate::workload::source::SourcePlan;
+
+/// Tokens of a request when a scenario says nothing.
+const DEFAULT_LENGTHS: (u32, u32) = (512, 128);
+
+pub(super) fn resolve_source(
+    workload: &Workload,
+    base_dir: &Path,
+    problems: &mut Problems<'_>,
+) -> Option<(SourcePlan, Option<TraceScan>)> {
+    let path = "workload.arrivals";
+    if let ArrivalsSpec::Trace {
+        path: file,
+        rate_scale,
+        from_s,
+        to_s,
+        dejitter,
+    } = &workload.arrivals
+    {
+        let opened = TraceSource::open(&base_dir.join(file)).map(|source| TraceSource {
+            rate_scale: *rate_scale,
+            from_s: *from_s,
+            to_s: *to_s,
+            dejitter: *dejitter == Dejitter::Uniform,
+            ..source
+        });
+        let scanned = opened.and_then(|source| Ok((source.scan()?, source)));
+        let at = "workload.arrivals.path";
+        let (scan, source) = noted(scanned.map_err(|error| error.to_string()), at, problems)?;
+        let mut own = |lengths: &Option<Lengths>, at: &str| match lengths {
+            Some(lengths) => noted(LengthLaw::new(lengths), at, problems),
+            None => Some(None),
+        };
+        let prompt = own(&workload.prompt_tokens, "workload.prompt_tokens")?;
+        let output = own(&workload.output_tokens, "workload.output_tokens")?;
+        let plan = SourcePlan::Trace {
+            source,
+            prompt,
+            output,
+        };
+        return Some((plan, Some(scan)));
+    }
+    let lengths = resolve_lengths(workload, problems)?;
+    if let ArrivalsSpec::ClosedLoop { users, think } = &workload.arrivals {
+        let think = match think {
+            Some(law) => Some(noted(
+                Sampler::new(law),
+                "workload.arrivals.think",
+                problems,
+            )?),
+            None => None,
+        };
+        let plan = SourcePlan::ClosedLoop {
+            users: *users,
+            think,
+            lengths,
+        };
+        return Some((plan, None));
+    }
+    let arrivals = noted(resolve_arrivals(&workload.arrivals), path, problems)?;
+    let clock = match &workload.profile {
+        Some(profile) => Some(noted(
+            RateClock::new(profile),
+            "workload.profile",
+            problems,
+        )?),
+        None => None,
+    };
+    let plan = SourcePlan::Drawn {
+        arrivals,
+        clock,
+        lengths,
+    };
+    Some((plan, None))
+}
+
+fn resolve_lengths(workload: &Workload, problems: &mut Problems<'_>) -> Option<LengthPair> {
+    let mut law = |lengths: &Option<Lengths>, default: u32, path: &str| {
+        let default = Lengths::Constant { tokens: default };
+        noted(
+            LengthLaw::new(lengths.as_ref().unwrap_or(&default)),
+            path,
+            problems,
+        )
+        .flatten()
+    };
+    let prompt = law(
+        &workload.prompt_tokens,
+        DEFAULT_LENGTHS.0,
+        "workload.prompt_tokens",
+    )?;
+    let output = law(
+        &workload.output_tokens,
+        DEFAULT_LENGTHS.1,
+        "workload.output_tokens",
+    )?;
+    let correlation = workload.length_rank_correlation;
+    Some(LengthPair::new(prompt, output, correlation))
+}
+
+fn resolve_arrivals(arrivals: &ArrivalsSpec) -> Result<Arrivals, String> {
+    let renewal = |rate_per_s: f64, gap: UnitGap, scv: f64| Arrivals::Renewal {
+        mean_ns: 1e9 / rate_per_s,
+        gap,
+        scv,
+    };
+    Ok(match arrivals {
+        ArrivalsSpec::Poisson { rate_per_s } => renewal(*rate_per_s, UnitGap::Exponential, 1.0),
+        ArrivalsSpec::Constant { rate_per_s } => renewal(*rate_per_s, UnitGap::Constant, 0.0),
+        ArrivalsSpec::Gamma { rate_per_s, cv } => {
+            renewal(*rate_per_s, UnitGap::gamma(*cv)?, cv * cv)
+        }
+        ArrivalsSpec::Weibull { rate_per_s, cv } => {
+            renewal(*rate_per_s, UnitGap::weibull(*cv)?, cv * cv)
+        }
+        ArrivalsSpec::OnOff {
+            on_rate_per_s,
+            on_mean_s,
+            off_mean_s,
+            off_rate_per_s,
+        } => Arrivals::Modulated(Modulated::new(vec![
+            (on_rate_per_s / 1e9, on_mean_s * 1e9),
+            (off_rate_per_s / 1e9, off_mean_s * 1e9),
+        ])),
+        ArrivalsSpec::Mmpp { states } => {
+            let states = states
+                .iter()
+                .map(|state| (state.rate_per_s / 1e9, state.mean_s * 1e9));
+            Arrivals::Modulated(Modulated::new(states.collect()))
+        }
+        ArrivalsSpec::ClosedLoop { .. } | ArrivalsSpec::Trace { .. } => {
+            return Err("is not an open arrival process".to_owned());
+        }
+    })
+}
