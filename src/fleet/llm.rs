@@ -75,6 +75,8 @@ pub struct Engine {
     decodes: u32,
     /// KV tokens they hold in all, before iteration `iteration`.
     context: u64,
+    /// The sum of the squares of what each of them holds.
+    squares: u128,
     /// Iterations done.
     iteration: u64,
     kv: KvBlocks,
@@ -105,6 +107,7 @@ impl Engine {
             prefilling: Vec::new(),
             decodes: 0,
             context: 0,
+            squares: 0,
             iteration: 0,
             kv: KvBlocks::new(rules.kv_blocks, rules.block_size, rules.prefix_caching),
             finishing: BinaryHeap::new(),
@@ -232,6 +235,39 @@ impl Engine {
         }
         let event = Event::Step(self.replica);
         self.boundary = Some(ctx.queue.schedule_late(at, self.replica.0, event));
+    }
+
+    /// A sequence with that many tokens begins to decode.
+    fn count_in(&mut self, tokens: u64) {
+        self.decodes += 1;
+        self.context += tokens;
+        self.squares += u128::from(tokens) * u128::from(tokens);
+    }
+
+    /// A sequence with that many tokens decodes no more.
+    fn count_out(&mut self, tokens: u64) {
+        self.decodes -= 1;
+        self.context -= tokens;
+        self.squares -= u128::from(tokens) * u128::from(tokens);
+    }
+
+    /// All decoding sequences grow by `steps` tokens.
+    fn count_on(&mut self, steps: u64) {
+        // The sum of (c + s)^2 is that of c^2, plus 2 s times that of c, plus n s^2.
+        let (n, s) = (u128::from(self.decodes), u128::from(steps));
+        self.squares += 2 * s * u128::from(self.context) + n * s * s;
+        self.context += steps * u64::from(self.decodes);
+    }
+
+    /// The standard deviation of the tokens that the decoding sequences hold.
+    fn spread(&self) -> f64 {
+        let (n, sum) = (f64::from(self.decodes), self.context as f64);
+        if self.decodes == 0 {
+            return 0.0;
+        }
+        (self.squares as f64 / n - (sum / n) * (sum / n))
+            .max(0.0)
+            .sqrt()
     }
 
     /// KV tokens a running sequence holds before iteration `self.iteration`.

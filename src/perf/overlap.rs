@@ -27,13 +27,29 @@ impl Overlapped {
 
 impl StepTimes for Overlapped {
     fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
-        let sequences = f64::from(decodes) + prefill.len() as f64;
-        let kernels = self.kernels.step_ns(prefill, decodes, context);
-        kernels.max(self.engine_ns(sequences))
+        self.spread_step_ns(prefill, decodes, context, 0.0)
     }
 
     fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
-        let piece = self.kernels.decode_piece(decodes, context);
+        self.spread_piece(decodes, context, 0.0)
+    }
+
+    fn spread_step_ns(
+        &self,
+        prefill: &[PrefillChunk],
+        decodes: u32,
+        context: u64,
+        spread: f64,
+    ) -> f64 {
+        let sequences = f64::from(decodes) + prefill.len() as f64;
+        let kernels = self
+            .kernels
+            .spread_step_ns(prefill, decodes, context, spread);
+        kernels.max(self.engine_ns(sequences))
+    }
+
+    fn spread_piece(&self, decodes: u32, context: u64, spread: f64) -> DecodePiece {
+        let piece = self.kernels.spread_piece(decodes, context, spread);
         let engine_ns = self.engine_ns(f64::from(decodes));
         let here = piece.base_ns + piece.per_context_ns * context as f64;
         if here >= engine_ns {

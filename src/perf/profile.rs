@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `dense.csv[.gz]` | `layer,tokens,time_us` | matrix products, norms, rotary, activation, embedding |
 //! | `per_sequence.csv[.gz]` | `layer,sequences,time_us` | `lm_head` and `sampler` |
+//! | `skew.csv[.gz]`, if there | see [`skew`] | attention of batches of unlike sequences |
 //! | `attention.csv[.gz]` | `prefill_chunk,kv_prefill,n_decode,kv_decode,time_us` | attention of mixed batches |
 //!
 //! An iteration is, for each layer, `qkv_proj + qk_norm + rotary_emb + attention + o_proj + 2
@@ -16,12 +17,14 @@
 
 mod attention;
 mod curve;
+mod skew;
 
 use std::io::Read;
 use std::path::Path;
 
 use self::attention::AttentionGrid;
 use self::curve::{Curve, Table};
+use self::skew::Skew;
 use super::error::PerfError;
 use super::floor::{Floor, NodeCeiling};
 use super::step::{DecodePiece, Overheads, PrefillChunk};
@@ -53,6 +56,8 @@ pub struct ProfileSteps {
     sequences: Curve,
     /// Attention of one layer.
     attention: AttentionGrid,
+    /// What batches of unlike sequences take more.
+    skew: Skew,
     layers: f64,
     overheads: Overheads,
     floor: Floor,
@@ -92,6 +97,7 @@ impl ProfileSteps {
             tokens,
             sequences,
             attention: AttentionGrid::read(folder)?,
+            skew: Skew::read(folder)?,
             layers,
             overheads,
             floor,
@@ -107,6 +113,20 @@ impl ProfileSteps {
 
 impl StepTimes for ProfileSteps {
     fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        self.spread_step_ns(prefill, decodes, context, 0.0)
+    }
+
+    fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
+        self.spread_piece(decodes, context, 0.0)
+    }
+
+    fn spread_step_ns(
+        &self,
+        prefill: &[PrefillChunk],
+        decodes: u32,
+        context: u64,
+        spread: f64,
+    ) -> f64 {
         if prefill.is_empty() && decodes == 0 {
             return 0.0;
         }
@@ -122,16 +142,22 @@ impl StepTimes for ProfileSteps {
         let earlier = if chunk > 0.0 { reads / chunk } else { 0.0 };
         let n = f64::from(decodes);
         let mean = if decodes > 0 { context as f64 / n } else { 0.0 };
-        let attention = self.attention.us(chunk, earlier, n, mean) * 1e3 * self.layers;
+        let alike = self.attention.us(chunk, earlier, n, mean);
+        let skewed = self
+            .skew
+            .us(&self.attention, (chunk, earlier), n, mean, spread);
+        let attention = (alike + skewed) * 1e3 * self.layers;
         let sequences = n + prefill.len() as f64;
         let ns = self.other_ns(tokens, sequences) + attention;
         ns.max(self.floor.physical_floor_ns(prefill, decodes, context))
     }
 
-    fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
+    fn spread_piece(&self, decodes: u32, context: u64, spread: f64) -> DecodePiece {
         let n = f64::from(decodes);
-        let base_ns = self.other_ns(n, n);
-        let (at_zero, slope, end) = self.attention.decode_line(n, context as f64 / n);
+        let mean = context as f64 / n;
+        let skewed = self.skew.us(&self.attention, (0.0, 0.0), n, mean, spread);
+        let base_ns = self.other_ns(n, n) + skewed * 1e3 * self.layers;
+        let (at_zero, slope, end) = self.attention.decode_line(n, mean);
         let scale = 1e3 * self.layers;
         let piece = DecodePiece {
             base_ns: base_ns + at_zero * scale,

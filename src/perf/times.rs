@@ -16,6 +16,23 @@ pub trait StepTimes: Debug + Send + Sync {
     /// `context`, from the one given on: the same numbers as [`StepTimes::step_ns`].
     fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece;
 
+    /// The same where the contexts of the sequences have a standard deviation of `spread` tokens:
+    /// kernels that split long sequences badly take longer. By default no attention is paid to it.
+    fn spread_step_ns(
+        &self,
+        prefill: &[PrefillChunk],
+        decodes: u32,
+        context: u64,
+        _spread: f64,
+    ) -> f64 {
+        self.step_ns(prefill, decodes, context)
+    }
+
+    /// The same for [`StepTimes::decode_piece`]. All sequences grow alike, so the spread stays.
+    fn spread_piece(&self, decodes: u32, context: u64, _spread: f64) -> DecodePiece {
+        self.decode_piece(decodes, context)
+    }
+
     /// Least nanoseconds of an iteration that the hardware permits; 0 where nothing is known.
     fn physical_floor_ns(&self, _prefill: &[PrefillChunk], _decodes: u32, _context: u64) -> f64 {
         0.0

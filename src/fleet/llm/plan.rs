@@ -184,11 +184,11 @@ impl Engine {
                 context: ctx.requests.at(chunk.slot).work.computed,
             });
         }
-        let (decodes, context) = match decoding {
-            true => (self.decodes, self.context),
-            false => (0, 0),
+        let (decodes, context, spread) = match decoding {
+            true => (self.decodes, self.context, self.spread()),
+            false => (0, 0, 0.0),
         };
-        let ns = model.step_ns(&self.prefill, decodes, context);
+        let ns = model.spread_step_ns(&self.prefill, decodes, context, spread);
         let floor = model.physical_floor_ns(&self.prefill, decodes, context);
         ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
         self.flight = Flight::Mixed { decoding };
@@ -211,7 +211,7 @@ impl Engine {
                 iteration: self.iteration,
                 context: self.context,
                 decodes: self.decodes,
-                piece: model.decode_piece(self.decodes, self.context),
+                piece: model.spread_piece(self.decodes, self.context, self.spread()),
             });
         }
         let Some(origin) = self.origin else { return };
@@ -281,8 +281,7 @@ impl Engine {
         let work = &mut ctx.requests.at_mut(slot).work;
         if work.decoding {
             self.kv.leave(iteration, tokens);
-            self.decodes -= 1;
-            self.context -= tokens;
+            self.count_out(tokens);
             work.generated += (iteration - work.joined_iteration) as u32;
             work.decoding = false;
         } else {

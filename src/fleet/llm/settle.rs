@@ -25,7 +25,7 @@ impl Engine {
         let more = steps.saturating_sub(1);
         self.kv.take(self.kv.needed_over(self.iteration + 1, more));
         self.iteration += steps;
-        self.context += steps * u64::from(self.decodes);
+        self.count_on(steps);
         // Blocks only grow until the boundary, so the most of the flight is held now.
         let held = self.kv.total() - self.kv.free();
         ctx.meter.kv_blocks_most = ctx.meter.kv_blocks_most.max(held);
@@ -78,8 +78,7 @@ impl Engine {
             self.origin = None;
             let tokens = self.tokens_held(ctx.requests, slot);
             self.kv.leave(self.iteration, tokens);
-            self.decodes -= 1;
-            self.context -= tokens;
+            self.count_out(tokens);
             self.finish(slot, tokens, ctx);
         }
     }
@@ -113,8 +112,7 @@ impl Engine {
             self.finishing
                 .push(Reverse((self.iteration + left, chunk.slot, generation)));
             self.kv.join(self.iteration, tokens);
-            self.decodes += 1;
-            self.context += tokens;
+            self.count_in(tokens);
         }
         self.chunks = chunks;
         self.chunks.clear();
