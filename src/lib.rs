@@ -39,6 +39,7 @@
 //! | [`theory`] | closed forms that simulated fleets are held against |
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
 //! | [`experiment`] | replications, claims with counterfactuals, estimates |
+//! | [`validate`] | measured runs in, and how far a simulated run is from them |
 //! | [`report`] | the terminal page, sheets, files of requests |
 //!
 //! New here? Read [`fleet::event`] (what can happen), then [`fleet::world`], then any component.
@@ -53,4 +54,5 @@ pub mod report;
 pub mod scenario;
 pub mod theory;
 pub mod trace;
+pub mod validate;
 pub mod workload;
