@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::scenario::{Document, ScenarioError, SourceText};
 
+mod closed_loop;
 mod estimate;
 mod progress;
 mod run;

@@ -8,7 +8,7 @@
 mod aiperf;
 mod bench;
 pub mod cards;
-// pub mod closed_loop;
+pub mod closed_loop;
 pub mod compare;
 mod error;
 mod folder;

@@ -6,6 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Value, json};
 
+use super::closed_loop::{ClosedLoopArgs, closed_loop};
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, json_text};
 use crate::report::number::{count, significant, wrap};
 use crate::validate::compare::{Comparison, Metric, compare, error_pct};
@@ -30,6 +31,8 @@ pub struct ValidateArgs {
     /// Prints one JSON document instead of the page
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    closed_loop: ClosedLoopArgs,
 }
 
 /// One run, simulated and compared.
@@ -41,6 +44,9 @@ struct Judged {
 
 pub fn validate(args: &ValidateArgs) -> Result<Finished, Failure> {
     let changes = changes(&args.set)?;
+    if let Some(file) = &args.closed_loop.closed_loop {
+        return closed_loop(&args.closed_loop, file, &changes, args.json);
+    }
     let mut judged = Vec::new();
     for path in &args.runs {
         for run in open(path, args.fleet.as_deref()).map_err(Failure::of)? {

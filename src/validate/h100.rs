@@ -72,13 +72,7 @@ pub fn read(file: &Path) -> Result<MeasuredRun, ValidateError> {
         ));
     };
     let table = Table::read(&stages_path)?;
-    table.need(&[
-        "experiment",
-        "stage",
-        "hardware",
-        "output_len",
-        "stage_duration_s",
-    ])?;
+    table.need(&["experiment", "stage", "hardware", "output_len", "sent"])?;
     let rows: Vec<Row<'_>> = table
         .rows()
         .filter(|row| row.text("experiment") == name && row.text("stage") != "all")
@@ -98,12 +92,13 @@ pub fn read(file: &Path) -> Result<MeasuredRun, ValidateError> {
         .ok_or_else(|| first.fault("output_len", "the forced output tokens, at least 1"))?;
     let scratch = Arc::new(Scratch::new()?);
     let server = server(config, first)?;
+    let requests = requests(&Table::read(file)?, forced)?;
     Ok(MeasuredRun {
         fleet: server.fleet(&configs_file, &scratch)?,
         format: "inference-perf",
         base_dir: folder.to_owned(),
-        requests: requests(&Table::read(file)?, forced)?,
-        stages: stages(&rows)?,
+        stages: stages(&rows, &requests)?,
+        requests,
         engine: Vec::new(),
         notes: vec![
             format!(
@@ -137,20 +132,25 @@ fn server(config: &Value, stage: &Row<'_>) -> Result<Server, ValidateError> {
     })
 }
 
-fn stages(rows: &[Row<'_>]) -> Result<Vec<Stage>, ValidateError> {
-    let mut from_s = 0.0;
+/// Stages follow one another with a pause: each begins with the request after those sent before.
+fn stages(rows: &[Row<'_>], requests: &[MeasuredRequest]) -> Result<Vec<Stage>, ValidateError> {
+    let mut sent = 0;
+    let at_s = |index: usize| {
+        let request = requests.get(index);
+        request.map_or(f64::MAX, |request| request.arrival_ns as f64 / 1e9)
+    };
     rows.iter()
         .map(|row| {
-            let seconds = row
-                .measure("stage_duration_s")?
-                .ok_or_else(|| row.fault("stage_duration_s", "seconds"))?;
-            let stage = Stage {
+            let count = row
+                .count("sent")?
+                .ok_or_else(|| row.fault("sent", "the number of requests"))?;
+            let from_s = at_s(sent);
+            sent += count as usize;
+            Ok(Stage {
                 name: row.text("stage").to_owned(),
                 from_s,
-                to_s: from_s + seconds,
-            };
-            from_s += seconds;
-            Ok(stage)
+                to_s: at_s(sent),
+            })
         })
         .collect()
 }

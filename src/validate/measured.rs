@@ -27,6 +27,7 @@ pub struct MeasuredRun {
     /// What was assumed or left out while reading.
     pub notes: Vec<String>,
     /// Cards that the fleet names and that are not built in live here.
+    #[allow(dead_code)] // held for what its drop does
     pub(crate) scratch: Option<Arc<Scratch>>,
 }
 
