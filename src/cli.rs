@@ -9,6 +9,7 @@ use crate::scenario::{Document, ScenarioError, SourceText};
 
 mod closed_loop;
 mod estimate;
+mod model;
 mod progress;
 mod run;
 mod schema;
@@ -42,6 +43,9 @@ enum Command {
     Estimate(estimate::EstimateArgs),
     /// Holds simulated runs against measured ones, request by request
     Validate(validate::ValidateArgs),
+    /// Makes model cards
+    #[command(subcommand)]
+    Model(model::ModelCommand),
     /// Prints the JSON Schema of scenarios
     Schema(schema::SchemaArgs),
     /// Reads, describes and converts traces of requests
@@ -84,6 +88,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Run(args) => run::run(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Validate(args) => validate::validate(args),
+        Command::Model(command) => model::model(command),
         Command::Schema(args) => schema::schema(args),
         Command::Trace(command) => trace::trace(command),
     }

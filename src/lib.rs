@@ -39,7 +39,7 @@
 //! | [`theory`] | closed forms that simulated fleets are held against |
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
 //! | [`experiment`] | replications, claims with counterfactuals, estimates |
-//! | [`calibrate`] | what is fitted to measurements: engine overheads |
+//! | [`calibrate`] | what is imported or fitted: model cards, engine overheads |
 //! | [`validate`] | measured runs in, and how far a simulated run is from them |
 //! | [`report`] | the terminal page, sheets, files of requests |
 //!

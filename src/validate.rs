@@ -18,7 +18,7 @@ mod measured;
 mod open;
 pub mod picture;
 pub mod replay;
-mod scratch;
+pub(crate) mod scratch;
 pub mod server;
 mod vllm_run;
 

@@ -67,6 +67,9 @@ pub fn fit(rows: &[Row], source: &str, changes: &[(String, String)]) -> Fit {
             continue;
         }
         let one = fit_group(&group, &keys, changes);
+        if one.unseen.is_empty() {
+            continue;
+        }
         if system != "*" {
             unseen.extend(one.unseen.iter().copied());
         }

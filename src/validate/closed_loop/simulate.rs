@@ -51,9 +51,12 @@ pub fn simulate(
     }
     let plan = resolve(&document, Path::new("")).map_err(|error| {
         let text = error.to_string();
-        match text.contains("does not fit on") {
-            true => "does not fit the memory, by the memory plan".to_owned(),
-            false => text,
+        if text.contains("does not fit on") {
+            "does not fit the memory, by the memory plan".to_owned()
+        } else if text.contains("must be a divisor of the model") {
+            "tp_size does not divide the model's heads".to_owned()
+        } else {
+            text
         }
     })?;
     let mut fleet = plan.fleet;
