@@ -291,3 +291,70 @@ fn equality_is_within_one_percent_unless_the_claim_says_otherwise() {
     assert_eq!(verdict("100.9\ntolerance_pct = 0"), Verdict::Fails);
     assert_eq!(verdict("100\ntolerance_pct = 0"), Verdict::Holds);
 }
+
+#[test]
+fn requests_refused_as_too_long_do_not_lower_what_physics_allows() {
+    let mixed = MODEL
+        .replace(
+            "prompt_tokens = { law = \"constant\", tokens = 200 }",
+            "prompt_tokens = { law = \"quantiles\", knots = [[0.0, 50], [0.5, 60], [0.500001, 30000], [1.0, 30001]] }",
+        )
+        .replace("rate_per_s = 4", "rate_per_s = 40")
+        + "max_model_len = 4096\n";
+    let claim = judged(
+        &mixed,
+        "metric = \"throughput.requests_per_s\"\nat_least = 15",
+    );
+    assert_eq!(claim.verdict, Verdict::Holds, "{claim:?}");
+}
+
+#[test]
+fn a_run_too_short_to_bound_a_quantile_leaves_a_claim_untested() {
+    let short = BUSY
+        .replace("horizon_s = 100", "horizon_s = 150")
+        .replace("servers = 2", "servers = 1")
+        .replace("rate_per_s = 50", "rate_per_s = 30");
+    let claim = judged(&short, "metric = \"latency.e2e_ms.p99\"\nat_most = 100000");
+    assert_eq!(claim.verdict, Verdict::Untested, "{claim:?}");
+    assert!(claim.why.contains("too short to bound"), "{claim:?}");
+}
+
+#[test]
+fn requests_in_flight_at_the_end_leave_latencies_and_objectives_untested() {
+    let overloaded = BUSY
+        .replace("[run]\n", "[run]\ndrain_limit_s = 0\n")
+        .replace("warmup_s = 10", "warmup_s = 0")
+        .replace("mean_ms = 30", "mean_ms = 600")
+        + "[slo]\ne2e_ms = 90000\n";
+    for metric in ["latency.e2e_ms.p90", "latency.e2e_ms.mean"] {
+        let claim = judged(
+            &overloaded,
+            &format!("metric = \"{metric}\"\nat_most = 100000"),
+        );
+        assert_eq!(claim.verdict, Verdict::Untested, "{claim:?}");
+        assert!(claim.why.contains("still in flight"), "{claim:?}");
+    }
+    let attained = "metric = \"slo.default.attained\"\nat_least = 0.5";
+    let claim = judged(&overloaded, attained);
+    assert_eq!(claim.verdict, Verdict::Untested, "{claim:?}");
+}
+
+#[test]
+fn counts_are_judged_by_their_mean_over_the_replications() {
+    let arrived = "metric = \"requests.arrived\"\nat_least = 10000";
+    let claim = judged_with_run(BUSY, "replications = 4", arrived);
+    assert_eq!(claim.verdict, Verdict::Fails, "{claim:?}");
+    let (observed, interval) = (claim.observed.unwrap(), claim.interval.unwrap());
+    assert!(
+        interval.low < observed && observed < interval.high,
+        "{claim:?}"
+    );
+    assert!((observed - 5_000.0).abs() < 500.0, "{claim:?}");
+}
+
+#[test]
+fn where_nothing_is_random_a_value_is_exact() {
+    let claim = judged(CLOCKWORK, "metric = \"latency.e2e_ms.p99\"\nat_most = 6");
+    assert_eq!(claim.verdict, Verdict::Holds, "{claim:?}");
+    assert!(claim.why.starts_with("exact"), "{claim:?}");
+}

@@ -30,10 +30,18 @@ fn now(size: u32, by_size: bool) -> Close {
 
 #[test]
 fn the_rule_sends_full_preferred_or_overdue_batches() {
-    let rule = rule(100, 8, &[2, 4]);
-    let decide = |len, at| rule.decide(len, SimTime(1_000), SimTime(at));
+    let plain = rule(100, 8, &[]);
+    let decide = |len, at| plain.decide(len, SimTime(1_000), SimTime(at));
     assert_eq!(decide(8, 1_000), now(8, true), "full");
     assert_eq!(decide(20, 1_000), now(8, true), "no more than fits");
+    let rule = rule(100, 8, &[2, 4]);
+    let decide = |len, at| rule.decide(len, SimTime(1_000), SimTime(at));
+    assert_eq!(decide(20, 1_000), now(4, true), "preferred before full");
+    assert_eq!(
+        decide(20, 1_100),
+        now(8, true),
+        "full when the window is over"
+    );
     assert_eq!(decide(1, 1_050), Close::At(SimTime(1_100)));
     assert_eq!(decide(1, 1_099), Close::At(SimTime(1_100)));
     assert_eq!(decide(1, 1_100), now(1, false), "over at the very instant");

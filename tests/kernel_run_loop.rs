@@ -110,7 +110,7 @@ fn a_run_cut_into_budgets_has_the_digest_of_the_whole() {
 }
 
 #[test]
-fn a_raised_flag_or_a_failed_model_ends_the_run_at_the_next_look() {
+fn a_raised_flag_ends_the_run_at_the_next_look_and_a_failed_model_at_once() {
     let stop = AtomicBool::new(true);
     for (flag, fails, expected) in [
         (Some(&stop), false, Ended::Interrupted),
@@ -136,6 +136,10 @@ fn a_raised_flag_or_a_failed_model_ends_the_run_at_the_next_look() {
             },
         );
         assert_eq!(ended, expected);
+        if fails {
+            assert_eq!((looks.len(), ticker.seen.len()), (0, 1));
+            continue;
+        }
         assert_eq!(looks.len(), 1);
         assert_eq!(looks[0].0 + 1, looks[0].1);
         assert_eq!(ticker.seen.len() as u64, looks[0].1);

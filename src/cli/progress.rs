@@ -1,5 +1,7 @@
 //! A progress bar on standard error, if that is a terminal.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Units of the bar per simulation.
@@ -8,6 +10,8 @@ const STEPS: f64 = 1_000.0;
 /// Progress over several simulations.
 pub struct Progress {
     bar: ProgressBar,
+    /// Millionths of a step.
+    millionths: AtomicU64,
 }
 
 impl Progress {
@@ -19,7 +23,10 @@ impl Progress {
             bar.set_style(style);
         }
         bar.set_prefix(label.to_owned());
-        Progress { bar }
+        Progress {
+            bar,
+            millionths: AtomicU64::new(0),
+        }
     }
 
     /// How many simulations there are.
@@ -29,7 +36,11 @@ impl Progress {
 
     /// A share of one simulation was done.
     pub fn advance(&self, share: f64) {
-        self.bar.inc((share * STEPS).round() as u64);
+        // Whole steps only, and what is left of them next time: of many small shares none is lost.
+        let fresh = (share * STEPS * 1e6) as u64;
+        let before = self.millionths.fetch_add(fresh, Ordering::Relaxed);
+        self.bar
+            .inc((before + fresh) / 1_000_000 - before / 1_000_000);
     }
 
     /// Takes the bar away.

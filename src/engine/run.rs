@@ -80,11 +80,11 @@ pub fn run<M: Model>(
         digest.add(M::word(&event));
         model.handle(event, queue);
         events += 1;
+        if model.failed() {
+            return Ended::Failed;
+        }
         if events.is_multiple_of(CHECK_EVERY) {
             progress(time, events);
-            if model.failed() {
-                return Ended::Failed;
-            }
             if limits.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
                 return Ended::Interrupted;
             }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::measure::Interval;
+use crate::measure::{BATCH_MEANS, Interval};
 use crate::scenario::schema::{Bound, Claim, Compare};
 
 use super::metric::{Metric, MetricError};
+use super::result::RunResult;
 use super::runner::Outcome;
 use super::variants::{Overrides, key, overrides};
 
@@ -184,7 +185,11 @@ impl Case<'_> {
         let observed = self.observe(&metric, judgement);
         judgement.observed = observed.as_ref().ok().copied();
         // What cannot be needs no observation.
-        if let Some(reason) = self.forbidden(&metric, expected) {
+        let (low, high) = self.relation.range(expected);
+        let contradicted = observed.as_ref().is_ok_and(|x| (low..=high).contains(x));
+        if let Some(reason) = self.forbidden(&metric, expected)
+            && !contradicted
+        {
             judgement.verdict = Verdict::Impossible;
             judgement.why = reason;
             judgement.interval = self.interval(&metric);
@@ -196,11 +201,33 @@ impl Case<'_> {
             return Ok(());
         }
         judgement.interval = self.interval(&metric);
-        let (low, high) = self.relation.range(expected);
-        let (verdict, why) = weigh(observed, judgement.interval, low, high);
+        // A value and its interval are to be of the same thing: the mean over the replications.
+        let observed = match judgement.interval {
+            Some(interval) if self.run.replications.len() > 1 => interval.estimate,
+            _ => observed,
+        };
+        judgement.observed = Some(observed);
+        let certainty = self.certainty(&metric, judgement.interval);
+        let (verdict, why) = weigh(observed, &certainty, low, high);
         judgement.verdict = verdict;
         judgement.why = why;
         Ok(())
+    }
+
+    /// What is known of the value of a metric.
+    fn certainty(&self, metric: &Metric, interval: Option<Interval>) -> Certainty {
+        let runs = [Some(self.run), self.other];
+        if runs.into_iter().flatten().all(|run| run.plan.is_certain()) {
+            return Certainty::Exact(interval);
+        }
+        let latency = |path: &String| path.starts_with("latency.") && !path.ends_with(".max");
+        match interval {
+            Some(interval) => Certainty::Within(interval),
+            None if self.other.is_none() && metric.paths().iter().any(latency) => {
+                Certainty::Unbounded
+            }
+            None => Certainty::Single,
+        }
     }
 
     fn observe(&self, metric: &Metric, judgement: &mut Judgement) -> Result<f64, MetricError> {
@@ -231,6 +258,10 @@ impl Case<'_> {
     /// The interval of what was observed: over replications, or the run's own.
     fn interval(&self, metric: &Metric) -> Option<Interval> {
         let confidence = self.run.plan.scenario.run.confidence;
+        // The greatest of several runs is not the mean of their greatest.
+        if metric.paths().iter().any(|path| path.ends_with(".max")) {
+            return None;
+        }
         if self.run.replications.len() < 2 {
             return match (self.other, metric.path()) {
                 (None, Some(path)) => own_interval(&self.run.document, path),
@@ -296,6 +327,9 @@ impl Case<'_> {
             if let Some(partial) = &outcome.result.partial {
                 return Some(format!("the run is partial: {partial}"));
             }
+            if let Some(reason) = undecided(&outcome.result, metric) {
+                return Some(reason);
+            }
             let thin = metric
                 .paths()
                 .iter()
@@ -310,19 +344,94 @@ impl Case<'_> {
     }
 }
 
-/// A verdict from a value, its interval, and the range that is fine.
-fn weigh(observed: f64, interval: Option<Interval>, low: f64, high: f64) -> (Verdict, String) {
-    let fine = observed >= low && observed <= high;
-    let Some(interval) = interval else {
-        let verdict = if fine { Verdict::Holds } else { Verdict::Fails };
-        return (verdict, "a single value, without an interval".to_owned());
+/// How well a value is known.
+enum Certainty {
+    /// Nothing in the runs is random. What the interval says is of other times like these.
+    Exact(Option<Interval>),
+    /// To an interval.
+    Within(Interval),
+    /// One value of something that has no interval here: a count, a share, a comparison.
+    Single,
+    /// The run is too short to say.
+    Unbounded,
+}
+
+/// Why requests that are still in flight leave a metric open, if they do: their latencies are not
+/// known, and those that completed are the quick ones.
+fn undecided(result: &RunResult, metric: &Metric) -> Option<String> {
+    let open = result.requests.measured_in_flight;
+    let measured = result.requests.measured.max(1);
+    let share = open as f64 / measured as f64;
+    let telling = |path: &String| {
+        let Some(statistic) = path
+            .strip_prefix("latency.")
+            .and_then(|p| p.rsplit('.').next())
+        else {
+            // The report's own column counts those in flight for and against.
+            return path.starts_with("slo.") && share > 0.0;
+        };
+        // A tenth of what lies beyond a quantile moves it by next to nothing.
+        share > 0.1 * beyond(statistic)
     };
-    let span = format!(
+    metric.paths().iter().any(telling).then(|| {
+        format!(
+            "{open} of {measured} measured requests were still in flight at the end, and how long \
+             they take is not known: raise run.drain_limit_s, or give the fleet what it needs to \
+             keep up"
+        )
+    })
+}
+
+/// The share of samples beyond a statistic of a latency.
+fn beyond(statistic: &str) -> f64 {
+    match statistic {
+        "p50" => 0.5,
+        "p90" => 0.1,
+        "p95" => 0.05,
+        "p99" | "mean" => 0.01,
+        "p999" => 0.001,
+        _ => 0.0,
+    }
+}
+
+/// The words for an interval.
+fn span(interval: &Interval) -> String {
+    format!(
         "{}% interval {} to {}",
         short(100.0 * interval.confidence),
         short(interval.low),
         short(interval.high)
-    );
+    )
+}
+
+/// A verdict from a value, how well it is known, and the range that is fine.
+fn weigh(observed: f64, certainty: &Certainty, low: f64, high: f64) -> (Verdict, String) {
+    let fine = observed >= low && observed <= high;
+    let plain = if fine { Verdict::Holds } else { Verdict::Fails };
+    let interval = match certainty {
+        Certainty::Single => return (plain, "a single value, without an interval".to_owned()),
+        Certainty::Exact(None) => {
+            return (plain, "exact: nothing in these runs is random".to_owned());
+        }
+        Certainty::Exact(Some(interval)) => {
+            let why = format!(
+                "exact: nothing in this run is random (for other times like it: {})",
+                span(interval)
+            );
+            return (plain, why);
+        }
+        Certainty::Unbounded => {
+            let why = "the run is too short to bound this: run for longer or replicate";
+            return (Verdict::Untested, why.to_owned());
+        }
+        Certainty::Within(interval)
+            if interval.high <= interval.low && interval.method != BATCH_MEANS =>
+        {
+            return (plain, "the same in every replication".to_owned());
+        }
+        Certainty::Within(interval) => interval,
+    };
+    let span = span(interval);
     let two_sided = low.is_finite() && high.is_finite();
     let inside = interval.low >= low && interval.high <= high;
     let outside = interval.high < low || interval.low > high;
@@ -351,7 +460,7 @@ fn own_interval(document: &Value, path: &str) -> Option<Interval> {
         high: number("high")?,
         confidence: number("confidence")?,
         n: here.get("n")?.as_u64()? as usize,
-        method: "batch_means",
+        method: BATCH_MEANS,
     })
 }
 

@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::measure::LatencyHistogram;
+use crate::perf::NodeCeiling;
 use crate::scenario::resolve::{LlmFacts, Plan};
 
-use super::tally::Tally;
+use super::claims::short;
+use super::tally::{PoolTally, Tally};
 use super::theory::{mean_tokens, offered};
 
 /// Quantiles of latency that are bounded, by their name in a summary.
@@ -30,29 +32,32 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
     let mut bounds = latency_bounds(tally);
     let mut pools = Vec::new();
     let mut fleet_ceiling = 0.0;
-    for (pool, facts) in plan.fleet.pools.iter().zip(&facts) {
+    for ((pool, facts), done) in plan.fleet.pools.iter().zip(&facts).zip(&tally.pools) {
         let Some((prompt, output)) = mean_tokens(plan) else {
             continue;
         };
         let (prompt, output) = (prompt.round() as u32, output.round() as u32);
-        let ceiling = facts.step.max_requests_per_s(prompt, output);
-        let most = ceiling
-            .by_bandwidth_rps
-            .map_or(ceiling.by_compute_rps, |other| {
-                other.min(ceiling.by_compute_rps)
-            });
-        fleet_ceiling += most * f64::from(pool.replicas);
         let (ttft_ns, e2e_ns) = facts.step.request_floor_ns(prompt, output);
-        let because = format!(
-            "{prompt} prompt and {output} output tokens of {} leave one replica on {} x {} at most \
-             {most:.1} requests/s at peak FLOP/s and bandwidth",
-            facts.model.name, pool.accelerators_per_replica, facts.accelerator.name
-        );
-        bounds.push(json!({
-            "metric": format!("pools.{}.requests_per_s_per_replica", pool.name),
-            "at_most": most,
-            "because": because,
-        }));
+        let ceiling = ceiling_of(done);
+        if let Some(ceiling) = ceiling {
+            let most = ceiling.most();
+            let [prompt, output] = mean_completed(tally);
+            let because = format!(
+                "the completed requests ({} prompt and {} output tokens on average) leave one \
+                 replica of {} on {} x {} at most {most:.1} requests/s at peak FLOP/s and bandwidth",
+                short(prompt),
+                short(output),
+                facts.model.name,
+                pool.accelerators_per_replica,
+                facts.accelerator.name
+            );
+            bounds.push(json!({
+                "metric": format!("pools.{}.requests_per_s_per_replica", pool.name),
+                "at_most": most,
+                "because": because,
+            }));
+        }
+        fleet_ceiling += ceiling.map_or(0.0, |ceiling| ceiling.most() * f64::from(pool.replicas));
         let demand = offered(plan).map(|(rate, _)| rate / f64::from(pool.replicas));
         let tokens_at = |rps: f64| {
             crate::perf::tokens_per_request_at(
@@ -65,21 +70,40 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
         };
         pools.push(json!({
             "name": pool.name,
-            "max_requests_per_s_per_replica": most,
-            "by_compute_requests_per_s": ceiling.by_compute_rps,
-            "by_bandwidth_requests_per_s": ceiling.by_bandwidth_rps,
+            "max_requests_per_s_per_replica": ceiling.map(|ceiling| ceiling.most()),
+            "by_compute_requests_per_s": ceiling.map(|ceiling| ceiling.by_compute_rps),
+            "by_bandwidth_requests_per_s": ceiling.and_then(|ceiling| ceiling.by_bandwidth_rps),
             "ttft_floor_ms": ttft_ns / 1e6,
             "e2e_floor_ms": e2e_ns / 1e6,
             "offered_requests_per_s_per_replica": demand,
             "tokens_of_compute_per_offered_request": demand.and_then(tokens_at),
         }));
     }
-    bounds.push(json!({
-        "metric": "throughput.requests_per_s",
-        "at_most": fleet_ceiling,
-        "because": format!("all replicas together do {fleet_ceiling:.1} requests/s at peak"),
-    }));
+    if fleet_ceiling > 0.0 {
+        bounds.push(json!({
+            "metric": "throughput.requests_per_s",
+            "at_most": fleet_ceiling,
+            "because": format!("all replicas together do {fleet_ceiling:.1} requests/s at peak"),
+        }));
+    }
     json!({ "bounds": bounds, "pools": pools })
+}
+
+/// The most requests like those that a pool completed that one of its replicas can do.
+fn ceiling_of(done: &PoolTally) -> Option<NodeCeiling> {
+    let count = done.completed as f64;
+    let (compute_s, bandwidth_s) = done.least_s;
+    (compute_s > 0.0).then(|| NodeCeiling {
+        by_compute_rps: count / compute_s,
+        by_bandwidth_rps: (bandwidth_s > 0.0).then(|| count / bandwidth_s),
+    })
+}
+
+/// Mean prompt and output tokens of the requests completed.
+fn mean_completed(tally: &Tally) -> [f64; 2] {
+    let count = tally.completed_measured.max(1) as f64;
+    let (prompt, output) = tally.tokens_measured;
+    [prompt, output].map(|tokens| tokens as f64 / count)
 }
 
 fn latency_bounds(tally: &Tally) -> Vec<Value> {

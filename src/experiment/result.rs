@@ -130,6 +130,8 @@ pub struct Requests {
     pub measured: u64,
     /// Of the measured: the ones answered in full, which the latencies are of.
     pub measured_completed: u64,
+    /// Of the measured: the ones still in flight when the run ended.
+    pub measured_in_flight: u64,
     /// Rejected, by reason.
     pub rejected_by: RejectedBy,
 }
@@ -246,8 +248,8 @@ fn reason(ended: Ended, tally: &Tally) -> String {
     };
     let text = match ended {
         Ended::InFlightLimit => format!(
-            "more than run.max_in_flight requests were in flight at {at:.3} s: the fleet does not \
-             keep up"
+            "more than run.max_in_flight requests were in flight at {at:.3} s: raise it, or add \
+             replicas if the fleet does not keep up"
         ),
         Ended::EventBudget => format!("the event budget (run.max_events) was used up at {at:.3} s"),
         Ended::Interrupted => format!("interrupted at {at:.3} s of simulated time"),
@@ -292,6 +294,7 @@ fn requests(tally: &Tally) -> Requests {
         in_flight: tally.in_flight,
         measured: tally.arrived_measured,
         measured_completed: tally.latencies[2].count(),
+        measured_in_flight: tally.undecided,
         rejected_by,
     }
 }

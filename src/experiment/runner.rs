@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use crate::engine::{SimDuration, SimTime};
+use crate::engine::{Ended, SimDuration, SimTime};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::simulation::{Hooks, Simulation};
 use crate::measure::{CpuClock, Mser5};
@@ -20,7 +20,7 @@ use super::claims::{self, Judgement};
 use super::result::RunResult;
 use super::tally::{LatencyIntervals, Tally, intervals_between, intervals_within, statistics};
 use super::variants;
-use super::warnings::{all_alike, is_unstable};
+use super::warnings::{all_alike, growing, is_unstable};
 
 /// Replications run before they are put together: bounds the memory of many replications.
 const AT_ONCE: u32 = 16;
@@ -209,7 +209,7 @@ pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunErro
         return Err(RunError::Identity("no replication was run".to_owned()));
     };
     let intervals = match run.replications {
-        _ if is_unstable(&plan) || all_alike(&tally) => [[None; 5]; 4],
+        _ if is_unstable(&plan) || all_alike(&tally) || growing(&tally).is_some() => [[None; 5]; 4],
         1 => within,
         _ => intervals_between(&between, run.confidence),
     };
@@ -287,7 +287,7 @@ fn replicate(plan: &Plan, replication: u32, control: Control<'_>) -> Result<Repl
 fn find_warmup(plan: &mut Plan, control: Control<'_>) -> Result<(), RunError> {
     let mut simulation = Simulation::new(Arc::new(plan.fleet.clone()))?;
     simulation.world.meters.pilot = Some(Mser5::new());
-    simulation.run(
+    let ended = simulation.run(
         plan.scenario.run.max_events,
         &mut Hooks {
             stop: control.stop,
@@ -300,16 +300,18 @@ fn find_warmup(plan: &mut Plan, control: Control<'_>) -> Result<(), RunError> {
     };
     let found = pilot.truncation();
     let share = found.observations_to_delete as f64 / (pilot.count().max(1)) as f64;
+    let seen_s = simulation.now().as_secs_f64();
+    let whole = matches!(ended, Ended::Drained | Ended::End);
     let horizon_s = plan.fleet.horizon.as_secs_f64();
-    plan.fleet.warmup = SimTime::ZERO + SimDuration::from_secs_f64(share * horizon_s);
+    let warmup_s = share * horizon_s.min(seen_s);
+    plan.fleet.warmup = SimTime::ZERO + SimDuration::from_secs_f64(warmup_s);
+    let doubt = match (whole, found.converged) {
+        (false, _) => format!(", which was CUT OFF at {seen_s:.3} s: it says nothing of the rest"),
+        (true, false) => ", which had NOT settled: run for longer".to_owned(),
+        (true, true) => String::new(),
+    };
     plan.scenario.assumptions.push(format!(
-        "warm-up {:.3} s found by MSER-5 on a pilot run{}",
-        share * horizon_s,
-        if found.converged {
-            ""
-        } else {
-            ", which had NOT settled: run for longer"
-        }
+        "warm-up {warmup_s:.3} s found by MSER-5 on a pilot run{doubt}"
     ));
     Ok(())
 }

@@ -50,6 +50,10 @@ pub struct Tally {
     pub end: SimTime,
     /// The most requests in flight at once.
     pub most_in_flight: u64,
+    /// Requests in flight at half of the measured window and at the last arrival, summed.
+    pub present: (u64, u64),
+    /// Requests measured that were still in flight at the end.
+    pub undecided: u64,
     /// Why the replications ended, if one was cut short.
     pub cut_short: Option<Ended>,
     /// Replications that ran to their end.
@@ -85,6 +89,8 @@ pub struct PoolTally {
     pub kv_blocks_most: u64,
     /// Request-seconds at the replicas.
     pub present_s: f64,
+    /// Replica-seconds that the completed requests need at peak FLOP/s and at peak bandwidth.
+    pub least_s: (f64, f64),
 }
 
 impl Tally {
@@ -128,6 +134,8 @@ impl Tally {
             measured_s,
             end: simulation.now(),
             most_in_flight: simulation.world.most_in_flight(),
+            present: meters.present,
+            undecided: simulation.world.measured_in_flight(),
             whole: u32::from(matches!(ended, Ended::Drained | Ended::End)),
             cut_short: (!matches!(ended, Ended::Drained | Ended::End)).then_some(ended),
         }
@@ -162,6 +170,9 @@ impl Tally {
         self.end = self.end.max(other.end);
         self.most_in_flight = self.most_in_flight.max(other.most_in_flight);
         self.whole += other.whole;
+        self.present.0 += other.present.0;
+        self.present.1 += other.present.1;
+        self.undecided += other.undecided;
         self.cut_short = self.cut_short.or(other.cut_short);
     }
 
@@ -198,6 +209,7 @@ impl PoolTally {
         let replica_s = measured_s * f64::from(pool.replicas);
         let under_way_ns = simulation.world.busy_under_way_ns(index, now);
         let meter = simulation.world.pool_meter(index);
+        meter.count_work(now);
         PoolTally {
             busy_s: (meter.busy_ns + under_way_ns) as f64 / 1e9,
             available_s: replica_s * servers,
@@ -212,6 +224,7 @@ impl PoolTally {
             preemptions: meter.preemptions,
             kv_blocks_most: meter.kv_blocks_most,
             present_s: meter.present_ns(now) as f64 / 1e9,
+            least_s: meter.least_s,
         }
     }
 
@@ -229,6 +242,8 @@ impl PoolTally {
         self.preemptions += other.preemptions;
         self.kv_blocks_most = self.kv_blocks_most.max(other.kv_blocks_most);
         self.present_s += other.present_s;
+        self.least_s.0 += other.least_s.0;
+        self.least_s.1 += other.least_s.1;
     }
 }
 

@@ -29,7 +29,10 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
         SourcePlan::Drawn {
             arrivals, clock, ..
         } => {
-            let factor = clock.as_ref().map_or(1.0, |clock| clock.mean_factor());
+            let horizon_ns = plan.fleet.horizon.0 as f64;
+            let factor = clock
+                .as_ref()
+                .map_or(1.0, |clock| clock.mean_factor(horizon_ns));
             let scv = match clock {
                 None => arrivals.gap_scv(),
                 Some(_) => None,
@@ -96,7 +99,7 @@ pub fn queue_of(plan: &Plan) -> Option<Queue> {
             lambda_per_s: rate / f64::from(pool.replicas),
             servers: u64::from(*servers),
             mean_service_ms: law.mean_ns() / 1e6,
-            ca2: scv.unwrap_or(1.0),
+            ca2: scv,
             cs2: law.scv(),
             service: kind,
             queue_capacity: (*capacity != u32::MAX).then(|| u64::from(*capacity)),
@@ -205,7 +208,15 @@ fn figures(input: &QueueingInput) -> Result<Map<String, Value>, TheoryError> {
             put("mean_wait_ms", queue.mean_wait());
             put("mean_sojourn_ms", queue.mean_sojourn());
         }
-        _ => put("utilization", lambda * mean / c as f64),
+        // Without places to wait the loss does not depend on the law of service.
+        (_, Some(0), false) => {
+            let queue = Mmck::new(lambda, 1.0 / mean, c, c)?;
+            put("p_loss", queue.p_loss());
+            put("utilization", queue.utilization());
+        }
+        // What a bound on the queue lets through is not known for other laws.
+        (_, Some(_), _) => {}
+        (_, None, _) => put("utilization", lambda * mean / c as f64),
     }
     Ok(fields)
 }

@@ -1,9 +1,10 @@
 //! What makes the figures of a run doubtful.
 
+use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::scenario::resolve::Plan;
 
 use super::tally::Tally;
-use super::theory::{offered, queue_of};
+use super::theory::{mean_tokens, offered, queue_of};
 
 /// Warnings about a run, each with what to do.
 pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
@@ -33,7 +34,35 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
             plan.fleet.horizon.as_secs_f64()
         ));
     }
+    if let Some((half, end)) = growing(tally) {
+        warnings.push(format!(
+            "growing: {half} requests were in flight half way through the measured window and {end} \
+             at the last arrival: if that goes on the fleet does not keep up, and latencies say more \
+             about the length of the run than about the fleet; add replicas or lower the rate"
+        ));
+    }
+    if let Some(trace) = &plan.trace
+        && plan.fleet.horizon.as_secs_f64() > 1.05 * trace.span_s + 1.0
+    {
+        warnings.push(format!(
+            "run.horizon_s is {} s but the trace ends after {:.3} s: rates, utilisation and costs \
+             are averages over a time most of which has no traffic; shorten the horizon",
+            plan.fleet.horizon.as_secs_f64(),
+            trace.span_s
+        ));
+    }
     warnings
+}
+
+/// Requests in flight half way and at the last arrival, a replication, where the latter are so
+/// many more that it cannot well be chance: half as many again, and twenty, and five times the
+/// square root of both.
+pub fn growing(tally: &Tally) -> Option<(u64, u64)> {
+    let each = |count: u64| count / u64::from(tally.replications.max(1));
+    let (half, end) = (each(tally.present.0), each(tally.present.1));
+    let more = end.saturating_sub(half) as f64;
+    let noise = 20.0 + 5.0 * ((half + end) as f64).sqrt();
+    (end as f64 > 1.5 * half as f64 && more > noise).then_some((half, end))
 }
 
 /// Whether an abstract pool without bound is offered more work than it can do.
@@ -43,25 +72,39 @@ pub fn is_unstable(plan: &Plan) -> bool {
         let work = input.lambda_per_s * input.mean_service_ms / 1e3;
         return input.queue_capacity.is_none() && work >= input.servers as f64;
     }
-    // A language-model fleet that is offered more than its hardware could do at peak.
     let Some((rate, _)) = offered(plan) else {
         return false;
     };
-    let Some((prompt, output)) = super::theory::mean_tokens(plan) else {
-        return false;
-    };
-    let ceiling: Option<f64> = plan
-        .fleet
-        .pools
-        .iter()
-        .zip(&plan.llm)
-        .map(|(pool, facts)| {
+    let pools = 0..plan.fleet.pools.len();
+    let most: Option<f64> = pools.map(|index| most_per_s(plan, index)).sum();
+    most.is_some_and(|most| rate >= most)
+}
+
+/// The most requests a second that a pool can do: at full batches, or at the hardware's peak. None
+/// for a pool that turns away what it cannot do.
+fn most_per_s(plan: &Plan, index: usize) -> Option<f64> {
+    let pool = &plan.fleet.pools[index];
+    let each = match &pool.engine {
+        EnginePlan::Abstract { capacity, .. } if *capacity != u32::MAX => return None,
+        EnginePlan::Abstract {
+            servers, service, ..
+        } => {
+            let per_server = match service {
+                ServicePlan::Single(law) | ServicePlan::Shared(law) => 1e9 / law.mean_ns(),
+                ServicePlan::Batch(time) => {
+                    let size = f64::from(plan.fleet.window.max_batch);
+                    1e9 * size / time.mean_ns(size)
+                }
+            };
+            f64::from(*servers) * per_server
+        }
+        EnginePlan::Llm { step, .. } => {
+            let (prompt, output) = mean_tokens(plan)?;
             let (prompt, output) = (prompt.round() as u32, output.round() as u32);
-            let most = facts.as_ref()?.step.max_requests_per_s(prompt, output);
-            Some(most.by_compute_rps * f64::from(pool.replicas))
-        })
-        .sum();
-    ceiling.is_some_and(|ceiling| rate >= ceiling)
+            step.max_requests_per_s(prompt, output).by_compute_rps
+        }
+    };
+    Some(each * f64::from(pool.replicas))
 }
 
 /// Whether several replications did exactly the same.

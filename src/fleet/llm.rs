@@ -25,6 +25,9 @@ use super::ids::ReplicaId;
 use super::kv::KvBlocks;
 use super::request::{RequestList, Requests};
 
+/// A step may be this much below its physical floor: the rounding of sums in another order.
+const ROUNDING: f64 = 1.0 - 1e-9;
+
 /// What the engines of a pool have in common.
 #[derive(Debug, Clone)]
 pub struct EngineRules {
@@ -504,6 +507,8 @@ impl Engine {
             });
         }
         let ns = model.step_ns(&self.prefill, self.decodes, self.context);
+        let floor = model.physical_floor_ns(&self.prefill, self.decodes, self.context);
+        ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
         self.flight = Flight::Mixed;
         self.schedule_boundary(SimTime(ctx.now.0 + (ns.round() as u64).max(1)), ctx);
     }
@@ -534,6 +539,17 @@ impl Engine {
             self.steps_ahead(&origin, ctx)
         };
         let until = self.iteration + steps;
+        if fresh {
+            // Both are affine in the context over the piece, or the floor is the lower at its ends.
+            for context in [
+                self.context,
+                self.context + u64::from(self.decodes) * (steps - 1),
+            ] {
+                let ns = origin.piece.base_ns + origin.piece.per_context_ns * context as f64;
+                let floor = model.physical_floor_ns(&[], self.decodes, context);
+                ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
+            }
+        }
         self.flight = Flight::Decode { until };
         self.schedule_boundary(origin.boundary(until), ctx);
     }

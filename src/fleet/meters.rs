@@ -1,6 +1,7 @@
 //! Counters of one pool.
 
 use crate::engine::SimTime;
+use crate::perf::NodeCeiling;
 
 /// What the replicas of a pool did within the measured window.
 #[derive(Debug, Clone)]
@@ -28,8 +29,15 @@ pub struct PoolMeter {
     present_ns: u128,
     present: u64,
     present_since: SimTime,
+    /// Servers at work, and since when their time has not been counted.
+    at_work: (u64, SimTime),
     /// The most KV blocks in use at one replica.
     pub kv_blocks_most: u64,
+    /// Replica-seconds at peak FLOP/s, and at peak bandwidth, that the completed requests need at
+    /// least.
+    pub least_s: (f64, f64),
+    /// Iterations that were given less time than the hardware needs: 0 in a correct program.
+    pub faster_than_physics: u64,
 }
 
 impl PoolMeter {
@@ -49,7 +57,10 @@ impl PoolMeter {
             present_ns: 0,
             present: 0,
             present_since: SimTime::ZERO,
+            at_work: (0, SimTime::ZERO),
             kv_blocks_most: 0,
+            least_s: (0.0, 0.0),
+            faster_than_physics: 0,
         }
     }
 
@@ -75,6 +86,35 @@ impl PoolMeter {
     #[inline]
     pub fn busy(&mut self, from: SimTime, to: SimTime) {
         self.busy_ns += u128::from(self.overlap_ns(from, to));
+    }
+
+    /// Notes a request completed within the measured window, on hardware that can do `ceiling`
+    /// of its like per second.
+    pub fn completed_on(&mut self, ceiling: &NodeCeiling) {
+        self.least_s.0 += 1.0 / ceiling.by_compute_rps;
+        self.least_s.1 += ceiling.by_bandwidth_rps.map_or(0.0, f64::recip);
+    }
+
+    /// Notes that a server begins to work.
+    #[inline]
+    pub fn began(&mut self, now: SimTime) {
+        self.count_work(now);
+        self.at_work.0 += 1;
+    }
+
+    /// Notes that one ceases to.
+    #[inline]
+    pub fn ceased(&mut self, now: SimTime) {
+        self.count_work(now);
+        self.at_work.0 -= 1;
+    }
+
+    /// Counts the work of servers up to `now`.
+    #[inline]
+    pub fn count_work(&mut self, now: SimTime) {
+        let (servers, since) = self.at_work;
+        self.busy_ns += u128::from(self.overlap_ns(since, now)) * u128::from(servers);
+        self.at_work.1 = now;
     }
 
     /// Notes that a request came to a replica of the pool.

@@ -61,6 +61,9 @@ pub struct FleetMeters {
     /// A digest of every request's end, in order.
     pub outcomes: Digest,
     window: (SimTime, SimTime),
+    /// Requests in flight at the last arrival before half of the measured window had passed, and
+    /// at the last arrival of all.
+    pub present: (u64, u64),
     /// E2E of each request in order of ending, when somebody asked for it (a pilot run).
     pub pilot: Option<crate::measure::Mser5>,
 }
@@ -94,6 +97,7 @@ impl FleetMeters {
             events_by_kind: [0; Event::KINDS],
             outcomes: Digest::default(),
             window: (plan.warmup, plan.horizon),
+            present: (0, 0),
             pilot: None,
         }
     }
@@ -109,6 +113,16 @@ impl FleetMeters {
             self.ttft_floor.record(ttft_ns as u64);
             self.e2e_floor.record(e2e_ns as u64);
         }
+    }
+
+    /// Notes how many requests are in flight when one arrives.
+    #[inline]
+    pub fn present_at_arrival(&mut self, now: SimTime, in_flight: u64) {
+        let (start, end) = self.window;
+        if now.0 < start.0 / 2 + end.0 / 2 {
+            self.present.0 = in_flight;
+        }
+        self.present.1 = in_flight;
     }
 
     /// Notes the end of a request at `now`.

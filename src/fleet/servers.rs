@@ -47,6 +47,7 @@ impl Servers {
     /// A server has finished with a request.
     pub fn served(&mut self, slot: u32, ctx: &mut Context<'_>) {
         self.busy -= 1;
+        ctx.meter.ceased(ctx.now);
         ctx.requests.at_mut(slot).first_token = ctx.now;
         ctx.done.push(slot);
         if let Some(next) = self.waiting.pop_front(ctx.requests) {
@@ -59,7 +60,7 @@ impl Servers {
         let request = ctx.requests.at_mut(slot);
         request.scheduled = ctx.now;
         let end = ctx.now + request.work.service;
-        ctx.meter.busy(ctx.now, end);
+        ctx.meter.began(ctx.now);
         let id = ctx.requests.id(slot);
         ctx.queue.schedule(end, Event::ServiceDone(id));
     }
@@ -133,6 +134,7 @@ impl BatchServers {
     /// A server has finished the batch led by `leader`.
     pub fn served(&mut self, leader: u32, batching: &mut Batching<'_>, ctx: &mut Context<'_>) {
         self.busy -= 1;
+        ctx.meter.ceased(ctx.now);
         let mut slot = leader;
         while slot != super::ids::NONE {
             let request = ctx.requests.at_mut(slot);
@@ -183,7 +185,7 @@ impl BatchServers {
             }
         }
         let end = ctx.now + batching.time.draw(size, batching.rng);
-        ctx.meter.busy(ctx.now, end);
+        ctx.meter.began(ctx.now);
         if ctx.meter.measures(ctx.now) {
             ctx.meter.batches += 1;
             ctx.meter.batched += u64::from(size);

@@ -83,7 +83,7 @@ impl Simulation {
             if self.world.failure().is_some() {
                 return Ended::Failed;
             }
-            if self.world.in_flight() > self.plan.max_in_flight {
+            if self.world.over_limit() {
                 return Ended::InFlightLimit;
             }
             if ended != Ended::EventBudget || self.events >= max_events {

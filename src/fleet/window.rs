@@ -1,7 +1,7 @@
 //! The dynamic-batching window, with the semantics of Triton's dynamic batcher (triton-inference-
 //! server/core, `dynamic_batch_scheduler.cc`): the timer is the age of the *oldest* queued
-//! request, a full batch or one of a preferred size goes at once, and when the delay is over
-//! whatever is queued goes.
+//! request; until the delay is over the largest preferred size that is queued goes at once, or else
+//! a full batch; when the delay is over whatever is queued goes, up to a full batch.
 
 use crate::engine::{SimDuration, SimTime};
 
@@ -43,26 +43,23 @@ impl WindowRule {
 
     /// Decides over a queue of `len` (at least 1) whose oldest request came at `oldest`.
     pub fn decide(&self, len: u32, oldest: SimTime, now: SimTime) -> Close {
-        if len >= self.max_batch {
-            return Close::Now {
-                size: self.max_batch,
-                by_size: true,
-            };
-        }
         let due = oldest.saturating_add(self.window);
-        if now >= due {
-            return Close::Now {
-                size: len,
-                by_size: false,
+        let full = len >= self.max_batch;
+        let fitting = self.preferred.partition_point(|&size| size <= len);
+        if now < due {
+            // A preferred size comes before a full batch until the delay is over.
+            let preferred = fitting.checked_sub(1).map(|index| self.preferred[index]);
+            return match preferred.or(full.then_some(self.max_batch)) {
+                Some(size) => Close::Now {
+                    size,
+                    by_size: true,
+                },
+                None => Close::At(due),
             };
         }
-        let fitting = self.preferred.partition_point(|&size| size <= len);
-        match fitting.checked_sub(1) {
-            Some(index) => Close::Now {
-                size: self.preferred[index],
-                by_size: true,
-            },
-            None => Close::At(due),
+        Close::Now {
+            size: len.min(self.max_batch),
+            by_size: full,
         }
     }
 }

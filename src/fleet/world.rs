@@ -134,6 +134,11 @@ impl World {
         Ok(world)
     }
 
+    /// Whether more requests came than may be in flight: the run ends there.
+    pub fn over_limit(&self) -> bool {
+        self.requests.most() as u64 > self.plan.max_in_flight
+    }
+
     /// What went wrong with the workload, if anything did.
     pub fn failure(&self) -> Option<&str> {
         self.source.failure()
@@ -163,6 +168,13 @@ impl World {
         meters
     }
 
+    /// Requests in flight that arrived within the measured window.
+    pub fn measured_in_flight(&self) -> u64 {
+        let live = self.requests.live();
+        live.filter(|request| self.meters.measures(request.arrival))
+            .count() as u64
+    }
+
     /// Rows of the requests in flight, in order of arrival.
     pub fn in_flight_rows(&self) -> Vec<RequestRow> {
         let row = |request| RequestRow::new(request, "in_flight", &self.plan, &self.replicas);
@@ -187,7 +199,7 @@ impl World {
                 let (servers, since) = sharing.at_work();
                 u128::from(servers) * u128::from(meter.overlap_ns(since, now))
             }
-            // Service is counted when it begins.
+            // Their meter counts the servers at work.
             ReplicaEngine::Servers(_) | ReplicaEngine::Batches(_) => 0,
         });
         under_way.sum()
@@ -209,6 +221,15 @@ impl World {
                         "replica {index}: sequences hold {held} KV blocks but {taken} are taken"
                     ));
                 }
+            }
+        }
+        for (pool, plan) in self.pools.iter().zip(&self.plan.pools) {
+            let count = pool.meter.faster_than_physics;
+            if count > 0 {
+                return Err(format!(
+                    "{count} iterations of pool {} were given less time than the hardware needs",
+                    plan.name
+                ));
             }
         }
         if self.requests.is_empty() && self.router.total_outstanding() != 0 {
@@ -242,6 +263,8 @@ impl World {
         request.user = user;
         self.meters.arrived(&request, &self.plan);
         let id = self.requests.insert(request);
+        self.meters
+            .present_at_arrival(queue.now(), self.requests.len() as u64);
         let slot = id.slot;
         if !self.gateway.admit(queue.now()) {
             self.end(slot, Status::RejectedRateLimit, queue);
@@ -429,6 +452,19 @@ impl World {
         }
     }
 
+    fn completed_at(&mut self, slot: u32, pool: usize, now: SimTime) {
+        let meter = &mut self.pools[pool].meter;
+        if !meter.measures(now) {
+            return;
+        }
+        meter.completed += 1;
+        if let EnginePlan::Llm { step, .. } = &self.plan.pools[pool].engine {
+            let request = self.requests.at(slot);
+            let ceiling = step.max_requests_per_s(request.prompt_tokens, request.output_tokens);
+            meter.completed_on(&ceiling);
+        }
+    }
+
     // ---- the end of a request ----------------------------------------------------------------
 
     fn end(&mut self, slot: u32, status: Status, queue: &mut EventQueue<Event>) {
@@ -439,8 +475,7 @@ impl World {
             self.router.returned(replica, request.prompt_tokens);
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
             if status == Status::Completed {
-                let meter = &mut self.pools[pool].meter;
-                meter.completed += u64::from(meter.measures(queue.now()));
+                self.completed_at(slot, pool, queue.now());
             } else {
                 self.leave_replica(slot, queue.now());
             }
@@ -513,7 +548,7 @@ impl Model for World {
     }
 
     fn failed(&self) -> bool {
-        self.source.failure().is_some()
+        self.source.failure().is_some() || self.over_limit()
     }
 }
 

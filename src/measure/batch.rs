@@ -110,8 +110,12 @@ impl BatchMeans {
         if q - h <= 0.0 || q + h >= 1.0 {
             return None;
         }
-        let low = all.quantile(q - h)?.ns;
-        let high = all.quantile(q + h)?.ns;
+        let mut low = all.quantile(q - h)?.ns;
+        let mut high = all.quantile(q + h)?.ns;
+        if high <= low {
+            // Known to the bucket it lies in, no finer.
+            (low, high) = at.edges();
+        }
         Some(Interval {
             estimate: at.ns,
             half_width: (high - low) / 2.0,

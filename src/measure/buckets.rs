@@ -155,6 +155,14 @@ impl Dense {
     }
 }
 
+impl Position {
+    /// The least and the greatest value of its bucket, in ns.
+    pub(super) fn edges(&self) -> (f64, f64) {
+        let (low, width) = bounds_of(self.bucket);
+        (low as f64, (low + width - 1) as f64)
+    }
+}
+
 /// A place among the buckets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Position {

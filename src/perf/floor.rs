@@ -18,6 +18,15 @@ pub struct NodeCeiling {
     pub by_bandwidth_rps: Option<f64>,
 }
 
+impl NodeCeiling {
+    /// The lower of the two.
+    #[must_use]
+    pub fn most(&self) -> f64 {
+        let other = self.by_bandwidth_rps.unwrap_or(f64::INFINITY);
+        self.by_compute_rps.min(other)
+    }
+}
+
 /// A time of the form `base` + `slope` x context, in nanoseconds.
 #[derive(Clone, Copy)]
 struct Line {

@@ -126,11 +126,22 @@ fn head(page: &mut Page, outcome: &Outcome) {
         page.line(&wrap(description, WIDTH, 0));
     }
     let sim = &result.sim;
+    // A run that was cut short measured no further than it came.
+    let to_s = match result.partial {
+        Some(_) => sim.horizon_s.min(sim.end_s),
+        None => sim.horizon_s,
+    };
+    let measured = match to_s > sim.warmup_s {
+        true => format!(
+            "measured from {} s to {} s",
+            significant(Some(sim.warmup_s)),
+            significant(Some(to_s))
+        ),
+        false => "nothing of it measured".to_owned(),
+    };
     page.line(&format!(
-        "simulated {} s (measured from {} s to {} s), {} events, digest {}",
+        "simulated {} s ({measured}), {} events, digest {}",
         significant(Some(sim.end_s)),
-        significant(Some(sim.warmup_s)),
-        significant(Some(sim.horizon_s)),
         count(sim.events),
         result.digest
     ));
@@ -214,7 +225,16 @@ fn all_abstract(result: &RunResult) -> bool {
 fn latency(page: &mut Page, result: &RunResult) {
     page.title("Latency, ms");
     let mut latencies = table(&[
-        "", "mean", "p50", "p90", "p95", "p99", "p99.9", "max", "± p99", "samples",
+        "",
+        "mean",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "p99.9",
+        "max",
+        "p99 from-to",
+        "samples",
     ]);
     let mut thin = Vec::new();
     for (label, key, summary) in [
@@ -227,11 +247,12 @@ fn latency(page: &mut Page, result: &RunResult) {
         if summary.count == 0 || repeats_e2e {
             continue;
         }
-        let half = result.intervals.pointer(&format!("/{key}/p99/half_width"));
-        add(
-            &mut latencies,
-            &latency_row(label, summary, half.and_then(Value::as_f64)),
-        );
+        let end = |end: &str| {
+            let found = result.intervals.pointer(&format!("/{key}/p99/{end}"));
+            found.and_then(Value::as_f64)
+        };
+        let interval = end("low").zip(end("high"));
+        add(&mut latencies, &latency_row(label, summary, interval));
         if !summary.thin.is_empty() {
             let names = summary.thin.join(", ").replace("p999", "p99.9");
             thin.push(format!("{label} {names}"));
@@ -256,8 +277,7 @@ fn latency(page: &mut Page, result: &RunResult) {
     };
     let confidence = confidence(result);
     let note = format!(
-        "quantiles are kept to 0.1 %; ± is the half-width of the {confidence} interval for p99, \
-         from {method}"
+        "quantiles are kept to 0.1 %; from-to is the {confidence} interval for p99, from {method}"
     );
     page.line(&format!("  {}", wrap(&note, WIDTH, 2)));
     if !thin.is_empty() {
@@ -280,7 +300,7 @@ fn confidence(result: &RunResult) -> String {
     }
 }
 
-fn latency_row(label: &str, summary: &Summary, half_width: Option<f64>) -> Vec<String> {
+fn latency_row(label: &str, summary: &Summary, interval: Option<(f64, f64)>) -> Vec<String> {
     // Seven digits and their commas would make the row too wide.
     let figure = |value: Option<f64>| match value {
         Some(value) if value >= 999_999.5 => format!("{value:.3e}"),
@@ -303,7 +323,9 @@ fn latency_row(label: &str, summary: &Summary, half_width: Option<f64>) -> Vec<S
         quantile("p99", summary.p99),
         quantile("p999", summary.p999),
         figure(summary.max),
-        figure(half_width),
+        interval.map_or("-".to_owned(), |(low, high)| {
+            format!("{}-{}", figure(Some(low)), figure(Some(high)))
+        }),
         count(summary.count),
     ]
 }
@@ -445,7 +467,8 @@ fn pools(page: &mut Page, result: &RunResult) {
             ));
         } else if number("batches").unwrap_or(0.0) > 0.0 {
             page.line(&format!(
-                "    {} batches of {} requests on average; {} sent full, {} by the window",
+                "    {} batches of {} requests on average; {} sent full or of a preferred size, {} \
+                 when due",
                 whole("batches"),
                 significant(number("mean_batch")),
                 whole("batches_closed_by_size"),
@@ -463,8 +486,9 @@ fn hardware(page: &mut Page, result: &RunResult) {
         let name = pool.get("name").and_then(Value::as_str).unwrap_or("");
         let note = wrap(
             &format!(
-                "physics, {name}: at mean lengths one replica can do at most {} requests/s; a \
-                 request alone needs at least {} ms to its first token and {} ms in all",
+                "physics, {name}: of requests like those completed one replica can do at most {} \
+                 requests/s; one of mean lengths alone needs at least {} ms to its first token and \
+                 {} ms in all",
                 significant(number("max_requests_per_s_per_replica")),
                 significant(number("ttft_floor_ms")),
                 significant(number("e2e_floor_ms"))

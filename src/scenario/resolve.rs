@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::certain::is_certain;
 use super::error::ScenarioError;
 use super::fleet::{AbstractPool, Discipline, LlmPool, Pool};
 use super::problems::{Problems, grouped};
@@ -57,6 +58,13 @@ pub struct Plan {
     pub trace: Option<TraceScan>,
     /// Find the warm-up with MSER-5 on a pilot run.
     pub auto_warmup: bool,
+}
+
+impl Plan {
+    /// Whether nothing in its runs is random.
+    pub fn is_certain(&self) -> bool {
+        is_certain(&self.scenario)
+    }
 }
 
 /// What a language-model pool was worked out from.

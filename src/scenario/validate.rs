@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use self::workload::{check_law, check_workload};
 use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, Router};
-use super::problems::Problems;
+use super::problems::{Problems, grouped};
 use super::schema::{Bound, Claim, Scenario, Slo, Warmup};
 use super::suggest::nearest;
 use super::workload::Arrivals;
@@ -181,6 +181,15 @@ fn check_pools(scenario: &Scenario, problems: &mut Problems<'_>) {
             Pool::Abstract(pool) => check_abstract(pool, &at, scenario, problems),
             Pool::Llm(pool) => check_llm(pool, &at, problems),
         }
+    }
+    let replicas = scenario.pools.iter().map(|pool| u64::from(pool.replicas()));
+    let all: u64 = replicas.sum();
+    if all > MOST_REPLICAS && scenario.pools.len() > 1 {
+        let allowed = format!(
+            "must have at most {} replicas in all",
+            grouped(MOST_REPLICAS)
+        );
+        problems.push("pools", grouped(all), &allowed, "take some away");
     }
 }
 

@@ -40,8 +40,10 @@ pub struct QueueingInput {
     pub servers: u64,
     /// Mean service time in milliseconds, above 0.
     pub mean_service_ms: f64,
-    /// Squared coefficient of variation of interarrival times, 0 or more; 1 means Poisson arrivals.
-    pub ca2: f64,
+    /// Squared coefficient of variation of independent interarrival times, 0 or more; 1 means Poisson
+    /// arrivals. `None` where it is not known or the gaps depend on one another: then nothing is said of
+    /// waits.
+    pub ca2: Option<f64>,
     /// Squared coefficient of variation of service times, 0 or more.
     pub cs2: f64,
     /// The law of the service time.
@@ -71,8 +73,10 @@ pub fn queueing(input: &QueueingInput) -> Vec<Applied> {
     }
     sheet.load();
     match input.queue_capacity {
+        Some(_) if input.ca2.is_none() => sheet.unknown_arrivals(),
         Some(places) => sheet.bounded(places),
         None if sheet.rho >= 1.0 => sheet.unstable(),
+        None if sheet.input.ca2.is_none() => sheet.unknown_arrivals(),
         None if input.processor_sharing => sheet.sharing(),
         None => sheet.waiting(),
     }
@@ -113,7 +117,7 @@ impl Sheet {
             },
             offered,
             rho: offered / input.servers as f64,
-            poisson: (input.ca2 - 1.0).abs() < 1e-9,
+            poisson: input.ca2.is_some_and(|ca2| (ca2 - 1.0).abs() < 1e-9),
             rows: Vec::new(),
         }
     }
@@ -121,7 +125,7 @@ impl Sheet {
     fn check(&self) -> Result<(), TheoryError> {
         super::positive("lambda_per_s", self.input.lambda_per_s)?;
         super::positive("mean_service_ms", self.input.mean_service_ms)?;
-        super::non_negative("ca2", self.input.ca2)?;
+        super::non_negative("ca2", self.input.ca2.unwrap_or(0.0))?;
         super::non_negative("cs2", self.input.cs2)?;
         super::erlang::servers_in_range(self.input.servers)?;
         Ok(())
@@ -167,15 +171,27 @@ impl Sheet {
             "c / E[S]",
             format!("{} / {mean} ms", self.input.servers),
             self.input.servers as f64 * self.mu * 1000.0,
-            "rps",
+            "requests/s",
             GROSS,
         ));
+    }
+
+    fn unknown_arrivals(&mut self) {
+        let row = Applied::missing(
+            "mean wait",
+            "",
+            "",
+            "ms",
+            GROSS,
+            "no closed form for these arrivals: their gaps are not independent draws of one law",
+        );
+        self.push(row);
     }
 
     fn unstable(&mut self) {
         let row = Applied::missing(
             "mean wait",
-            "Wq",
+            "",
             format!("rho = {}", number(self.rho)),
             "ms",
             GROSS,

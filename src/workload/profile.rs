@@ -115,7 +115,7 @@ impl RateClock {
     /// Passes whole periods at once, so that a short period costs no more than a long one.
     fn skip_periods(&mut self, operational_ns: f64) {
         let Some(period) = self.period_ns else { return };
-        let area = self.mean_factor() * period;
+        let area = self.area(period);
         let wanted = operational_ns - self.operational_ns;
         // The two periods left to the loop absorb the rounding of the areas of the knots.
         let whole = (wanted / area).floor() - 2.0;
@@ -125,22 +125,32 @@ impl RateClock {
         }
     }
 
-    /// The mean factor over one period, or over the knots.
-    pub fn mean_factor(&self) -> f64 {
-        let last = self.knots.len() - 1;
-        let end = self.period_ns.unwrap_or(self.knots[last].0);
-        if end <= 0.0 {
-            return self.knots[last].1;
-        }
-        let area: f64 = (0..self.knots.len())
-            .map(|i| {
-                let (time, factor) = self.knots[i];
-                let (next, to) = self.knots.get(i + 1).copied().unwrap_or((end, factor));
-                let to = if self.step { factor } else { to };
-                (next - time) * (factor + to) / 2.0
-            })
-            .sum();
-        area / end
+    /// The mean factor from the start to `until_ns` (above 0).
+    pub fn mean_factor(&self, until_ns: f64) -> f64 {
+        let area = match self.period_ns {
+            Some(period) => {
+                let whole = (until_ns / period).floor();
+                whole * self.area(period) + self.area(until_ns - whole * period)
+            }
+            None => self.area(until_ns),
+        };
+        area / until_ns
+    }
+
+    /// The integrated factor from the start of a period to `until_ns`; the last knot's factor
+    /// stays.
+    fn area(&self, until_ns: f64) -> f64 {
+        let knots = self.knots.iter().enumerate();
+        let stretches = knots.take_while(|(_, (time, _))| *time < until_ns);
+        let areas = stretches.map(|(i, &(time, factor))| {
+            let next = self.knots.get(i + 1).copied();
+            let (end, to) = next.unwrap_or((until_ns, factor));
+            let to = if self.step { factor } else { to };
+            let upto = end.min(until_ns);
+            let at_upto = factor + (to - factor) * (upto - time) / (end - time);
+            (upto - time) * (factor + at_upto) / 2.0
+        });
+        areas.sum()
     }
 
     /// The largest factor.

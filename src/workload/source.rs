@@ -161,9 +161,10 @@ impl Source {
                     return None;
                 }
                 let rng = &mut self.length_rng;
-                let mut draw = |law: &Option<LengthLaw>, own: u32| match law {
-                    Some(law) => law.quantile(rng.random::<f64>()),
-                    None => own,
+                // Two draws whatever is asked for, so that a law for one moves none of the other.
+                let mut draw = |law: &Option<LengthLaw>, own: u32| {
+                    let probability = rng.random::<f64>();
+                    law.as_ref().map_or(own, |law| law.quantile(probability))
                 };
                 let prompt = draw(prompt, record.prompt_tokens);
                 let output = draw(output, record.output_tokens);

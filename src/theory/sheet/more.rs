@@ -16,7 +16,8 @@ impl Sheet {
     /// First come first served without an exact form: Erlang C, Allen-Cunneen and, for one server, Kingman.
     pub(super) fn general(&mut self) {
         let note = "an approximation: exact only for M/M/c and M/G/1";
-        let (mean, ca2, cs2) = (self.input.mean_service_ms, self.input.ca2, self.cs2);
+        let Some(ca2) = self.input.ca2 else { return };
+        let (mean, cs2) = (self.input.mean_service_ms, self.cs2);
         let servers = self.input.servers;
         let p_wait = self.erlang_c_row();
         if let Some(row) = self.rows.last_mut() {
@@ -50,7 +51,8 @@ impl Sheet {
     }
 
     fn kingman_rows(&mut self) {
-        let (mean, ca2, cs2) = (self.input.mean_service_ms, self.input.ca2, self.cs2);
+        let Some(ca2) = self.input.ca2 else { return };
+        let (mean, cs2) = (self.input.mean_service_ms, self.cs2);
         let rho = number(self.rho);
         let row = Applied::try_new(
             "mean wait (Kingman)",
@@ -239,7 +241,7 @@ impl Sheet {
             "X = lambda (1 - p_K)",
             format!("{rate}/s x (1 - {loss})"),
             queue.throughput() * 1000.0,
-            "rps",
+            "requests/s",
             GROSS,
         ));
         self.push(Applied::new(

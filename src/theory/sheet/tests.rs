@@ -7,7 +7,7 @@ fn input() -> QueueingInput {
         lambda_per_s: 4.0,
         servers: 10,
         mean_service_ms: 2000.0,
-        ca2: 1.0,
+        ca2: Some(1.0),
         cs2: 1.0,
         service: ServiceKind::Exponential,
         queue_capacity: None,
@@ -50,7 +50,7 @@ fn every_kind_of_queue_has_its_mean() {
     let other = QueueingInput {
         service: ServiceKind::Other,
         cs2: 3.0,
-        ca2: 2.0,
+        ca2: Some(2.0),
         ..input()
     };
     let ratio = value(&queueing(&other), "mean wait (Allen-Cunneen)")
@@ -68,11 +68,14 @@ fn every_kind_of_queue_has_its_mean() {
     let one = QueueingInput {
         servers: 1,
         lambda_per_s: 0.4,
-        ca2: 1.0,
+        ca2: Some(1.0),
         ..other
     };
     assert!((value(&queueing(&one), "mean wait") - 0.8 / 0.2 * 2.0 * 2000.0).abs() < 1e-6);
-    let both = QueueingInput { ca2: 0.5, ..one };
+    let both = QueueingInput {
+        ca2: Some(0.5),
+        ..one
+    };
     let rows = queueing(&both);
     assert!(value(&rows, "mean wait (Kingman)") <= value(&rows, "mean wait, upper bound"));
 }

@@ -1,0 +1,160 @@
+//! Runs whose figures are doubtful say so, and odd input ends in a report and not in a panic.
+
+#![allow(clippy::panic)] // helpers of tests
+
+mod common;
+
+use std::path::Path;
+
+use seatrial::experiment::result::RunResult;
+use seatrial::experiment::runner::{Control, run_scenario};
+use seatrial::scenario::{Document, SourceText};
+
+fn result(text: &str) -> RunResult {
+    let document = Document::parse(SourceText::new("s.toml", text));
+    let outcome =
+        document.map(|document| run_scenario(&document, Path::new(""), Control::default()));
+    match outcome {
+        Ok(Ok(outcome)) => outcome.result,
+        Ok(Err(error)) => panic!("{error}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn scenario(run: &str, workload: &str, pools: &str) -> String {
+    format!("name = \"w\"\n[run]\nwarmup_s = 0\n{run}\n[workload]\n{workload}\n{pools}\n")
+}
+
+const ONE: &str = "[[pools]]\nname = \"a\"\nengine = \"abstract\"\nservice = { law = \"exponential\", mean_ms = 100 }";
+
+fn poisson(rate: f64) -> String {
+    format!("arrivals = {{ process = \"poisson\", rate_per_s = {rate} }}")
+}
+
+#[track_caller]
+fn warns(text: &str, word: &str) {
+    let warnings = result(text).warnings;
+    assert!(
+        warnings.iter().any(|warning| warning.starts_with(word)),
+        "{word}: {warnings:?}"
+    );
+}
+
+#[track_caller]
+fn is_calm(text: &str) {
+    let warnings = result(text).warnings;
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn a_load_beyond_the_servers_is_told_whatever_they_are() {
+    let run = "horizon_s = 100\ndrain_limit_s = 0";
+    warns(&scenario(run, &poisson(12.0), ONE), "unstable");
+    is_calm(&scenario(run, &poisson(5.0), ONE));
+    let two = format!("{ONE}\n{}", ONE.replace("\"a\"", "\"b\""));
+    warns(&scenario(run, &poisson(25.0), &two), "unstable");
+    let batch = "[batching]\nmax_batch = 4\n[[pools]]\nname = \"a\"\nengine = \"abstract\"\nbatch_service = { fixed_ms = 1000, per_item_ms = 0 }";
+    warns(&scenario(run, &poisson(20.0), batch), "unstable");
+    warns(&scenario(run, &poisson(20.0), batch), "growing");
+}
+
+#[test]
+fn a_spike_counts_for_as_long_as_it_lasts() {
+    let spike = |seconds: f64| {
+        let profile = format!(
+            "profile = {{ shape = \"spike\", start_s = 0, duration_s = {seconds}, factor = 5 }}"
+        );
+        scenario(
+            "horizon_s = 1000",
+            &format!("{}\n{profile}", poisson(3.0)),
+            ONE,
+        )
+    };
+    // 3 requests/s, five times as many for a minute: 3.72/s on average of the 10/s there are.
+    is_calm(&spike(60.0));
+    // And for 900 s: 13.8/s.
+    warns(&spike(900.0), "unstable");
+}
+
+#[test]
+fn a_run_that_is_cut_short_is_never_busier_than_it_can_be() {
+    let slow = ONE.replace("mean_ms = 100", "mean_ms = 100000");
+    let cut = scenario("horizon_s = 1000\nmax_events = 100", &poisson(12.0), &slow);
+    let result = result(&cut);
+    assert!(result.partial.is_some());
+    let busy = result.pools[0]["utilization"].as_f64().unwrap_or(2.0);
+    assert!(busy <= 1.0, "{busy}");
+}
+
+#[test]
+fn the_limit_of_requests_in_flight_ends_a_run_where_it_is_passed() {
+    let limited = scenario("horizon_s = 1000\nmax_in_flight = 30", &poisson(100.0), ONE);
+    let result = result(&limited);
+    assert_eq!(result.requests.in_flight, 31);
+    assert!(
+        result
+            .partial
+            .is_some_and(|why| why.contains("max_in_flight"))
+    );
+}
+
+#[test]
+fn a_bounded_queue_is_not_said_to_be_busier_than_it_can_be() {
+    let bounded = ONE.replace("exponential", "deterministic") + "\nqueue_capacity = 3";
+    let result = result(&scenario("horizon_s = 100", &poisson(20.0), &bounded));
+    assert!(
+        result.theory.get("utilization").is_none(),
+        "{}",
+        result.theory
+    );
+}
+
+#[test]
+fn services_longer_than_time_end_in_a_report() {
+    let batch = "[batching]\nmax_batch = 65536\nwindow_ms = 1000\n[[pools]]\nname = \"a\"\nengine = \"abstract\"\nbatch_service = { fixed_ms = 1e9, per_item_ms = 1e9 }";
+    let arrivals = "arrivals = { process = \"constant\", rate_per_s = 200000 }";
+    let result = result(&scenario("horizon_s = 1", arrivals, batch));
+    assert_eq!(result.requests.in_flight, result.requests.arrived);
+}
+
+#[test]
+fn a_horizon_beyond_the_trace_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("t.csv");
+    std::fs::write(
+        &path,
+        "arrival_ns,prompt_tokens,output_tokens\n0,5,1\n9000000000,5,1\n",
+    )
+    .expect("written");
+    let arrivals = format!(
+        "arrivals = {{ process = \"trace\", path = \"{}\" }}",
+        path.display()
+    );
+    warns(
+        &scenario("horizon_s = 1000", &arrivals, ONE),
+        "run.horizon_s",
+    );
+    is_calm(&scenario("", &arrivals, ONE));
+}
+
+#[test]
+fn a_law_for_prompts_moves_no_output_length_of_a_trace() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("t.csv");
+    let mut trace = "arrival_ns,prompt_tokens,output_tokens\n".to_owned();
+    for i in 0..50 {
+        trace.push_str(&format!("{},7,9\n", i * 1_000_000));
+    }
+    std::fs::write(&path, trace).expect("written");
+    let run = |more: &str| {
+        let workload = format!(
+            "arrivals = {{ process = \"trace\", path = \"{}\" }}\noutput_tokens = {{ law = \"exponential\", mean_tokens = 100 }}\n{more}",
+            path.display()
+        );
+        let rows = common::rows_of(&scenario("", &workload, ONE));
+        let outputs: Vec<u32> = rows.iter().map(|row| row.output_tokens).collect();
+        outputs
+    };
+    let drawn = "prompt_tokens = { law = \"exponential\", mean_tokens = 50 }";
+    assert_eq!(run(""), run(drawn));
+}
