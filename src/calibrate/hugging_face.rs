@@ -52,7 +52,7 @@ pub enum ConfigError {
 enum Family {
     /// Gated feed-forward part in every layer.
     Dense,
-    /// As dense; the sliding window counts only if `use_sliding_window`.
+    /// The same; its sliding window counts only if `use_sliding_window`.
     DenseQwen,
     /// `num_local_experts` of width `intermediate_size` in every layer.
     Mixtral,
@@ -376,12 +376,10 @@ impl Config<'_> {
             return Ok(());
         };
         let layers = match self.fields.get("layer_types").and_then(Value::as_array) {
-            None if self.fields.contains_key("max_window_layers") => {
-                // The first layers attend to everything.
-                let full = self.optional(&["max_window_layers"])?.unwrap_or(0);
-                card.layers.saturating_sub(full)
+            // The first layers attend to everything.
+            None => {
+                (card.layers).saturating_sub(self.optional(&["max_window_layers"])?.unwrap_or(0))
             }
-            None => card.layers,
             Some(types) => {
                 let sliding = |kind: &&Value| kind.as_str() == Some("sliding_attention");
                 types.iter().filter(sliding).count() as u32

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::closed_loop::{ClosedLoopArgs, closed_loop};
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, json_text};
 use crate::report::number::{count, significant, wrap};
-use crate::validate::compare::{Comparison, Metric, compare, error_pct};
+use crate::validate::compare::{Comparison, Metric, compare, engine_state, error_pct};
 use crate::validate::replay::{Replay, replay};
 use crate::validate::{MeasuredRun, open, picture};
 
@@ -106,6 +106,8 @@ fn one(judged: &Judged) -> Value {
         fields.insert("format".to_owned(), json!(judged.run.format));
         fields.insert("stages".to_owned(), Value::Array(parts.collect()));
         fields.insert("notes".to_owned(), json!(judged.run.notes));
+        let state = engine_state(&judged.run, &judged.replay);
+        fields.insert("engine_state".to_owned(), json!(state));
         let preemptions = judged.replay.preemptions;
         fields.insert("preemptions_simulated".to_owned(), json!(preemptions));
     }
@@ -120,6 +122,16 @@ fn page(judged: &Judged) -> String {
     for part in &judged.parts {
         out.push('\n');
         out.push_str(&part_page(part));
+    }
+    if let Some(state) = engine_state(&judged.run, &judged.replay) {
+        out.push_str(&format!(
+            "engine state, mean: {} sequences running measured, {} simulated; {} waiting measured, \
+             {} simulated\n",
+            significant(Some(state.running_observed)),
+            significant(Some(state.running_simulated)),
+            significant(Some(state.waiting_observed)),
+            significant(Some(state.waiting_simulated))
+        ));
     }
     out
 }

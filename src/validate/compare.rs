@@ -162,6 +162,51 @@ pub struct Comparison {
     pub saturated: (bool, bool),
 }
 
+/// The engine's state over a run: means of samples taken at the same instants.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct EngineState {
+    /// Sequences running, measured.
+    pub running_observed: f64,
+    /// Sequences running, simulated.
+    pub running_simulated: f64,
+    /// Requests waiting, measured.
+    pub waiting_observed: f64,
+    /// Requests waiting, simulated.
+    pub waiting_simulated: f64,
+}
+
+/// Compares the engine's state where it was sampled. A simulated sequence runs from when it was
+/// first scheduled to its last token, preempted or not.
+pub fn engine_state(run: &MeasuredRun, replay: &Replay) -> Option<EngineState> {
+    let count = run.engine.len() as f64;
+    if run.engine.is_empty() {
+        return None;
+    }
+    let stamps = |of: &dyn Fn(&Simulated) -> Option<u64>| {
+        let mut stamps: Vec<u64> = replay.simulated.iter().filter_map(of).collect();
+        stamps.sort_unstable();
+        stamps
+    };
+    let arrived = stamps(&|simulated| Some(simulated.arrival_ns));
+    let scheduled = stamps(&|simulated| simulated.scheduled_ns);
+    let ended = stamps(&|simulated| simulated.last_token_ns);
+    let mut sums = EngineState {
+        running_observed: 0.0,
+        running_simulated: 0.0,
+        waiting_observed: 0.0,
+        waiting_simulated: 0.0,
+    };
+    for sample in &run.engine {
+        let at = (sample.t_s * 1e9) as u64;
+        let before = |stamps: &[u64]| stamps.partition_point(|stamp| *stamp <= at) as f64;
+        sums.running_observed += sample.running / count;
+        sums.waiting_observed += sample.waiting / count;
+        sums.running_simulated += (before(&scheduled) - before(&ended)) / count;
+        sums.waiting_simulated += (before(&arrived) - before(&scheduled)) / count;
+    }
+    Some(sums)
+}
+
 /// Compares a run as a whole, then each of its stages.
 pub fn compare(run: &MeasuredRun, replay: &Replay) -> Vec<Comparison> {
     let whole = Stage {
