@@ -1,7 +1,7 @@
 //! Fits engine overheads to measured means of time to first token and time per output token.
 //!
-//! The search goes along one coordinate at a time over a grid and stops where no step along
-//! either helps. The loss is the absolute error of logarithms, cut off at a factor of e, so that a
+//! The search goes along one coordinate at a time over a grid, looks around where no step along
+//! either helps, and stops where nothing near is better. The loss is the absolute error of logarithms, cut off at a factor of e, so that a
 //! few wild rows do not lead. It draws nothing at random, and gives the same result on any number
 //! of threads.
 
@@ -56,17 +56,18 @@ impl<'a> Fitter<'a> {
         let mut best = self.loss(rows, at);
         loop {
             let before = at;
-            for fixed in 0..FIXED_US.len() {
-                let loss = self.loss(rows, (fixed, at.1));
-                if loss < best {
-                    (best, at) = (loss, (fixed, at.1));
-                }
-            }
-            for per_seq in 0..PER_SEQ_US.len() {
-                let loss = self.loss(rows, (at.0, per_seq));
-                if loss < best {
-                    (best, at) = (loss, (at.0, per_seq));
-                }
+            let along_fixed = (0..FIXED_US.len()).map(|fixed| (fixed, at.1));
+            (at, best) = self.best_of(rows, along_fixed.collect(), (at, best));
+            let along_per_seq = (0..PER_SEQ_US.len()).map(|per_seq| (at.0, per_seq));
+            (at, best) = self.best_of(rows, along_per_seq.collect(), (at, best));
+            if at == before {
+                // More of one makes up for less of the other: look across the valley, too.
+                let near =
+                    |index: usize, most: usize| index.saturating_sub(3)..(index + 4).min(most);
+                let around = near(at.0, FIXED_US.len()).flat_map(|fixed| {
+                    near(at.1, PER_SEQ_US.len()).map(move |per_seq| (fixed, per_seq))
+                });
+                (at, best) = self.best_of(rows, around.collect(), (at, best));
             }
             if at == before {
                 break;
@@ -79,6 +80,22 @@ impl<'a> Fitter<'a> {
             per_request_ms,
         };
         (overheads, best)
+    }
+
+    /// The best of some places and of the one before.
+    fn best_of(
+        &mut self,
+        rows: &[usize],
+        places: Vec<(usize, usize)>,
+        before: ((usize, usize), f64),
+    ) -> ((usize, usize), f64) {
+        places.into_iter().fold(before, |best, place| {
+            let loss = self.loss(rows, place);
+            match loss < best.1 {
+                true => (place, loss),
+                false => best,
+            }
+        })
     }
 
     fn loss(&mut self, rows: &[usize], at: (usize, usize)) -> f64 {

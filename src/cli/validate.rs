@@ -13,6 +13,9 @@ use crate::validate::compare::{Comparison, Metric, compare, engine_state, error_
 use crate::validate::replay::{Replay, replay};
 use crate::validate::{MeasuredRun, open, picture};
 
+/// Columns of a page.
+const WIDTH: usize = 100;
+
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
 pub struct ValidateArgs {
@@ -117,29 +120,30 @@ fn one(judged: &Judged) -> Value {
 fn page(judged: &Judged) -> String {
     let mut out = format!("{} ({})\n", judged.run.name, judged.run.format);
     for note in &judged.run.notes {
-        out.push_str(&format!("  - {}\n", wrap(note, 96, 4)));
+        out.push_str(&format!("  - {}\n", wrap(note, WIDTH - 4, 4)));
     }
     for part in &judged.parts {
         out.push('\n');
         out.push_str(&part_page(part));
     }
     if let Some(state) = engine_state(&judged.run, &judged.replay) {
-        out.push_str(&format!(
+        let means = format!(
             "engine state, mean: {} sequences running measured, {} simulated; {} waiting measured, \
-             {} simulated\n",
+             {} simulated",
             significant(Some(state.running_observed)),
             significant(Some(state.running_simulated)),
             significant(Some(state.waiting_observed)),
             significant(Some(state.waiting_simulated))
-        ));
+        );
+        out.push_str(&format!("{}\n", wrap(&means, WIDTH, 2)));
     }
     out
 }
 
 fn part_page(part: &Comparison) -> String {
-    let mut out = format!(
+    let counts = format!(
         "{}: {} requests offered, {} compared, {} failed when measured, {} not completed in the \
-         simulation\n",
+         simulation",
         match part.part.as_str() {
             "all" => "The whole run".to_owned(),
             stage => format!("Stage {stage}"),
@@ -149,6 +153,8 @@ fn part_page(part: &Comparison) -> String {
         count(part.failed as u64),
         count(part.not_simulated as u64)
     );
+    let mut out = wrap(&counts, WIDTH, 2);
+    out.push('\n');
     let (observed, simulated) = part.saturated;
     if observed || simulated {
         let which = match (observed, simulated) {
@@ -209,14 +215,15 @@ fn table(part: &Comparison) -> String {
         out.push('\n');
     }
     if let Some((observed, simulated)) = part.throughput {
-        out.push_str(&format!(
-            "requests/s: {} measured, {} simulated, {}; output tokens/s: {} and {}\n",
+        let rates = format!(
+            "requests/s: {} measured, {} simulated, {}; output tokens/s: {} and {}",
             significant(Some(observed.requests_per_s)),
             significant(Some(simulated.requests_per_s)),
             signed(error_pct(observed.requests_per_s, simulated.requests_per_s)),
             significant(Some(observed.output_tokens_per_s)),
             significant(Some(simulated.output_tokens_per_s))
-        ));
+        );
+        out.push_str(&format!("{}\n", wrap(&rates, WIDTH, 2)));
     }
     out
 }

@@ -160,9 +160,15 @@ fn own(table: &Table) -> Result<Vec<MeasuredRequest>, ValidateError> {
             queue_ms: since(queued, stamp(&row, "scheduled_ns")?, "scheduled_ns")?,
         };
         since(first, last, "last_token_ns")?;
-        stamped.push(request);
+        stamped.push((
+            row.number::<u64>("id", "a whole number, or nothing", |_| true)?,
+            request,
+        ));
     }
-    stamped.sort_by_key(|request| request.arrival_ns);
+    // Of requests that arrive at one instant the one with the lower number came first.
+    stamped.sort_by_key(|(id, request)| (request.arrival_ns, *id));
+    let mut stamped: Vec<MeasuredRequest> =
+        stamped.into_iter().map(|(_, request)| request).collect();
     let start = stamped.first().map_or(0, |first| first.arrival_ns);
     for request in &mut stamped {
         request.arrival_ns -= start;

@@ -48,15 +48,21 @@ impl Simulated {
         let ms = |from: Option<u64>, to: Option<u64>| Some((to?.checked_sub(from?)?) as f64 / 1e6);
         let arrival = Some(row.arrival_ns);
         let steps = f64::from(row.output_tokens.saturating_sub(1));
-        let decode = ms(row.first_token_ns, row.last_token_ns);
+        let ttft_ms = ms(arrival, row.first_token_ns);
+        let e2e_ms = ms(arrival, row.last_token_ns);
+        // As it is worked out of what was measured, so that equal stamps give equal numbers.
+        let tpot_ms = match (ttft_ms, e2e_ms) {
+            (Some(ttft), Some(e2e)) if steps > 0.0 => Some((e2e - ttft) / steps),
+            _ => None,
+        };
         Simulated {
             arrival_ns: row.arrival_ns,
             scheduled_ns: row.scheduled_ns,
             last_token_ns: row.last_token_ns,
             completed: row.status == "completed",
-            ttft_ms: ms(arrival, row.first_token_ns),
-            tpot_ms: decode.filter(|_| steps > 0.0).map(|decode| decode / steps),
-            e2e_ms: ms(arrival, row.last_token_ns),
+            ttft_ms,
+            tpot_ms,
+            e2e_ms,
             queue_ms: ms(row.queued_ns, row.scheduled_ns),
         }
     }
