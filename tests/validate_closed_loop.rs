@@ -1,7 +1,7 @@
 //! `seatrial validate --closed-loop` scores every row of a table or says why not, and never
 //! depends on the number of threads.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::path::Path;
 

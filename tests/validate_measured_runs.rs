@@ -1,7 +1,7 @@
 //! `seatrial validate` reads measured runs of every documented format, and a run that was simulated
 //! is found equal to itself.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 

@@ -105,7 +105,9 @@ pub fn case(row: &Row) -> Result<Case, String> {
     let ttft_ms = measured(row.ttft_ms, "TTFT")?;
     let tpot_ms = measured(row.tpot_ms, "TPOT")?;
     let (weight_dtype, narrow) = weight_dtype(row)?;
-    let kv_dtype = (narrow && engine.narrow_kv).then(|| "fp8".to_owned());
+    // On Blackwell a 16-bit cache would not hold what the measured servers held.
+    let narrow_kv = engine.narrow_kv || (row.backend == "vllm" && is_blackwell(&row.system));
+    let kv_dtype = (narrow && narrow_kv).then(|| "fp8".to_owned());
     Ok(Case {
         server: Server {
             model: row.model.clone(),
@@ -124,6 +126,10 @@ pub fn case(row: &Row) -> Result<Case, String> {
         ttft_ms,
         tpot_ms,
     })
+}
+
+fn is_blackwell(system: &str) -> bool {
+    ["b200", "b300"].iter().any(|name| system.contains(name))
 }
 
 /// The number type of the weights, and whether it has fewer than 16 bits. Where a row does not
