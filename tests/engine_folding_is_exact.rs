@@ -35,6 +35,7 @@ struct Case {
     max_num_seqs: u32,
     budget: u32,
     chunked: bool,
+    mode: Mode,
     watermark: f64,
     window_ms: f64,
     hop_ms: f64,
@@ -45,6 +46,42 @@ struct Case {
     output: f64,
     warmup_s: f64,
     horizon_s: f64,
+}
+
+/// How the scheduler is set up.
+#[derive(Debug, Clone)]
+struct Mode {
+    scheduler: &'static str,
+    policy: &'static str,
+    prompt_blocks: &'static str,
+    long_prefill: u32,
+    padded: bool,
+    asynchronous: bool,
+}
+
+fn modes() -> impl Strategy<Value = Mode> {
+    (
+        prop_oneof![2 => Just("vllm_v1"), 1 => Just("vllm_v0"), 1 => Just("sarathi")],
+        prop_oneof![2 => Just("fcfs"), 1 => Just("priority")],
+        prop_oneof![Just("chunk"), Just("check_whole"), Just("reserve_whole")],
+        prop_oneof![3 => Just(0u32), 1 => 10u32..60],
+        any::<bool>(),
+        prop_oneof![2 => Just(false), 1 => Just(true)],
+    )
+        .prop_map(
+            |(scheduler, policy, prompt_blocks, long_prefill, padded, asynchronous)| {
+                // Only the options that a scheduler has.
+                let (v0, v1) = (scheduler == "vllm_v0", scheduler == "vllm_v1");
+                Mode {
+                    scheduler,
+                    policy,
+                    prompt_blocks: if v1 { prompt_blocks } else { "reserve_whole" },
+                    long_prefill: if v0 { 0 } else { long_prefill },
+                    padded: v0 && padded,
+                    asynchronous: !v0 && asynchronous,
+                }
+            },
+        )
 }
 
 impl Case {
@@ -91,7 +128,25 @@ max_num_batched_tokens = {budget}
 chunked_prefill = {chunked}
 watermark = {watermark:.3}
 step_by_step = {step_by_step}
+scheduler = "{scheduler}"
+scheduling_policy = "{policy}"
+prompt_blocks = "{prompt_blocks}"
+long_prefill_token_threshold = {long_prefill}
+padded_budget = {padded}
+async_scheduling = {asynchronous}
+[[tiers]]
+name = "low"
+priority = 2
+[[tiers]]
+name = "high"
+priority = 1
 "#,
+            scheduler = self.mode.scheduler,
+            policy = self.mode.policy,
+            prompt_blocks = self.mode.prompt_blocks,
+            long_prefill = self.mode.long_prefill,
+            padded = self.mode.padded,
+            asynchronous = self.mode.asynchronous,
             seed = self.seed,
             horizon = self.horizon_s,
             warmup = self.warmup_s,
@@ -120,6 +175,7 @@ fn cases() -> impl Strategy<Value = Case> {
         prop_oneof![1u32..6, 6u32..40],
         (prop_oneof![40u32..200, 1_024u32..4_096], any::<bool>()),
         prop_oneof![3 => Just(0.0), 1 => 0.01..0.1],
+        modes(),
     );
     let traffic = (
         any::<u32>(),
@@ -131,8 +187,16 @@ fn cases() -> impl Strategy<Value = Case> {
         prop_oneof![Just((0.0, 900.0)), (0.0..0.4, 0.5..2.0)],
     );
     (engine, traffic).prop_map(|(engine, traffic)| {
-        let (model, replicas, block_size, kv_tokens, max_num_seqs, (budget, chunked), watermark) =
-            engine;
+        let (
+            model,
+            replicas,
+            block_size,
+            kv_tokens,
+            max_num_seqs,
+            (budget, chunked),
+            watermark,
+            mode,
+        ) = engine;
         let (seed, window_ms, hop_ms, users, rate_per_s, lengths, (warmup_s, horizon_s)) = traffic;
         Case {
             seed: u64::from(seed),
@@ -143,6 +207,7 @@ fn cases() -> impl Strategy<Value = Case> {
             max_num_seqs,
             budget: budget.max(max_num_seqs),
             chunked,
+            mode,
             watermark,
             window_ms,
             hop_ms,

@@ -101,7 +101,7 @@ fn most_per_s(plan: &Plan, index: usize) -> Option<f64> {
         EnginePlan::Llm { step, .. } => {
             let (prompt, output) = mean_tokens(plan)?;
             let (prompt, output) = (prompt.round() as u32, output.round() as u32);
-            step.max_requests_per_s(prompt, output).by_compute_rps
+            step.max_requests_per_s(prompt, output)?.by_compute_rps
         }
     };
     Some(each * f64::from(pool.replicas))

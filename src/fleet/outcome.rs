@@ -186,7 +186,7 @@ fn floor_ns(request: &Request, plan: &FleetPlan) -> Option<(f64, f64)> {
         let EnginePlan::Llm { step, .. } = &pool.engine else {
             return None;
         };
-        let (ttft, e2e) = step.request_floor_ns(request.prompt_tokens, request.output_tokens);
+        let (ttft, e2e) = step.request_floor_ns(request.prompt_tokens, request.output_tokens)?;
         least = (least.0.min(ttft), least.1.min(e2e));
     }
     Some(least)

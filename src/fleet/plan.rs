@@ -1,7 +1,9 @@
 //! A fleet ready to be built: every number checked and in the simulator's own units.
 
+use std::sync::Arc;
+
 use crate::engine::{SimDuration, SimTime, Streams};
-use crate::perf::StepModel;
+use crate::perf::StepTimes;
 use crate::scenario::fleet::Router as RouterPolicy;
 use crate::scenario::schema::Slo;
 use crate::workload::Sampler;
@@ -55,6 +57,8 @@ pub struct TierPlan {
     pub name: String,
     /// Share of the traffic, relative to the others'.
     pub share: f64,
+    /// Who is served first where the scheduling policy is `priority`: the lower number.
+    pub priority: i32,
     /// Its objective.
     pub slo: Option<Slo>,
 }
@@ -89,7 +93,7 @@ pub enum EnginePlan {
         /// The scheduler's limits.
         rules: EngineRules,
         /// How long an iteration takes.
-        step: Box<StepModel>,
+        step: Arc<dyn StepTimes>,
     },
 }
 

@@ -70,6 +70,8 @@ pub struct Request {
     pub tier: u16,
     /// Times it was preempted.
     pub preemptions: u16,
+    /// Its tier's priority: lower goes first.
+    pub priority: i32,
     /// What its engine keeps about it.
     pub work: Work,
     /// Next in whatever list it is on.
@@ -123,6 +125,7 @@ impl Request {
             user: NONE,
             tier: 0,
             preemptions: 0,
+            priority: 0,
             work: Work::default(),
             next: NONE,
             previous: NONE,

@@ -260,6 +260,7 @@ impl World {
         );
         self.serial += 1;
         request.tier = offered.tier;
+        request.priority = self.plan.tiers[offered.tier as usize].priority;
         request.user = user;
         self.meters.arrived(&request, &self.plan);
         let id = self.requests.insert(request);
@@ -394,7 +395,7 @@ impl World {
         let engine_plan = &plan.pools[replica.pool.0 as usize].engine;
         match (&mut replica.engine, event, engine_plan) {
             (ReplicaEngine::Llm(engine), Event::Step(_), EnginePlan::Llm { rules, step }) => {
-                engine.step(rules, step, &mut ctx);
+                engine.step(rules, step.as_ref(), &mut ctx);
             }
             (ReplicaEngine::Servers(servers), Event::ServiceDone(request), _) => {
                 servers.served(request.slot, &mut ctx);
@@ -460,8 +461,11 @@ impl World {
         meter.completed += 1;
         if let EnginePlan::Llm { step, .. } = &self.plan.pools[pool].engine {
             let request = self.requests.at(slot);
-            let ceiling = step.max_requests_per_s(request.prompt_tokens, request.output_tokens);
-            meter.completed_on(&ceiling);
+            if let Some(ceiling) =
+                step.max_requests_per_s(request.prompt_tokens, request.output_tokens)
+            {
+                meter.completed_on(&ceiling);
+            }
         }
     }
 

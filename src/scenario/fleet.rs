@@ -197,9 +197,31 @@ pub struct LlmPool {
     /// `max_num_batched_tokens`). Default 8,192.
     #[serde(default = "default_max_num_batched_tokens")]
     pub max_num_batched_tokens: u32,
-    /// Lets a prompt be computed over several iterations. Default true.
+    /// Whose scheduler it is. Default `vllm_v1`.
+    #[serde(default)]
+    pub scheduler: Scheduler,
+    /// Who is admitted first, and who is preempted (vLLM `--scheduling-policy`). Default `fcfs`.
+    #[serde(default)]
+    pub scheduling_policy: SchedulingPolicy,
+    /// Lets a prompt be computed over several iterations. Default true; `vllm_v0` never does.
     #[serde(default = "yes")]
     pub chunked_prefill: bool,
+    /// Most tokens of one prompt in an iteration (vLLM `long_prefill_token_threshold`). Default 0:
+    /// no limit but `max_num_batched_tokens`.
+    #[serde(default)]
+    pub long_prefill_token_threshold: u32,
+    /// With `vllm_v0`: counts a batch of prompts as padded to its longest, as its first versions
+    /// did. Default false.
+    #[serde(default)]
+    pub padded_budget: bool,
+    /// Blocks a prompt needs to be admitted. Default `chunk` for `vllm_v1`, `reserve_whole` for the
+    /// others, which know nothing else.
+    pub prompt_blocks: Option<PromptBlocks>,
+    /// Plans an iteration while the one before it runs (vLLM `--async-scheduling`): the engine's
+    /// overhead is hidden behind the kernels as far as they last, and a request that comes during an
+    /// iteration is in the next but one. Default false.
+    #[serde(default)]
+    pub async_scheduling: bool,
     /// Longest prompt plus output, tokens. Default: the model's longest context. Never more than
     /// the KV cache can hold.
     pub max_model_len: Option<u32>,
@@ -214,6 +236,9 @@ pub struct LlmPool {
     /// Share of the KV blocks kept free when admitting. Default 0.
     #[serde(default)]
     pub watermark: f64,
+    /// A folder with a layer-wise kernel profile of the model on the accelerator, relative to the
+    /// scenario: iterations are then timed by it. Default: none.
+    pub profile: Option<String>,
     /// Engine overhead of an iteration, microseconds. Default 1,500, assumed.
     pub overhead_fixed_us: Option<f64>,
     /// Engine overhead per sequence of an iteration, microseconds. Default 5, assumed.
@@ -222,6 +247,47 @@ pub struct LlmPool {
     /// the same; it is there to show that. Default false.
     #[serde(default)]
     pub step_by_step: bool,
+}
+
+/// Whose scheduler a language-model pool has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheduler {
+    /// vLLM v1: one token budget for prefill and decode, running sequences before waiting ones, no
+    /// admission in an iteration that preempted.
+    #[default]
+    VllmV1,
+    /// vLLM v0: prompts first, whole and in iterations of their own; the others wait.
+    VllmV0,
+    /// Sarathi-Serve: as v1, with the blocks of the whole prompt reserved when it is admitted;
+    /// `max_num_batched_tokens` is its chunk size.
+    Sarathi,
+}
+
+/// Who is admitted first, and who is preempted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SchedulingPolicy {
+    /// First come, first served; the sequence admitted last is preempted.
+    #[default]
+    Fcfs,
+    /// The tier of the lower `priority` number first, then by arrival; the sequence that is last in
+    /// that order is preempted.
+    Priority,
+}
+
+/// Blocks that a prompt needs to be admitted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptBlocks {
+    /// Those of its first chunk.
+    #[default]
+    Chunk,
+    /// Those of the whole prompt must be free, and those of its first chunk are taken (vLLM
+    /// `scheduler_reserve_full_isl`, the default from 0.19 on).
+    CheckWhole,
+    /// Those of the whole prompt are taken.
+    ReserveWhole,
 }
 
 fn one_u32() -> u32 {

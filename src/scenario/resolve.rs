@@ -2,10 +2,11 @@
 //! applied, every card and trace read.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::certain::is_certain;
 use super::error::ScenarioError;
-use super::fleet::{AbstractPool, Discipline, LlmPool, Pool};
+use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Scheduler};
 use super::problems::{Problems, grouped};
 use super::schema::{Scenario, Tier, Warmup};
 use super::text::Document;
@@ -17,8 +18,8 @@ use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan, TierPlan}
 use crate::fleet::servers::BatchTime;
 use crate::fleet::window::WindowRule;
 use crate::perf::{
-    AcceleratorCard, Dtype, Dtypes, MemoryPlan, ModelCard, Overheads, Parallelism, PerfError,
-    StepModel,
+    AcceleratorCard, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads, Overlapped,
+    Parallelism, PerfError, ProfileSteps, StepModel, StepTimes,
 };
 use crate::trace::{TraceScan, TraceSource};
 use crate::workload::Sampler;
@@ -82,7 +83,9 @@ pub struct LlmFacts {
     pub kv_blocks: u64,
     /// Whether the scenario pinned them.
     pub kv_blocks_pinned: bool,
-    /// How long an iteration takes.
+    /// The engine's own time of an iteration.
+    pub overheads: Overheads,
+    /// How long an iteration takes by the cards.
     pub step: StepModel,
 }
 
@@ -204,6 +207,7 @@ fn fleet_plan(
     let default_tier = Tier {
         name: "default".to_owned(),
         share: 1.0,
+        priority: 0,
         slo: None,
     };
     let tiers = match scenario.tiers.is_empty() {
@@ -213,6 +217,7 @@ fn fleet_plan(
     let tiers = tiers.iter().map(|tier| TierPlan {
         name: tier.name.clone(),
         share: tier.share,
+        priority: tier.priority,
         slo: tier.slo.or(scenario.slo),
     });
     FleetPlan {
@@ -535,6 +540,15 @@ fn resolve_llm(
     let kv_tokens = kv_blocks * u64::from(pool.block_size);
     let longest = u64::from(pool.max_model_len.unwrap_or(model.max_context));
     let rules = EngineRules {
+        scheduler: pool.scheduler,
+        policy: pool.scheduling_policy,
+        padded_budget: pool.padded_budget,
+        long_prefill_token_threshold: pool.long_prefill_token_threshold,
+        prompt_blocks: match pool.scheduler {
+            Scheduler::VllmV1 => pool.prompt_blocks.unwrap_or_default(),
+            Scheduler::VllmV0 | Scheduler::Sarathi => PromptBlocks::ReserveWhole,
+        },
+        async_scheduling: pool.async_scheduling,
         max_num_seqs: pool.max_num_seqs,
         max_num_batched_tokens: pool.max_num_batched_tokens,
         chunked_prefill: pool.chunked_prefill,
@@ -551,8 +565,48 @@ fn resolve_llm(
         memory,
         kv_blocks,
         kv_blocks_pinned: pool.kv_blocks.is_some(),
-        step: step.clone(),
+        overheads,
+        step,
     };
-    let step = Box::new(step);
+    let kernels = kernel_times(pool, &facts, base_dir);
+    asked(
+        kernels.as_ref().map(|_| ()).map_err(Clone::clone),
+        "profile",
+        pool.profile.as_deref().unwrap_or_default(),
+    )?;
+    let step = kernels.ok()?;
     Some((EnginePlan::Llm { rules, step }, facts))
+}
+
+/// How long the iterations of a pool take.
+fn kernel_times(
+    pool: &LlmPool,
+    facts: &LlmFacts,
+    base_dir: &Path,
+) -> Result<Arc<dyn StepTimes>, PerfError> {
+    // With asynchronous scheduling the engine works beside the kernels and not between them.
+    let between = match pool.async_scheduling {
+        true => Overheads::default(),
+        false => facts.overheads,
+    };
+    let (model, accelerator) = (&facts.model, &facts.accelerator);
+    let kernels: Arc<dyn StepTimes> = match &pool.profile {
+        Some(folder) => {
+            let floor = Floor::new(model, accelerator, pool.tp, facts.dtypes);
+            let folder = base_dir.join(folder);
+            Arc::new(ProfileSteps::load(&folder, model.layers, floor, between)?)
+        }
+        None => Arc::new(StepModel::new(
+            model,
+            accelerator,
+            &Parallelism { tp: pool.tp },
+            facts.dtypes.weight,
+            facts.dtypes.kv,
+            between,
+        )?),
+    };
+    Ok(match pool.async_scheduling {
+        true => Arc::new(Overlapped::new(kernels, facts.overheads)),
+        false => kernels,
+    })
 }

@@ -124,6 +124,10 @@ pub struct Tier {
     /// Share of the requests; shares are scaled to sum to 1. Default 1.
     #[serde(default = "one")]
     pub share: f64,
+    /// Who is served first by pools whose `scheduling_policy` is `priority`: the lower number, as
+    /// vLLM has it. Default 0.
+    #[serde(default)]
+    pub priority: i32,
     /// Its objective. Default: `[slo]`.
     pub slo: Option<Slo>,
 }

@@ -5,7 +5,7 @@ mod workload;
 use std::collections::BTreeMap;
 
 use self::workload::{check_law, check_workload};
-use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, Router};
+use super::fleet::{AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Router, Scheduler};
 use super::problems::{Problems, grouped};
 use super::schema::{Bound, Claim, Scenario, Slo, Warmup};
 use super::suggest::nearest;
@@ -297,6 +297,41 @@ fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
         if let Some(value) = value {
             problems.non_negative(&path(field), value, 1e9);
         }
+    }
+    check_scheduler(pool, at, problems);
+}
+
+/// Refuses options that the pool's scheduler does not have.
+fn check_scheduler(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("{at}.{field}");
+    let v0 = pool.scheduler == Scheduler::VllmV0;
+    for (given, field, value) in [
+        (
+            v0 && pool.async_scheduling,
+            "async_scheduling",
+            "true".to_owned(),
+        ),
+        (
+            v0 && pool.long_prefill_token_threshold > 0,
+            "long_prefill_token_threshold",
+            pool.long_prefill_token_threshold.to_string(),
+        ),
+    ] {
+        if given {
+            let allowed = "is not an option of `vllm_v0`";
+            problems.push(&path(field), value, allowed, "take it away");
+        }
+    }
+    if pool.padded_budget && !v0 {
+        let allowed = "is an option of `vllm_v0` only";
+        problems.push(&path("padded_budget"), true, allowed, "take it away");
+    }
+    if let Some(blocks) = pool.prompt_blocks
+        && pool.scheduler != Scheduler::VllmV1
+        && blocks != PromptBlocks::ReserveWhole
+    {
+        let allowed = "must be `reserve_whole`, which `vllm_v0` and `sarathi` do";
+        problems.push(&path("prompt_blocks"), "other", allowed, "take it away");
     }
 }
 

@@ -1,0 +1,296 @@
+//! What comes next: blocks, chunks, admissions and preemptions.
+
+use std::cmp::Reverse;
+
+use super::origin::Origin;
+use super::waiting::rank;
+use super::{Chunk, Engine, EngineRules, Flight};
+use crate::engine::SimTime;
+use crate::fleet::context::Context;
+use crate::fleet::request::Requests;
+use crate::perf::{PrefillChunk, StepTimes};
+use crate::scenario::fleet::{PromptBlocks, Scheduler, SchedulingPolicy};
+
+/// A step may be this much below its physical floor: the rounding of sums in another order.
+const ROUNDING: f64 = 1.0 - 1e-9;
+
+impl Engine {
+    /// Gives the running sequences their blocks and the running prefills their chunks, preempting
+    /// from the back where blocks are short. True when it preempted.
+    pub(super) fn plan_running(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
+        let mut preempted = false;
+        while self.kv.needed_at(self.iteration) > self.kv.free() {
+            let victim = self.victim(rules, ctx.requests);
+            if !self.preempt(victim, ctx) {
+                break;
+            }
+            preempted = true;
+        }
+        self.kv.take(self.kv.needed_at(self.iteration));
+        let mut budget = rules.max_num_batched_tokens - self.decodes;
+        let mut index = 0;
+        while let Some(&slot) = self.prefilling.get(index) {
+            let request = ctx.requests.at(slot);
+            let computed = request.work.computed;
+            let left = request.prompt_tokens + request.work.generated - computed;
+            let tokens = rules.chunk(left, budget);
+            if tokens == 0 {
+                break;
+            }
+            let blocks = self.blocks_to_grow(computed, tokens);
+            while blocks > self.kv.free() && self.preempt_planned(rules, ctx) {
+                preempted = true;
+            }
+            if self.prefilling.get(index) != Some(&slot) {
+                continue;
+            }
+            self.kv.take(blocks);
+            budget -= tokens;
+            self.chunks.push(Chunk { slot, tokens });
+            index += 1;
+        }
+        preempted
+    }
+
+    /// Admits from the queue's head while there are tokens, seats and blocks.
+    pub(super) fn admit(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) {
+        let planned: u32 = self.chunks.iter().map(|chunk| chunk.tokens).sum();
+        let mut budget = rules.max_num_batched_tokens - self.decodes - planned;
+        while let Some(slot) = self.waiting.front() {
+            if budget == 0 || self.running.len() >= rules.max_num_seqs {
+                return;
+            }
+            let request = ctx.requests.at(slot);
+            let total = request.prompt_tokens + request.work.generated;
+            if total > budget && !rules.chunks() {
+                return;
+            }
+            let fresh = request.scheduled == SimTime::NEVER;
+            if rules.async_scheduling && fresh && request.queued > self.cutoff {
+                self.held_back = true;
+                return;
+            }
+            let tokens = rules.chunk(total, budget);
+            let Some(blocks) = self.room_for(total, tokens, rules) else {
+                return;
+            };
+            budget -= tokens;
+            self.start_prompt(slot, tokens, blocks, ctx);
+        }
+    }
+
+    /// Admits whole prompts for an iteration of their own.
+    pub(super) fn admit_prompts(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) {
+        let (mut sum, mut longest) = (0, 0);
+        while let Some(slot) = self.waiting.front() {
+            if self.running.len() >= rules.max_num_seqs {
+                return;
+            }
+            let request = ctx.requests.at(slot);
+            let total = request.prompt_tokens + request.work.generated;
+            longest = total.max(longest);
+            let batched = match rules.padded_budget {
+                true => (self.chunks.len() as u64 + 1) * u64::from(longest),
+                false => u64::from(sum) + u64::from(total),
+            };
+            if batched > u64::from(rules.max_num_batched_tokens) {
+                return;
+            }
+            let Some(blocks) = self.room_for(total, total, rules) else {
+                return;
+            };
+            sum += total;
+            self.start_prompt(slot, total, blocks, ctx);
+        }
+    }
+
+    /// The blocks that the first `tokens` of a prompt of `total` take, if there is room for it.
+    fn room_for(&self, total: u32, tokens: u32, rules: &EngineRules) -> Option<u64> {
+        let first = self.kv.blocks_for(u64::from(tokens));
+        let whole = self.kv.blocks_for(u64::from(total));
+        let (taken, wanted) = match rules.prompt_blocks {
+            PromptBlocks::Chunk => (first, first),
+            PromptBlocks::CheckWhole => (first, whole),
+            PromptBlocks::ReserveWhole => (whole, whole),
+        };
+        (wanted + rules.watermark_blocks <= self.kv.free()).then_some(taken)
+    }
+
+    fn start_prompt(&mut self, slot: u32, tokens: u32, blocks: u64, ctx: &mut Context<'_>) {
+        self.kv.take(blocks);
+        self.waiting.remove(ctx.requests, slot);
+        self.running.push_back(ctx.requests, slot);
+        self.prefilling.push(slot);
+        self.chunks.push(Chunk { slot, tokens });
+        let request = ctx.requests.at_mut(slot);
+        if request.scheduled == SimTime::NEVER {
+            request.scheduled = ctx.now;
+        }
+    }
+
+    /// Starts what was planned; false when nothing was, though something waits.
+    pub(super) fn launch(
+        &mut self,
+        preempted: bool,
+        rules: &EngineRules,
+        model: &dyn StepTimes,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        self.flight_start = ctx.now;
+        if !self.chunks.is_empty() {
+            let decoding = rules.scheduler != Scheduler::VllmV0;
+            self.launch_mixed(decoding, model, ctx);
+        } else if self.decodes > 0 {
+            self.launch_decodes(preempted, rules, model, ctx);
+        } else if !self.waiting.is_empty() {
+            // Everything running was preempted, or nothing was left to run but somebody who came
+            // after the cutoff: plan again, now with admission.
+            let again = preempted || self.held_back;
+            self.cutoff = ctx.now;
+            return !again;
+        }
+        true
+    }
+
+    fn launch_mixed(&mut self, decoding: bool, model: &dyn StepTimes, ctx: &mut Context<'_>) {
+        self.origin = None;
+        self.prefill.clear();
+        for chunk in &self.chunks {
+            self.prefill.push(PrefillChunk {
+                tokens: chunk.tokens,
+                context: ctx.requests.at(chunk.slot).work.computed,
+            });
+        }
+        let (decodes, context) = match decoding {
+            true => (self.decodes, self.context),
+            false => (0, 0),
+        };
+        let ns = model.step_ns(&self.prefill, decodes, context);
+        let floor = model.physical_floor_ns(&self.prefill, decodes, context);
+        ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
+        self.flight = Flight::Mixed { decoding };
+        self.schedule_boundary(SimTime(ctx.now.0 + (ns.round() as u64).max(1)), ctx);
+    }
+
+    fn launch_decodes(
+        &mut self,
+        preempted: bool,
+        rules: &EngineRules,
+        model: &dyn StepTimes,
+        ctx: &mut Context<'_>,
+    ) {
+        let fresh = self
+            .origin
+            .is_none_or(|origin| self.context >= origin.piece.until_context);
+        if fresh {
+            self.origin = Some(Origin {
+                start: ctx.now,
+                iteration: self.iteration,
+                context: self.context,
+                decodes: self.decodes,
+                piece: model.decode_piece(self.decodes, self.context),
+            });
+        }
+        let Some(origin) = self.origin else { return };
+        let waited_for = self.held_back || (preempted && !self.waiting.is_empty());
+        let steps = if rules.step_by_step || waited_for {
+            1
+        } else {
+            self.steps_ahead(&origin, ctx)
+        };
+        let until = self.iteration + steps;
+        if fresh {
+            // Both are affine in the context over the piece, or the floor is the lower at its ends.
+            for context in [
+                self.context,
+                self.context + u64::from(self.decodes) * (steps - 1),
+            ] {
+                let ns = origin.piece.base_ns + origin.piece.per_context_ns * context as f64;
+                let floor = model.physical_floor_ns(&[], self.decodes, context);
+                ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
+            }
+        }
+        self.flight = Flight::Decode { until };
+        self.schedule_boundary(origin.boundary(until), ctx);
+    }
+
+    /// How many iterations can pass before anything changes by itself: a sequence ends, blocks
+    /// run out, or the step time leaves its affine piece.
+    fn steps_ahead(&mut self, origin: &Origin, ctx: &Context<'_>) -> u64 {
+        let mut to_end = 1;
+        while let Some(&Reverse((iteration, slot, generation))) = self.finishing.peek() {
+            if self.is_current(ctx.requests, slot, generation, iteration) {
+                to_end = iteration - self.iteration;
+                break;
+            }
+            self.finishing.pop();
+        }
+        let in_piece = (origin.piece.until_context.saturating_sub(self.context))
+            .div_ceil(u64::from(self.decodes))
+            .max(1);
+        let limit = to_end.min(in_piece);
+        1 + self.kv.iterations_covered(self.iteration + 1, limit - 1)
+    }
+
+    /// Who is preempted next: the sequence admitted last, or the one of the least priority that
+    /// came last.
+    fn victim(&self, rules: &EngineRules, requests: &Requests) -> Option<u32> {
+        match rules.policy {
+            SchedulingPolicy::Fcfs => self.running.back(),
+            SchedulingPolicy::Priority => {
+                let running = self.running.iter(requests);
+                running.min_by_key(|&slot| rank(requests, slot))
+            }
+        }
+    }
+
+    /// Preempts a sequence, before blocks were given out in this iteration.
+    fn preempt(&mut self, victim: Option<u32>, ctx: &mut Context<'_>) -> bool {
+        let Some(slot) = victim else {
+            return false;
+        };
+        let tokens = self.tokens_held(ctx.requests, slot);
+        self.kv.give(self.blocks_held(ctx.requests, slot));
+        self.running.remove(ctx.requests, slot);
+        self.origin = None;
+        let iteration = self.iteration;
+        let work = &mut ctx.requests.at_mut(slot).work;
+        if work.decoding {
+            self.kv.leave(iteration, tokens);
+            self.decodes -= 1;
+            self.context -= tokens;
+            work.generated += (iteration - work.joined_iteration) as u32;
+            work.decoding = false;
+        } else {
+            self.prefilling.retain(|&prefilling| prefilling != slot);
+        }
+        work.computed = 0;
+        let request = ctx.requests.at_mut(slot);
+        request.preemptions = request.preemptions.saturating_add(1);
+        if ctx.meter.measures(ctx.now) {
+            ctx.meter.preemptions += 1;
+        }
+        self.waiting.push_again(ctx.requests, slot);
+        true
+    }
+
+    /// Preempts a sequence, taking back what this iteration gave it.
+    fn preempt_planned(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
+        let victim = self.victim(rules, ctx.requests);
+        let Some(slot) = victim else {
+            return false;
+        };
+        let decoding = ctx.requests.at(slot).work.decoding;
+        if decoding {
+            let tokens = self.tokens_held(ctx.requests, slot);
+            if self.kv.blocks_for(tokens + 1) > self.kv.blocks_for(tokens) {
+                self.kv.give(1);
+            }
+        } else if let Some(at) = self.chunks.iter().position(|chunk| chunk.slot == slot) {
+            let chunk = self.chunks.remove(at);
+            let computed = ctx.requests.at(slot).work.computed;
+            self.kv.give(self.blocks_to_grow(computed, chunk.tokens));
+        }
+        self.preempt(victim, ctx)
+    }
+}

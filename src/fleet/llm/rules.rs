@@ -1,0 +1,62 @@
+//! What the engines of a pool have in common.
+
+use crate::scenario::fleet::{PromptBlocks, Scheduler, SchedulingPolicy};
+
+/// The scheduler of a pool and its limits.
+#[derive(Debug, Clone)]
+pub struct EngineRules {
+    /// Which engine's scheduler it is.
+    pub scheduler: Scheduler,
+    /// Who is served first, and who is preempted.
+    pub policy: SchedulingPolicy,
+    /// Most sequences in one iteration.
+    pub max_num_seqs: u32,
+    /// Most tokens in one iteration; at least `max_num_seqs`.
+    pub max_num_batched_tokens: u32,
+    /// With [`Scheduler::VllmV0`]: the budget counts a batch of prompts as padded to its longest.
+    pub padded_budget: bool,
+    /// Whether a prompt may be computed over several iterations.
+    pub chunked_prefill: bool,
+    /// Most tokens of one prompt in an iteration; 0 for no limit but the budget.
+    pub long_prefill_token_threshold: u32,
+    /// Blocks that a prompt takes, or must find, when it is admitted.
+    pub prompt_blocks: PromptBlocks,
+    /// Whether an iteration is planned while the one before it runs.
+    pub async_scheduling: bool,
+    /// Longest prompt plus output, tokens.
+    pub max_model_len: u64,
+    /// Tokens of a KV block.
+    pub block_size: u32,
+    /// KV blocks of a replica.
+    pub kv_blocks: u64,
+    /// Blocks kept free when admitting.
+    pub watermark_blocks: u64,
+    /// An event for every iteration.
+    pub step_by_step: bool,
+}
+
+impl EngineRules {
+    /// Whether a request can ever be served.
+    pub fn fits(&self, prompt_tokens: u32, output_tokens: u32) -> bool {
+        let total = u64::from(prompt_tokens) + u64::from(output_tokens);
+        let blocks = total.div_ceil(u64::from(self.block_size));
+        let budget = u64::from(self.max_num_batched_tokens);
+        total <= self.max_model_len
+            && blocks + self.watermark_blocks <= self.kv_blocks
+            // A preempted sequence is computed again with its output so far.
+            && (self.chunks() || total <= budget)
+    }
+
+    /// Whether prompts are cut into chunks.
+    pub fn chunks(&self) -> bool {
+        self.chunked_prefill && self.scheduler != Scheduler::VllmV0
+    }
+
+    /// Most tokens of a prompt with `left` tokens to compute that an iteration takes of a `budget`.
+    pub fn chunk(&self, left: u32, budget: u32) -> u32 {
+        match self.long_prefill_token_threshold {
+            0 => left.min(budget),
+            most => left.min(budget).min(most),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The end of iterations: tokens made, sequences that end.
+
+use std::cmp::Reverse;
+
+use super::{Engine, Flight};
+use crate::engine::SimTime;
+use crate::fleet::context::Context;
+
+impl Engine {
+    /// Applies what was computed up to now.
+    pub(super) fn settle(&mut self, ctx: &mut Context<'_>) {
+        let flight = std::mem::replace(&mut self.flight, Flight::Idle);
+        self.cutoff = ctx.now;
+        let steps = match flight {
+            Flight::Idle | Flight::Waking => return,
+            Flight::Mixed { decoding } => u64::from(decoding),
+            Flight::Decode { until } => until - self.iteration,
+        };
+        self.cutoff = match (flight, self.origin) {
+            (Flight::Decode { until }, Some(origin)) => origin.boundary(until - 1),
+            _ => self.flight_start,
+        };
+        self.meter_flight(flight, ctx);
+        // The blocks of the first iteration were taken when it was planned.
+        let more = steps.saturating_sub(1);
+        self.kv.take(self.kv.needed_over(self.iteration + 1, more));
+        self.iteration += steps;
+        self.context += steps * u64::from(self.decodes);
+        // Blocks only grow until the boundary, so the most of the flight is held now.
+        let held = self.kv.total() - self.kv.free();
+        ctx.meter.kv_blocks_most = ctx.meter.kv_blocks_most.max(held);
+        self.end_decodes(ctx);
+        if matches!(flight, Flight::Mixed { .. }) {
+            self.end_chunks(ctx);
+        }
+    }
+
+    /// Meters the work of the flight that ends now. Iterations count when they end within the
+    /// measured window, whether an event was fired at their end or not.
+    fn meter_flight(&mut self, flight: Flight, ctx: &mut Context<'_>) {
+        ctx.meter.busy(self.flight_start, ctx.now);
+        let steps = match (flight, self.origin) {
+            (Flight::Decode { until }, Some(origin)) => {
+                let (start, end) = ctx.meter.window();
+                origin.boundaries_before(end, self.iteration, until)
+                    - origin.boundaries_before(start, self.iteration, until)
+            }
+            _ => u64::from(ctx.meter.measures(ctx.now)),
+        };
+        if steps > 0 {
+            let decodes = match flight {
+                Flight::Mixed { decoding: false } => 0,
+                _ => u64::from(self.decodes),
+            };
+            let chunk_tokens: u64 = self
+                .chunks
+                .iter()
+                .map(|chunk| u64::from(chunk.tokens))
+                .sum();
+            let sequences = decodes + self.chunks.len() as u64;
+            ctx.meter.batches += steps;
+            ctx.meter.batched += steps * sequences;
+            ctx.meter.prefill_tokens += chunk_tokens;
+            ctx.meter.decode_tokens += steps * decodes;
+        }
+    }
+
+    /// Lets go of the decoding sequences that have made their last token.
+    fn end_decodes(&mut self, ctx: &mut Context<'_>) {
+        while let Some(&Reverse((iteration, slot, generation))) = self.finishing.peek() {
+            if iteration > self.iteration {
+                break;
+            }
+            self.finishing.pop();
+            if !self.is_current(ctx.requests, slot, generation, iteration) {
+                continue;
+            }
+            self.origin = None;
+            let tokens = self.tokens_held(ctx.requests, slot);
+            self.kv.leave(self.iteration, tokens);
+            self.decodes -= 1;
+            self.context -= tokens;
+            self.finish(slot, tokens, ctx);
+        }
+    }
+
+    /// Applies the prefill chunks: a sequence whose prompt is complete has made its first token.
+    fn end_chunks(&mut self, ctx: &mut Context<'_>) {
+        let chunks = std::mem::take(&mut self.chunks);
+        for chunk in &chunks {
+            let request = ctx.requests.at_mut(chunk.slot);
+            request.work.computed += chunk.tokens;
+            if request.work.computed < request.prompt_tokens + request.work.generated {
+                continue;
+            }
+            self.prefilling.retain(|&slot| slot != chunk.slot);
+            request.work.generated += 1;
+            if request.first_token == SimTime::NEVER {
+                request.first_token = ctx.now;
+            }
+            let tokens = u64::from(request.work.computed);
+            if request.work.generated >= request.output_tokens {
+                self.finish(chunk.slot, tokens, ctx);
+                continue;
+            }
+            request.work.decoding = true;
+            request.work.joined_iteration = self.iteration;
+            let left = u64::from(request.output_tokens - request.work.generated);
+            let generation = ctx.requests.id(chunk.slot).generation;
+            self.finishing
+                .push(Reverse((self.iteration + left, chunk.slot, generation)));
+            self.kv.join(self.iteration, tokens);
+            self.decodes += 1;
+            self.context += tokens;
+        }
+        self.chunks = chunks;
+        self.chunks.clear();
+    }
+
+    fn finish(&mut self, slot: u32, tokens: u64, ctx: &mut Context<'_>) {
+        self.running.remove(ctx.requests, slot);
+        self.kv.give(self.kv.blocks_for(tokens));
+        ctx.requests.at_mut(slot).work.decoding = false;
+        ctx.done.push(slot);
+    }
+}
