@@ -33,6 +33,10 @@ pub struct Server {
     pub weight_dtype: Option<String>,
     /// KV-cache dtype.
     pub kv_dtype: Option<String>,
+    /// Whether an iteration is planned while the one before it runs.
+    pub async_scheduling: Option<bool>,
+    /// Blocks that a prompt needs to be admitted, as in a pool.
+    pub prompt_blocks: Option<String>,
     /// Engine overhead of an iteration, microseconds.
     pub overhead_fixed_us: Option<f64>,
     /// Engine overhead per sequence of an iteration, microseconds.
@@ -99,6 +103,11 @@ impl Server {
         );
         put("weight_dtype", text(&self.weight_dtype));
         put("kv_dtype", text(&self.kv_dtype));
+        put(
+            "async_scheduling",
+            self.async_scheduling.map(Value::Boolean),
+        );
+        put("prompt_blocks", text(&self.prompt_blocks));
         put(
             "overhead_fixed_us",
             self.overhead_fixed_us.map(Value::Float),

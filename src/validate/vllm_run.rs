@@ -60,6 +60,11 @@ fn server(meta: &Value, name: &str) -> Server {
         value.and_then(|value| u32::try_from(value).ok())
     };
     let text = |pointer: &str| meta.pointer(pointer).and_then(Value::as_str);
+    let flag = |name: &str| {
+        let value = meta.pointer(&format!("/resolved_config/scheduler_config/{name}"));
+        value.and_then(Value::as_bool)
+    };
+    let new = is_new(text("/vllm_version").unwrap_or_default());
     let kv = text("/engine_kwargs/kv_cache_dtype").filter(|kv| *kv != "auto");
     // A run that does not state its device names it in the folder: RTXPRO6000_Llama-3.1-8B.
     let named = name.split('_').next().unwrap_or(name);
@@ -76,9 +81,22 @@ fn server(meta: &Value, name: &str) -> Server {
         memory_utilization: meta
             .pointer("/kv_cache/gpu_memory_utilization")
             .and_then(Value::as_f64),
+        async_scheduling: flag("async_scheduling").or(Some(new)),
+        prompt_blocks: flag("scheduler_reserve_full_isl")
+            .unwrap_or(new)
+            .then(|| "check_whole".to_owned()),
         kv_dtype: kv.map(|kv| kv.replace("_e4m3", "").replace("_e5m2", "")),
         ..Server::default()
     }
+}
+
+/// Whether a version has the defaults of 0.19: iterations planned ahead, and prompts admitted only
+/// where all their blocks are free. Used where a run does not state them.
+fn is_new(version: &str) -> bool {
+    let mut parts = version
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (0, 19)
 }
 
 /// The engine stamps on its own clock: the two clocks are joined where a request reached the
