@@ -7,11 +7,14 @@ use clap::{Parser, Subcommand};
 
 use crate::scenario::{Document, ScenarioError, SourceText};
 
+mod closed_loop;
 mod estimate;
+mod model;
 mod progress;
 mod run;
 mod schema;
 mod trace;
+mod validate;
 
 /// Everything went as it should.
 pub const FINE: u8 = 0;
@@ -38,6 +41,11 @@ enum Command {
     Run(run::RunArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
+    /// Holds simulated runs against measured ones, request by request
+    Validate(validate::ValidateArgs),
+    /// Makes model cards
+    #[command(subcommand)]
+    Model(model::ModelCommand),
     /// Prints the JSON Schema of scenarios
     Schema(schema::SchemaArgs),
     /// Reads, describes and converts traces of requests
@@ -79,6 +87,8 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Estimate(args) => estimate::estimate(args),
+        Command::Validate(args) => validate::validate(args),
+        Command::Model(command) => model::model(command),
         Command::Schema(args) => schema::schema(args),
         Command::Trace(command) => trace::trace(command),
     }

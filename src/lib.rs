@@ -39,10 +39,13 @@
 //! | [`theory`] | closed forms that simulated fleets are held against |
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
 //! | [`experiment`] | replications, claims with counterfactuals, estimates |
+//! | [`calibrate`] | what is imported or fitted: model cards, engine overheads |
+//! | [`validate`] | measured runs in, and how far a simulated run is from them |
 //! | [`report`] | the terminal page, sheets, files of requests |
 //!
 //! New here? Read [`fleet::event`] (what can happen), then [`fleet::world`], then any component.
 
+pub mod calibrate;
 pub mod cli;
 pub mod engine;
 pub mod experiment;
@@ -53,4 +56,5 @@ pub mod report;
 pub mod scenario;
 pub mod theory;
 pub mod trace;
+pub mod validate;
 pub mod workload;

@@ -1,0 +1,143 @@
+//! A server as measured runs describe it, and the pool that stands for it.
+
+use toml::{Table, Value};
+
+use crate::scenario::{Document, SourceText};
+
+use super::cards::{accelerator_card, further_card, model_card};
+use super::error::ValidateError;
+use super::scratch::Scratch;
+
+/// A server of one model replica. What is `None` is left to the defaults of a pool.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Server {
+    /// The model's published name.
+    pub model: String,
+    /// The device, by its driver's name or a table's.
+    pub device: String,
+    /// Tensor parallelism.
+    pub tp: u32,
+    /// Most sequences in one iteration.
+    pub max_num_seqs: Option<u32>,
+    /// Most tokens in one iteration.
+    pub max_num_batched_tokens: Option<u32>,
+    /// Longest prompt plus output.
+    pub max_model_len: Option<u32>,
+    /// KV blocks as the engine's log reports them.
+    pub kv_blocks: Option<u32>,
+    /// Tokens of a block.
+    pub block_size: Option<u32>,
+    /// Share of the memory that the engine may use.
+    pub memory_utilization: Option<f64>,
+    /// Weight dtype.
+    pub weight_dtype: Option<String>,
+    /// KV-cache dtype.
+    pub kv_dtype: Option<String>,
+    /// Whether an iteration is planned while the one before it runs.
+    pub async_scheduling: Option<bool>,
+    /// Blocks that a prompt needs to be admitted, as in a pool.
+    pub prompt_blocks: Option<String>,
+    /// Engine overhead of an iteration, microseconds.
+    pub overhead_fixed_us: Option<f64>,
+    /// Engine overhead per sequence of an iteration, microseconds.
+    pub overhead_per_seq_us: Option<f64>,
+}
+
+impl Server {
+    /// The pool as a table of a scenario. `file` is named in errors; a card that is not built in
+    /// is written to `scratch`.
+    ///
+    /// # Errors
+    /// When there is no card for the model or the device.
+    pub fn pool(&self, file: &str, scratch: &Scratch) -> Result<Value, ValidateError> {
+        let Some(model) = model_card(&self.model) else {
+            return Err(ValidateError::value(
+                file,
+                "model",
+                format!("there is no card for `{}`", self.model),
+                crate::perf::ModelCard::names()
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                "import its config with `seatrial model import`, and name the card in a run.toml",
+            ));
+        };
+        let Some(device) = accelerator_card(&self.device) else {
+            return Err(ValidateError::value(
+                file,
+                "device",
+                format!("there is no card for `{}`", self.device),
+                crate::perf::AcceleratorCard::names()
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                "write a card for it, and name it in a run.toml",
+            ));
+        };
+        let device = match further_card(device) {
+            Some(text) => scratch
+                .write(&format!("{device}.toml"), text)?
+                .display()
+                .to_string(),
+            None => device.to_owned(),
+        };
+        let mut pool = Table::new();
+        let mut put = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                pool.insert(key.to_owned(), value);
+            }
+        };
+        let whole = |value: Option<u32>| value.map(|value| Value::Integer(i64::from(value)));
+        let text = |value: &Option<String>| value.clone().map(Value::String);
+        put("name", Some(Value::String("server".to_owned())));
+        put("engine", Some(Value::String("llm".to_owned())));
+        put("model", Some(Value::String(model.to_owned())));
+        put("accelerator", Some(Value::String(device)));
+        put("tp", whole(Some(self.tp)));
+        put("max_num_seqs", whole(self.max_num_seqs));
+        put("max_num_batched_tokens", whole(self.max_num_batched_tokens));
+        put("max_model_len", whole(self.max_model_len));
+        put("kv_blocks", whole(self.kv_blocks));
+        put("block_size", whole(self.block_size));
+        put(
+            "memory_utilization",
+            self.memory_utilization.map(Value::Float),
+        );
+        put("weight_dtype", text(&self.weight_dtype));
+        put("kv_dtype", text(&self.kv_dtype));
+        put(
+            "async_scheduling",
+            self.async_scheduling.map(Value::Boolean),
+        );
+        put("prompt_blocks", text(&self.prompt_blocks));
+        put(
+            "overhead_fixed_us",
+            self.overhead_fixed_us.map(Value::Float),
+        );
+        put(
+            "overhead_per_seq_us",
+            self.overhead_per_seq_us.map(Value::Float),
+        );
+        Ok(Value::Table(pool))
+    }
+
+    /// A scenario of this one pool, without workload.
+    ///
+    /// # Errors
+    /// As [`Server::pool`].
+    pub fn fleet(&self, file: &str, scratch: &Scratch) -> Result<Document, ValidateError> {
+        let pools = Value::Array(vec![self.pool(file, scratch)?]);
+        document(file, [("pools", pools)])
+    }
+}
+
+/// A document of these values.
+pub(crate) fn document(
+    file: &str,
+    values: impl IntoIterator<Item = (&'static str, Value)>,
+) -> Result<Document, ValidateError> {
+    let failed = |error| ValidateError::scenario(file, error);
+    let mut document = Document::parse(SourceText::new(file, "")).map_err(failed)?;
+    for (path, value) in values {
+        document.set_value(path, value).map_err(failed)?;
+    }
+    Ok(document)
+}
