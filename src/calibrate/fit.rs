@@ -52,7 +52,7 @@ impl<'a> Fitter<'a> {
 
     /// The overheads that fit some of the rows best, and the loss there.
     pub fn fit(&mut self, rows: &[usize]) -> (Overheads, f64) {
-        let mut at = (6, 2);
+        let mut at = (3, 2);
         let mut best = self.loss(rows, at);
         loop {
             let before = at;

@@ -13,9 +13,9 @@ pub struct Overheads {
     pub per_request_ms: f64,
 }
 
-/// Where nothing was fitted: what pools assume, and a front end that costs nothing.
+/// Where nothing was fitted: what pools assume beside measured kernels, and a front end that costs nothing.
 pub const ASSUMED: Overheads = Overheads {
-    fixed_us: 1_500.0,
+    fixed_us: 500.0,
     per_seq_us: 5.0,
     per_request_ms: 0.0,
 };

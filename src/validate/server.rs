@@ -37,6 +37,8 @@ pub struct Server {
     pub async_scheduling: Option<bool>,
     /// Blocks that a prompt needs to be admitted, as in a pool.
     pub prompt_blocks: Option<String>,
+    /// Whose measured kernels are used: `vllm`, `trtllm` or `sglang`.
+    pub kernel_backend: Option<String>,
     /// Engine overhead of an iteration, microseconds.
     pub overhead_fixed_us: Option<f64>,
     /// Engine overhead per sequence of an iteration, microseconds.

@@ -118,6 +118,7 @@ pub fn case(row: &Row) -> Result<Case, String> {
             memory_utilization: Some(engine.memory_utilization),
             weight_dtype,
             kv_dtype,
+            kernel_backend: Some(row.backend.clone()),
             ..Server::default()
         },
         users,

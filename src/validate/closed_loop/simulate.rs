@@ -9,7 +9,7 @@ use crate::calibrate::Overheads;
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::simulation::{Hooks, Simulation};
 use crate::scenario::Document;
-use crate::scenario::resolve::resolve;
+use crate::scenario::resolve::{Plan, resolve};
 use crate::validate::error::ValidateError;
 use crate::validate::scratch::Scratch;
 use crate::validate::server::document;
@@ -43,22 +43,7 @@ pub fn simulate(
     changes: &[(String, String)],
 ) -> Result<Means, String> {
     let scratch = Scratch::new().map_err(|error| error.to_string())?;
-    let mut document = scenario(case, overheads, &scratch).map_err(|error| error.to_string())?;
-    for (path, value) in changes {
-        document
-            .set(path, value)
-            .map_err(|error| error.to_string())?;
-    }
-    let plan = resolve(&document, Path::new("")).map_err(|error| {
-        let text = error.to_string();
-        if text.contains("does not fit on") {
-            "does not fit the memory, by the memory plan".to_owned()
-        } else if text.contains("must be a divisor of the model") {
-            "tp_size does not divide the model's heads".to_owned()
-        } else {
-            text
-        }
-    })?;
+    let plan = plan(case, overheads, changes, &scratch)?;
     let mut fleet = plan.fleet;
     fleet.record_requests = true;
     let mut simulation = Simulation::new(Arc::new(fleet)).map_err(|error| error.to_string())?;
@@ -96,6 +81,47 @@ pub fn simulate(
             Ok(Means { ttft_ms, tpot_ms })
         }
         _ => Err("the simulation did not end".to_owned()),
+    }
+}
+
+/// The plan with the engine's own kernels, or, where its matrix products were not measured, with
+/// those that a pool takes by default.
+fn plan(
+    case: &Case,
+    overheads: Overheads,
+    changes: &[(String, String)],
+    scratch: &Scratch,
+) -> Result<Plan, String> {
+    let with = |kernel_backend: Option<String>| {
+        let mut case = case.clone();
+        case.server.kernel_backend = kernel_backend;
+        let mut document =
+            scenario(&case, overheads, scratch).map_err(|error| error.to_string())?;
+        for (path, value) in changes {
+            document
+                .set(path, value)
+                .map_err(|error| error.to_string())?;
+        }
+        resolve(&document, Path::new("")).map_err(|error| reason(&error.to_string()))
+    };
+    if case.server.kernel_backend.is_some()
+        && let Ok(plan) = with(case.server.kernel_backend.clone())
+        && let [Some(facts)] = plan.llm.as_slice()
+        && facts.step.measures_products()
+    {
+        return Ok(plan);
+    }
+    with(None)
+}
+
+/// Refusals that many rows share, in few words.
+fn reason(text: &str) -> String {
+    if text.contains("does not fit on") {
+        "does not fit the memory, by the memory plan".to_owned()
+    } else if text.contains("must be a divisor of the model") {
+        "tp_size does not divide the model's heads".to_owned()
+    } else {
+        text.to_owned()
     }
 }
 
