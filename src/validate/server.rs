@@ -105,6 +105,7 @@ impl Server {
         );
         put("weight_dtype", text(&self.weight_dtype));
         put("kv_dtype", text(&self.kv_dtype));
+        put("kernel_backend", text(&self.kernel_backend));
         put(
             "async_scheduling",
             self.async_scheduling.map(Value::Boolean),
