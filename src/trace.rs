@@ -27,7 +27,7 @@ pub use stats::{LengthStats, TraceStats, stats};
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// One request of a trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct TraceRecord {
     /// When it arrives, in ns from the first record of the trace (from the start of the slice
     /// where one is cut, and after scaling).
@@ -39,4 +39,11 @@ pub struct TraceRecord {
     /// Whether it had no answer when it was recorded. Such requests are skipped unless
     /// [`TraceSource::keep_failed`] says otherwise.
     pub failed: bool,
+    /// Hashes of the prompt's stretches of [`HASHED_TOKENS`] tokens, each over all before it too;
+    /// none where the trace has none.
+    #[serde(skip)]
+    pub hashes: Option<std::sync::Arc<[u64]>>,
 }
+
+/// Tokens that a hash of a Mooncake trace (`hash_ids`) stands for.
+pub const HASHED_TOKENS: u32 = 512;

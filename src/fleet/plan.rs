@@ -6,6 +6,7 @@ use crate::engine::{SimDuration, SimTime, Streams};
 use crate::perf::StepTimes;
 use crate::scenario::fleet::Router as RouterPolicy;
 use crate::scenario::schema::Slo;
+use crate::scenario::workload::PrefixSharing;
 use crate::workload::Sampler;
 use crate::workload::source::SourcePlan;
 
@@ -26,6 +27,8 @@ pub struct FleetPlan {
     pub end: SimTime,
     /// The traffic.
     pub source: SourcePlan,
+    /// What prompts have in common, unless the trace says it.
+    pub prefix: Option<PrefixSharing>,
     /// Most requests offered.
     pub max_requests: u64,
     /// Most requests in flight: the run ends early beyond it.

@@ -84,6 +84,7 @@ impl World {
             plan.horizon,
             plan.max_requests,
             &shares,
+            plan.prefix.clone(),
         )?;
         let mut replicas = Vec::new();
         let mut pools = Vec::new();
@@ -246,7 +247,7 @@ impl World {
     /// Keeps one arrival pending: a trace is never preloaded.
     fn await_next(&mut self, queue: &mut EventQueue<Event>) {
         self.pending = self.source.next_offered();
-        if let Some(offered) = self.pending {
+        if let Some(offered) = &self.pending {
             queue.schedule(offered.time.max(queue.now()), Event::Arrival);
         }
     }
@@ -260,6 +261,7 @@ impl World {
         );
         self.serial += 1;
         request.tier = offered.tier;
+        request.prefix = offered.prefix;
         request.priority = self.plan.tiers[offered.tier as usize].priority;
         request.user = user;
         self.meters.arrived(&request, &self.plan);

@@ -214,6 +214,7 @@ fn fleet_plan(
         horizon: times.horizon,
         end: times.end,
         source,
+        prefix: scenario.workload.prefix.clone(),
         max_requests: scenario.workload.max_requests.unwrap_or(u64::MAX),
         max_in_flight: scenario.run.max_in_flight,
         tiers: tiers.collect(),

@@ -21,8 +21,36 @@ pub struct Workload {
     /// Default 0: independent, as real traces nearly are. Needs both lengths drawn from a law.
     #[serde(default)]
     pub length_rank_correlation: f64,
+    /// What prompts have in common, for pools with `prefix_caching`. Default: what the trace's own
+    /// hashes say (Mooncake `hash_ids`, a hash for each 512 tokens), else nothing.
+    pub prefix: Option<PrefixSharing>,
     /// Arrivals stop after this many requests. Default: no limit but the horizon.
     pub max_requests: Option<u64>,
+}
+
+/// What prompts have in common. No token is made: blocks of the same tokens have the same name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "sharing", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PrefixSharing {
+    /// Nothing, whatever the trace says.
+    None {},
+    /// Each request belongs to one of some groups, drawn at random, whose first tokens (a system
+    /// prompt, a document) are the same.
+    Groups {
+        /// Number of groups, 1 to 1,000,000,000.
+        groups: u32,
+        /// First tokens in common.
+        tokens: u32,
+        /// How unequal the groups are: the r-th has a share in proportion to 1 / r^x. Default 0:
+        /// all alike.
+        #[serde(default)]
+        zipf_exponent: f64,
+    },
+    /// Whole prompts are repeated in turn: request i has the prompt of request i mod `distinct`.
+    Repeated {
+        /// Distinct prompts, 1 or more.
+        distinct: u32,
+    },
 }
 
 /// The arrival process of requests.

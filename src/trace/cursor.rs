@@ -28,7 +28,7 @@ impl Skipped {
         self.no_answer + self.empty_prompt
     }
 
-    pub(crate) fn count_failed(&mut self, record: TraceRecord) {
+    pub(crate) fn count_failed(&mut self, record: &TraceRecord) {
         if record.prompt_tokens == 0 {
             self.empty_prompt += 1;
         } else {
@@ -76,10 +76,10 @@ impl Replay {
                 self.skipped.outside_slice += 1;
                 return Ok(None);
             } else if record.failed && !self.keep_failed {
-                self.skipped.count_failed(record);
+                self.skipped.count_failed(&record);
             } else {
                 record.t_ns = self.scaled(record.t_ns - self.from_ns)?;
-                self.digest = fnv_record(self.digest, record);
+                self.digest = fnv_record(self.digest, &record);
                 return Ok(Some(record));
             }
         }
@@ -116,7 +116,7 @@ impl Replay {
             Some(spread) => spread.next(read)?,
             None => read()?,
         };
-        if let Some(record) = record {
+        if let Some(record) = &record {
             self.end_ns = record.t_ns;
         }
         Ok(record)
@@ -254,7 +254,7 @@ impl fmt::Debug for TraceCursor {
 
 const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 
-fn fnv_record(digest: u64, record: TraceRecord) -> u64 {
+fn fnv_record(digest: u64, record: &TraceRecord) -> u64 {
     let stamp = record.t_ns.to_le_bytes();
     let prompt = record.prompt_tokens.to_le_bytes();
     let output = record.output_tokens.to_le_bytes();

@@ -174,13 +174,13 @@ impl Output<'_> {
                 pull()?
             };
             match record {
-                Some(record) => self.record(record)?,
+                Some(record) => self.record(&record)?,
                 None => return Ok(()),
             }
         }
     }
 
-    fn record(&mut self, record: TraceRecord) -> Result<(), TraceError> {
+    fn record(&mut self, record: &TraceRecord) -> Result<(), TraceError> {
         self.report.read += 1;
         if record.failed {
             let mut skipped = Skipped::default();

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -106,11 +107,12 @@ impl RecordReader {
         if !std::mem::take(&mut self.held) && !self.lines.advance()? {
             return Ok(None);
         }
-        let values = match self.layout {
-            Layout::Csv { at, width } => csv_values(&self.lines, at, width)?,
+        let (values, hashes) = match self.layout {
+            Layout::Csv { at, width } => (csv_values(&self.lines, at, width)?, None),
             Layout::JsonLines => json_values(&self.lines, self.format)?,
         };
-        let record = self.record(&values)?;
+        let mut record = self.record(&values)?;
+        record.hashes = hashes;
         if record.t_ns < self.last_ns && !self.any_order {
             return Err(TraceError::Unsorted {
                 path: self.lines.name(),
@@ -145,6 +147,7 @@ impl RecordReader {
             prompt_tokens,
             output_tokens,
             failed: prompt_tokens == 0 || output_tokens == 0,
+            hashes: None,
         })
     }
 
@@ -271,9 +274,13 @@ fn split(line: &str) -> Vec<Cow<'_, str>> {
     row.iter().map(|f| Cow::Owned(f.to_owned())).collect()
 }
 
-fn json_values(lines: &Lines, format: TraceFormat) -> Result<[Cow<'_, str>; 3], TraceError> {
+/// The three values of a line, and the hashes of the prompt where it has them.
+type JsonValues<'a> = ([Cow<'a, str>; 3], Option<Arc<[u64]>>);
+
+fn json_values(lines: &Lines, format: TraceFormat) -> Result<JsonValues<'_>, TraceError> {
     #[derive(serde::Deserialize)]
     struct Row {
+        hash_ids: Option<Vec<u64>>,
         timestamp: Option<Value>,
         input_length: Option<Value>,
         output_length: Option<Value>,
@@ -306,7 +313,7 @@ fn json_values(lines: &Lines, format: TraceFormat) -> Result<[Cow<'_, str>; 3], 
         };
         *slot = Cow::Owned(value.to_string());
     }
-    Ok(out)
+    Ok((out, row.hash_ids.map(Arc::from)))
 }
 
 /// A message of `serde_json` without its "at line 1 column n": a line here is a whole document.

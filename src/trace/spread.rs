@@ -40,11 +40,12 @@ impl Spread {
         first: TraceRecord,
         mut pull: impl FnMut() -> Result<Option<TraceRecord>, TraceError>,
     ) -> Result<(), TraceError> {
+        let first_ns = first.t_ns;
         self.ready.push_back(first);
         self.ended = true;
         while let Some(record) = pull()? {
-            if record.t_ns > first.t_ns {
-                self.gap_ns = record.t_ns - first.t_ns;
+            if record.t_ns > first_ns {
+                self.gap_ns = record.t_ns - first_ns;
                 self.ahead = Some(record);
                 self.ended = false;
                 break;

@@ -9,9 +9,12 @@ use super::arrivals::Arrivals;
 use super::law::Sampler;
 use super::lengths::{LengthLaw, LengthPair};
 use super::profile::RateClock;
+use super::sharing::Sharing;
+use crate::fleet::prefix::Prefix;
+use crate::scenario::workload::PrefixSharing;
 
 /// A request that is about to arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offered {
     /// When.
     pub time: SimTime,
@@ -21,6 +24,8 @@ pub struct Offered {
     pub output_tokens: u32,
     /// Index of its tier.
     pub tier: u16,
+    /// What its prompt has in common with others'.
+    pub prefix: Prefix,
 }
 
 /// How requests come about.
@@ -69,6 +74,7 @@ pub struct Source {
     tier_rng: SimRng,
     think_rng: SimRng,
     tier_bounds: Vec<f64>,
+    sharing: Sharing,
     failure: Option<String>,
 }
 
@@ -80,6 +86,7 @@ impl Source {
         horizon: SimTime,
         max_requests: u64,
         tier_shares: &[f64],
+        sharing: Option<PrefixSharing>,
     ) -> Result<Source, TraceError> {
         let cursor = match &plan {
             SourcePlan::Trace { source, .. } => Some(source.cursor()?),
@@ -104,6 +111,7 @@ impl Source {
             tier_rng: streams.stream("workload", 0, "tiers"),
             think_rng: streams.stream("workload", 0, "think times"),
             tier_bounds,
+            sharing: Sharing::new(sharing, streams),
             failure: None,
         })
     }
@@ -126,6 +134,7 @@ impl Source {
         if self.left == 0 {
             return None;
         }
+        let mut hashes = None;
         let (time, prompt_tokens, output_tokens) = match &mut self.plan {
             SourcePlan::ClosedLoop { .. } => return None,
             SourcePlan::Drawn {
@@ -166,6 +175,7 @@ impl Source {
                     let probability = rng.random::<f64>();
                     law.as_ref().map_or(own, |law| law.quantile(probability))
                 };
+                hashes = record.hashes;
                 let prompt = draw(prompt, record.prompt_tokens);
                 let output = draw(output, record.output_tokens);
                 (time, prompt, output)
@@ -177,6 +187,7 @@ impl Source {
             prompt_tokens,
             output_tokens,
             tier: self.draw_tier(),
+            prefix: self.sharing.next(hashes),
         })
     }
 
@@ -195,6 +206,7 @@ impl Source {
             prompt_tokens,
             output_tokens,
             tier: self.draw_tier(),
+            prefix: self.sharing.next(None),
         })
     }
 

@@ -1,9 +1,10 @@
 //! Checks of arrivals, rate profiles, lengths and laws.
 
 use super::{MOST_MS, MOST_PER_S, MOST_S, refuse_instant_loop};
+use crate::scenario::fleet::Pool;
 use crate::scenario::problems::{Problems, grouped};
 use crate::scenario::schema::Scenario;
-use crate::scenario::workload::{Arrivals, Law, Lengths, Profile};
+use crate::scenario::workload::{Arrivals, Law, Lengths, PrefixSharing, Profile};
 use crate::workload::law::Knots;
 use crate::workload::profile::RateClock;
 
@@ -54,11 +55,40 @@ pub(super) fn check_workload(scenario: &Scenario, problems: &mut Problems<'_>) {
             remedy,
         );
     }
+    check_prefix(scenario, problems);
     if let Some(most) = workload.max_requests {
         problems.int_in_range("workload.max_requests", most, 1, u64::MAX);
     }
     let limited = scenario.gateway.rate_limit.is_some();
     refuse_instant_loop("gateway.rate_limit", limited, scenario, problems);
+}
+
+fn check_prefix(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("workload.prefix.{field}");
+    match &scenario.workload.prefix {
+        None | Some(PrefixSharing::None {}) => return,
+        Some(PrefixSharing::Groups {
+            groups,
+            zipf_exponent,
+            ..
+        }) => {
+            problems.int_in_range(&path("groups"), u64::from(*groups), 1, 1_000_000_000);
+            problems.in_range(&path("zipf_exponent"), *zipf_exponent, 0.0, 10.0);
+        }
+        Some(PrefixSharing::Repeated { distinct }) => {
+            problems.int_in_range(&path("distinct"), u64::from(*distinct), 1, 1 << 31);
+        }
+    }
+    let caching = |pool: &Pool| matches!(pool, Pool::Llm(pool) if pool.prefix_caching);
+    if !scenario.pools.iter().any(caching) {
+        let allowed = "needs a pool with `prefix_caching = true`";
+        problems.push(
+            "workload.prefix",
+            "",
+            allowed,
+            "turn it on, or take this away",
+        );
+    }
 }
 
 fn check_arrivals(arrivals: &Arrivals, problems: &mut Problems<'_>) {
