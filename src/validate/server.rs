@@ -35,6 +35,8 @@ pub struct Server {
     pub kv_dtype: Option<String>,
     /// Whether an iteration is planned while the one before it runs.
     pub async_scheduling: Option<bool>,
+    /// Whether blocks are kept for prompts that begin alike.
+    pub prefix_caching: Option<bool>,
     /// Blocks that a prompt needs to be admitted, as in a pool.
     pub prompt_blocks: Option<String>,
     /// Whose measured kernels are used: `vllm`, `trtllm` or `sglang`.
@@ -110,6 +112,7 @@ impl Server {
             "async_scheduling",
             self.async_scheduling.map(Value::Boolean),
         );
+        put("prefix_caching", self.prefix_caching.map(Value::Boolean));
         put("prompt_blocks", text(&self.prompt_blocks));
         put(
             "overhead_fixed_us",

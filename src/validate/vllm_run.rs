@@ -82,6 +82,12 @@ fn server(meta: &Value, name: &str) -> Server {
             .pointer("/kv_cache/gpu_memory_utilization")
             .and_then(Value::as_f64),
         async_scheduling: flag("async_scheduling").or(Some(new)),
+        // On by default in vLLM v1.
+        prefix_caching: Some(
+            meta.pointer("/kv_cache/enable_prefix_caching")
+                .and_then(Value::as_bool)
+                .unwrap_or(true),
+        ),
         prompt_blocks: flag("scheduler_reserve_full_isl")
             .unwrap_or(new)
             .then(|| "check_whole".to_owned()),

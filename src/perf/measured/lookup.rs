@@ -8,8 +8,8 @@ use crate::perf::accelerator::AcceleratorCard;
 use crate::perf::dtype::{Dtype, Dtypes};
 use crate::perf::model::{Attention, ModelCard};
 use crate::perf::tables::{
-    AttentionKey, AttentionTable, Curve, DecodeCurve, GemmCurve, KernelDtype, KernelTables,
-    PrefillCurve, Reach, nearest_key,
+    AttentionKey, AttentionTable, Curve, DecodeCurve, GemmCurve, KernelBackend, KernelDtype,
+    KernelTables, PrefillCurve, Reach, nearest_key,
 };
 
 /// Share of the peak bandwidth that small kernels (norms, activations) reach, and the microseconds
@@ -268,7 +268,7 @@ impl<'a> Lookup<'a> {
     }
 
     pub(super) fn decode(&mut self) -> Option<DecodeCurve> {
-        let table = &self.tables.decode;
+        let table = self.decode_table();
         let found = self.attention_key(table, 0);
         self.attention_note("kernels.decode_attention", found.as_ref());
         let (want, key, _) = found?;
@@ -287,6 +287,30 @@ impl<'a> Lookup<'a> {
                     .plus(&capped)
             });
         Some(measured.unwrap_or_else(|| full.layers(plain, windowed, window)))
+    }
+
+    /// The framework's own decode attention, or another's that was measured in the very shape
+    /// where its own was not: that is nearer than another shape. SGLang's comes before
+    /// TensorRT-LLM's for vLLM, since both run FlashAttention.
+    fn decode_table(&self) -> &'static AttentionTable {
+        let exact = |table: &AttentionTable| {
+            let found = self.attention_key(table, 0);
+            found.is_none_or(|(_, _, reach)| reach == Reach::Measured)
+        };
+        let own = &self.tables.decode;
+        if exact(own) {
+            return own;
+        }
+        [
+            KernelBackend::Sglang,
+            KernelBackend::Vllm,
+            KernelBackend::Trtllm,
+        ]
+        .into_iter()
+        .filter_map(|other| KernelTables::builtin(&self.tables.system, other))
+        .map(|tables| &tables.decode)
+        .find(|table| exact(table) && self.attention_key(table, 0).is_some())
+        .unwrap_or(own)
     }
 
     fn decode_curve(
