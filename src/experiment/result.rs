@@ -367,6 +367,11 @@ fn llm_row(plan: &Plan, index: usize, counted: &PoolTally) -> Value {
         "mean_sequences": ratio(counted.batched as f64, counted.batches as f64),
         "mean_iteration_ms": ratio(counted.busy_s * 1e3, counted.batches as f64),
         "prefill_tokens": counted.prefill_tokens,
+        "cached_tokens": counted.cached_tokens,
+        "cached_share": ratio(
+            counted.cached_tokens as f64,
+            (counted.cached_tokens + counted.prefill_tokens) as f64,
+        ),
         "decode_tokens": counted.decode_tokens,
         "preemptions": counted.preemptions,
         "kv_blocks": blocks,

@@ -81,6 +81,8 @@ pub struct PoolTally {
     pub closed_by_window: u64,
     /// Prompt tokens computed.
     pub prefill_tokens: u64,
+    /// Prompt tokens found in a prefix cache.
+    pub cached_tokens: u64,
     /// Output tokens made in decode steps.
     pub decode_tokens: u64,
     /// Preemptions.
@@ -220,6 +222,7 @@ impl PoolTally {
             closed_by_size: meter.closed_by_size,
             closed_by_window: meter.closed_by_window,
             prefill_tokens: meter.prefill_tokens,
+            cached_tokens: meter.cached_tokens,
             decode_tokens: meter.decode_tokens,
             preemptions: meter.preemptions,
             kv_blocks_most: meter.kv_blocks_most,
@@ -238,6 +241,7 @@ impl PoolTally {
         self.closed_by_size += other.closed_by_size;
         self.closed_by_window += other.closed_by_window;
         self.prefill_tokens += other.prefill_tokens;
+        self.cached_tokens += other.cached_tokens;
         self.decode_tokens += other.decode_tokens;
         self.preemptions += other.preemptions;
         self.kv_blocks_most = self.kv_blocks_most.max(other.kv_blocks_most);

@@ -183,10 +183,15 @@ impl FleetMeters {
 fn floor_ns(request: &Request, plan: &FleetPlan) -> Option<(f64, f64)> {
     let mut least = (f64::INFINITY, f64::INFINITY);
     for pool in &plan.pools {
-        let EnginePlan::Llm { step, .. } = &pool.engine else {
+        let EnginePlan::Llm { step, rules } = &pool.engine else {
             return None;
         };
-        let (ttft, e2e) = step.request_floor_ns(request.prompt_tokens, request.output_tokens)?;
+        // A prefix cache may hold all of a prompt but its last token.
+        let prompt = match rules.prefix_caching {
+            true => 1,
+            false => request.prompt_tokens,
+        };
+        let (ttft, e2e) = step.request_floor_ns(prompt, request.output_tokens)?;
         least = (least.0.min(ttft), least.1.min(e2e));
     }
     Some(least)

@@ -463,9 +463,9 @@ impl World {
         meter.completed += 1;
         if let EnginePlan::Llm { step, .. } = &self.plan.pools[pool].engine {
             let request = self.requests.at(slot);
-            if let Some(ceiling) =
-                step.max_requests_per_s(request.prompt_tokens, request.output_tokens)
-            {
+            // What was cached was not computed.
+            let computed = request.prompt_tokens - request.cached_tokens;
+            if let Some(ceiling) = step.max_requests_per_s(computed, request.output_tokens) {
                 meter.completed_on(&ceiling);
             }
         }

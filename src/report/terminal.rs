@@ -459,6 +459,13 @@ fn pools(page: &mut Page, result: &RunResult) {
                 whole("preemptions")
             ));
             let peak = number("kv_peak_share");
+            if number("cached_tokens").unwrap_or(0.0) > 0.0 {
+                page.line(&format!(
+                    "    prefix cache      {:>7}  {}  of prompt tokens found",
+                    percent(number("cached_share")),
+                    bar(number("cached_share").unwrap_or(0.0), BAR)
+                ));
+            }
             page.line(&format!(
                 "    KV cache at most {:>7}  {}  of {} blocks",
                 percent(peak),
