@@ -5,6 +5,7 @@
 //! for the KV cache ([`MemoryPlan`]) and a sheet of hand-checkable figures ([`arithmetic`]).
 
 mod accelerator;
+mod drafting;
 mod dtype;
 mod error;
 mod floor;
@@ -21,6 +22,7 @@ pub mod tables;
 mod times;
 
 pub use accelerator::{AcceleratorCard, Efficiency};
+pub use drafting::{Drafter, Drafting};
 pub use dtype::{Dtype, Dtypes};
 pub use error::{PerfError, Shortfall};
 pub use floor::{Floor, NodeCeiling};

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::fleet::plan::EnginePlan;
 use crate::measure::LatencyHistogram;
 use crate::perf::NodeCeiling;
 use crate::scenario::resolve::{LlmFacts, Plan};
@@ -37,7 +38,13 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
             continue;
         };
         let (prompt, output) = (prompt.round() as u32, output.round() as u32);
-        let (ttft_ns, e2e_ns) = facts.step.request_floor_ns(prompt, output);
+        // That of the engine, which may make several tokens a step.
+        let floor_ns = match &pool.engine {
+            EnginePlan::Llm { step, .. } => step.request_floor_ns(prompt, output),
+            EnginePlan::Abstract { .. } => None,
+        };
+        let (ttft_ns, e2e_ns) =
+            floor_ns.unwrap_or_else(|| facts.step.request_floor_ns(prompt, output));
         let ceiling = ceiling_of(done);
         if let Some(ceiling) = ceiling {
             let most = ceiling.most();

@@ -64,6 +64,27 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
             };
             figures.push(figure(format!("{name}: {what}"), value, origin));
         }
+        if let Pool::Llm(llm) = pool
+            && let Some(drafts) = &llm.speculative
+        {
+            let value = format!(
+                "{} of each of {} drafts",
+                drafts.acceptance, drafts.draft_tokens
+            );
+            figures.push(figure(format!("{name}: acceptance"), value, "assumed"));
+            let (value, origin) = match (&facts.draft, drafts.draft_us_per_token) {
+                (Some(draft), _) if draft.step.uses_tables() => (
+                    format!("steps of {}", draft.model.name),
+                    "measured kernels, without time between them",
+                ),
+                (Some(draft), _) => (
+                    format!("steps of {}", draft.model.name),
+                    "assumed: the roofline of its card",
+                ),
+                (None, us) => (format!("{} us a token", us.unwrap_or(0.0)), "assumed"),
+            };
+            figures.push(figure(format!("{name}: drafting"), value, origin));
+        }
         let pinned = if facts.kv_blocks_pinned {
             "as the scenario pins it"
         } else {

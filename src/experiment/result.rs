@@ -360,7 +360,7 @@ fn abstract_row(servers: u32, counted: &PoolTally) -> Value {
 fn llm_row(plan: &Plan, index: usize, counted: &PoolTally) -> Value {
     let facts = plan.llm.get(index).and_then(Option::as_ref);
     let blocks = facts.map(|facts| facts.kv_blocks);
-    json!({
+    let mut row = json!({
         "model": facts.map(|facts| facts.model.name.as_str()),
         "accelerator": facts.map(|facts| facts.accelerator.name.as_str()),
         "iterations": counted.batches,
@@ -379,5 +379,17 @@ fn llm_row(plan: &Plan, index: usize, counted: &PoolTally) -> Value {
         "kv_peak_share": blocks.and_then(|all| ratio(counted.kv_blocks_most as f64, all as f64)),
         "windows_closed_by_size": counted.closed_by_size,
         "windows_closed_by_time": counted.closed_by_window,
-    })
+    });
+    // Only where there is speculation.
+    if let (Some(Pool::Llm(pool)), Value::Object(row)) = (plan.scenario.pools.get(index), &mut row)
+        && let Some(drafts) = &pool.speculative
+    {
+        let accepted = ratio(counted.accepted_drafts as f64, counted.verified as f64);
+        row.insert("draft_tokens".into(), json!(drafts.draft_tokens));
+        row.insert(
+            "mean_acceptance_length".into(),
+            json!(accepted.map(|mean| mean + 1.0)),
+        );
+    }
+    row
 }

@@ -85,6 +85,10 @@ pub struct PoolTally {
     pub cached_tokens: u64,
     /// Output tokens made in decode steps.
     pub decode_tokens: u64,
+    /// Sequences whose drafts were verified, counted once an iteration.
+    pub verified: u64,
+    /// Drafts accepted.
+    pub accepted_drafts: u64,
     /// Preemptions.
     pub preemptions: u64,
     /// The most KV blocks in use at one replica.
@@ -224,6 +228,8 @@ impl PoolTally {
             prefill_tokens: meter.prefill_tokens,
             cached_tokens: meter.cached_tokens,
             decode_tokens: meter.decode_tokens,
+            verified: meter.verified,
+            accepted_drafts: meter.accepted_drafts,
             preemptions: meter.preemptions,
             kv_blocks_most: meter.kv_blocks_most,
             present_s: meter.present_ns(now) as f64 / 1e9,
@@ -243,6 +249,8 @@ impl PoolTally {
         self.prefill_tokens += other.prefill_tokens;
         self.cached_tokens += other.cached_tokens;
         self.decode_tokens += other.decode_tokens;
+        self.verified += other.verified;
+        self.accepted_drafts += other.accepted_drafts;
         self.preemptions += other.preemptions;
         self.kv_blocks_most = self.kv_blocks_most.max(other.kv_blocks_most);
         self.present_s += other.present_s;

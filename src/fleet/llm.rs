@@ -13,24 +13,27 @@
 //! one segment: boundary `k` comes at `origin + S(k)` with `S` in closed form
 //! ([`Origin::boundary`]). A segment is cut short at the next boundary when a request arrives that
 //! could be admitted. With `step_by_step` an event is fired at every boundary; it evaluates the
-//! same `S(k)`, so that both give the same stamps.
+//! same `S(k)`, so that both give the same stamps. Speculative decoding ([`SpeculativeRule`]) has
+//! an event for every iteration, which walks its batch.
 
 mod cached;
 mod origin;
 mod plan;
 mod rules;
 mod settle;
+mod speculative;
 mod waiting;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::engine::{SimTime, Timer};
+use crate::engine::{SimTime, Streams, Timer};
 use crate::perf::{PrefillChunk, StepTimes};
 use crate::scenario::fleet::{PromptBlocks, Scheduler};
 
 use self::origin::Origin;
-pub use self::rules::EngineRules;
+pub use self::rules::{EngineRules, SpeculativeRule};
+use self::speculative::Speculation;
 use self::waiting::Waiting;
 use super::context::Context;
 use super::event::Event;
@@ -95,11 +98,13 @@ pub struct Engine {
     cutoff: SimTime,
     /// Whether somebody who could be admitted came after the cutoff.
     held_back: bool,
+    /// With speculative decoding: every flight is a mixed one, and no block is taken ahead.
+    speculation: Option<Box<Speculation>>,
 }
 
 impl Engine {
     /// An idle engine with an empty cache.
-    pub fn new(replica: ReplicaId, rules: &EngineRules) -> Engine {
+    pub fn new(replica: ReplicaId, rules: &EngineRules, streams: Streams) -> Engine {
         Engine {
             replica,
             waiting: Waiting::new(rules.policy),
@@ -120,6 +125,7 @@ impl Engine {
             reserves: rules.prompt_blocks == PromptBlocks::ReserveWhole,
             cutoff: SimTime::ZERO,
             held_back: false,
+            speculation: Speculation::new(replica, rules, streams),
         }
     }
 
@@ -288,7 +294,8 @@ impl Engine {
             let whole = u64::from(request.prompt_tokens) + u64::from(request.work.generated);
             return self.kv.blocks_for(whole);
         }
-        self.kv.blocks_for(self.tokens_held(requests, slot))
+        let tokens = self.tokens_held(requests, slot);
+        self.kv.blocks_for(tokens.max(request.work.lookahead))
     }
 
     /// Blocks that a prompt takes as it is computed further.

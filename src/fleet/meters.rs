@@ -25,6 +25,10 @@ pub struct PoolMeter {
     pub cached_tokens: u64,
     /// Output tokens made by decode steps.
     pub decode_tokens: u64,
+    /// Sequences whose drafts were verified, counted once an iteration.
+    pub verified: u64,
+    /// Drafts accepted, those beyond the end of an answer included (as vLLM counts them).
+    pub accepted_drafts: u64,
     /// Requests preempted.
     pub preemptions: u64,
     /// Integral of the number of requests at the replicas over time, request-nanoseconds.
@@ -56,6 +60,8 @@ impl PoolMeter {
             prefill_tokens: 0,
             cached_tokens: 0,
             decode_tokens: 0,
+            verified: 0,
+            accepted_drafts: 0,
             preemptions: 0,
             present_ns: 0,
             present: 0,

@@ -100,6 +100,8 @@ pub struct Work {
     pub named: u32,
     /// LLM engines: as many of its blocks as have a namesake in the cache, which it holds too.
     pub unnamed: u32,
+    /// LLM engines that speculate: KV tokens it has blocks for while it decodes, drafts included.
+    pub lookahead: u64,
     /// LLM engines: whether it decodes (true) or is still in prefill.
     pub decoding: bool,
 }
@@ -113,6 +115,7 @@ impl Default for Work {
             joined_iteration: 0,
             named: 0,
             unnamed: 0,
+            lookahead: 0,
             decoding: false,
         }
     }

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use crate::engine::queue::LaneId;
-use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime};
+use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime, Streams};
 use crate::measure::SloMeter;
 use crate::trace::TraceError;
 use crate::workload::{Offered, Source};
@@ -98,7 +98,7 @@ impl World {
                 replicas.push(Replica {
                     pool: PoolId(index as u16),
                     window: Window::default(),
-                    engine: new_engine(&pool.engine, id),
+                    engine: new_engine(&pool.engine, id, plan.streams),
                 });
             }
         }
@@ -558,9 +558,11 @@ impl Model for World {
     }
 }
 
-fn new_engine(plan: &EnginePlan, id: ReplicaId) -> ReplicaEngine {
+fn new_engine(plan: &EnginePlan, id: ReplicaId, streams: Streams) -> ReplicaEngine {
     match plan {
-        EnginePlan::Llm { rules, .. } => ReplicaEngine::Llm(Box::new(Engine::new(id, rules))),
+        EnginePlan::Llm { rules, .. } => {
+            ReplicaEngine::Llm(Box::new(Engine::new(id, rules, streams)))
+        }
         EnginePlan::Abstract {
             servers,
             capacity,

@@ -159,6 +159,38 @@ impl Floor {
         }
         let first = u64::from(prompt) + 1;
         let last = u64::from(prompt) + u64::from(output) - 1;
+        let (inside, outside) = self.decode_sums(first, last);
+        (ttft, ttft + inside + outside)
+    }
+
+    /// The same where a step makes up to `most` (1 or more) tokens: drafts that are all accepted,
+    /// made in no time. The least is ceil((`output` - 1) / `most`) steps, of which the last begins
+    /// `most` tokens before the end, the one before it twice as many, and the first after the
+    /// prompt. As no floor falls with the context, that of a step is at least the mean of those of
+    /// the `most` contexts up to its own, and these add up to the sum of one-token steps over
+    /// `most`.
+    #[must_use]
+    pub fn speculative_request_floor_ns(&self, prompt: u32, output: u32, most: u32) -> (f64, f64) {
+        let most = u64::from(most.max(1));
+        let chunk = PrefillChunk {
+            tokens: prompt,
+            context: 0,
+        };
+        let ttft = self.physical_floor_ns(&[chunk], 0, 0);
+        if output <= 1 {
+            return (ttft, ttft);
+        }
+        let first = u64::from(prompt) + 1;
+        let last = (u64::from(prompt) + u64::from(output)).saturating_sub(most);
+        let sum = |(inside, outside): (f64, f64)| inside + outside;
+        let begin = sum(self.decode_sums(first, first));
+        let later = sum(self.decode_sums(first + 1, last)) / most as f64;
+        (ttft, ttft + begin + later)
+    }
+
+    /// The floors of one-token steps with contexts `first` to `last` (none if empty) summed: those
+    /// within the window, and those beyond it.
+    fn decode_sums(&self, first: u64, last: u64) -> (f64, f64) {
         let split = if self.layers[1] > 0.0 {
             self.window.min(last)
         } else {
@@ -166,7 +198,7 @@ impl Floor {
         };
         let inside = self.decode_sum(first, split, true);
         let outside = self.decode_sum(first.max(split.saturating_add(1)), last, false);
-        (ttft, ttft + inside + outside)
+        (inside, outside)
     }
 
     /// The floors of one-token steps with contexts `first` to `last` (none if empty) summed, all
@@ -209,7 +241,11 @@ impl Floor {
             return 0.0;
         }
         let first = u64::from(prompt) + 1;
-        let last = u64::from(prompt) + u64::from(output) - 1;
+        self.layer_tokens_over(first, u64::from(prompt) + u64::from(output) - 1)
+    }
+
+    /// Layers x tokens of context that one-token steps with contexts `first` to `last` read.
+    fn layer_tokens_over(&self, first: u64, last: u64) -> f64 {
         let capped = Line {
             base: self.window as f64,
             slope: 0.0,
@@ -228,6 +264,33 @@ impl Floor {
     #[must_use]
     pub fn max_requests_per_s(&self, prompt: u32, output: u32) -> NodeCeiling {
         let kv = self.decoded_layer_tokens(prompt, output) * self.kv_bytes;
+        NodeCeiling {
+            by_compute_rps: 1e9 / self.request_compute_ns(prompt, output),
+            by_bandwidth_rps: (kv > 0.0).then(|| 1e9 * self.byte_rate / kv),
+        }
+    }
+
+    /// The same where a step makes up to `most` (1 or more) tokens of a request: the arithmetic is
+    /// that of every token all the same, but the KV is read once for all tokens of a step, by the
+    /// argument of [`Floor::speculative_request_floor_ns`].
+    #[must_use]
+    pub fn speculative_max_requests_per_s(
+        &self,
+        prompt: u32,
+        output: u32,
+        most: u32,
+    ) -> NodeCeiling {
+        let most = u64::from(most.max(1));
+        let first = u64::from(prompt) + 1;
+        let last = (u64::from(prompt) + u64::from(output)).saturating_sub(most);
+        let read = match output {
+            0 | 1 => 0.0,
+            _ => {
+                self.layer_tokens_over(first, first)
+                    + self.layer_tokens_over(first + 1, last) / most as f64
+            }
+        };
+        let kv = read * self.kv_bytes;
         NodeCeiling {
             by_compute_rps: 1e9 / self.request_compute_ns(prompt, output),
             by_bandwidth_rps: (kv > 0.0).then(|| 1e9 * self.byte_rate / kv),

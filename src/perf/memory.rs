@@ -1,7 +1,7 @@
 //! What fits in a device's memory: weights, activations, a reserve and, with the rest, KV blocks.
 
 use super::accelerator::AcceleratorCard;
-use super::dtype::Dtype;
+use super::dtype::{Dtype, Dtypes};
 use super::error::{PerfError, Shortfall, check_range};
 use super::model::ModelCard;
 use super::step::check_tp;
@@ -133,6 +133,40 @@ impl MemoryPlan {
             kv_blocks,
             kv_tokens: kv_blocks * u64::from(block_size),
             most_kv_blocks: ((accelerator.memory_bytes() - weights) / block) as u64,
+        })
+    }
+}
+
+impl MemoryPlan {
+    /// The same beside a draft model on the same `tp` devices: its weights are there too, and a KV
+    /// block keeps the KV of both models. Its activations are no larger and used at other times.
+    /// None if no block is left.
+    #[must_use]
+    pub fn beside_draft(
+        &self,
+        (model, kv_dtype): (&ModelCard, Dtype),
+        (draft, dtypes): (&ModelCard, Dtypes),
+        tp: u32,
+        block_size: u32,
+    ) -> Option<Self> {
+        let size = f64::from(block_size);
+        let own = size * model.kv_bytes_per_token_per_device(kv_dtype, tp);
+        let both = own + size * draft.kv_bytes_per_token_per_device(dtypes.kv, tp);
+        let weights = draft.weight_bytes(dtypes.weight) / f64::from(tp.max(1));
+        let room = self.kv_gb_per_device * 1e9 - weights;
+        // What the blocks of the model alone would take is all that its weights leave.
+        let most = self.most_kv_blocks as f64 * own - weights;
+        if room < both {
+            return None;
+        }
+        let kv_blocks = (room / both) as u64;
+        Some(Self {
+            weight_gb_per_device: self.weight_gb_per_device + weights / 1e9,
+            kv_gb_per_device: room / 1e9,
+            kv_blocks,
+            kv_tokens: kv_blocks * u64::from(block_size),
+            most_kv_blocks: (most / both) as u64,
+            ..self.clone()
         })
     }
 }

@@ -64,6 +64,11 @@ impl StepTimes for Overlapped {
         }
     }
 
+    fn verify_ns(&self, chunks: &[PrefillChunk], prompts: usize, spread: f64) -> f64 {
+        let kernels = self.kernels.verify_ns(chunks, prompts, spread);
+        kernels.max(self.engine_ns(chunks.len() as f64))
+    }
+
     fn physical_floor_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
         self.kernels.physical_floor_ns(prefill, decodes, context)
     }

@@ -178,6 +178,10 @@ impl StepTimes for ProfileSteps {
         }
     }
 
+    fn per_sequence_ns(&self) -> f64 {
+        self.overheads.per_seq_us * 1e3
+    }
+
     fn physical_floor_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
         self.floor.physical_floor_ns(prefill, decodes, context)
     }

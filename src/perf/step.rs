@@ -284,6 +284,12 @@ impl StepModel {
         }
     }
 
+    /// The time outside kernels that steps have.
+    #[must_use]
+    pub fn overheads(&self) -> Overheads {
+        self.overheads
+    }
+
     /// Least nanoseconds of a step at peak rates: see [`Floor::physical_floor_ns`].
     #[must_use]
     pub fn physical_floor_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {

@@ -33,6 +33,32 @@ pub trait StepTimes: Debug + Send + Sync {
         self.decode_piece(decodes, context)
     }
 
+    /// Nanoseconds of an iteration that verifies drafts: of `chunks` the first `prompts` are pieces
+    /// of prompts and the others are decoding sequences, each with its drafts and the token before
+    /// them. `spread` is the standard deviation of the contexts of these, tokens.
+    ///
+    /// Attention kernels read the KV of a sequence once for all its rows, so a sequence verified
+    /// with `r` rows is timed as `r` decoding sequences that have its context between them: as many
+    /// rows in the matrix products and in the LM head (every row is judged), and as many bytes of
+    /// KV. Where that attention is bound by arithmetic, the same rows taken as pieces of prompts
+    /// take longer, and that holds. O(chunks).
+    fn verify_ns(&self, chunks: &[PrefillChunk], prompts: usize, spread: f64) -> f64 {
+        let (prompts, verified) = chunks.split_at(prompts.min(chunks.len()));
+        let rows: u32 = verified.iter().map(|chunk| chunk.tokens).sum();
+        let context = verified.iter().map(|chunk| u64::from(chunk.context)).sum();
+        let sequences = verified.len() as f64;
+        let each = f64::from(rows) / sequences.max(1.0);
+        let read_once = self.spread_step_ns(prompts, rows, context, spread / each.max(1.0));
+        // The engine's own work is per sequence, not per row.
+        let twice = (f64::from(rows) - sequences) * self.per_sequence_ns();
+        (read_once - twice).max(self.step_ns(chunks, 0, 0))
+    }
+
+    /// Nanoseconds of the engine's own work per sequence that are part of an iteration.
+    fn per_sequence_ns(&self) -> f64 {
+        0.0
+    }
+
     /// Least nanoseconds of an iteration that the hardware permits; 0 where nothing is known.
     fn physical_floor_ns(&self, _prefill: &[PrefillChunk], _decodes: u32, _context: u64) -> f64 {
         0.0
@@ -50,6 +76,10 @@ pub trait StepTimes: Debug + Send + Sync {
 }
 
 impl StepTimes for StepModel {
+    fn per_sequence_ns(&self) -> f64 {
+        self.overheads().per_seq_us * 1e3
+    }
+
     fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
         StepModel::step_ns(self, prefill, decodes, context)
     }

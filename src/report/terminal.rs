@@ -458,6 +458,13 @@ fn pools(page: &mut Page, result: &RunResult) {
                 significant(number("mean_iteration_ms")),
                 whole("preemptions")
             ));
+            if let Some(length) = number("mean_acceptance_length") {
+                page.line(&format!(
+                    "    speculation: {} tokens a sequence and iteration on average, of {} drafts and one",
+                    significant(Some(length)),
+                    whole("draft_tokens")
+                ));
+            }
             let peak = number("kv_peak_share");
             if number("cached_tokens").unwrap_or(0.0) > 0.0 {
                 page.line(&format!(

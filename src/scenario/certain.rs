@@ -33,7 +33,11 @@ pub fn is_certain(scenario: &Scenario) -> bool {
         Router::Random {} => false,
     };
     let pools = scenario.pools.iter().all(|pool| match pool {
-        Pool::Llm(_) => true,
+        // Drafts that are always accepted, or never, leave nothing to chance.
+        Pool::Llm(pool) => pool
+            .speculative
+            .as_ref()
+            .is_none_or(|drafts| drafts.acceptance == 0.0 || drafts.acceptance == 1.0),
         Pool::Abstract(pool) => match (&pool.service, &pool.batch_service) {
             (Some(law), _) => is_fixed(law),
             (_, Some(batch)) => batch.variability.as_ref().is_none_or(is_fixed),

@@ -255,10 +255,34 @@ pub struct LlmPool {
     pub overhead_fixed_us: Option<f64>,
     /// Engine overhead per sequence of an iteration, microseconds. Default 5, assumed.
     pub overhead_per_seq_us: Option<f64>,
+    /// Speculative decoding: several tokens an iteration. Default: one token an iteration.
+    pub speculative: Option<Speculative>,
     /// Fires an event for every iteration instead of folding runs of like ones. The results are
     /// the same; it is there to show that. Default false.
     #[serde(default)]
     pub step_by_step: bool,
+}
+
+/// Speculative decoding, as in vLLM v1: each iteration verifies `draft_tokens` drafts of every
+/// decoding sequence, and keeps those before the first that is not accepted, and a token more.
+///
+/// State `draft_model` or `draft_us_per_token`. The mean number of tokens of an iteration is
+/// `(1 - acceptance^(draft_tokens + 1)) / (1 - acceptance)`. Sequences then grow unlike, so every
+/// iteration is an event of its own and costs the simulator time in proportion to its sequences.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Speculative {
+    /// Tokens drafted for each sequence of an iteration (vLLM `num_speculative_tokens`), 1 to 64.
+    pub draft_tokens: u32,
+    /// Probability that a draft is accepted when those before it were, 0 to 1.
+    pub acceptance: f64,
+    /// Model card of the draft model, on the same accelerators at the same `tp`: a name of
+    /// `models/`, or a path relative to the scenario. Its weights and its KV share the memory.
+    /// Default: none.
+    pub draft_model: Option<String>,
+    /// Time to draft one token for all sequences of an iteration, microseconds, where no other
+    /// model does it: heads on the model itself (EAGLE, Medusa), n-grams. Default: none.
+    pub draft_us_per_token: Option<f64>,
 }
 
 /// Whose scheduler a language-model pool has.

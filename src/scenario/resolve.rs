@@ -3,11 +3,13 @@
 
 mod llm;
 mod source;
+mod speculative;
 
 use std::path::Path;
 
 use self::llm::resolve_llm;
 use self::source::resolve_source;
+pub use self::speculative::Draft;
 use super::certain::is_certain;
 use super::error::ScenarioError;
 use super::fleet::{AbstractPool, Discipline, Pool};
@@ -72,6 +74,8 @@ pub struct LlmFacts {
     pub overheads: Overheads,
     /// How long an iteration takes by the cards.
     pub step: StepModel,
+    /// The draft model, with speculative decoding by one.
+    pub draft: Option<Draft>,
 }
 
 /// Reads a scenario out of a document and makes a plan of it. Cards and traces are found

@@ -1,9 +1,11 @@
 //! Checks every value of a scenario, as a whole, before anything runs.
 
+mod speculative;
 mod workload;
 
 use std::collections::BTreeMap;
 
+use self::speculative::check_speculative;
 use self::workload::{check_law, check_workload};
 use super::fleet::{
     AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Router, Scheduler, StepModelChoice,
@@ -310,6 +312,7 @@ fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
         }
     }
     check_scheduler(pool, at, problems);
+    check_speculative(pool, at, problems);
 }
 
 /// Refuses options that the pool's scheduler does not have.

@@ -13,13 +13,13 @@ use crate::perf::{PrefillChunk, StepTimes};
 use crate::scenario::fleet::{PromptBlocks, Scheduler, SchedulingPolicy};
 
 /// A step may be this much below its physical floor: the rounding of sums in another order.
-const ROUNDING: f64 = 1.0 - 1e-9;
+pub(super) const ROUNDING: f64 = 1.0 - 1e-9;
 
 impl Engine {
     /// Gives the running sequences their blocks and the running prefills their chunks, preempting
     /// from the back where blocks are short. True when it preempted.
     pub(super) fn plan_running(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
-        let mut preempted = false;
+        let mut preempted = self.plan_verifications(rules, ctx);
         while self.kv.needed_at(self.iteration) > self.kv.free() {
             let victim = self.victim(rules, ctx.requests);
             if !self.preempt(victim, ctx) {
@@ -28,7 +28,7 @@ impl Engine {
             preempted = true;
         }
         self.kv.take(self.kv.needed_at(self.iteration));
-        let mut budget = rules.max_num_batched_tokens - self.decodes;
+        let mut budget = rules.max_num_batched_tokens - self.decodes * rules.rows();
         let mut index = 0;
         while let Some(&slot) = self.prefilling.get(index) {
             let request = ctx.requests.at(slot);
@@ -57,7 +57,7 @@ impl Engine {
     /// Admits from the queue's head while there are tokens, seats and blocks.
     pub(super) fn admit(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) {
         let planned: u32 = self.chunks.iter().map(|chunk| chunk.tokens).sum();
-        let mut budget = rules.max_num_batched_tokens - self.decodes - planned;
+        let mut budget = rules.max_num_batched_tokens - self.decodes * rules.rows() - planned;
         while let Some(slot) = self.waiting.front() {
             if budget == 0 || self.running.len() >= rules.max_num_seqs {
                 return;
@@ -160,7 +160,9 @@ impl Engine {
         ctx: &mut Context<'_>,
     ) -> bool {
         self.flight_start = ctx.now;
-        if !self.chunks.is_empty() {
+        if self.speculation.is_some() && (!self.chunks.is_empty() || self.decodes > 0) {
+            self.launch_verification(model, ctx);
+        } else if !self.chunks.is_empty() {
             let decoding = rules.scheduler != Scheduler::VllmV0;
             self.launch_mixed(decoding, model, ctx);
         } else if self.decodes > 0 {
@@ -257,7 +259,7 @@ impl Engine {
 
     /// Who is preempted next: the sequence admitted last, or the one of the least priority that
     /// came last.
-    fn victim(&self, rules: &EngineRules, requests: &Requests) -> Option<u32> {
+    pub(super) fn victim(&self, rules: &EngineRules, requests: &Requests) -> Option<u32> {
         match rules.policy {
             SchedulingPolicy::Fcfs => self.running.back(),
             SchedulingPolicy::Priority => {
@@ -268,7 +270,7 @@ impl Engine {
     }
 
     /// Preempts a sequence, before blocks were given out in this iteration.
-    fn preempt(&mut self, victim: Option<u32>, ctx: &mut Context<'_>) -> bool {
+    pub(super) fn preempt(&mut self, victim: Option<u32>, ctx: &mut Context<'_>) -> bool {
         let Some(slot) = victim else {
             return false;
         };
@@ -280,7 +282,9 @@ impl Engine {
         let iteration = self.iteration;
         let work = &mut ctx.requests.at_mut(slot).work;
         if work.decoding {
-            self.kv.leave(iteration, tokens);
+            if self.speculation.is_none() {
+                self.kv.leave(iteration, tokens);
+            }
             self.count_out(tokens);
             work.generated += (iteration - work.joined_iteration) as u32;
             work.decoding = false;
@@ -288,6 +292,7 @@ impl Engine {
             self.prefilling.retain(|&prefilling| prefilling != slot);
         }
         work.computed = 0;
+        work.lookahead = 0;
         let request = ctx.requests.at_mut(slot);
         request.preemptions = request.preemptions.saturating_add(1);
         if ctx.meter.measures(ctx.now) {
@@ -304,7 +309,7 @@ impl Engine {
             return false;
         };
         let decoding = ctx.requests.at(slot).work.decoding;
-        if decoding {
+        if decoding && self.speculation.is_none() {
             let tokens = self.tokens_held(ctx.requests, slot);
             if self.kv.blocks_for(tokens + 1) > self.kv.blocks_for(tokens) {
                 self.kv.give(1);

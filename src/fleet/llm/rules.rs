@@ -33,11 +33,27 @@ pub struct EngineRules {
     pub kv_blocks: u64,
     /// Blocks kept free when admitting.
     pub watermark_blocks: u64,
+    /// Drafts that are verified in every iteration.
+    pub speculative: Option<SpeculativeRule>,
     /// An event for every iteration.
     pub step_by_step: bool,
 }
 
+/// Speculative decoding: drafts, and how likely they are accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct SpeculativeRule {
+    /// Tokens drafted for each sequence of an iteration, 1 or more.
+    pub draft_tokens: u32,
+    /// Probability that a draft is accepted when those before it were, 0 to 1.
+    pub acceptance: f64,
+}
+
 impl EngineRules {
+    /// Tokens of a decoding sequence that an iteration computes.
+    pub fn rows(&self) -> u32 {
+        1 + self.speculative.map_or(0, |rule| rule.draft_tokens)
+    }
+
     /// Whether a request can ever be served.
     pub fn fits(&self, prompt_tokens: u32, output_tokens: u32) -> bool {
         let total = u64::from(prompt_tokens) + u64::from(output_tokens);

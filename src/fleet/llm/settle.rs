@@ -21,6 +21,15 @@ impl Engine {
             _ => self.flight_start,
         };
         self.meter_flight(flight, ctx);
+        if self.speculation.is_some() {
+            ctx.meter.kv_blocks_most = ctx
+                .meter
+                .kv_blocks_most
+                .max(self.kv.total() - self.kv.free());
+            self.settle_verification(ctx);
+            self.end_chunks(ctx);
+            return;
+        }
         // The blocks of the first iteration were taken when it was planned.
         let more = steps.saturating_sub(1);
         self.kv.take(self.kv.needed_over(self.iteration + 1, more));
@@ -107,20 +116,25 @@ impl Engine {
             }
             request.work.decoding = true;
             request.work.joined_iteration = self.iteration;
+            self.count_in(tokens);
+            if self.speculation.is_some() {
+                continue;
+            }
+            let request = ctx.requests.at(chunk.slot);
             let left = u64::from(request.output_tokens - request.work.generated);
             let generation = ctx.requests.id(chunk.slot).generation;
             self.finishing
                 .push(Reverse((self.iteration + left, chunk.slot, generation)));
             self.kv.join(self.iteration, tokens);
-            self.count_in(tokens);
         }
         self.chunks = chunks;
         self.chunks.clear();
     }
 
-    fn finish(&mut self, slot: u32, tokens: u64, ctx: &mut Context<'_>) {
+    pub(super) fn finish(&mut self, slot: u32, tokens: u64, ctx: &mut Context<'_>) {
         self.running.remove(ctx.requests, slot);
-        let blocks = self.kv.blocks_for(tokens);
+        let lookahead = ctx.requests.at(slot).work.lookahead;
+        let blocks = self.kv.blocks_for(tokens.max(lookahead));
         self.release(ctx.requests, slot, blocks, tokens);
         ctx.requests.at_mut(slot).work.decoding = false;
         ctx.done.push(slot);

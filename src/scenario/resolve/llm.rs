@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::LlmFacts;
+use super::{LlmFacts, speculative};
 use crate::fleet::llm::EngineRules;
 use crate::fleet::plan::EnginePlan;
 use crate::perf::{
@@ -27,6 +27,7 @@ const ASSUMED_OVERHEADS_WITH_TABLES: Overheads = Overheads {
     fixed_us: 500.0,
     per_seq_us: 5.0,
 };
+
 /// The step model a pool asks for, or the best there is; without the overhead of the engine where
 /// that works beside the kernels.
 fn step_model(
@@ -36,12 +37,23 @@ fn step_model(
     dtypes: Dtypes,
     beside: bool,
 ) -> Result<StepModel, PerfError> {
+    let overheads = |assumed: Overheads| match beside {
+        true => Overheads::default(),
+        false => stated(pool, assumed),
+    };
+    step_model_with(pool, model, accelerator, dtypes, &overheads)
+}
+
+/// The same with the overheads that are made of those assumed.
+pub(super) fn step_model_with(
+    pool: &LlmPool,
+    model: &ModelCard,
+    accelerator: &AcceleratorCard,
+    dtypes: Dtypes,
+    overheads: &dyn Fn(Overheads) -> Overheads,
+) -> Result<StepModel, PerfError> {
     let with = |assumed: Overheads| {
-        let overheads = if beside {
-            Overheads::default()
-        } else {
-            stated(pool, assumed)
-        };
+        let overheads = overheads(assumed);
         let tp = Parallelism { tp: pool.tp };
         StepModel::new(model, accelerator, &tp, dtypes.weight, dtypes.kv, overheads)
     };
@@ -159,6 +171,21 @@ pub(super) fn resolve_llm(
         &pool.model,
     )?;
     let (step, memory) = (step.ok()?, memory.ok()?);
+    let cards = (&model, &accelerator);
+    let (draft, memory) = match speculative::draft(pool, base_dir, cards, memory) {
+        Ok(found) => found,
+        Err((reason, remedy)) => {
+            let drafts = pool.speculative.as_ref();
+            let name = drafts.and_then(|drafts| drafts.draft_model.as_deref());
+            problems.push(
+                &format!("{at}.speculative.draft_model"),
+                format!("{:?}", name.unwrap_or_default()),
+                &reason,
+                remedy,
+            );
+            return None;
+        }
+    };
     let kv_blocks = pool.kv_blocks.unwrap_or(memory.kv_blocks);
     if kv_blocks > memory.most_kv_blocks {
         problems.push(
@@ -192,6 +219,7 @@ pub(super) fn resolve_llm(
         block_size: pool.block_size,
         kv_blocks,
         watermark_blocks: (pool.watermark * kv_blocks as f64).ceil() as u64,
+        speculative: speculative::rule(pool),
         step_by_step: pool.step_by_step,
     };
     let assumed = match step.uses_tables() || pool.profile.is_some() {
@@ -207,6 +235,7 @@ pub(super) fn resolve_llm(
         kv_blocks_pinned: pool.kv_blocks.is_some(),
         overheads: stated(pool, assumed),
         step,
+        draft,
     };
     let kernels = kernel_times(pool, &facts, base_dir);
     asked(
@@ -248,6 +277,7 @@ fn kernel_times(
         }
         None => Arc::new(step_model(pool, model, accelerator, facts.dtypes, beside)?),
     };
+    let kernels = speculative::drafting(pool, facts, kernels);
     Ok(match beside {
         true => Arc::new(Overlapped::new(kernels, facts.overheads)),
         false => kernels,
