@@ -79,7 +79,7 @@ fn acceptance_0_gives_one_token_a_step_and_acceptance_1_gives_k_and_one() {
 
 #[test]
 fn tokens_a_step_have_the_mean_of_the_truncated_geometric_law() {
-    for (k, a) in [(4, 0.7), (1, 0.5), (8, 0.9)] {
+    for (k, a) in [(4, 0.7_f64), (1, 0.5), (8, 0.9)] {
         let plan = plan_of(&scenario(4.0, 300, 20, &drafts(k, a)));
         let means: Vec<f64> = (0..12)
             .map(|replication| {
@@ -91,7 +91,7 @@ fn tokens_a_step_have_the_mean_of_the_truncated_geometric_law() {
         let n = means.len() as f64;
         let mean = means.iter().sum::<f64>() / n;
         let variance = means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        let expected = (1.0 - a.powi(k as i32 + 1)) / (1.0 - a);
+        let expected = (1.0 - a.powf(f64::from(k) + 1.0)) / (1.0 - a);
         // Student's t with 11 degrees of freedom at 99.9 %, two-sided.
         let limit = 4.437 * (variance / n).sqrt();
         assert!(

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::perf::{self, PrefillChunk};
 use crate::report::number::significant;
+use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::{LlmFacts, Plan};
 use crate::theory::sheet::{Applied, queueing};
 
@@ -262,16 +263,25 @@ fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) -> Sheet {
         rows.push(row(name, formula, numbers, tokens, "tokens"));
     }
     rows.extend(steps(facts, prompt, output));
+    let mut note =
+        "roofline arithmetic at peak rates: a bound, not a forecast; a simulated run adds \
+                    efficiencies, overheads and queueing"
+            .to_owned();
+    if let Some(Pool::Llm(written)) = plan.scenario.pools.get(index)
+        && let Some(drafts) = &written.speculative
+    {
+        note.push_str(&format!(
+            "; figures are for one token a step: with drafts up to {} come of one, and the TPOT floor \
+             and the KV bytes are as many times less",
+            drafts.draft_tokens + 1
+        ));
+    }
     Sheet {
         title: format!(
             "Pool {name}: {} on {tp} x {}, for {prompt} prompt and {output} output tokens",
             facts.model.name, facts.accelerator.name
         ),
-        note: Some(
-            "roofline arithmetic at peak rates: a bound, not a forecast; a simulated run adds \
-             efficiencies, overheads and queueing"
-                .to_owned(),
-        ),
+        note: Some(note),
         rows,
     }
 }
