@@ -277,7 +277,8 @@ pub struct Speculative {
     /// Probability that a draft is accepted when those before it were, 0 to 1.
     pub acceptance: f64,
     /// Model card of the draft model, on the same accelerators at the same `tp`: a name of
-    /// `models/`, or a path relative to the scenario. Its weights and its KV share the memory.
+    /// `models/`, or a path relative to the scenario. Its weights, in the number type of its card,
+    /// and its KV, in the pool's `kv_dtype` if stated, share the memory.
     /// Default: none.
     pub draft_model: Option<String>,
     /// Time to draft one token for all sequences of an iteration, microseconds, where no other
