@@ -18,6 +18,7 @@ pub mod router;
 pub mod servers;
 pub mod sharing;
 pub mod simulation;
+pub mod tiers;
 pub mod window;
 pub mod world;
 

@@ -95,6 +95,8 @@ pub struct Engine {
     cutoff: SimTime,
     /// Whether somebody who could be admitted came after the cutoff.
     held_back: bool,
+    /// Nanoseconds to bring back blocks from the tiers for the iteration being planned.
+    loading_ns: f64,
 }
 
 impl Engine {
@@ -109,7 +111,12 @@ impl Engine {
             context: 0,
             squares: 0,
             iteration: 0,
-            kv: KvBlocks::new(rules.kv_blocks, rules.block_size, rules.prefix_caching),
+            kv: KvBlocks::new(
+                rules.kv_blocks,
+                rules.block_size,
+                rules.prefix_caching,
+                &rules.tiers,
+            ),
             finishing: BinaryHeap::new(),
             flight: Flight::Idle,
             flight_start: SimTime::ZERO,
@@ -120,6 +127,7 @@ impl Engine {
             reserves: rules.prompt_blocks == PromptBlocks::ReserveWhole,
             cutoff: SimTime::ZERO,
             held_back: false,
+            loading_ns: 0.0,
         }
     }
 

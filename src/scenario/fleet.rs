@@ -222,6 +222,10 @@ pub struct LlmPool {
     /// false.
     #[serde(default)]
     pub prefix_caching: bool,
+    /// Where KV blocks go that are evicted from the accelerators' memory, fastest first; needs
+    /// `prefix_caching`. Default: nowhere.
+    #[serde(default)]
+    pub kv_tiers: Vec<KvTier>,
     /// Plans an iteration while the one before it runs (vLLM `--async-scheduling`): the engine's
     /// overhead is hidden behind the kernels as far as they last, and a request that comes during an
     /// iteration is in the next but one. Default false.
@@ -259,6 +263,21 @@ pub struct LlmPool {
     /// the same; it is there to show that. Default false.
     #[serde(default)]
     pub step_by_step: bool,
+}
+
+/// A store of KV blocks below the accelerators' memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KvTier {
+    /// Name, for people: `dram`, `nvme`, `remote`.
+    pub name: String,
+    /// What it holds for one replica, 1e9 bytes.
+    pub capacity_gb: f64,
+    /// Speed at which blocks come back to one replica, 1e9 bytes per second.
+    pub bandwidth_gb_per_s: f64,
+    /// Time before the first one comes, milliseconds. Default 0.
+    #[serde(default)]
+    pub latency_ms: f64,
 }
 
 /// Whose scheduler a language-model pool has.
