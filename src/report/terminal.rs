@@ -482,8 +482,45 @@ fn pools(page: &mut Page, result: &RunResult) {
                 whole("batches_closed_by_window")
             ));
         }
+        kv_transfer(page, pool);
     }
+    rate_matching(page, result);
     hardware(page, result);
+}
+
+fn kv_transfer(page: &mut Page, pool: &Value) {
+    let Some(transfer) = pool.get("kv_transfer") else {
+        return;
+    };
+    let number = |key: &str| transfer.get(key).and_then(Value::as_f64);
+    let text = format!(
+        "{} KV transfers of {} MB and {} ms on average, {} ms of it waiting for the link; {} link(s) \
+         busy {}",
+        count(
+            transfer
+                .get("transfers")
+                .and_then(Value::as_u64)
+                .unwrap_or(0)
+        ),
+        significant(number("mean_mb")),
+        significant(number("mean_ms")),
+        significant(number("mean_wait_ms")),
+        significant(number("links")),
+        percent(number("link_utilization"))
+    );
+    page.line(&format!("    {}", wrap(&text, WIDTH, 4)));
+}
+
+fn rate_matching(page: &mut Page, result: &RunResult) {
+    let sides = &result.disaggregation;
+    let number = |key: &str| sides.get(key).and_then(Value::as_f64);
+    if let Some(limits) = sides.get("limits").and_then(Value::as_str) {
+        page.line(&format!(
+            "  prefill is busy {} of the time and decode {}: {limits} limits",
+            percent(number("prefill_utilization")),
+            percent(number("decode_utilization"))
+        ));
+    }
 }
 
 fn hardware(page: &mut Page, result: &RunResult) {
