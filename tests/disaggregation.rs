@@ -20,23 +20,13 @@ const START: u64 = GATEWAY_NS + HOP_NS;
 /// Llama-3.1-8B in bf16: 32 layers x 2 x 8 KV heads x 128 x 2 bytes.
 const KV_BYTES: u64 = 131_072;
 
+#[derive(Default)]
 struct Fleet<'a> {
     /// `(arrival_ns, prompt, output)`.
     requests: &'a [(u64, u32, u32)],
     transfer: &'a str,
     prefill: &'a str,
     decode: &'a str,
-}
-
-impl Default for Fleet<'_> {
-    fn default() -> Self {
-        Fleet {
-            requests: &[],
-            transfer: "",
-            prefill: "",
-            decode: "",
-        }
-    }
 }
 
 impl Fleet<'_> {
@@ -442,5 +432,62 @@ fn roles_that_do_not_go_together_are_refused() {
         "[kv_transfer]",
         "[kv_transfer]\nlatency_ms = -1",
         &["kv_transfer.latency_ms = -1: must be 0 to "],
+    );
+}
+
+fn json_of(more: &[&str]) -> serde_json::Value {
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/disaggregation.toml");
+    let output = assert_cmd::Command::cargo_bin("seatrial")
+        .unwrap()
+        .arg("run")
+        .arg(scenario)
+        .args(["--json", "--omit-timing"])
+        .args(more)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_result_says_which_side_limits() {
+    let result = json_of(&[]);
+    let limits = |result: &serde_json::Value| result["disaggregation"]["limits"].clone();
+    assert_eq!(limits(&result), "prefill");
+    let variants = &result["variants"];
+    assert_eq!(limits(&variants["slow-link"]), "link");
+    // Without roles there is nothing of the kind.
+    let aggregated = &variants["aggregated"];
+    assert!(aggregated.get("disaggregation").is_none());
+    assert!(aggregated["pools"][0].get("role").is_none());
+    let pool = &result["pools"][0];
+    assert_eq!(pool["role"], "prefill");
+    let utilization = |side: &str| result["disaggregation"][side].as_f64().unwrap();
+    assert_eq!(pool["utilization"], utilization("prefill_utilization"));
+    assert!(utilization("decode_utilization") > utilization("prefill_utilization"));
+    assert_eq!(result["pools"][1]["role"], "decode");
+    // Few seats where answers are made, and that side limits.
+    let seats = [
+        "--set",
+        "pools.node-2.max_num_seqs=15",
+        "--set",
+        "claims=[]",
+    ];
+    assert_eq!(limits(&json_of(&seats)), "decode");
+}
+
+#[test]
+fn a_scenario_without_roles_is_written_out_as_before() {
+    let text = Fleet::default()
+        .text()
+        .replace("role = \"prefill\"", "")
+        .replace("role = \"decode\"", "")
+        .replace("[kv_transfer]", "");
+    let scenario: seatrial::scenario::schema::Scenario = toml::from_str(&text).unwrap();
+    let written = toml::to_string(&scenario).unwrap();
+    assert!(
+        !written.contains("role") && !written.contains("kv_transfer"),
+        "{written}"
     );
 }

@@ -63,6 +63,9 @@ pub struct PoolMeter {
     pub least_s: (f64, f64),
     /// What the links out of the pool did.
     pub links: LinkMeter,
+    /// With roles: time that the completed requests waited in the queue of the pool's engines,
+    /// nanoseconds, summed.
+    pub wait_ns: u128,
     /// Iterations that were given less time than the hardware needs: 0 in a correct program.
     pub faster_than_physics: u64,
 }
@@ -89,6 +92,7 @@ impl PoolMeter {
             kv_blocks_most: 0,
             least_s: (0.0, 0.0),
             links: LinkMeter::default(),
+            wait_ns: 0,
             faster_than_physics: 0,
         }
     }

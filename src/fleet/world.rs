@@ -480,6 +480,11 @@ impl World {
         }
         meter.completed += 1;
         let request = self.requests.at(slot);
+        meter.wait_ns += u128::from(match self.plan.pools[pool].role {
+            Role::Mixed => 0,
+            Role::Prefill => (request.scheduled - request.queued).0,
+            Role::Decode => (request.resumed - request.kv_arrived).0,
+        });
         // What was cached was not computed.
         let computed = request.prompt_tokens - request.cached_tokens;
         let output = request.output_tokens;
