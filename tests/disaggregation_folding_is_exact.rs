@@ -14,7 +14,7 @@ use seatrial::fleet::simulation::Hooks;
 use seatrial::scenario::resolve::resolve;
 use seatrial::scenario::{Document, SourceText};
 
-const CASES: u32 = 1_000;
+const CASES: u32 = 2_000;
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -35,6 +35,7 @@ struct Case {
     prompt: f64,
     output: f64,
     warmup_s: f64,
+    prefix: &'static str,
 }
 
 #[derive(Debug, Clone)]
@@ -160,10 +161,15 @@ fn cases() -> impl Strategy<Value = Case> {
         5.0..300.0,
         (20u32..70, 20.0..200.0, 1.0..150.0),
         prop_oneof![Just(0.0), 0.0..0.4],
+        prop_oneof![
+            Just(r#"sharing = "none""#),
+            Just(r#"sharing = "groups", groups = 3, tokens = 90, zipf_exponent = 1.0"#),
+            Just(r#"sharing = "repeated", distinct = 5"#)
+        ],
     );
     (fleet, traffic).prop_map(|(fleet, traffic)| {
         let (prefill, decode, mixed, router, shared_by, gb_per_s, latency_ms) = fleet;
-        let (seed, hop_ms, window_ms, users, rate_per_s, lengths, warmup_s) = traffic;
+        let (seed, hop_ms, window_ms, users, rate_per_s, lengths, warmup_s, prefix) = traffic;
         Case {
             seed: u64::from(seed),
             prefill,
@@ -181,6 +187,7 @@ fn cases() -> impl Strategy<Value = Case> {
             prompt: lengths.1,
             output: lengths.2,
             warmup_s,
+            prefix,
         }
     })
 }
@@ -197,6 +204,12 @@ impl Case {
             ),
         };
         let mixed = self.mixed.as_ref();
+        let caches = |engine: &Engine| engine.prefix_caching;
+        let prefix =
+            match caches(&self.prefill) || caches(&self.decode) || mixed.is_some_and(caches) {
+                true => format!("prefix = {{ {} }}", self.prefix),
+                false => String::new(),
+            };
         let text = format!(
             r#"
 name = "case"
@@ -209,6 +222,7 @@ arrivals = {arrivals}
 prompt_tokens = {{ law = "exponential", mean_tokens = {:.1}, max_tokens = 700 }}
 output_tokens = {{ law = "exponential", mean_tokens = {:.1}, max_tokens = 300 }}
 max_requests = {}
+{}
 [network]
 to_replica_ms = {:.3}
 from_replica_ms = {:.3}
@@ -234,6 +248,7 @@ priority = 1
             self.prompt,
             self.output,
             self.requests,
+            prefix,
             self.hop_ms,
             self.hop_ms,
             self.window_ms,

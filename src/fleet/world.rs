@@ -5,6 +5,8 @@
 //!             rate limit            replica: ------------------
 //! ```
 //!
+//! Where prompts and answers are computed apart, see [`handover`] for what lies between the two.
+//!
 //! Components never hold one another. The world hands each a [`Context`], and routes what they
 //! return.
 
@@ -23,15 +25,13 @@ use super::context::Context;
 use super::event::Event;
 use super::gateway::{Gateway, TokenBucket};
 use super::ids::{NONE, PoolId, ReplicaId, RequestId};
-use super::llm::Engine;
 use super::meters::PoolMeter;
 use super::outcome::{FleetMeters, RequestRow};
 use super::plan::{EnginePlan, FleetPlan, ServicePlan};
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
 use super::router::Router;
-use super::servers::{BatchServers, Batching, Servers};
-use super::sharing::Sharing;
+use super::servers::Batching;
 use super::window::Window;
 use handover::{Handover, replicas_where};
 
@@ -103,7 +103,7 @@ impl World {
                 replicas.push(Replica {
                     pool: PoolId(index as u16),
                     window: Window::default(),
-                    engine: new_engine(&pool.engine, pool.role, id),
+                    engine: ReplicaEngine::new(&pool.engine, pool.role, id),
                 });
             }
         }
@@ -583,27 +583,6 @@ impl Model for World {
 
     fn failed(&self) -> bool {
         self.source.failure().is_some() || self.over_limit()
-    }
-}
-
-fn new_engine(plan: &EnginePlan, role: Role, id: ReplicaId) -> ReplicaEngine {
-    match plan {
-        EnginePlan::Llm { rules, .. } => {
-            let engine = Engine::new(id, rules);
-            ReplicaEngine::Llm(Box::new(match role {
-                Role::Prefill => engine.handing_over(),
-                Role::Mixed | Role::Decode => engine,
-            }))
-        }
-        EnginePlan::Abstract {
-            servers,
-            capacity,
-            service,
-        } => match service {
-            ServicePlan::Single(_) => ReplicaEngine::Servers(Servers::new(*servers, *capacity)),
-            ServicePlan::Shared(_) => ReplicaEngine::Sharing(Sharing::new(*servers, *capacity)),
-            ServicePlan::Batch(_) => ReplicaEngine::Batches(BatchServers::new(*servers, *capacity)),
-        },
     }
 }
 
