@@ -19,6 +19,7 @@ pub mod servers;
 pub mod sharing;
 pub mod simulation;
 pub mod tiers;
+pub mod transfer;
 pub mod window;
 pub mod world;
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::roles::Role;
 use super::workload::Law;
 use crate::perf::tables::KernelBackend;
 
@@ -111,6 +112,14 @@ impl Pool {
         }
     }
 
+    /// Which part of a request it computes.
+    pub fn role(&self) -> Role {
+        match self {
+            Pool::Abstract(_) => Role::Mixed,
+            Pool::Llm(pool) => pool.role,
+        }
+    }
+
     /// The number of replicas.
     pub fn replicas(&self) -> u32 {
         match self {
@@ -180,6 +189,12 @@ pub struct LlmPool {
     /// Replicas (model copies). Default 1.
     #[serde(default = "one_u32")]
     pub replicas: u32,
+    /// Which part of a request it computes: `mixed` (all), `prefill` (the prompt and the first
+    /// token) or `decode` (the rest). The router sends requests to `mixed` and `prefill` pools
+    /// alike, and a second one of the same policy sends computed prompts to the `decode` pools;
+    /// see `[kv_transfer]`. Default `mixed`.
+    #[serde(default, skip_serializing_if = "Role::is_default")]
+    pub role: Role,
     /// Model card: a name of `models/`, or a path to a card relative to the scenario.
     pub model: String,
     /// Accelerator card: a name of `calibration/accelerators/`, or a path to a card.

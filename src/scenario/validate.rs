@@ -9,6 +9,7 @@ use super::fleet::{
     AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Router, Scheduler, StepModelChoice,
 };
 use super::problems::{Problems, grouped};
+use super::roles::check_roles;
 use super::schema::{Bound, Claim, Scenario, Slo, Warmup};
 use super::suggest::nearest;
 use super::workload::Arrivals;
@@ -30,6 +31,7 @@ pub fn check(scenario: &Scenario, problems: &mut Problems<'_>) {
     check_front(scenario, problems);
     check_tiers(scenario, problems);
     check_pools(scenario, problems);
+    check_roles(scenario, problems);
     check_cost(scenario, problems);
     problems.unique(
         "claims",

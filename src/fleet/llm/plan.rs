@@ -62,6 +62,13 @@ impl Engine {
             if budget == 0 || self.running.len() >= rules.max_num_seqs {
                 return;
             }
+            if self.brings_kv(ctx.requests, slot) {
+                if !self.resume(slot, rules, ctx) {
+                    return;
+                }
+                budget -= 1;
+                continue;
+            }
             let request = ctx.requests.at(slot);
             let total = request.prompt_tokens + request.work.generated;
             let fresh = request.scheduled == SimTime::NEVER;
@@ -90,6 +97,12 @@ impl Engine {
         while let Some(slot) = self.waiting.front() {
             if self.running.len() >= rules.max_num_seqs {
                 return;
+            }
+            if self.brings_kv(ctx.requests, slot) {
+                if !self.resume(slot, rules, ctx) {
+                    return;
+                }
+                continue;
             }
             let request = ctx.requests.at(slot);
             let total = request.prompt_tokens + request.work.generated;
