@@ -7,6 +7,7 @@ pub mod metric;
 pub mod physics;
 pub mod provenance;
 pub mod result;
+pub mod roles;
 pub mod runner;
 pub mod tally;
 pub mod theory;

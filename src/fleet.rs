@@ -18,6 +18,8 @@ pub mod router;
 pub mod servers;
 pub mod sharing;
 pub mod simulation;
+pub mod tiers;
+pub mod transfer;
 pub mod window;
 pub mod world;
 

@@ -12,6 +12,7 @@ mod overrides;
 mod probe;
 pub mod problems;
 pub mod resolve;
+pub mod roles;
 pub mod schema;
 mod suggest;
 pub mod text;

@@ -48,7 +48,7 @@ proptest! {
         ),
         count in 0u64..120,
     ) {
-        let mut kv = KvBlocks::new(total, block_size, false);
+        let mut kv = KvBlocks::new(total, block_size, false, &[]);
         let mut listed = Listed { block_size: u64::from(block_size), sequences: Vec::new() };
         let mut iteration = 0;
         for (passed, tokens, which, joins) in turns {
@@ -78,14 +78,14 @@ proptest! {
         block_size in 1u32..300,
         tokens in 0u64..1_000_000,
     ) {
-        let blocks = KvBlocks::new(0, block_size, false).blocks_for(tokens);
+        let blocks = KvBlocks::new(0, block_size, false, &[]).blocks_for(tokens);
         let size = u64::from(block_size);
         prop_assert!(blocks * size >= tokens && blocks * size < tokens + size);
     }
 
     #[test]
     fn what_is_taken_and_given_adds_up(total in 1u64..1_000, share in 0.0f64..1.0) {
-        let mut kv = KvBlocks::new(total, 16, false);
+        let mut kv = KvBlocks::new(total, 16, false, &[]);
         let taken = (total as f64 * share) as u64;
         kv.take(taken);
         prop_assert_eq!(kv.free(), total - taken);
@@ -96,7 +96,7 @@ proptest! {
 
 #[test]
 fn a_full_last_block_needs_the_next_one_at_once() {
-    let mut kv = KvBlocks::new(100, 16, false);
+    let mut kv = KvBlocks::new(100, 16, false, &[]);
     kv.join(7, 32);
     let needed: Vec<u64> = (7..7 + 17)
         .map(|iteration| kv.needed_at(iteration))
@@ -108,7 +108,7 @@ fn a_full_last_block_needs_the_next_one_at_once() {
 #[test]
 fn without_sequences_any_number_of_iterations_is_covered() {
     assert_eq!(
-        KvBlocks::new(0, 16, false).iterations_covered(3, u64::MAX),
+        KvBlocks::new(0, 16, false, &[]).iterations_covered(3, u64::MAX),
         u64::MAX
     );
 }

@@ -262,3 +262,48 @@ fn a_preempted_sequence_finds_its_own_blocks_again() {
     };
     assert!(last(&with) < last(&without));
 }
+
+/// A store beside the accelerators that holds everything.
+const TIER: &str =
+    "kv_tiers = [{ name = \"dram\", capacity_gb = 100, bandwidth_gb_per_s = 50, latency_ms = 3 }]";
+
+#[test]
+fn what_was_evicted_is_brought_back_at_the_speed_of_its_tier() {
+    // As above: the accelerator's own 300 blocks never hold a prompt until it comes again.
+    let repeated = "prefix = { sharing = \"repeated\", distinct = 3 }";
+    let tiered = rows_of(&scenario(
+        repeated,
+        &format!("{ON}\nkv_blocks = 300\n{TIER}"),
+    ));
+    let roomy = rows_of(&scenario(repeated, ON));
+    assert!(tiered[3..].iter().all(|row| row.cached_tokens == 249 * 16));
+    // 249 blocks of 16 tokens of 131,072 bytes at 50 GB/s, and the latency, beside the same
+    // prompt found in the accelerator's own memory.
+    let more_ns = (249.0 * 16.0 * 131_072.0 / 50.0_f64 + 3e6).round() as u64;
+    for (tiered, roomy) in tiered[3..].iter().zip(&roomy[3..]) {
+        assert_eq!(e2e_ns(tiered), e2e_ns(roomy) + more_ns);
+    }
+}
+
+#[test]
+fn a_tier_that_is_full_forgets_what_it_used_least_recently() {
+    // Room for 100 of a prompt's 250 blocks: never the first ones of a prompt that came before.
+    let small = TIER.replace("capacity_gb = 100", "capacity_gb = 0.21");
+    let repeated = "prefix = { sharing = \"repeated\", distinct = 3 }";
+    let rows = rows_of(&scenario(
+        repeated,
+        &format!("{ON}\nkv_blocks = 300\n{small}"),
+    ));
+    assert!(rows.iter().all(|row| row.cached_tokens == 0));
+}
+
+#[test]
+fn tiers_without_reuse_change_no_stamp() {
+    let stamps = |pool: &str| -> Vec<_> {
+        let rows = rows_of(&scenario("", pool));
+        rows.iter()
+            .map(|row| (row.first_token_ns, row.last_token_ns))
+            .collect()
+    };
+    assert_eq!(stamps(&format!("{ON}\n{TIER}")), stamps(""));
+}

@@ -246,6 +246,29 @@ fn an_engine_that_plans_ahead_speculates_too() {
 }
 
 #[test]
+fn a_pool_that_only_decodes_speculates_on_what_it_is_given() {
+    let pools = |drafts: &str| {
+        let decode = format!("role = \"decode\"\nkv_blocks = 60\nmax_num_seqs = 32\n{drafts}");
+        let mut text = scenario(8.0, 200, 10, &decode).replacen(
+            "[workload]\n",
+            "[workload]\nmax_requests = 40\n",
+            1,
+        );
+        text.push_str(
+            "[[pools]]\nname = \"first\"\nengine = \"llm\"\nrole = \"prefill\"\n\
+             model = \"llama-3.1-8b\"\naccelerator = \"h100-sxm\"\n",
+        );
+        text
+    };
+    let (without, _) = simulate(&pools(""));
+    let (with, mut simulation) = simulate(&pools(&drafts(4, 0.7)));
+    assert_eq!(lengths(&without), lengths(&with));
+    assert!(with.iter().all(|row| row.status == "completed"));
+    let meter = simulation.world.pool_meter(0);
+    assert!(meter.accepted_drafts > 0 && meter.kv_blocks_most <= 60);
+}
+
+#[test]
 fn a_request_that_just_fits_is_served_whatever_the_drafts() {
     // 250 tokens fill 32 blocks of 8 but for 6: no room for 16 rows at its end.
     let pool = format!("kv_blocks = 32\nblock_size = 8\n{}", drafts(15, 0.9));

@@ -11,6 +11,7 @@ use crate::theory::sheet::{Applied, queueing};
 
 use super::cost::cost_of;
 use super::result::Throughput;
+use super::roles::transfer_sheet;
 use super::theory::{mean_tokens, offered, queue_of};
 
 /// The sheets of a scenario, or of one of its variants.
@@ -80,7 +81,13 @@ impl From<perf::SheetRow> for Row {
     }
 }
 
-fn row(name: &str, formula: &str, substituted: String, value: Option<f64>, unit: &str) -> Row {
+pub(super) fn row(
+    name: &str,
+    formula: &str,
+    substituted: String,
+    value: Option<f64>,
+    unit: &str,
+) -> Row {
     Row {
         name: name.to_owned(),
         formula: formula.to_owned(),
@@ -102,6 +109,7 @@ pub fn sheets(plan: &Plan) -> Vec<Sheet> {
             sheets.push(hardware(plan, &pool.name, index, facts));
         }
     }
+    sheets.extend(transfer_sheet(plan));
     sheets.extend(cost(plan));
     sheets
 }

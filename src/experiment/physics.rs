@@ -6,6 +6,7 @@ use crate::fleet::plan::EnginePlan;
 use crate::measure::LatencyHistogram;
 use crate::perf::NodeCeiling;
 use crate::scenario::resolve::{LlmFacts, Plan};
+use crate::scenario::roles::Role;
 
 use super::claims::short;
 use super::tally::{PoolTally, Tally};
@@ -32,7 +33,6 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
     }
     let mut bounds = latency_bounds(tally);
     let mut pools = Vec::new();
-    let mut fleet_ceiling = 0.0;
     for ((pool, facts), done) in plan.fleet.pools.iter().zip(&facts).zip(&tally.pools) {
         let Some((prompt, output)) = mean_tokens(plan) else {
             continue;
@@ -45,6 +45,12 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
         };
         let (ttft_ns, e2e_ns) =
             floor_ns.unwrap_or_else(|| facts.step.request_floor_ns(prompt, output));
+        // Of its own part, where a pool has one.
+        let (ttft_ns, e2e_ns) = match pool.role {
+            Role::Mixed => (Some(ttft_ns), e2e_ns),
+            Role::Prefill => (Some(ttft_ns), ttft_ns),
+            Role::Decode => (None, e2e_ns - ttft_ns),
+        };
         let ceiling = ceiling_of(done);
         if let Some(ceiling) = ceiling {
             let most = ceiling.most();
@@ -64,7 +70,6 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
                 "because": because,
             }));
         }
-        fleet_ceiling += ceiling.map_or(0.0, |ceiling| ceiling.most() * f64::from(pool.replicas));
         let demand = offered(plan).map(|(rate, _)| rate / f64::from(pool.replicas));
         let tokens_at = |rps: f64| {
             crate::perf::tokens_per_request_at(
@@ -80,12 +85,13 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
             "max_requests_per_s_per_replica": ceiling.map(|ceiling| ceiling.most()),
             "by_compute_requests_per_s": ceiling.map(|ceiling| ceiling.by_compute_rps),
             "by_bandwidth_requests_per_s": ceiling.and_then(|ceiling| ceiling.by_bandwidth_rps),
-            "ttft_floor_ms": ttft_ns / 1e6,
+            "ttft_floor_ms": ttft_ns.map(|ns| ns / 1e6),
             "e2e_floor_ms": e2e_ns / 1e6,
             "offered_requests_per_s_per_replica": demand,
             "tokens_of_compute_per_offered_request": demand.and_then(tokens_at),
         }));
     }
+    let fleet_ceiling = fleet_ceiling(plan, tally);
     if fleet_ceiling > 0.0 {
         bounds.push(json!({
             "metric": "throughput.requests_per_s",
@@ -94,6 +100,16 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
         }));
     }
     json!({ "bounds": bounds, "pools": pools })
+}
+
+/// The most requests a second that all replicas together can do: every one of them goes through a
+/// pool that takes requests from the gateway.
+fn fleet_ceiling(plan: &Plan, tally: &Tally) -> f64 {
+    let pools = plan.fleet.pools.iter().zip(&tally.pools);
+    let entries = pools.filter(|(pool, _)| pool.role.is_entry());
+    entries
+        .filter_map(|(pool, done)| Some(ceiling_of(done)?.most() * f64::from(pool.replicas)))
+        .sum()
 }
 
 /// The most requests like those that a pool completed that one of its replicas can do.

@@ -96,6 +96,18 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
         };
         figures.push(figure(format!("{name}: KV blocks"), blocks, pinned));
     }
+    if plan.fleet.transfer.is_some() {
+        let written = &plan.scenario.kv_transfer;
+        let value = format!(
+            "{} GB/s a link, {} ms on top",
+            written.bandwidth_gb_per_s, written.latency_ms
+        );
+        figures.push(figure(
+            "KV transfer",
+            value,
+            "assumed: as [kv_transfer] states, or its defaults",
+        ));
+    }
     if plan.scenario.cost.is_some() {
         figures.push(figure("prices", "as [cost] states", "assumed"));
     }

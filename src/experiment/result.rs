@@ -18,6 +18,7 @@ use super::claims::Judgement;
 use super::cost::cost_of;
 use super::physics;
 use super::provenance::{Figure, provenance};
+use super::roles::{rate_matching, role_row};
 use super::tally::{LATENCIES, LatencyIntervals, PoolTally, QUANTILES, Tally};
 use super::theory::theory_of;
 use super::warnings::warnings_of;
@@ -64,6 +65,9 @@ pub struct RunResult {
     pub slo: Vec<SloRow>,
     /// Pools.
     pub pools: Vec<Value>,
+    /// How busy prefill and decode pools are, and which side limits; not there without roles.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub disaggregation: Value,
     /// Regions (one).
     pub regions: Vec<Value>,
     /// Costs; empty when the scenario states no prices.
@@ -214,6 +218,7 @@ impl RunResult {
             intervals: intervals_json(intervals),
             budget: tally.budget.rows(),
             slo: rows.collect(),
+            disaggregation: rate_matching(plan, tally),
             regions: vec![json!({"name": "default", "pools": pools.len()})],
             pools,
             cost: json!({}),
@@ -341,6 +346,10 @@ fn pool_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
             };
             if let (Value::Object(row), Value::Object(extra)) = (&mut row, extra) {
                 row.extend(extra);
+            }
+            let role = role_row(plan, pool, counted, tally.measured_s);
+            if let (Value::Object(row), Value::Object(role)) = (&mut row, role) {
+                row.extend(role);
             }
             row
         })

@@ -2,6 +2,7 @@
 
 use crate::engine::{Ended, SimTime};
 use crate::fleet::event::Event;
+use crate::fleet::meters::LinkMeter;
 use crate::fleet::plan::{EnginePlan, FleetPlan};
 use crate::fleet::request::Status;
 use crate::fleet::simulation::Simulation;
@@ -95,6 +96,10 @@ pub struct PoolTally {
     pub kv_blocks_most: u64,
     /// Request-seconds at the replicas.
     pub present_s: f64,
+    /// What the links out of it did.
+    pub links: LinkMeter,
+    /// With roles: time that its completed requests waited in its engines' queue, summed, seconds.
+    pub wait_s: f64,
     /// Replica-seconds that the completed requests need at peak FLOP/s and at peak bandwidth.
     pub least_s: (f64, f64),
 }
@@ -233,6 +238,8 @@ impl PoolTally {
             preemptions: meter.preemptions,
             kv_blocks_most: meter.kv_blocks_most,
             present_s: meter.present_ns(now) as f64 / 1e9,
+            links: meter.links,
+            wait_s: meter.wait_ns as f64 / 1e9,
             least_s: meter.least_s,
         }
     }
@@ -254,6 +261,8 @@ impl PoolTally {
         self.preemptions += other.preemptions;
         self.kv_blocks_most = self.kv_blocks_most.max(other.kv_blocks_most);
         self.present_s += other.present_s;
+        self.links.merge(&other.links);
+        self.wait_s += other.wait_s;
         self.least_s.0 += other.least_s.0;
         self.least_s.1 += other.least_s.1;
     }

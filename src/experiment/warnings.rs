@@ -1,8 +1,10 @@
 //! What makes the figures of a run doubtful.
 
 use crate::fleet::plan::{EnginePlan, ServicePlan};
+use crate::fleet::world::handover::ceiling;
 use crate::scenario::resolve::Plan;
 
+use super::roles::through;
 use super::tally::Tally;
 use super::theory::{mean_tokens, offered, queue_of};
 
@@ -75,8 +77,7 @@ pub fn is_unstable(plan: &Plan) -> bool {
     let Some((rate, _)) = offered(plan) else {
         return false;
     };
-    let pools = 0..plan.fleet.pools.len();
-    let most: Option<f64> = pools.map(|index| most_per_s(plan, index)).sum();
+    let most = through(plan, |index| most_per_s(plan, index));
     most.is_some_and(|most| rate >= most)
 }
 
@@ -98,10 +99,10 @@ fn most_per_s(plan: &Plan, index: usize) -> Option<f64> {
             };
             f64::from(*servers) * per_server
         }
-        EnginePlan::Llm { step, .. } => {
+        EnginePlan::Llm { .. } => {
             let (prompt, output) = mean_tokens(plan)?;
             let (prompt, output) = (prompt.round() as u32, output.round() as u32);
-            step.max_requests_per_s(prompt, output)?.by_compute_rps
+            ceiling(&plan.fleet, index, prompt, output)?.by_compute_rps
         }
     };
     Some(each * f64::from(pool.replicas))

@@ -29,13 +29,15 @@ pub enum Event {
     Step(ReplicaId),
     /// A request's last token reaches the gateway.
     Responded(RequestId),
+    /// The KV of a prompt has come from its prefill replica.
+    KvArrived(RequestId),
 }
 
 const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
 
 impl Event {
     /// How many kinds there are.
-    pub const KINDS: usize = 9;
+    pub const KINDS: usize = 10;
 
     /// Names of the kinds, by [`Self::kind`].
     pub const KIND_NAMES: [&'static str; Self::KINDS] = [
@@ -48,6 +50,7 @@ impl Event {
         "share_done",
         "step",
         "responded",
+        "kv_arrived",
     ];
 
     /// The index of its kind.
@@ -62,6 +65,7 @@ impl Event {
             Event::ShareDone(_) => 6,
             Event::Step(_) => 7,
             Event::Responded(_) => 8,
+            Event::KvArrived(_) => 9,
         }
     }
 
@@ -74,7 +78,8 @@ impl Event {
             Event::GatewayDone(id)
             | Event::Delivered(id)
             | Event::ServiceDone(id)
-            | Event::Responded(id) => of(id),
+            | Event::Responded(id)
+            | Event::KvArrived(id) => of(id),
             Event::WindowDue(replica) | Event::ShareDone(replica) | Event::Step(replica) => {
                 u64::from(replica.0)
             }

@@ -7,6 +7,7 @@
 //! the blocks needed by any run of iterations without looking at the sequences.
 
 use super::prefix::PrefixCache;
+use super::tiers::{TierRule, Tiers};
 
 /// The block pool of one replica.
 #[derive(Debug, Clone)]
@@ -19,11 +20,14 @@ pub struct KvBlocks {
     decoding: u64,
     /// With prefix caching: what is in the blocks.
     cache: Option<Box<PrefixCache>>,
+    /// Where evicted blocks go.
+    tiers: Tiers,
 }
 
 impl KvBlocks {
-    /// `total` free blocks of `block_size` tokens (at least 1), with a prefix cache or without.
-    pub fn new(total: u64, block_size: u32, prefix_caching: bool) -> KvBlocks {
+    /// `total` free blocks of `block_size` tokens (at least 1), with a prefix cache or without, and
+    /// the tiers below it.
+    pub fn new(total: u64, block_size: u32, prefix_caching: bool, tiers: &[TierRule]) -> KvBlocks {
         KvBlocks {
             block_size: u64::from(block_size),
             total,
@@ -31,12 +35,23 @@ impl KvBlocks {
             crossing: vec![0; block_size as usize],
             decoding: 0,
             cache: prefix_caching.then(|| Box::new(PrefixCache::new(total))),
+            tiers: Tiers::new(tiers),
         }
     }
 
     /// The prefix cache, if there is one.
     pub fn cache(&self) -> Option<&PrefixCache> {
         self.cache.as_deref()
+    }
+
+    /// The tiers below the cache.
+    pub fn tiers(&self) -> &Tiers {
+        &self.tiers
+    }
+
+    /// Notes that a block was brought back from a tier.
+    pub fn loaded(&mut self, key: u64) {
+        self.tiers.used(key);
     }
 
     /// Tokens of a block.
@@ -98,7 +113,7 @@ impl KvBlocks {
         debug_assert!(blocks <= self.free, "more KV blocks taken than are free");
         self.free -= blocks;
         if let Some(cache) = &mut self.cache {
-            cache.take(blocks, |_| {});
+            cache.take(blocks, |key| self.tiers.take_in(key));
         }
     }
 

@@ -17,6 +17,7 @@
 //! an event for every iteration, which walks its batch.
 
 mod cached;
+mod handover;
 mod origin;
 mod plan;
 mod rules;
@@ -72,6 +73,10 @@ pub struct Engine {
     replica: ReplicaId,
     waiting: Waiting,
     running: RequestList,
+    /// Sequences whose KV is being sent to another replica, in the order of their first tokens.
+    sending: RequestList,
+    /// Whether they all are once their first token was made.
+    hands_over: bool,
     /// Running sequences still in prefill, in order of admission.
     prefilling: Vec<u32>,
     /// Running sequences that decode.
@@ -100,6 +105,8 @@ pub struct Engine {
     held_back: bool,
     /// With speculative decoding: every flight is a mixed one, and no block is taken ahead.
     speculation: Option<Box<Speculation>>,
+    /// Nanoseconds to bring back blocks from the tiers for the iteration being planned.
+    loading_ns: f64,
 }
 
 impl Engine {
@@ -109,12 +116,19 @@ impl Engine {
             replica,
             waiting: Waiting::new(rules.policy),
             running: RequestList::default(),
+            sending: RequestList::default(),
+            hands_over: false,
             prefilling: Vec::new(),
             decodes: 0,
             context: 0,
             squares: 0,
             iteration: 0,
-            kv: KvBlocks::new(rules.kv_blocks, rules.block_size, rules.prefix_caching),
+            kv: KvBlocks::new(
+                rules.kv_blocks,
+                rules.block_size,
+                rules.prefix_caching,
+                &rules.tiers,
+            ),
             finishing: BinaryHeap::new(),
             flight: Flight::Idle,
             flight_start: SimTime::ZERO,
@@ -126,6 +140,7 @@ impl Engine {
             cutoff: SimTime::ZERO,
             held_back: false,
             speculation: Speculation::new(replica, rules, streams),
+            loading_ns: 0.0,
         }
     }
 
@@ -134,17 +149,20 @@ impl Engine {
         self.waiting.push(ctx.requests, slot);
         let heads_queue = self.waiting.front() == Some(slot);
         match self.flight {
-            Flight::Idle => {
-                self.flight = Flight::Waking;
-                self.flight_start = ctx.now;
-                self.schedule_boundary(ctx.now, ctx);
-            }
+            Flight::Idle => self.wake(ctx),
             // Only the head of the queue can be admitted, and only where there is room for it.
             Flight::Decode { until } if heads_queue && self.has_seats(rules) => {
                 self.cut(until, u64::from(rules.async_scheduling), ctx);
             }
             _ => {}
         }
+    }
+
+    /// Plans at this very instant, after its ordinary events.
+    fn wake(&mut self, ctx: &mut Context<'_>) {
+        self.flight = Flight::Waking;
+        self.flight_start = ctx.now;
+        self.schedule_boundary(ctx.now, ctx);
     }
 
     /// The boundary of an iteration: settles what was computed and plans what comes next.
@@ -178,7 +196,7 @@ impl Engine {
         self.waiting.len() + self.running.len()
     }
 
-    /// `(blocks held by the running sequences, blocks the pool says are taken)` at an iteration
+    /// `(blocks held by the running sequences and those being sent, blocks the pool says are taken)` at an iteration
     /// boundary: equal in a correct engine.
     pub fn block_balance(&self, requests: &Requests) -> (u64, u64) {
         // Blocks with a name are held by several, and counted once.
@@ -186,14 +204,18 @@ impl Engine {
             let work = &requests.at(slot).work;
             self.blocks_held(requests, slot) + u64::from(work.unnamed)
         });
-        let named: u64 = self
-            .running
-            .iter(requests)
+        let sending = self.sending.iter(requests).map(|slot| {
+            let work = &requests.at(slot).work;
+            self.kv.blocks_for(u64::from(work.computed)) + u64::from(work.unnamed)
+        });
+        let running = self.running.iter(requests);
+        let named: u64 = running
+            .chain(self.sending.iter(requests))
             .map(|slot| u64::from(requests.at(slot).work.named))
             .sum();
         let shared = self.kv.cache().map_or(0, PrefixCache::held);
         // Blocks are named as soon as they are planned, and counted below as being ahead.
-        let held = (own.sum::<u64>() + shared).wrapping_sub(named);
+        let held = (own.chain(sending).sum::<u64>() + shared).wrapping_sub(named);
         // A segment under way has taken the blocks of its first iteration only.
         let ahead = match self.flight {
             Flight::Decode { .. } => self.kv.needed_at(self.iteration),

@@ -3,6 +3,29 @@
 use crate::engine::SimTime;
 use crate::perf::NodeCeiling;
 
+/// What the links out of a prefill pool did within the measured window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkMeter {
+    /// Prompts whose KV was given to a link.
+    pub transfers: u64,
+    /// Their tokens.
+    pub tokens: u64,
+    /// Time they waited for the link, nanoseconds, summed.
+    pub wait_ns: u128,
+    /// Time the links were busy, nanoseconds, summed.
+    pub busy_ns: u128,
+}
+
+impl LinkMeter {
+    /// Adds what another replication counted.
+    pub fn merge(&mut self, other: &LinkMeter) {
+        self.transfers += other.transfers;
+        self.tokens += other.tokens;
+        self.wait_ns += other.wait_ns;
+        self.busy_ns += other.busy_ns;
+    }
+}
+
 /// What the replicas of a pool did within the measured window.
 #[derive(Debug, Clone)]
 pub struct PoolMeter {
@@ -42,6 +65,11 @@ pub struct PoolMeter {
     /// Replica-seconds at peak FLOP/s, and at peak bandwidth, that the completed requests need at
     /// least.
     pub least_s: (f64, f64),
+    /// What the links out of the pool did.
+    pub links: LinkMeter,
+    /// With roles: time that the completed requests waited in the queue of the pool's engines,
+    /// nanoseconds, summed.
+    pub wait_ns: u128,
     /// Iterations that were given less time than the hardware needs: 0 in a correct program.
     pub faster_than_physics: u64,
 }
@@ -69,6 +97,8 @@ impl PoolMeter {
             at_work: (0, SimTime::ZERO),
             kv_blocks_most: 0,
             least_s: (0.0, 0.0),
+            links: LinkMeter::default(),
+            wait_ns: 0,
             faster_than_physics: 0,
         }
     }
@@ -95,6 +125,16 @@ impl PoolMeter {
     #[inline]
     pub fn busy(&mut self, from: SimTime, to: SimTime) {
         self.busy_ns += u128::from(self.overlap_ns(from, to));
+    }
+
+    /// Notes that the KV of a prompt is given to a link at `now`, which sends it in `[start, sent)`.
+    pub fn sent(&mut self, now: SimTime, start: SimTime, sent: SimTime, tokens: u32) {
+        self.links.busy_ns += u128::from(self.overlap_ns(start, sent));
+        if self.measures(now) {
+            self.links.transfers += 1;
+            self.links.tokens += u64::from(tokens);
+            self.links.wait_ns += u128::from(start.since(now).0);
+        }
     }
 
     /// Notes a request completed within the measured window, on hardware that can do `ceiling`

@@ -2,6 +2,7 @@
 
 use crate::engine::{Digest, SimDuration, SimTime};
 use crate::measure::{BatchMeans, LatencyBudget, LatencyHistogram, SloMeter, SloTargets};
+use crate::scenario::roles::Role;
 
 use super::event::Event;
 use super::ids::NONE;
@@ -182,17 +183,31 @@ impl FleetMeters {
 /// a pool is abstract and says nothing of hardware.
 fn floor_ns(request: &Request, plan: &FleetPlan) -> Option<(f64, f64)> {
     let mut least = (f64::INFINITY, f64::INFINITY);
+    // The least times of the two parts where they are computed apart.
+    let (mut prompt, mut rest) = (f64::INFINITY, f64::INFINITY);
     for pool in &plan.pools {
         let EnginePlan::Llm { step, rules } = &pool.engine else {
             return None;
         };
         // A prefix cache may hold all of a prompt but its last token.
-        let prompt = match rules.prefix_caching {
+        let tokens = match rules.prefix_caching {
             true => 1,
             false => request.prompt_tokens,
         };
-        let (ttft, e2e) = step.request_floor_ns(prompt, request.output_tokens)?;
-        least = (least.0.min(ttft), least.1.min(e2e));
+        let (ttft, e2e) = step.request_floor_ns(tokens, request.output_tokens)?;
+        match pool.role {
+            Role::Mixed => least = (least.0.min(ttft), least.1.min(e2e)),
+            Role::Prefill => prompt = prompt.min(ttft),
+            Role::Decode => rest = rest.min(e2e - ttft),
+        }
+    }
+    if let Some(transfer) = &plan.transfer {
+        let moved = match request.output_tokens {
+            0 | 1 => 0.0,
+            _ => (transfer.on_the_link(request.prompt_tokens) + transfer.latency).0 as f64,
+        };
+        let apart = (prompt, prompt + moved + rest);
+        least = (least.0.min(apart.0), least.1.min(apart.1));
     }
     Some(least)
 }
@@ -206,7 +221,9 @@ pub struct Latencies {
     pub tpot_ns: Option<u64>,
     /// Arrival to last token.
     pub e2e_ns: u64,
-    /// Parts of E2E in the order of [`crate::measure::Part::ALL`]; they sum to it.
+    /// Parts of E2E in the order of [`crate::measure::Part::ALL`]; they sum to it. The way of KV
+    /// from one replica to another (with the wait for its link) counts as network, the wait for
+    /// the engine there as queue.
     pub parts_ns: [u64; 7],
 }
 
@@ -214,6 +231,14 @@ impl Latencies {
     /// The latencies of a completed request whose tokens take `hop` back to the gateway.
     pub fn of(request: &Request, hop: SimDuration) -> Latencies {
         let decode_ns = (request.last_token - request.first_token).0;
+        // What of it went to the way to another replica, and to the queue there.
+        let (moved_ns, resumed_ns) = match request.resumed {
+            SimTime::NEVER => (0, 0),
+            resumed => (
+                (request.kv_arrived - request.first_token).0,
+                (resumed - request.kv_arrived).0,
+            ),
+        };
         let steps = u64::from(request.output_tokens.saturating_sub(1));
         let single_pass = decode_ns == 0;
         Latencies {
@@ -221,12 +246,12 @@ impl Latencies {
             tpot_ns: (steps > 0 && !single_pass).then(|| (decode_ns + steps / 2) / steps),
             e2e_ns: (request.last_token - request.arrival + hop).0,
             parts_ns: [
-                (request.delivered - request.gateway + hop).0,
+                (request.delivered - request.gateway + hop).0 + moved_ns,
                 (request.gateway - request.arrival).0,
                 (request.queued - request.delivered).0,
-                (request.scheduled - request.queued).0,
+                (request.scheduled - request.queued).0 + resumed_ns,
                 (request.first_token - request.scheduled).0,
-                decode_ns,
+                decode_ns - moved_ns - resumed_ns,
                 0,
             ],
         }
@@ -275,6 +300,12 @@ pub struct RequestRow {
     pub status: &'static str,
     /// Reached the replica.
     pub delivered_ns: Option<u64>,
+    /// The replica that computed its prompt for the one above.
+    pub prefill_replica: Option<u32>,
+    /// Its KV had come from there.
+    pub kv_arrived_ns: Option<u64>,
+    /// First scheduled where its KV went.
+    pub resumed_ns: Option<u64>,
 }
 
 impl RequestRow {
@@ -306,6 +337,10 @@ impl RequestRow {
             attempts: 1,
             status,
             delivered_ns: stamp(request.delivered),
+            prefill_replica: (request.prefill_replica.0 != NONE)
+                .then_some(request.prefill_replica.0),
+            kv_arrived_ns: stamp(request.kv_arrived),
+            resumed_ns: stamp(request.resumed),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::perf::StepTimes;
 use crate::scenario::fleet::Router as RouterPolicy;
+use crate::scenario::roles::Role;
 use crate::scenario::schema::Slo;
 use crate::scenario::workload::PrefixSharing;
 use crate::workload::Sampler;
@@ -12,6 +13,7 @@ use crate::workload::source::SourcePlan;
 
 use super::llm::EngineRules;
 use super::servers::BatchTime;
+use super::transfer::TransferPlan;
 use super::window::WindowRule;
 
 /// Everything a [`super::world::World`] is built from.
@@ -49,6 +51,8 @@ pub struct FleetPlan {
     pub window: WindowRule,
     /// The pools, at least one.
     pub pools: Vec<PoolPlan>,
+    /// The way of KV from prefill pools to decode pools, where there are any.
+    pub transfer: Option<TransferPlan>,
     /// Keep a row for every request.
     pub record_requests: bool,
 }
@@ -73,6 +77,8 @@ pub struct PoolPlan {
     pub name: String,
     /// Replicas, at least one.
     pub replicas: u32,
+    /// Which part of a request it computes.
+    pub role: Role,
     /// Accelerators of one replica.
     pub accelerators_per_replica: u32,
     /// What its replicas are.
@@ -115,5 +121,16 @@ impl FleetPlan {
     /// Replicas of all pools.
     pub fn replicas(&self) -> u32 {
         self.pools.iter().map(|pool| pool.replicas).sum()
+    }
+
+    /// The pools of a role.
+    pub fn pools_of(&self, role: Role) -> impl Iterator<Item = &PoolPlan> {
+        self.pools.iter().filter(move |pool| pool.role == role)
+    }
+
+    /// The role of a replica of all pools, in order.
+    pub fn roles(&self) -> impl Iterator<Item = Role> {
+        let pools = self.pools.iter();
+        pools.flat_map(|pool| std::iter::repeat_n(pool.role, pool.replicas as usize))
     }
 }

@@ -1,7 +1,11 @@
 //! One replica: a batching window and an engine of one of the kinds.
 
-use super::ids::PoolId;
+use crate::engine::Streams;
+use crate::scenario::roles::Role;
+
+use super::ids::{PoolId, ReplicaId};
 use super::llm::Engine;
+use super::plan::{EnginePlan, ServicePlan};
 use super::servers::{BatchServers, Servers};
 use super::sharing::Sharing;
 use super::window::Window;
@@ -29,4 +33,30 @@ pub enum ReplicaEngine {
     Sharing(Sharing),
     /// Continuous batching of a language model.
     Llm(Box<Engine>),
+}
+
+impl ReplicaEngine {
+    /// The idle engine of a replica of that plan and role.
+    pub fn new(plan: &EnginePlan, role: Role, id: ReplicaId, streams: Streams) -> ReplicaEngine {
+        match plan {
+            EnginePlan::Llm { rules, .. } => {
+                let engine = Engine::new(id, rules, streams);
+                ReplicaEngine::Llm(Box::new(match role {
+                    Role::Prefill => engine.handing_over(),
+                    Role::Mixed | Role::Decode => engine,
+                }))
+            }
+            EnginePlan::Abstract {
+                servers,
+                capacity,
+                service,
+            } => match service {
+                ServicePlan::Single(_) => ReplicaEngine::Servers(Servers::new(*servers, *capacity)),
+                ServicePlan::Shared(_) => ReplicaEngine::Sharing(Sharing::new(*servers, *capacity)),
+                ServicePlan::Batch(_) => {
+                    ReplicaEngine::Batches(BatchServers::new(*servers, *capacity))
+                }
+            },
+        }
+    }
 }

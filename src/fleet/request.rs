@@ -55,6 +55,12 @@ pub struct Request {
     pub queued: SimTime,
     /// First scheduled.
     pub scheduled: SimTime,
+    /// The replica that computed its prompt for another, or [`NONE`].
+    pub prefill_replica: ReplicaId,
+    /// Its KV has come from there.
+    pub kv_arrived: SimTime,
+    /// First scheduled where its KV went.
+    pub resumed: SimTime,
     /// First token made.
     pub first_token: SimTime,
     /// Last token made.
@@ -131,6 +137,9 @@ impl Request {
             delivered: SimTime::NEVER,
             queued: SimTime::NEVER,
             scheduled: SimTime::NEVER,
+            prefill_replica: ReplicaId(NONE),
+            kv_arrived: SimTime::NEVER,
+            resumed: SimTime::NEVER,
             first_token: SimTime::NEVER,
             last_token: SimTime::NEVER,
             prompt_tokens,

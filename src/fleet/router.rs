@@ -8,14 +8,17 @@ use rand::RngExt;
 use crate::engine::{SimRng, Streams};
 use crate::scenario::fleet::Router as Policy;
 
-use super::ids::ReplicaId;
+use super::ids::{NONE, ReplicaId};
 
 /// The router and what it believes of the replicas: it counts what it sent and what came back.
 #[derive(Debug, Clone)]
 pub struct Router {
     policy: Policy,
     rng: SimRng,
-    replicas: u32,
+    /// Whom it chooses from.
+    members: Vec<ReplicaId>,
+    /// The index in `members` of each replica of all pools.
+    index_of: Vec<u32>,
     next: u32,
     /// Requests (or tokens) outstanding at each replica.
     outstanding: Vec<u64>,
@@ -25,18 +28,25 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router over `replicas` replicas (at least one).
-    pub fn new(policy: Policy, replicas: u32, streams: Streams) -> Router {
+    /// Router number `number` of a fleet, over those replicas (at least one).
+    pub fn new(policy: Policy, members: Vec<ReplicaId>, streams: Streams, number: u64) -> Router {
+        let replicas = members.len() as u32;
         let looks_at_all = replicas > 1
             && matches!(
                 policy,
                 Policy::LeastRequest { choices: 0 } | Policy::LeastTokens { .. }
             );
         let all = || (0..replicas).map(|index| (index, Reverse((0, index))));
+        let all_replicas = members.iter().map(|id| id.0 as usize + 1).max();
+        let mut index_of = vec![NONE; all_replicas.unwrap_or(0)];
+        for (index, id) in members.iter().enumerate() {
+            index_of[id.0 as usize] = index as u32;
+        }
         Router {
             policy,
-            rng: streams.stream("router", 0, "choices"),
-            replicas,
+            rng: streams.stream("router", number, "choices"),
+            members,
+            index_of,
             next: 0,
             outstanding: vec![0; replicas as usize],
             least: looks_at_all.then(|| all().collect()),
@@ -45,17 +55,23 @@ impl Router {
 
     /// Chooses a replica.
     pub fn choose(&mut self) -> ReplicaId {
-        if self.replicas == 1 {
-            return ReplicaId(0);
+        let index = self.choose_index();
+        self.members[index as usize]
+    }
+
+    fn choose_index(&mut self) -> u32 {
+        let replicas = self.members.len() as u32;
+        if replicas == 1 {
+            return 0;
         }
         if let Some(least) = &self.least {
-            return ReplicaId(least.peek().map_or(0, |(&index, _)| index));
+            return least.peek().map_or(0, |(&index, _)| index);
         }
         match self.policy {
             Policy::RoundRobin {} => {
                 let index = self.next;
-                self.next = (index + 1) % self.replicas;
-                ReplicaId(index)
+                self.next = (index + 1) % replicas;
+                index
             }
             Policy::LeastRequest { choices } if choices > 1 => {
                 let mut best = self.draw();
@@ -66,10 +82,10 @@ impl Router {
                         best = other;
                     }
                 }
-                ReplicaId(best)
+                best
             }
             Policy::Random {} | Policy::LeastRequest { .. } | Policy::LeastTokens { .. } => {
-                ReplicaId(self.draw())
+                self.draw()
             }
         }
     }
@@ -101,14 +117,16 @@ impl Router {
     }
 
     fn change(&mut self, replica: ReplicaId, to: impl Fn(u64) -> u64) {
-        let load = &mut self.outstanding[replica.0 as usize];
+        let index = self.index_of[replica.0 as usize];
+        let load = &mut self.outstanding[index as usize];
         *load = to(*load);
         if let Some(least) = &mut self.least {
-            least.change_priority(&replica.0, Reverse((*load, replica.0)));
+            least.change_priority(&index, Reverse((*load, index)));
         }
     }
 
     fn draw(&mut self) -> u32 {
-        self.rng.random_range(0..self.replicas)
+        let replicas = self.members.len() as u32;
+        self.rng.random_range(0..replicas)
     }
 }

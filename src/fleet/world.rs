@@ -5,14 +5,19 @@
 //!             rate limit            replica: ------------------
 //! ```
 //!
+//! Where prompts and answers are computed apart, see [`handover`] for what lies between the two.
+//!
 //! Components never hold one another. The world hands each a [`Context`], and routes what they
 //! return.
+
+pub mod handover;
 
 use std::sync::Arc;
 
 use crate::engine::queue::LaneId;
-use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime, Streams};
+use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime};
 use crate::measure::SloMeter;
+use crate::scenario::roles::Role;
 use crate::trace::TraceError;
 use crate::workload::{Offered, Source};
 
@@ -20,16 +25,15 @@ use super::context::Context;
 use super::event::Event;
 use super::gateway::{Gateway, TokenBucket};
 use super::ids::{NONE, PoolId, ReplicaId, RequestId};
-use super::llm::Engine;
 use super::meters::PoolMeter;
 use super::outcome::{FleetMeters, RequestRow};
 use super::plan::{EnginePlan, FleetPlan, ServicePlan};
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
 use super::router::Router;
-use super::servers::{BatchServers, Batching, Servers};
-use super::sharing::Sharing;
+use super::servers::Batching;
 use super::window::Window;
+use handover::{Handover, replicas_where};
 
 /// How long a closed-loop user who was turned away and does not think stays away: otherwise the
 /// next request would come at the same instant, for ever. An assumption.
@@ -49,6 +53,7 @@ pub struct World {
     source: Source,
     gateway: Gateway,
     router: Router,
+    handover: Option<Handover>,
     pools: Vec<Pool>,
     replicas: Vec<Replica>,
     requests: Requests,
@@ -98,7 +103,7 @@ impl World {
                 replicas.push(Replica {
                     pool: PoolId(index as u16),
                     window: Window::default(),
-                    engine: new_engine(&pool.engine, id, plan.streams),
+                    engine: ReplicaEngine::new(&pool.engine, pool.role, id, plan.streams),
                 });
             }
         }
@@ -111,7 +116,13 @@ impl World {
             .rate_limit
             .map(|(rate, burst)| TokenBucket::new(rate, burst));
         let mut world = World {
-            router: Router::new(plan.router, plan.replicas(), plan.streams),
+            router: Router::new(
+                plan.router,
+                replicas_where(&plan, Role::is_entry),
+                plan.streams,
+                0,
+            ),
+            handover: Handover::new(&plan),
             gateway: Gateway::new(bucket),
             meters: FleetMeters::new(&plan),
             source,
@@ -233,10 +244,12 @@ impl World {
                 ));
             }
         }
-        if self.requests.is_empty() && self.router.total_outstanding() != 0 {
+        let handover = self.handover.as_ref();
+        let outstanding =
+            self.router.total_outstanding() + handover.map_or(0, Handover::total_outstanding);
+        if self.requests.is_empty() && outstanding != 0 {
             return Err(format!(
-                "nothing is in flight but the router counts {} outstanding",
-                self.router.total_outstanding()
+                "nothing is in flight but the routers count {outstanding} outstanding"
             ));
         }
         Ok(())
@@ -346,8 +359,9 @@ impl World {
         queue: &mut EventQueue<Event>,
     ) -> Result<(), Status> {
         let replica = &mut self.replicas[id.0 as usize];
-        let pool = &mut self.pools[replica.pool.0 as usize];
-        let plan = &self.plan.pools[replica.pool.0 as usize].engine;
+        let pool_index = replica.pool.0 as usize;
+        let pool = &mut self.pools[pool_index];
+        let plan = &self.plan.pools[pool_index].engine;
         let request = self.requests.at_mut(slot);
         request.queued = queue.now();
         if let EnginePlan::Abstract {
@@ -369,7 +383,7 @@ impl World {
             (ReplicaEngine::Servers(servers), _) => servers.offer(slot, &mut ctx),
             (ReplicaEngine::Sharing(sharing), _) => sharing.offer(slot, id, &mut ctx),
             (ReplicaEngine::Llm(engine), EnginePlan::Llm { rules, .. }) => {
-                if !rules.fits(prompt, output) {
+                if !handover::fits(&self.plan, pool_index, prompt, output) {
                     return Err(Status::RejectedTooLong);
                 }
                 engine.offer(slot, rules, &mut ctx);
@@ -431,6 +445,10 @@ impl World {
     fn send_done(&mut self, queue: &mut EventQueue<Event>) {
         let mut done = std::mem::take(&mut self.done);
         for slot in done.drain(..) {
+            if self.goes_on_elsewhere(slot) {
+                self.hand_over(slot, queue);
+                continue;
+            }
             let id = self.requests.id(slot);
             self.requests.at_mut(slot).last_token = queue.now();
             self.leave_replica(slot, queue.now());
@@ -461,13 +479,17 @@ impl World {
             return;
         }
         meter.completed += 1;
-        if let EnginePlan::Llm { step, .. } = &self.plan.pools[pool].engine {
-            let request = self.requests.at(slot);
-            // What was cached was not computed.
-            let computed = request.prompt_tokens - request.cached_tokens;
-            if let Some(ceiling) = step.max_requests_per_s(computed, request.output_tokens) {
-                meter.completed_on(&ceiling);
-            }
+        let request = self.requests.at(slot);
+        meter.wait_ns += u128::from(match self.plan.pools[pool].role {
+            Role::Mixed => 0,
+            Role::Prefill => (request.scheduled - request.queued).0,
+            Role::Decode => (request.resumed - request.kv_arrived).0,
+        });
+        // What was cached was not computed.
+        let computed = request.prompt_tokens - request.cached_tokens;
+        let output = request.output_tokens;
+        if let Some(ceiling) = handover::ceiling(&self.plan, pool, computed, output) {
+            meter.completed_on(&ceiling);
         }
     }
 
@@ -478,7 +500,8 @@ impl World {
         let user = request.user;
         if request.replica.0 != NONE {
             let replica = request.replica;
-            self.router.returned(replica, request.prompt_tokens);
+            let prompt_tokens = request.prompt_tokens;
+            self.router_of(replica).returned(replica, prompt_tokens);
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
             if status == Status::Completed {
                 self.completed_at(slot, pool, queue.now());
@@ -544,6 +567,11 @@ impl Model for World {
                 self.at_replica(replica, event, queue);
             }
             Event::Responded(id) => self.respond(id, queue),
+            Event::KvArrived(id) => {
+                if let Some(slot) = self.requests.live_slot(id) {
+                    self.take_over(slot, queue);
+                }
+            }
         }
         #[cfg(debug_assertions)]
         debug_assert_eq!(self.check_conservation(), Ok(()));
@@ -555,23 +583,6 @@ impl Model for World {
 
     fn failed(&self) -> bool {
         self.source.failure().is_some() || self.over_limit()
-    }
-}
-
-fn new_engine(plan: &EnginePlan, id: ReplicaId, streams: Streams) -> ReplicaEngine {
-    match plan {
-        EnginePlan::Llm { rules, .. } => {
-            ReplicaEngine::Llm(Box::new(Engine::new(id, rules, streams)))
-        }
-        EnginePlan::Abstract {
-            servers,
-            capacity,
-            service,
-        } => match service {
-            ServicePlan::Single(_) => ReplicaEngine::Servers(Servers::new(*servers, *capacity)),
-            ServicePlan::Shared(_) => ReplicaEngine::Sharing(Sharing::new(*servers, *capacity)),
-            ServicePlan::Batch(_) => ReplicaEngine::Batches(BatchServers::new(*servers, *capacity)),
-        },
     }
 }
 

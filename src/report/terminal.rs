@@ -489,8 +489,51 @@ fn pools(page: &mut Page, result: &RunResult) {
                 whole("batches_closed_by_window")
             ));
         }
+        kv_transfer(page, pool);
     }
+    rate_matching(page, result);
     hardware(page, result);
+}
+
+fn kv_transfer(page: &mut Page, pool: &Value) {
+    let Some(transfer) = pool.get("kv_transfer") else {
+        return;
+    };
+    let number = |key: &str| transfer.get(key).and_then(Value::as_f64);
+    let text = format!(
+        "{} KV transfers of {} MB and {} ms on average, {} ms of it waiting for the link; {} link(s) \
+         busy {}",
+        count(
+            transfer
+                .get("transfers")
+                .and_then(Value::as_u64)
+                .unwrap_or(0)
+        ),
+        significant(number("mean_mb")),
+        significant(number("mean_ms")),
+        significant(number("mean_wait_ms")),
+        significant(number("links")),
+        percent(number("link_utilization"))
+    );
+    page.line(&format!("    {}", wrap(&text, WIDTH, 4)));
+}
+
+fn rate_matching(page: &mut Page, result: &RunResult) {
+    let sides = &result.disaggregation;
+    let number = |key: &str| sides.get(key).and_then(Value::as_f64);
+    if let Some(limits) = sides.get("limits").and_then(Value::as_str) {
+        let text = format!(
+            "prefill is busy {} of the time and waited for {} ms on average, its links {} and {} \
+             ms, decode {} and {} ms: {limits} limits",
+            percent(number("prefill_utilization")),
+            significant(number("prefill_mean_wait_ms")),
+            percent(number("link_utilization")),
+            significant(number("link_mean_wait_ms")),
+            percent(number("decode_utilization")),
+            significant(number("decode_mean_wait_ms"))
+        );
+        page.line(&format!("  {}", wrap(&text, WIDTH, 2)));
+    }
 }
 
 fn hardware(page: &mut Page, result: &RunResult) {
@@ -498,13 +541,15 @@ fn hardware(page: &mut Page, result: &RunResult) {
     for pool in pools.into_iter().flatten() {
         let number = |key: &str| pool.get(key).and_then(Value::as_f64);
         let name = pool.get("name").and_then(Value::as_str).unwrap_or("");
+        let first = match number("ttft_floor_ms") {
+            Some(ms) => format!("{} ms to its first token and ", significant(Some(ms))),
+            None => String::new(),
+        };
         let note = wrap(
             &format!(
                 "physics, {name}: of requests like those completed one replica can do at most {} \
-                 requests/s; one of mean lengths alone needs at least {} ms to its first token and \
-                 {} ms in all",
+                 requests/s; one of mean lengths alone needs at least {first}{} ms in all",
                 significant(number("max_requests_per_s_per_replica")),
-                significant(number("ttft_floor_ms")),
                 significant(number("e2e_floor_ms"))
             ),
             WIDTH,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::roles::Role;
 use super::workload::Law;
 use crate::perf::tables::KernelBackend;
 
@@ -111,6 +112,14 @@ impl Pool {
         }
     }
 
+    /// Which part of a request it computes.
+    pub fn role(&self) -> Role {
+        match self {
+            Pool::Abstract(_) => Role::Mixed,
+            Pool::Llm(pool) => pool.role,
+        }
+    }
+
     /// The number of replicas.
     pub fn replicas(&self) -> u32 {
         match self {
@@ -180,6 +189,12 @@ pub struct LlmPool {
     /// Replicas (model copies). Default 1.
     #[serde(default = "one_u32")]
     pub replicas: u32,
+    /// Which part of a request it computes: `mixed` (all), `prefill` (the prompt and the first
+    /// token) or `decode` (the rest). The router sends requests to `mixed` and `prefill` pools
+    /// alike, and a second one of the same policy sends computed prompts to the `decode` pools;
+    /// see `[kv_transfer]`. Default `mixed`.
+    #[serde(default, skip_serializing_if = "Role::is_default")]
+    pub role: Role,
     /// Model card: a name of `models/`, or a path to a card relative to the scenario.
     pub model: String,
     /// Accelerator card: a name of `calibration/accelerators/`, or a path to a card.
@@ -222,6 +237,10 @@ pub struct LlmPool {
     /// false.
     #[serde(default)]
     pub prefix_caching: bool,
+    /// Where KV blocks go that are evicted from the accelerators' memory, fastest first; needs
+    /// `prefix_caching`. Default: nowhere.
+    #[serde(default)]
+    pub kv_tiers: Vec<KvTier>,
     /// Plans an iteration while the one before it runs (vLLM `--async-scheduling`): the engine's
     /// overhead is hidden behind the kernels as far as they last, and a request that comes during an
     /// iteration is in the next but one. Default false.
@@ -284,6 +303,21 @@ pub struct Speculative {
     /// Time to draft one token for all sequences of an iteration, microseconds, where no other
     /// model does it: heads on the model itself (EAGLE, Medusa), n-grams. Default: none.
     pub draft_us_per_token: Option<f64>,
+}
+
+/// A store of KV blocks below the accelerators' memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KvTier {
+    /// Name, for people: `dram`, `nvme`, `remote`.
+    pub name: String,
+    /// What it holds for one replica, 1e9 bytes.
+    pub capacity_gb: f64,
+    /// Speed at which blocks come back to one replica, 1e9 bytes per second.
+    pub bandwidth_gb_per_s: f64,
+    /// Time before the first one comes, milliseconds. Default 0.
+    #[serde(default)]
+    pub latency_ms: f64,
 }
 
 /// Whose scheduler a language-model pool has.

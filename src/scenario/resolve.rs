@@ -14,12 +14,14 @@ use super::certain::is_certain;
 use super::error::ScenarioError;
 use super::fleet::{AbstractPool, Discipline, Pool};
 use super::problems::Problems;
+use super::roles::check_same_kv;
 use super::schema::{Scenario, Tier, Warmup};
 use super::text::Document;
 use super::validate::{self, MOST_S};
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan, TierPlan};
 use crate::fleet::servers::BatchTime;
+use crate::fleet::transfer::TransferPlan;
 use crate::fleet::window::WindowRule;
 use crate::perf::{AcceleratorCard, Dtypes, MemoryPlan, ModelCard, Overheads, StepModel};
 use crate::trace::TraceScan;
@@ -109,10 +111,12 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
             name: pool.name().to_owned(),
             replicas: pool.replicas(),
             accelerators_per_replica: accelerators,
+            role: pool.role(),
             engine,
         }));
         llm.push(facts);
     }
+    check_same_kv(&scenario, &llm, &mut problems);
     problems.finish()?;
     let Some((source, trace)) = source else {
         // Unreachable: a missing source has noted a problem. Refused rather than assumed.
@@ -120,7 +124,8 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     };
     let times = Times::of(&scenario, trace.as_ref());
     times.check(document)?;
-    let fleet = fleet_plan(&scenario, source, pools, &times);
+    let mut fleet = fleet_plan(&scenario, source, pools, &times);
+    fleet.transfer = TransferPlan::new(&scenario, &llm);
     Ok(Plan {
         auto_warmup: matches!(scenario.run.warmup_s, Some(Warmup::Auto(_))),
         scenario,
@@ -236,6 +241,7 @@ fn fleet_plan(
             preferred: scenario.batching.preferred_batches.clone(),
         },
         pools,
+        transfer: None,
         record_requests: false,
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fleet::{Batching, Gateway, Network, Pool, Router};
+use super::roles::KvTransfer;
 use super::workload::Workload;
 
 /// A scenario: one TOML file, readable from top to bottom as a description of the fleet.
@@ -44,6 +45,9 @@ pub struct Scenario {
     pub batching: Batching,
     /// The replicas.
     pub pools: Vec<Pool>,
+    /// The way of KV from prefill pools to decode pools.
+    #[serde(default, skip_serializing_if = "KvTransfer::is_default")]
+    pub kv_transfer: KvTransfer,
     /// Prices. Default: costs are not reported.
     pub cost: Option<Cost>,
     /// Other designs to run beside this one: `[variants.NAME]` maps paths to values. A claim may

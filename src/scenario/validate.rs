@@ -11,6 +11,7 @@ use super::fleet::{
     AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Router, Scheduler, StepModelChoice,
 };
 use super::problems::{Problems, grouped};
+use super::roles::check_roles;
 use super::schema::{Bound, Claim, Scenario, Slo, Warmup};
 use super::suggest::nearest;
 use super::workload::Arrivals;
@@ -32,6 +33,7 @@ pub fn check(scenario: &Scenario, problems: &mut Problems<'_>) {
     check_front(scenario, problems);
     check_tiers(scenario, problems);
     check_pools(scenario, problems);
+    check_roles(scenario, problems);
     check_cost(scenario, problems);
     problems.unique(
         "claims",
@@ -313,6 +315,26 @@ fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
     }
     check_scheduler(pool, at, problems);
     check_speculative(pool, at, problems);
+    problems.unique(
+        &path("kv_tiers"),
+        pool.kv_tiers.iter().map(|tier| tier.name.as_str()),
+    );
+    for (index, tier) in pool.kv_tiers.iter().enumerate() {
+        let at = |field: &str| path(&format!("kv_tiers.{index}.{field}"));
+        problems.name(&at("name"), &tier.name);
+        problems.positive(&at("capacity_gb"), tier.capacity_gb, 1e9);
+        problems.positive(&at("bandwidth_gb_per_s"), tier.bandwidth_gb_per_s, 1e6);
+        problems.non_negative(&at("latency_ms"), tier.latency_ms, 1e6);
+    }
+    if !pool.kv_tiers.is_empty() && !pool.prefix_caching {
+        let allowed = "needs `prefix_caching = true`";
+        problems.push(
+            &path("kv_tiers"),
+            pool.kv_tiers.len(),
+            allowed,
+            "turn it on",
+        );
+    }
 }
 
 /// Refuses options that the pool's scheduler does not have.

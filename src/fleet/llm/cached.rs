@@ -2,6 +2,7 @@
 
 use super::{Engine, EngineRules};
 use crate::fleet::request::Requests;
+use crate::fleet::tiers::Loaded;
 use crate::scenario::fleet::SchedulingPolicy;
 
 /// Blocks of a prompt that are in the cache.
@@ -11,6 +12,15 @@ pub(super) struct Hit {
     pub blocks: u32,
     /// How many of them nobody holds: they count against the free ones.
     pub free: u64,
+    /// What of the rest is in the tiers below.
+    pub loaded: Loaded,
+}
+
+impl Hit {
+    /// Blocks found, wherever.
+    pub fn found(&self) -> u32 {
+        self.blocks + self.loaded.blocks
+    }
 }
 
 impl Engine {
@@ -23,13 +33,18 @@ impl Engine {
         let size = self.kv.block_size();
         let prefix = &requests.at(slot).prefix;
         let most = total.saturating_sub(1) / size;
-        let (blocks, free) = cache.lookup(|index| prefix.key(index, size), most);
-        Hit { blocks, free }
+        let key = |index| prefix.key(index, size);
+        let (blocks, free) = cache.lookup(key, most);
+        Hit {
+            blocks,
+            free,
+            loaded: self.kv.tiers().lookup(key, blocks, most),
+        }
     }
 
     /// Holds what was found.
     pub(super) fn hold(&mut self, requests: &mut Requests, slot: u32, hit: Hit) {
-        if hit.blocks == 0 {
+        if hit.found() == 0 {
             return;
         }
         let size = self.kv.block_size();
@@ -37,8 +52,12 @@ impl Engine {
         for index in 0..hit.blocks {
             self.kv.hold(request.prefix.key(index, size));
         }
-        request.work.computed = hit.blocks * size;
+        for index in hit.blocks..hit.found() {
+            self.kv.loaded(request.prefix.key(index, size));
+        }
+        request.work.computed = hit.found() * size;
         request.work.named = hit.blocks;
+        self.loading_ns += hit.loaded.ns;
     }
 
     /// Names the blocks that are full once `tokens` tokens are in them. A request planned in the

@@ -62,6 +62,13 @@ impl Engine {
             if budget == 0 || self.running.len() >= rules.max_num_seqs {
                 return;
             }
+            if self.brings_kv(ctx.requests, slot) {
+                if budget < rules.rows() || !self.resume(slot, rules, ctx) {
+                    return;
+                }
+                budget -= rules.rows();
+                continue;
+            }
             let request = ctx.requests.at(slot);
             let total = request.prompt_tokens + request.work.generated;
             let fresh = request.scheduled == SimTime::NEVER;
@@ -70,7 +77,7 @@ impl Engine {
                 return;
             }
             let hit = self.hit(ctx.requests, slot, total);
-            let left = total - hit.blocks * rules.block_size;
+            let left = total - hit.found() * rules.block_size;
             if left > budget && !rules.chunks() {
                 return;
             }
@@ -91,6 +98,12 @@ impl Engine {
             if self.running.len() >= rules.max_num_seqs {
                 return;
             }
+            if self.brings_kv(ctx.requests, slot) {
+                if !self.resume(slot, rules, ctx) {
+                    return;
+                }
+                continue;
+            }
             let request = ctx.requests.at(slot);
             let total = request.prompt_tokens + request.work.generated;
             longest = total.max(longest);
@@ -102,7 +115,7 @@ impl Engine {
                 return;
             }
             let hit = self.hit(ctx.requests, slot, total);
-            let left = total - hit.blocks * rules.block_size;
+            let left = total - hit.found() * rules.block_size;
             let Some(blocks) = self.room_for(total, left, hit, rules) else {
                 return;
             };
@@ -116,7 +129,8 @@ impl Engine {
     /// if there is room for them.
     fn room_for(&self, total: u32, tokens: u32, hit: Hit, rules: &EngineRules) -> Option<u64> {
         let found = u64::from(hit.blocks);
-        let next = found * u64::from(rules.block_size) + u64::from(tokens);
+        let computed = u64::from(hit.found()) * u64::from(rules.block_size);
+        let next = computed + u64::from(tokens);
         let first = self.kv.blocks_for(next) - found;
         let whole = self.kv.blocks_for(u64::from(total)) - found;
         let (taken, wanted) = match rules.prompt_blocks {
@@ -193,6 +207,7 @@ impl Engine {
         let ns = model.spread_step_ns(&self.prefill, decodes, context, spread);
         let floor = model.physical_floor_ns(&self.prefill, decodes, context);
         ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
+        let ns = ns + std::mem::take(&mut self.loading_ns);
         self.flight = Flight::Mixed { decoding };
         self.schedule_boundary(SimTime(ctx.now.0 + (ns.round() as u64).max(1)), ctx);
     }

@@ -1,5 +1,6 @@
 //! What the engines of a pool have in common.
 
+use crate::fleet::tiers::TierRule;
 use crate::scenario::fleet::{PromptBlocks, Scheduler, SchedulingPolicy};
 
 /// The scheduler of a pool and its limits.
@@ -23,6 +24,8 @@ pub struct EngineRules {
     pub prompt_blocks: PromptBlocks,
     /// Whether blocks are kept for prompts that begin alike.
     pub prefix_caching: bool,
+    /// Where evicted blocks go, fastest first.
+    pub tiers: Vec<TierRule>,
     /// Whether an iteration is planned while the one before it runs.
     pub async_scheduling: bool,
     /// Longest prompt plus output, tokens.

@@ -114,18 +114,10 @@ impl Engine {
                 self.finish(chunk.slot, tokens, ctx);
                 continue;
             }
-            request.work.decoding = true;
-            request.work.joined_iteration = self.iteration;
-            self.count_in(tokens);
-            if self.speculation.is_some() {
-                continue;
+            match self.hands_over {
+                true => self.hold_for_transfer(chunk.slot, ctx),
+                false => self.begin_decoding(chunk.slot, ctx),
             }
-            let request = ctx.requests.at(chunk.slot);
-            let left = u64::from(request.output_tokens - request.work.generated);
-            let generation = ctx.requests.id(chunk.slot).generation;
-            self.finishing
-                .push(Reverse((self.iteration + left, chunk.slot, generation)));
-            self.kv.join(self.iteration, tokens);
         }
         self.chunks = chunks;
         self.chunks.clear();

@@ -64,6 +64,11 @@ impl Speculation {
 }
 
 impl Engine {
+    /// Rows of an iteration that a sequence with `tokens` tokens in the KV cache takes.
+    pub(super) fn rows(&self, tokens: u32) -> u32 {
+        self.speculation.as_ref().map_or(1, |s| s.rows(tokens))
+    }
+
     /// Gives the decoding sequences their blocks in the order they run, preempting where blocks
     /// are short. True when it preempted.
     pub(super) fn plan_verifications(
@@ -116,7 +121,7 @@ impl Engine {
         let prompts = self.prefill.len();
         for &slot in &slots {
             let context = ctx.requests.at(slot).work.computed;
-            let rows = self.speculation.as_ref().map_or(1, |s| s.rows(context));
+            let rows = self.rows(context);
             self.prefill.push(PrefillChunk {
                 tokens: rows,
                 context,
@@ -124,6 +129,7 @@ impl Engine {
         }
         self.give_back(slots);
         let ns = model.verify_ns(&self.prefill, prompts, self.spread());
+        let ns = ns + std::mem::take(&mut self.loading_ns);
         let floor = model.physical_floor_ns(&self.prefill, 0, 0);
         ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
         self.flight = Flight::Mixed { decoding: true };

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::{LlmFacts, speculative};
 use crate::fleet::llm::EngineRules;
 use crate::fleet::plan::EnginePlan;
+use crate::fleet::tiers::TierRule;
 use crate::perf::{
     AcceleratorCard, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads, Overlapped,
     Parallelism, PerfError, ProfileSteps, StepModel, StepTimes,
 };
-use crate::scenario::fleet::{LlmPool, PromptBlocks, Scheduler, StepModelChoice};
+use crate::scenario::fleet::{KvTier, LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::{Problems, grouped};
 
 /// Engine overhead of an iteration when a scenario states none: an assumption, which brings the
@@ -211,6 +212,7 @@ pub(super) fn resolve_llm(
             Scheduler::VllmV0 | Scheduler::Sarathi => PromptBlocks::ReserveWhole,
         },
         prefix_caching: pool.prefix_caching,
+        tiers: tiers(pool, &model, dtypes),
         async_scheduling: pool.async_scheduling,
         max_num_seqs: pool.max_num_seqs,
         max_num_batched_tokens: pool.max_num_batched_tokens,
@@ -253,6 +255,18 @@ fn stated(pool: &LlmPool, assumed: Overheads) -> Overheads {
         fixed_us: pool.overhead_fixed_us.unwrap_or(assumed.fixed_us),
         per_seq_us: pool.overhead_per_seq_us.unwrap_or(assumed.per_seq_us),
     }
+}
+
+/// The tiers in blocks: of each device's share of the KV, all devices together.
+fn tiers(pool: &LlmPool, model: &ModelCard, dtypes: Dtypes) -> Vec<TierRule> {
+    let token = model.kv_bytes_per_token_per_device(dtypes.kv, pool.tp) * f64::from(pool.tp);
+    let bytes = token * f64::from(pool.block_size);
+    let rule = |tier: &KvTier| TierRule {
+        blocks: (tier.capacity_gb * 1e9 / bytes) as u64,
+        block_ns: bytes / tier.bandwidth_gb_per_s,
+        latency_ns: tier.latency_ms * 1e6,
+    };
+    pool.kv_tiers.iter().map(rule).collect()
 }
 
 /// How long the iterations of a pool take.

@@ -1,0 +1,186 @@
+//! From the replica that computed a prompt to the one that makes the answer.
+//!
+//! ```text
+//! router -> prefill replica -> link (KV) -> second router -> decode replica -> (hop) -> gateway
+//! ```
+//!
+//! The router sends requests to `mixed` and `prefill` replicas alike. A prefill replica makes the
+//! first token; the KV of the prompt then waits for its link and is sent, and keeps its blocks
+//! until it has come. Only then the second router, of the same policy over the `decode` replicas,
+//! chooses one by what is outstanding there, and the request joins the queue of its engine at once:
+//! batching windows hold back prompts, not answers.
+
+use crate::engine::{EventQueue, SimTime};
+use crate::fleet::context::Context;
+use crate::fleet::event::Event;
+use crate::fleet::ids::ReplicaId;
+use crate::fleet::plan::{EnginePlan, FleetPlan};
+use crate::fleet::replica::ReplicaEngine;
+use crate::fleet::router::Router;
+use crate::fleet::transfer::Links;
+use crate::perf::NodeCeiling;
+use crate::scenario::roles::Role;
+
+use super::World;
+
+/// What a fleet with prefill and decode pools has beside the others.
+#[derive(Debug, Clone)]
+pub(super) struct Handover {
+    router: Router,
+    links: Links,
+}
+
+impl Handover {
+    /// None where no pool has a role.
+    pub fn new(plan: &FleetPlan) -> Option<Handover> {
+        let transfer = plan.transfer?;
+        let members = replicas_where(plan, |role| role == Role::Decode);
+        Some(Handover {
+            router: Router::new(plan.router, members, plan.streams, 1),
+            links: Links::new(transfer, plan),
+        })
+    }
+
+    /// See [`Router::total_outstanding`].
+    pub fn total_outstanding(&self) -> u64 {
+        self.router.total_outstanding()
+    }
+}
+
+/// The replicas whose role is one of those.
+pub(super) fn replicas_where(plan: &FleetPlan, chosen: impl Fn(Role) -> bool) -> Vec<ReplicaId> {
+    let all = (0..).map(ReplicaId).zip(plan.roles());
+    all.filter(|(_, role)| chosen(*role))
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Whether a request can be served by a fleet whose router sent it to a pool with that plan.
+pub(super) fn fits(plan: &FleetPlan, pool: usize, prompt: u32, output: u32) -> bool {
+    let fits_in = |pool: &EnginePlan, output: u32| match pool {
+        EnginePlan::Llm { rules, .. } => rules.fits(prompt, output),
+        EnginePlan::Abstract { .. } => true,
+    };
+    let pool = &plan.pools[pool];
+    if pool.role != Role::Prefill {
+        return fits_in(&pool.engine, output);
+    }
+    // The second router does not look at lengths either, so that it must fit wherever it may go.
+    let mut decode = plan.pools_of(Role::Decode);
+    fits_in(&pool.engine, output.min(1))
+        && (output <= 1 || decode.all(|pool| fits_in(&pool.engine, output)))
+}
+
+/// What one replica of a pool can do of requests of those lengths at most, as far as they are the
+/// pool's to compute.
+pub fn ceiling(plan: &FleetPlan, pool: usize, prompt: u32, output: u32) -> Option<NodeCeiling> {
+    let pool = &plan.pools[pool];
+    let EnginePlan::Llm { step, .. } = &pool.engine else {
+        return None;
+    };
+    match pool.role {
+        Role::Mixed => step.max_requests_per_s(prompt, output),
+        Role::Prefill => step.max_requests_per_s(prompt, 1),
+        Role::Decode => {
+            let all = step.max_requests_per_s(prompt, output)?;
+            let first = step.max_requests_per_s(prompt, 1)?;
+            Some(NodeCeiling {
+                by_compute_rps: (all.by_compute_rps.recip() - first.by_compute_rps.recip()).recip(),
+                by_bandwidth_rps: all.by_bandwidth_rps,
+            })
+        }
+    }
+}
+
+impl World {
+    /// The router that chose a replica.
+    pub(super) fn router_of(&mut self, id: ReplicaId) -> &mut Router {
+        match (
+            &mut self.handover,
+            self.plan.pools[pool_of(&self.replicas, id)].role,
+        ) {
+            (Some(handover), Role::Decode) => &mut handover.router,
+            _ => &mut self.router,
+        }
+    }
+
+    /// Whether a request whose prompt was computed where it is is answered elsewhere.
+    pub(super) fn goes_on_elsewhere(&self, slot: u32) -> bool {
+        let request = self.requests.at(slot);
+        self.handover.is_some()
+            && request.output_tokens > 1
+            && self.plan.pools[pool_of(&self.replicas, request.replica)].role == Role::Prefill
+    }
+
+    /// The first token was made: gives the KV to the link.
+    pub(super) fn hand_over(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let now = queue.now();
+        let id = self.requests.id(slot);
+        let request = self.requests.at(slot);
+        let (replica, tokens) = (request.replica, request.prompt_tokens);
+        let meter = &mut self.pools[pool_of(&self.replicas, replica)].meter;
+        if let Some(handover) = &mut self.handover {
+            let at = handover.links.send(replica, tokens, now, meter);
+            queue.schedule(at, Event::KvArrived(id));
+        }
+    }
+
+    /// The KV has come: frees it where it was, and chooses who goes on.
+    pub(super) fn take_over(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let now = queue.now();
+        let request = self.requests.at_mut(slot);
+        let (from, prompt) = (request.replica, request.prompt_tokens);
+        request.kv_arrived = now;
+        request.prefill_replica = from;
+        self.with_engine(slot, from, now, queue, Task::Sent);
+        let pool = pool_of(&self.replicas, from);
+        self.completed_at(slot, pool, now);
+        self.leave_replica(slot, now);
+        self.router.returned(from, prompt);
+        let Some(handover) = &mut self.handover else {
+            return;
+        };
+        let to = handover.router.choose();
+        handover.router.sent(to, prompt);
+        self.requests.at_mut(slot).replica = to;
+        self.pools[pool_of(&self.replicas, to)].meter.came(now);
+        self.with_engine(slot, to, now, queue, Task::Offer);
+    }
+
+    fn with_engine(
+        &mut self,
+        slot: u32,
+        id: ReplicaId,
+        now: SimTime,
+        queue: &mut EventQueue<Event>,
+        task: Task,
+    ) {
+        let pool = pool_of(&self.replicas, id);
+        let mut ctx = Context {
+            now,
+            queue,
+            requests: &mut self.requests,
+            meter: &mut self.pools[pool].meter,
+            done: &mut self.done,
+        };
+        let engine = &mut self.replicas[id.0 as usize].engine;
+        match (engine, &self.plan.pools[pool].engine, task) {
+            (ReplicaEngine::Llm(engine), _, Task::Sent) => engine.sent(slot, &mut ctx),
+            (ReplicaEngine::Llm(engine), EnginePlan::Llm { rules, .. }, Task::Offer) => {
+                engine.offer(slot, rules, &mut ctx);
+            }
+            _ => debug_assert!(false, "KV came from or to a replica of another kind"),
+        }
+    }
+}
+
+/// What an engine is told of a request that moves.
+#[derive(Debug, Clone, Copy)]
+enum Task {
+    Sent,
+    Offer,
+}
+
+fn pool_of(replicas: &[super::Replica], id: ReplicaId) -> usize {
+    replicas[id.0 as usize].pool.0 as usize
+}
