@@ -275,7 +275,7 @@ pub struct LlmPool {
     /// Engine overhead per sequence of an iteration, microseconds. Default 5, assumed.
     pub overhead_per_seq_us: Option<f64>,
     /// Speculative decoding: several tokens an iteration. Default: one token an iteration.
-    pub speculative: Option<Speculative>,
+    pub speculative: Option<Box<Speculative>>,
     /// Fires an event for every iteration instead of folding runs of like ones. The results are
     /// the same; it is there to show that. Default false.
     #[serde(default)]
