@@ -18,6 +18,7 @@
 mod cached;
 mod handover;
 mod origin;
+mod patience;
 mod plan;
 mod rules;
 mod settle;
@@ -100,6 +101,10 @@ pub struct Engine {
     cutoff: SimTime,
     /// Whether somebody who could be admitted came after the cutoff.
     held_back: bool,
+    /// Iterations done when a prompt was last computed, and when the queue's head began to wait for
+    /// others, where prompts wait.
+    looked: u64,
+    waits_since: Option<u64>,
     /// Nanoseconds to bring back blocks from the tiers for the iteration being planned.
     loading_ns: f64,
 }
@@ -134,6 +139,8 @@ impl Engine {
             reserves: rules.prompt_blocks == PromptBlocks::ReserveWhole,
             cutoff: SimTime::ZERO,
             held_back: false,
+            looked: 0,
+            waits_since: None,
             loading_ns: 0.0,
         }
     }
@@ -168,14 +175,16 @@ impl Engine {
             let preempted = match rules.scheduler {
                 Scheduler::VllmV1 | Scheduler::Sarathi => {
                     let preempted = self.plan_running(rules, ctx);
-                    if !preempted {
+                    if !preempted && !self.lets_wait(rules, ctx.requests) {
                         self.admit(rules, ctx);
                     }
                     preempted
                 }
                 // Prompts first, and the others only where there is none to compute.
                 Scheduler::VllmV0 => {
-                    self.admit_prompts(rules, ctx);
+                    if !self.lets_wait(rules, ctx.requests) {
+                        self.admit_prompts(rules, ctx);
+                    }
                     self.chunks.is_empty() && self.plan_running(rules, ctx)
                 }
             };

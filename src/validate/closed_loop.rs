@@ -6,6 +6,7 @@
 
 pub mod case;
 pub mod fitting;
+pub mod launch;
 pub mod row;
 pub mod score;
 pub mod simulate;

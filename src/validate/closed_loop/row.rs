@@ -32,6 +32,10 @@ pub struct Row {
     pub system: String,
     /// The engine.
     pub backend: String,
+    /// The engine's version; may be empty.
+    pub version: String,
+    /// The day it was measured; may be empty.
+    pub measured: String,
     /// The model's published name.
     pub model: String,
     /// Number type of the weights; may be empty.
@@ -67,6 +71,8 @@ impl Row {
             origin: text("origin"),
             system: text("system"),
             backend: text("backend"),
+            version: text("backend_version"),
+            measured: text("measured"),
             model: text("model_path"),
             precision: text("precision"),
             mode: text("mode"),
