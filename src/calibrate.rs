@@ -2,6 +2,6 @@
 
 pub mod fit;
 pub mod hugging_face;
-mod overheads;
+pub mod overheads;
 
 pub use overheads::{OverheadEntry, OverheadError, OverheadTable, Overheads};

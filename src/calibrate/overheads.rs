@@ -1,5 +1,7 @@
 //! Overheads of engines by engine and system.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What an engine adds to the kernels.
@@ -38,6 +40,13 @@ pub struct OverheadEntry {
     pub rows: usize,
     /// What it was fitted on.
     pub source: String,
+    /// Whether the next iteration is planned while one runs.
+    #[serde(default)]
+    pub async_scheduling: bool,
+    /// Whose kernels stand for a model's at a precision (`MODEL PRECISION`), where that is not the
+    /// engine itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernels: BTreeMap<String, String>,
 }
 
 /// A table of overheads.
@@ -96,14 +105,18 @@ impl OverheadTable {
         Ok(table)
     }
 
-    /// The overheads of an engine on a system: its own, the engine's, or the assumed ones.
-    pub fn of(&self, engine: &str, system: &str) -> Overheads {
+    /// The entry for an engine on a system: its own, or the engine's.
+    pub fn entry(&self, engine: &str, system: &str) -> Option<&OverheadEntry> {
         let find = |system: &str| {
             let mut entries = self.overheads.iter();
             entries.find(|entry| entry.engine == engine && entry.system == system)
         };
-        find(system)
-            .or_else(|| find("*"))
+        find(system).or_else(|| find("*"))
+    }
+
+    /// The overheads of an engine on a system: its own, the engine's, or the assumed ones.
+    pub fn of(&self, engine: &str, system: &str) -> Overheads {
+        self.entry(engine, system)
             .map_or(ASSUMED, |entry| Overheads {
                 fixed_us: entry.fixed_us,
                 per_seq_us: entry.per_seq_us,

@@ -5,6 +5,7 @@
 //! measured it, and [`score`] puts the errors together.
 
 pub mod case;
+pub mod choice;
 pub mod fitting;
 pub mod launch;
 pub mod row;
