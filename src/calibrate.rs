@@ -2,6 +2,6 @@
 
 pub mod fit;
 pub mod hugging_face;
-pub mod overheads;
+mod overheads;
 
-pub use overheads::{OverheadEntry, OverheadError, OverheadTable, Overheads};
+pub use overheads::{ASSUMED, ModelEntry, OverheadEntry, OverheadError, OverheadTable, Overheads};

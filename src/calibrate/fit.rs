@@ -23,6 +23,9 @@ pub const PER_REQUEST_MS: [f64; 16] = [
     0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 65.0, 100.0, 150.0, 250.0, 400.0,
 ];
 
+/// Overheads per 1,000 prompt tokens that are tried, milliseconds.
+pub const PER_1K_TOKENS_MS: [f64; 8] = [0.0, 1.0, 2.0, 4.0, 8.0, 12.0, 20.0, 35.0];
+
 /// What an error of the time to first token counts against one of the time per output token when
 /// the overheads of iterations are sought; it decides the overhead per request alone.
 const TTFT_WEIGHT: f64 = 0.25;
@@ -40,6 +43,8 @@ type Place = (usize, usize);
 /// Rows to fit to, with what was simulated of them so far: folds share it.
 pub struct Fitter<'a> {
     measured: &'a [Pair],
+    /// Thousands of tokens of the mean prompt.
+    prompts: &'a [f64],
     simulate: &'a Simulate<'a>,
     known: BTreeMap<(usize, usize, Place), Option<Pair>>,
     /// Which variant each row is simulated in.
@@ -47,10 +52,11 @@ pub struct Fitter<'a> {
 }
 
 impl<'a> Fitter<'a> {
-    /// Rows by what was measured of them, and how to simulate one.
-    pub fn new(measured: &'a [Pair], simulate: &'a Simulate<'a>) -> Fitter<'a> {
+    /// Rows by what was measured of them and the thousands of tokens of their prompts, and how to simulate one.
+    pub fn new(measured: &'a [Pair], prompts: &'a [f64], simulate: &'a Simulate<'a>) -> Fitter<'a> {
         Fitter {
             measured,
+            prompts,
             simulate,
             known: BTreeMap::new(),
             variants: vec![0; measured.len()],
@@ -74,11 +80,12 @@ impl<'a> Fitter<'a> {
 
     /// The overheads of a place, with the overhead per request that fits some of the rows best.
     pub fn overheads(&self, rows: &[usize], at: Place) -> Overheads {
-        let (per_request_ms, _) = self.per_request(rows, at);
+        let ((per_request_ms, per_1k_tokens_ms), _) = self.per_request(rows, at);
         Overheads {
             fixed_us: FIXED_US[at.0],
             per_seq_us: PER_SEQ_US[at.1],
             per_request_ms,
+            per_1k_tokens_ms,
         }
     }
 
@@ -134,17 +141,26 @@ impl<'a> Fitter<'a> {
         mean(tpots) + TTFT_WEIGHT * self.per_request(rows, at).1
     }
 
-    /// The overhead per request that fits best, and the error of the time to first token with it.
-    fn per_request(&self, rows: &[usize], at: (usize, usize)) -> (f64, f64) {
-        let mut best = (0.0, f64::INFINITY);
-        for added in PER_REQUEST_MS {
-            let ttfts = rows.iter().filter_map(|row| {
+    /// The overheads per request and per 1,000 prompt tokens that fit best, and the error of the
+    /// time to first token with them.
+    fn per_request(&self, rows: &[usize], at: Place) -> ((f64, f64), f64) {
+        let known: Vec<(f64, f64, f64)> = rows
+            .iter()
+            .filter_map(|row| {
                 let (simulated, _) = self.simulated(*row, at)?;
-                Some(log_error(self.measured[*row].0, simulated + added))
-            });
-            let error = mean(ttfts);
-            if error < best.1 {
-                best = (added, error);
+                Some((self.measured[*row].0, simulated, *self.prompts.get(*row)?))
+            })
+            .collect();
+        let mut best = ((0.0, 0.0), f64::INFINITY);
+        for by_token in PER_1K_TOKENS_MS {
+            for added in PER_REQUEST_MS {
+                let ttfts = known.iter().map(|(measured, simulated, prompt)| {
+                    log_error(*measured, simulated + added + by_token * prompt)
+                });
+                let error = mean(ttfts);
+                if error < best.1 {
+                    best = ((added, by_token), error);
+                }
             }
         }
         best
@@ -217,7 +233,7 @@ mod tests {
             .map(|(ttft, tpot)| (ttft + 20.0, tpot))
             .collect();
         let rows: Vec<usize> = (0..20).collect();
-        let (found, loss) = Fitter::new(&measured, &simulate).fit(&rows);
+        let (found, loss) = Fitter::new(&measured, &[1.0; 20], &simulate).fit(&rows);
         assert_eq!(
             (found.fixed_us, found.per_seq_us, found.per_request_ms),
             (2_000.0, 15.0, 20.0)

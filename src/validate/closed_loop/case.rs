@@ -27,6 +27,13 @@ pub struct Case {
     pub tpot_ms: f64,
 }
 
+impl Case {
+    /// Thousands of tokens of the mean prompt.
+    pub fn prompt_thousands(&self) -> f64 {
+        f64::from(self.prompt.0 + self.prompt.1) / 2e3
+    }
+}
+
 /// What an engine does where a row does not say. Values of the engines' own defaults on large
 /// devices, and of the public benchmark's launch scripts.
 struct Engine {

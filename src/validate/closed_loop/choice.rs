@@ -18,9 +18,9 @@ pub fn own(backend: &str, overlaps: bool) -> Option<usize> {
     Some(2 * index + usize::from(overlaps))
 }
 
-/// Servers that are given the same kernels.
+/// Servers that are given the same kernels and overheads per request.
 pub fn kernel_key(row: &Row) -> String {
-    format!("{} {}", row.model, row.precision)
+    format!("{} {}", row.card(), row.precision)
 }
 
 /// Whether an engine with this scheduler can plan ahead.
@@ -46,7 +46,8 @@ pub fn by_table(row: &Row, case: &Case, table: &OverheadTable) -> Case {
     let Some(entry) = table.entry(&row.backend, &row.system) else {
         return case;
     };
-    if let Some(kernels) = entry.kernels.get(&kernel_key(row)) {
+    let own = entry.model(&kernel_key(row));
+    if let Some(kernels) = own.and_then(|own| own.kernels.as_ref()) {
         case.server.kernel_backend = Some(kernels.clone());
     }
     if may_overlap(&case) {

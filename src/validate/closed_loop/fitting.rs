@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::calibrate::fit::{Fitter, Pair, folds};
-use crate::calibrate::{OverheadEntry, OverheadTable, Overheads};
+use crate::calibrate::{ASSUMED, ModelEntry, OverheadEntry, OverheadTable, Overheads};
 
 use super::case::{Case, case};
 use super::choice::{CHOICES, KERNELS, chosen, kernel_key, may_overlap, own};
@@ -17,7 +17,7 @@ use super::simulate::{Means, simulate};
 /// Parts that rows are split into for cross-validation.
 const FOLDS: usize = 5;
 /// Fewer distinct servers than this are fitted with the engine's other systems.
-const LEAST_SERVERS: usize = 5;
+const LEAST_SERVERS: usize = 3;
 /// Times that kernels are chosen anew with the overheads that fit the ones before.
 const ROUNDS: usize = 2;
 /// What another's kernels must take off the loss, in logarithms.
@@ -82,17 +82,18 @@ pub fn fit(rows: &[Row], source: &str, changes: &[(String, String)]) -> Fit {
         fitted.push(Fitted {
             entry: OverheadEntry {
                 async_scheduling: one.fit.overlaps,
-                kernels: one
+                models: one
                     .fit
-                    .kernels
+                    .models
                     .iter()
-                    .filter_map(|(key, choice)| named(key, *choice, &engine))
+                    .map(|(key, fit)| named(key, *fit, &engine))
                     .collect(),
                 engine,
                 system,
                 fixed_us: one.fit.overheads.fixed_us,
                 per_seq_us: one.fit.overheads.per_seq_us,
                 per_request_ms: one.fit.overheads.per_request_ms,
+                per_1k_tokens_ms: one.fit.overheads.per_1k_tokens_ms,
                 rows: group.len(),
                 source: source.to_owned(),
             },
@@ -112,13 +113,13 @@ struct Group {
     unseen: Vec<(Pair, Means)>,
 }
 
-/// What was fitted to some rows: overheads, whether iterations overlap, and the choice of kernels by
-/// [`kernel_key`].
+/// What was fitted to some rows: overheads, whether iterations overlap, and by [`kernel_key`] the
+/// choice of kernels and the overheads with those per request.
 #[derive(Debug, Clone)]
 struct Choice {
     overheads: Overheads,
     overlaps: bool,
-    kernels: BTreeMap<String, usize>,
+    models: BTreeMap<String, (usize, Overheads)>,
 }
 
 fn fit_group(
@@ -141,11 +142,16 @@ fn fit_group(
             fixed_us,
             per_seq_us,
             per_request_ms: 0.0,
+            per_1k_tokens_ms: 0.0,
         };
         let (_, means) = run(index, choice, overheads)?;
         Some((means.ttft_ms, means.tpot_ms))
     };
-    let mut fitter = Fitter::new(&measured, &plain);
+    let prompts: Vec<f64> = group
+        .iter()
+        .map(|(_, case)| case.prompt_thousands())
+        .collect();
+    let mut fitter = Fitter::new(&measured, &prompts, &plain);
     let all: Vec<usize> = (0..group.len()).collect();
     let fold_of = folds(keys, FOLDS);
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
@@ -158,8 +164,8 @@ fn fit_group(
         let fit = fit_choice(group, &mut fitter, &within, choose);
         let judge = |rows: &[usize]| -> Vec<(Pair, Means)> {
             let judged = rows.par_iter().filter_map(|index| {
-                let choice = fit.of(group[*index].0);
-                run(*index, choice, fit.overheads)
+                let (choice, overheads) = fit.of(group[*index].0);
+                run(*index, choice, overheads)
             });
             judged.collect()
         };
@@ -174,11 +180,10 @@ fn fit_group(
 }
 
 impl Choice {
-    fn of(&self, row: &Row) -> usize {
-        let kernels = self.kernels.get(&kernel_key(row)).copied();
-        kernels
-            .or_else(|| own(&row.backend, self.overlaps))
-            .unwrap_or(0)
+    fn of(&self, row: &Row) -> (usize, Overheads) {
+        let own_kernels = || own(&row.backend, self.overlaps).unwrap_or(0);
+        let found = self.models.get(&kernel_key(row)).copied();
+        found.unwrap_or_else(|| (own_kernels(), self.overheads))
     }
 }
 
@@ -231,28 +236,37 @@ fn fit_choice(
             }
         }
         if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+            let by_model = |(key, members): (&String, &Vec<usize>)| {
+                let choice = kernels.get(key).copied().unwrap_or(plain);
+                (key.clone(), (choice, fitter.overheads(members, at)))
+            };
             let choice = Choice {
                 overheads: fitter.overheads(rows, at),
                 overlaps,
-                kernels,
+                models: models.iter().filter(|_| choose).map(by_model).collect(),
             };
             best = Some((loss, choice));
         }
     }
     best.map_or_else(
         || Choice {
-            overheads: crate::calibrate::overheads::ASSUMED,
+            overheads: ASSUMED,
             overlaps: false,
-            kernels: BTreeMap::new(),
+            models: BTreeMap::new(),
         },
         |(_, choice)| choice,
     )
 }
 
-/// The kernels of a choice, where they are not the engine's own.
-fn named(key: &str, choice: usize, engine: &str) -> Option<(String, String)> {
-    let kernels = KERNELS.get(choice / 2)?;
-    (*kernels != engine).then(|| (key.to_owned(), (*kernels).to_owned()))
+/// What was fitted for a model, in words.
+fn named(model: &str, fit: (usize, Overheads), engine: &str) -> ModelEntry {
+    let kernels = KERNELS.get(fit.0 / 2).filter(|kernels| **kernels != engine);
+    ModelEntry {
+        model: model.to_owned(),
+        kernels: kernels.map(|kernels| (*kernels).to_owned()),
+        per_request_ms: fit.1.per_request_ms,
+        per_1k_tokens_ms: fit.1.per_1k_tokens_ms,
+    }
 }
 
 fn together(pairs: &[(Pair, Means)]) -> Score {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::validate::cards::model_card;
 use crate::validate::error::ValidateError;
 use crate::validate::lines::{Row as TableRow, Table};
 
@@ -93,11 +94,17 @@ impl Row {
         self.origin.starts_with("2026-") || self.origin.starts_with("db-dump")
     }
 
+    /// The model's card, which models that differ in their weights alone share; its name where
+    /// there is none.
+    pub fn card(&self) -> &str {
+        model_card(&self.model).unwrap_or(&self.model)
+    }
+
     /// Rows of one server at several concurrencies have this in common.
     pub fn server_key(&self) -> String {
         format!(
             "{} {} {} {} tp{} ep{} {}x{}",
-            self.model,
+            self.card(),
             self.precision,
             self.system,
             self.backend,
