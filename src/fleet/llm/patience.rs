@@ -21,7 +21,7 @@ impl Engine {
             return false;
         }
         let waits = match rules.prompt_wait_tokens {
-            0 => (self.iteration - self.looked) % most != 0,
+            0 => !(self.iteration - self.looked).is_multiple_of(most),
             enough => {
                 // The wait is over once, until a prompt is computed.
                 let since = *self.waits_since.get_or_insert(self.iteration);

@@ -84,7 +84,7 @@ fn narrow(server: &Server, asked: bool) -> Option<String> {
     (asked && !wide).then(|| "fp8".to_owned())
 }
 
-/// `--async-scheduling` and 8,192 tokens everywhere.
+/// 8,192 tokens everywhere. The scripts also plan ahead, which is fitted instead.
 fn vllm(mut server: Server, model: Model, blackwell: bool) -> Server {
     server.kv_dtype = narrow(&server, model != Model::GptOss || blackwell);
     server
