@@ -4,4 +4,4 @@ pub mod fit;
 pub mod hugging_face;
 mod overheads;
 
-pub use overheads::{OverheadEntry, OverheadError, OverheadTable, Overheads};
+pub use overheads::{ASSUMED, ModelEntry, OverheadEntry, OverheadError, OverheadTable, Overheads};

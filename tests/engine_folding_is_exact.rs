@@ -145,6 +145,8 @@ prompt_blocks = "{prompt_blocks}"
 long_prefill_token_threshold = {long_prefill}
 padded_budget = {padded}
 async_scheduling = {asynchronous}
+prompt_wait_iterations = {wait}
+prompt_wait_tokens = {enough}
 prefix_caching = {prefix_caching}
 [[tiers]]
 name = "low"
@@ -160,6 +162,8 @@ priority = 1
             padded = self.mode.padded,
             asynchronous = self.mode.asynchronous,
             prefix_caching = self.mode.prefix_caching,
+            wait = [0, 0, 3, 10][(self.seed % 4) as usize],
+            enough = [0, 100][(self.seed / 4 % 2) as usize] * u32::from(self.seed % 4 > 1),
             seed = self.seed,
             horizon = self.horizon_s,
             warmup = self.warmup_s,

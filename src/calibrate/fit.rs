@@ -23,6 +23,9 @@ pub const PER_REQUEST_MS: [f64; 16] = [
     0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 65.0, 100.0, 150.0, 250.0, 400.0,
 ];
 
+/// Overheads per 1,000 prompt tokens that are tried, milliseconds.
+pub const PER_1K_TOKENS_MS: [f64; 8] = [0.0, 1.0, 2.0, 4.0, 8.0, 12.0, 20.0, 35.0];
+
 /// What an error of the time to first token counts against one of the time per output token when
 /// the overheads of iterations are sought; it decides the overhead per request alone.
 const TTFT_WEIGHT: f64 = 0.25;
@@ -30,28 +33,64 @@ const TTFT_WEIGHT: f64 = 0.25;
 /// A mean time to first token and a mean time per output token, milliseconds.
 pub type Pair = (f64, f64);
 
-/// Simulates row `index` with overheads per iteration and per sequence, and none per request.
-pub type Simulate<'a> = dyn Fn(usize, f64, f64) -> Option<Pair> + Sync + 'a;
+/// Simulates row `index` in a variant of it with overheads per iteration and per sequence, and none
+/// per request.
+pub type Simulate<'a> = dyn Fn(usize, usize, f64, f64) -> Option<Pair> + Sync + 'a;
+
+/// A place on the grid of overheads per iteration and per sequence.
+type Place = (usize, usize);
 
 /// Rows to fit to, with what was simulated of them so far: folds share it.
 pub struct Fitter<'a> {
     measured: &'a [Pair],
+    /// Thousands of tokens of the mean prompt.
+    prompts: &'a [f64],
     simulate: &'a Simulate<'a>,
-    known: BTreeMap<(usize, usize, usize), Option<Pair>>,
+    known: BTreeMap<(usize, usize, Place), Option<Pair>>,
+    /// Which variant each row is simulated in.
+    variants: Vec<usize>,
 }
 
 impl<'a> Fitter<'a> {
-    /// Rows by what was measured of them, and how to simulate one.
-    pub fn new(measured: &'a [Pair], simulate: &'a Simulate<'a>) -> Fitter<'a> {
+    /// Rows by what was measured of them and the thousands of tokens of their prompts, and how to simulate one.
+    pub fn new(measured: &'a [Pair], prompts: &'a [f64], simulate: &'a Simulate<'a>) -> Fitter<'a> {
         Fitter {
             measured,
+            prompts,
             simulate,
             known: BTreeMap::new(),
+            variants: vec![0; measured.len()],
+        }
+    }
+
+    /// Puts some rows into a variant.
+    pub fn set_variant(&mut self, rows: &[usize], variant: usize) {
+        for row in rows {
+            if let Some(own) = self.variants.get_mut(*row) {
+                *own = variant;
+            }
         }
     }
 
     /// The overheads that fit some of the rows best, and the loss there.
     pub fn fit(&mut self, rows: &[usize]) -> (Overheads, f64) {
+        let (at, loss) = self.place(rows);
+        (self.overheads(rows, at), loss)
+    }
+
+    /// The overheads of a place, with the overhead per request that fits some of the rows best.
+    pub fn overheads(&self, rows: &[usize], at: Place) -> Overheads {
+        let ((per_request_ms, per_1k_tokens_ms), _) = self.per_request(rows, at);
+        Overheads {
+            fixed_us: FIXED_US[at.0],
+            per_seq_us: PER_SEQ_US[at.1],
+            per_request_ms,
+            per_1k_tokens_ms,
+        }
+    }
+
+    /// The place that fits some of the rows best, and the loss there.
+    pub fn place(&mut self, rows: &[usize]) -> (Place, f64) {
         let mut at = (3, 2);
         let mut best = self.loss(rows, at);
         loop {
@@ -73,22 +112,16 @@ impl<'a> Fitter<'a> {
                 break;
             }
         }
-        let (per_request_ms, _) = self.per_request(rows, at);
-        let overheads = Overheads {
-            fixed_us: FIXED_US[at.0],
-            per_seq_us: PER_SEQ_US[at.1],
-            per_request_ms,
-        };
-        (overheads, best)
+        (at, best)
     }
 
     /// The best of some places and of the one before.
     fn best_of(
         &mut self,
         rows: &[usize],
-        places: Vec<(usize, usize)>,
-        before: ((usize, usize), f64),
-    ) -> ((usize, usize), f64) {
+        places: Vec<Place>,
+        before: (Place, f64),
+    ) -> (Place, f64) {
         places.into_iter().fold(before, |best, place| {
             let loss = self.loss(rows, place);
             match loss < best.1 {
@@ -98,45 +131,60 @@ impl<'a> Fitter<'a> {
         })
     }
 
-    fn loss(&mut self, rows: &[usize], at: (usize, usize)) -> f64 {
+    /// How far the rows are from what was measured at a place.
+    pub fn loss(&mut self, rows: &[usize], at: Place) -> f64 {
         self.ensure(rows, at);
         let tpots = rows.iter().filter_map(|row| {
-            let (_, simulated) = (*self.known.get(&(*row, at.0, at.1))?)?;
+            let (_, simulated) = self.simulated(*row, at)?;
             Some(log_error(self.measured[*row].1, simulated))
         });
         mean(tpots) + TTFT_WEIGHT * self.per_request(rows, at).1
     }
 
-    /// The overhead per request that fits best, and the error of the time to first token with it.
-    fn per_request(&self, rows: &[usize], at: (usize, usize)) -> (f64, f64) {
-        let mut best = (0.0, f64::INFINITY);
-        for added in PER_REQUEST_MS {
-            let ttfts = rows.iter().filter_map(|row| {
-                let (simulated, _) = (*self.known.get(&(*row, at.0, at.1))?)?;
-                Some(log_error(self.measured[*row].0, simulated + added))
-            });
-            let error = mean(ttfts);
-            if error < best.1 {
-                best = (added, error);
+    /// The overheads per request and per 1,000 prompt tokens that fit best, and the error of the
+    /// time to first token with them.
+    fn per_request(&self, rows: &[usize], at: Place) -> ((f64, f64), f64) {
+        let known: Vec<(f64, f64, f64)> = rows
+            .iter()
+            .filter_map(|row| {
+                let (simulated, _) = self.simulated(*row, at)?;
+                Some((self.measured[*row].0, simulated, *self.prompts.get(*row)?))
+            })
+            .collect();
+        let mut best = ((0.0, 0.0), f64::INFINITY);
+        for by_token in PER_1K_TOKENS_MS {
+            for added in PER_REQUEST_MS {
+                let ttfts = known.iter().map(|(measured, simulated, prompt)| {
+                    log_error(*measured, simulated + added + by_token * prompt)
+                });
+                let error = mean(ttfts);
+                if error < best.1 {
+                    best = ((added, by_token), error);
+                }
             }
         }
         best
     }
 
+    fn simulated(&self, row: usize, at: Place) -> Option<Pair> {
+        let variant = *self.variants.get(row)?;
+        *self.known.get(&(row, variant, at))?
+    }
+
     /// Simulates what is not known yet, in parallel.
     fn ensure(&mut self, rows: &[usize], at: (usize, usize)) {
-        let missing: Vec<usize> = rows
+        let missing: Vec<(usize, usize)> = rows
             .iter()
-            .copied()
-            .filter(|row| !self.known.contains_key(&(*row, at.0, at.1)))
+            .filter_map(|row| Some((*row, *self.variants.get(*row)?)))
+            .filter(|(row, variant)| !self.known.contains_key(&(*row, *variant, at)))
             .collect();
         let simulate = self.simulate;
         let found: Vec<Option<Pair>> = missing
             .par_iter()
-            .map(|row| simulate(*row, FIXED_US[at.0], PER_SEQ_US[at.1]))
+            .map(|(row, variant)| simulate(*row, *variant, FIXED_US[at.0], PER_SEQ_US[at.1]))
             .collect();
-        for (row, pair) in missing.into_iter().zip(found) {
-            self.known.insert((row, at.0, at.1), pair);
+        for ((row, variant), pair) in missing.into_iter().zip(found) {
+            self.known.insert((row, variant, at), pair);
         }
     }
 }
@@ -176,16 +224,16 @@ mod tests {
     #[test]
     fn the_overheads_of_synthetic_rows_are_found() {
         // Row i: i + 1 sequences, 10 ms of kernels per iteration, 50 ms of prefill.
-        let simulate = |row: usize, fixed: f64, per_seq: f64| {
+        let simulate = |row: usize, _: usize, fixed: f64, per_seq: f64| {
             let step = 10.0 + (fixed + per_seq * (row as f64 * 20.0 + 1.0)) / 1e3;
             Some((50.0 + step, step))
         };
         let measured: Vec<Pair> = (0..20)
-            .filter_map(|row| simulate(row, 2_000.0, 15.0))
+            .filter_map(|row| simulate(row, 0, 2_000.0, 15.0))
             .map(|(ttft, tpot)| (ttft + 20.0, tpot))
             .collect();
         let rows: Vec<usize> = (0..20).collect();
-        let (found, loss) = Fitter::new(&measured, &simulate).fit(&rows);
+        let (found, loss) = Fitter::new(&measured, &[1.0; 20], &simulate).fit(&rows);
         assert_eq!(
             (found.fixed_us, found.per_seq_us, found.per_request_ms),
             (2_000.0, 15.0, 20.0)

@@ -9,8 +9,11 @@ pub struct Overheads {
     pub fixed_us: f64,
     /// Per sequence of an iteration, microseconds.
     pub per_seq_us: f64,
-    /// Per request before its first token (HTTP, tokenising, detokenising), milliseconds.
+    /// Per request before its first token (HTTP, tokenising, detokenising, launching the kernels of
+    /// a prompt without a captured graph), milliseconds.
     pub per_request_ms: f64,
+    /// The same per 1,000 tokens of its prompt.
+    pub per_1k_tokens_ms: f64,
 }
 
 /// Where nothing was fitted: what pools assume beside measured kernels, and a front end that costs nothing.
@@ -18,6 +21,7 @@ pub const ASSUMED: Overheads = Overheads {
     fixed_us: 500.0,
     per_seq_us: 5.0,
     per_request_ms: 0.0,
+    per_1k_tokens_ms: 0.0,
 };
 
 /// The overheads fitted for an engine on a system.
@@ -34,10 +38,52 @@ pub struct OverheadEntry {
     pub per_seq_us: f64,
     /// Per request, milliseconds.
     pub per_request_ms: f64,
+    /// Per 1,000 tokens of its prompt, milliseconds.
+    #[serde(default)]
+    pub per_1k_tokens_ms: f64,
     /// Rows it was fitted on.
     pub rows: usize,
     /// What it was fitted on.
     pub source: String,
+    /// Whether the next iteration is planned while one runs.
+    #[serde(default)]
+    pub async_scheduling: bool,
+    /// What differs by model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelEntry>,
+}
+
+/// What was fitted for a model on an engine and system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelEntry {
+    /// The model's card and its precision, `CARD PRECISION`.
+    pub model: String,
+    /// Whose measured kernels stand for the engine's; absent: its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<String>,
+    /// Per request, milliseconds.
+    pub per_request_ms: f64,
+    /// Per 1,000 tokens of its prompt, milliseconds.
+    pub per_1k_tokens_ms: f64,
+}
+
+impl OverheadEntry {
+    /// What was fitted for a model.
+    pub fn model(&self, key: &str) -> Option<&ModelEntry> {
+        self.models.iter().find(|entry| entry.model == key)
+    }
+
+    /// The overheads of a model.
+    pub fn of(&self, key: &str) -> Overheads {
+        let own = self.model(key);
+        Overheads {
+            fixed_us: self.fixed_us,
+            per_seq_us: self.per_seq_us,
+            per_request_ms: own.map_or(self.per_request_ms, |own| own.per_request_ms),
+            per_1k_tokens_ms: own.map_or(self.per_1k_tokens_ms, |own| own.per_1k_tokens_ms),
+        }
+    }
 }
 
 /// A table of overheads.
@@ -80,11 +126,19 @@ impl OverheadTable {
         let table: OverheadTable =
             toml::from_str(text).map_err(|error| refuse(error.to_string().trim().to_owned()))?;
         for entry in &table.overheads {
-            for (field, value) in [
+            let own = [
                 ("fixed_us", entry.fixed_us),
                 ("per_seq_us", entry.per_seq_us),
                 ("per_request_ms", entry.per_request_ms),
-            ] {
+                ("per_1k_tokens_ms", entry.per_1k_tokens_ms),
+            ];
+            let models = entry.models.iter().flat_map(|model| {
+                [
+                    ("per_request_ms", model.per_request_ms),
+                    ("per_1k_tokens_ms", model.per_1k_tokens_ms),
+                ]
+            });
+            for (field, value) in own.into_iter().chain(models) {
                 if !(0.0..=1e7).contains(&value) {
                     return Err(refuse(format!(
                         "{field} of {} on {} is {value}",
@@ -96,18 +150,18 @@ impl OverheadTable {
         Ok(table)
     }
 
-    /// The overheads of an engine on a system: its own, the engine's, or the assumed ones.
-    pub fn of(&self, engine: &str, system: &str) -> Overheads {
+    /// The entry for an engine on a system: its own, or the engine's.
+    pub fn entry(&self, engine: &str, system: &str) -> Option<&OverheadEntry> {
         let find = |system: &str| {
             let mut entries = self.overheads.iter();
             entries.find(|entry| entry.engine == engine && entry.system == system)
         };
-        find(system)
-            .or_else(|| find("*"))
-            .map_or(ASSUMED, |entry| Overheads {
-                fixed_us: entry.fixed_us,
-                per_seq_us: entry.per_seq_us,
-                per_request_ms: entry.per_request_ms,
-            })
+        find(system).or_else(|| find("*"))
+    }
+
+    /// The overheads of a model on an engine and system: its own, the engine's, or the assumed.
+    pub fn of(&self, engine: &str, system: &str, model: &str) -> Overheads {
+        self.entry(engine, system)
+            .map_or(ASSUMED, |entry| entry.of(model))
     }
 }

@@ -19,6 +19,7 @@
 mod cached;
 mod handover;
 mod origin;
+mod patience;
 mod plan;
 mod rules;
 mod settle;
@@ -105,6 +106,10 @@ pub struct Engine {
     held_back: bool,
     /// With speculative decoding: every flight is a mixed one, and no block is taken ahead.
     speculation: Option<Box<Speculation>>,
+    /// Iterations done when a prompt was last computed, and when the queue's head began to wait for
+    /// others, where prompts wait.
+    looked: u64,
+    waits_since: Option<u64>,
     /// Nanoseconds to bring back blocks from the tiers for the iteration being planned.
     loading_ns: f64,
 }
@@ -140,6 +145,8 @@ impl Engine {
             cutoff: SimTime::ZERO,
             held_back: false,
             speculation: Speculation::new(replica, rules, streams),
+            looked: 0,
+            waits_since: None,
             loading_ns: 0.0,
         }
     }
@@ -174,14 +181,16 @@ impl Engine {
             let preempted = match rules.scheduler {
                 Scheduler::VllmV1 | Scheduler::Sarathi => {
                     let preempted = self.plan_running(rules, ctx);
-                    if !preempted {
+                    if !preempted && !self.lets_wait(rules, ctx.requests) {
                         self.admit(rules, ctx);
                     }
                     preempted
                 }
                 // Prompts first, and the others only where there is none to compute.
                 Scheduler::VllmV0 => {
-                    self.admit_prompts(rules, ctx);
+                    if !self.lets_wait(rules, ctx.requests) {
+                        self.admit_prompts(rules, ctx);
+                    }
                     self.chunks.is_empty() && self.plan_running(rules, ctx)
                 }
             };

@@ -246,6 +246,15 @@ pub struct LlmPool {
     /// iteration is in the next but one. Default false.
     #[serde(default)]
     pub async_scheduling: bool,
+    /// While sequences decode, looks for new requests only every so many iterations after the last
+    /// one with a prompt (SGLang `--scheduler-recv-interval`); with `prompt_wait_tokens`, lets them
+    /// wait for that many at most (TensorRT-LLM `batch_wait_timeout_iters`). Default 0: at once.
+    #[serde(default)]
+    pub prompt_wait_iterations: u32,
+    /// Prompt tokens in the queue that end the wait before (TensorRT-LLM
+    /// `batch_wait_max_tokens_ratio` x `max_num_tokens`). Default 0.
+    #[serde(default)]
+    pub prompt_wait_tokens: u32,
     /// Longest prompt plus output, tokens. Default: the model's longest context. Never more than
     /// the KV cache can hold.
     pub max_model_len: Option<u32>,

@@ -358,6 +358,11 @@ fn check_scheduler(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
             problems.push(&path(field), value, allowed, "take it away");
         }
     }
+    if pool.prompt_wait_tokens > 0 && pool.prompt_wait_iterations == 0 {
+        let allowed = "needs `prompt_wait_iterations`";
+        let given = pool.prompt_wait_tokens;
+        problems.push(&path("prompt_wait_tokens"), given, allowed, "give both");
+    }
     if pool.padded_budget && !v0 {
         let allowed = "is an option of `vllm_v0` only";
         problems.push(&path("padded_budget"), true, allowed, "take it away");

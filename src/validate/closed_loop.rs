@@ -5,7 +5,9 @@
 //! measured it, and [`score`] puts the errors together.
 
 pub mod case;
+pub mod choice;
 pub mod fitting;
+pub mod launch;
 pub mod row;
 pub mod score;
 pub mod simulate;

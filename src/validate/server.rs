@@ -41,6 +41,12 @@ pub struct Server {
     pub prompt_blocks: Option<String>,
     /// Whose measured kernels are used: `vllm`, `trtllm` or `sglang`.
     pub kernel_backend: Option<String>,
+    /// Whose scheduler it is, as in a pool.
+    pub scheduler: Option<String>,
+    /// Whether a prompt may be computed over several iterations.
+    pub chunked_prefill: Option<bool>,
+    /// Iterations that prompts wait for, and the tokens that end the wait, as in a pool.
+    pub prompt_wait: Option<(u32, u32)>,
     /// Engine overhead of an iteration, microseconds.
     pub overhead_fixed_us: Option<f64>,
     /// Engine overhead per sequence of an iteration, microseconds.
@@ -112,6 +118,11 @@ impl Server {
             "async_scheduling",
             self.async_scheduling.map(Value::Boolean),
         );
+        put("scheduler", text(&self.scheduler));
+        put("chunked_prefill", self.chunked_prefill.map(Value::Boolean));
+        let wait = self.prompt_wait;
+        put("prompt_wait_iterations", whole(wait.map(|wait| wait.0)));
+        put("prompt_wait_tokens", whole(wait.map(|wait| wait.1)));
         put("prefix_caching", self.prefix_caching.map(Value::Boolean));
         put("prompt_blocks", text(&self.prompt_blocks));
         put(

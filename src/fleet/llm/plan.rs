@@ -193,6 +193,8 @@ impl Engine {
 
     fn launch_mixed(&mut self, decoding: bool, model: &dyn StepTimes, ctx: &mut Context<'_>) {
         self.origin = None;
+        self.looked = self.iteration + u64::from(decoding);
+        self.waits_since = None;
         self.prefill.clear();
         for chunk in &self.chunks {
             self.prefill.push(PrefillChunk {

@@ -28,6 +28,10 @@ pub struct EngineRules {
     pub tiers: Vec<TierRule>,
     /// Whether an iteration is planned while the one before it runs.
     pub async_scheduling: bool,
+    /// Iterations that prompts wait for while others decode; 0: they do not.
+    pub prompt_wait_iterations: u32,
+    /// Prompt tokens in the queue that end the wait before; 0: the wait is one between looks.
+    pub prompt_wait_tokens: u32,
     /// Longest prompt plus output, tokens.
     pub max_model_len: u64,
     /// Tokens of a KV block.

@@ -46,6 +46,15 @@ impl Waiting {
         }
     }
 
+    /// Tokens of their prompts.
+    pub fn prompt_tokens(&self, requests: &Requests) -> u64 {
+        let tokens = |slot: u32| u64::from(requests.at(slot).prompt_tokens);
+        match self {
+            Waiting::Fcfs(list) => list.iter(requests).map(tokens).sum(),
+            Waiting::Priority(queue) => queue.iter().map(|(&slot, _)| tokens(slot)).sum(),
+        }
+    }
+
     /// A request comes.
     pub fn push(&mut self, requests: &mut Requests, slot: u32) {
         match self {

@@ -214,6 +214,8 @@ pub(super) fn resolve_llm(
         prefix_caching: pool.prefix_caching,
         tiers: tiers(pool, &model, dtypes),
         async_scheduling: pool.async_scheduling,
+        prompt_wait_iterations: pool.prompt_wait_iterations,
+        prompt_wait_tokens: pool.prompt_wait_tokens,
         max_num_seqs: pool.max_num_seqs,
         max_num_batched_tokens: pool.max_num_batched_tokens,
         chunked_prefill: pool.chunked_prefill,

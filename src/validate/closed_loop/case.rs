@@ -3,6 +3,7 @@
 use crate::validate::cards::{accelerator_card, model_card};
 use crate::validate::server::Server;
 
+use super::launch::launched;
 use super::row::Row;
 
 /// Users and tokens beyond these are taken for mistakes.
@@ -24,6 +25,13 @@ pub struct Case {
     pub ttft_ms: f64,
     /// Measured mean time per output token.
     pub tpot_ms: f64,
+}
+
+impl Case {
+    /// Thousands of tokens of the mean prompt.
+    pub fn prompt_thousands(&self) -> f64 {
+        f64::from(self.prompt.0 + self.prompt.1) / 2e3
+    }
 }
 
 /// What an engine does where a row does not say. Values of the engines' own defaults on large
@@ -108,18 +116,22 @@ pub fn case(row: &Row) -> Result<Case, String> {
     // On Blackwell a 16-bit cache would not hold what the measured servers held.
     let narrow_kv = engine.narrow_kv || (row.backend == "vllm" && is_blackwell(&row.system));
     let kv_dtype = (narrow && narrow_kv).then(|| "fp8".to_owned());
+    let server = Server {
+        model: row.model.clone(),
+        device: row.system.clone(),
+        tp,
+        max_num_seqs: Some(users.max(256)),
+        max_num_batched_tokens: Some(engine.max_num_batched_tokens.max(users.max(256))),
+        memory_utilization: Some(engine.memory_utilization),
+        weight_dtype,
+        kv_dtype,
+        kernel_backend: Some(row.backend.clone()),
+        ..Server::default()
+    };
     Ok(Case {
-        server: Server {
-            model: row.model.clone(),
-            device: row.system.clone(),
-            tp,
-            max_num_seqs: Some(users.max(256)),
-            max_num_batched_tokens: Some(engine.max_num_batched_tokens.max(users.max(256))),
-            memory_utilization: Some(engine.memory_utilization),
-            weight_dtype,
-            kv_dtype,
-            kernel_backend: Some(row.backend.clone()),
-            ..Server::default()
+        server: match row.client_is_known() {
+            true => launched(row, server)?,
+            false => server,
         },
         users,
         prompt: lengths(isl, row.client_is_known()),

@@ -6,9 +6,10 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::calibrate::fit::{Fitter, Pair, folds};
-use crate::calibrate::{OverheadEntry, OverheadTable, Overheads};
+use crate::calibrate::{ASSUMED, ModelEntry, OverheadEntry, OverheadTable, Overheads};
 
 use super::case::{Case, case};
+use super::choice::{CHOICES, KERNELS, chosen, kernel_key, may_overlap, own};
 use super::row::Row;
 use super::score::{Errors, Score};
 use super::simulate::{Means, simulate};
@@ -16,7 +17,11 @@ use super::simulate::{Means, simulate};
 /// Parts that rows are split into for cross-validation.
 const FOLDS: usize = 5;
 /// Fewer distinct servers than this are fitted with the engine's other systems.
-const LEAST_SERVERS: usize = 5;
+const LEAST_SERVERS: usize = 3;
+/// Times that kernels are chosen anew with the overheads that fit the ones before.
+const ROUNDS: usize = 2;
+/// What another's kernels must take off the loss, in logarithms.
+const LEAST_GAIN: f64 = 0.01;
 
 /// An engine on a system, fitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +71,8 @@ pub fn fit(rows: &[Row], source: &str, changes: &[(String, String)]) -> Fit {
         if servers.len() < LEAST_SERVERS {
             continue;
         }
-        let one = fit_group(&group, &keys, changes);
+        // What is chosen by model is chosen where the engine ran.
+        let one = fit_group(&group, &keys, changes, system != "*");
         if one.unseen.is_empty() {
             continue;
         }
@@ -75,11 +81,19 @@ pub fn fit(rows: &[Row], source: &str, changes: &[(String, String)]) -> Fit {
         }
         fitted.push(Fitted {
             entry: OverheadEntry {
+                async_scheduling: one.fit.overlaps,
+                models: one
+                    .fit
+                    .models
+                    .iter()
+                    .map(|(key, fit)| named(key, *fit, &engine))
+                    .collect(),
                 engine,
                 system,
-                fixed_us: one.overheads.fixed_us,
-                per_seq_us: one.overheads.per_seq_us,
-                per_request_ms: one.overheads.per_request_ms,
+                fixed_us: one.fit.overheads.fixed_us,
+                per_seq_us: one.fit.overheads.per_seq_us,
+                per_request_ms: one.fit.overheads.per_request_ms,
+                per_1k_tokens_ms: one.fit.overheads.per_1k_tokens_ms,
                 rows: group.len(),
                 source: source.to_owned(),
             },
@@ -94,30 +108,50 @@ pub fn fit(rows: &[Row], source: &str, changes: &[(String, String)]) -> Fit {
 }
 
 struct Group {
-    overheads: Overheads,
+    fit: Choice,
     seen: Vec<(Pair, Means)>,
     unseen: Vec<(Pair, Means)>,
 }
 
-fn fit_group(group: &[(&Row, &Case)], keys: &[String], changes: &[(String, String)]) -> Group {
+/// What was fitted to some rows: overheads, whether iterations overlap, and by [`kernel_key`] the
+/// choice of kernels and the overheads with those per request.
+#[derive(Debug, Clone)]
+struct Choice {
+    overheads: Overheads,
+    overlaps: bool,
+    models: BTreeMap<String, (usize, Overheads)>,
+}
+
+fn fit_group(
+    group: &[(&Row, &Case)],
+    keys: &[String],
+    changes: &[(String, String)],
+    choose: bool,
+) -> Group {
     let measured: Vec<Pair> = group
         .iter()
         .map(|(_, case)| (case.ttft_ms, case.tpot_ms))
         .collect();
-    let run = |index: usize, overheads: Overheads| {
-        let means = simulate(group[index].1, overheads, changes).ok()?;
+    let run = |index: usize, choice: usize, overheads: Overheads| {
+        let case = chosen(group[index].1, choice);
+        let means = simulate(&case, overheads, changes).ok()?;
         Some((measured[index], means))
     };
-    let plain = |index: usize, fixed_us: f64, per_seq_us: f64| {
+    let plain = |index: usize, choice: usize, fixed_us: f64, per_seq_us: f64| {
         let overheads = Overheads {
             fixed_us,
             per_seq_us,
             per_request_ms: 0.0,
+            per_1k_tokens_ms: 0.0,
         };
-        let (_, means) = run(index, overheads)?;
+        let (_, means) = run(index, choice, overheads)?;
         Some((means.ttft_ms, means.tpot_ms))
     };
-    let mut fitter = Fitter::new(&measured, &plain);
+    let prompts: Vec<f64> = group
+        .iter()
+        .map(|(_, case)| case.prompt_thousands())
+        .collect();
+    let mut fitter = Fitter::new(&measured, &prompts, &plain);
     let all: Vec<usize> = (0..group.len()).collect();
     let fold_of = folds(keys, FOLDS);
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
@@ -127,19 +161,111 @@ fn fit_group(group: &[(&Row, &Case)], keys: &[String], changes: &[(String, Strin
         if out.is_empty() || within.is_empty() {
             continue;
         }
-        let (overheads, _) = fitter.fit(&within);
+        let fit = fit_choice(group, &mut fitter, &within, choose);
         let judge = |rows: &[usize]| -> Vec<(Pair, Means)> {
-            let judged = rows.par_iter().filter_map(|index| run(*index, overheads));
+            let judged = rows.par_iter().filter_map(|index| {
+                let (choice, overheads) = fit.of(group[*index].0);
+                run(*index, choice, overheads)
+            });
             judged.collect()
         };
         seen.extend(judge(&within));
         unseen.extend(judge(&out));
     }
-    let (overheads, _) = fitter.fit(&all);
     Group {
-        overheads,
+        fit: fit_choice(group, &mut fitter, &all, choose),
         seen,
         unseen,
+    }
+}
+
+impl Choice {
+    fn of(&self, row: &Row) -> (usize, Overheads) {
+        let own_kernels = || own(&row.backend, self.overlaps).unwrap_or(0);
+        let found = self.models.get(&kernel_key(row)).copied();
+        found.unwrap_or_else(|| (own_kernels(), self.overheads))
+    }
+}
+
+/// Fits overheads and choices to some rows, and to nothing else: for engines that overlap and for
+/// those that do not, overheads with the engine's own kernels; then kernels by model and precision
+/// with these overheads; then overheads with these kernels; the better of the two.
+fn fit_choice(
+    group: &[(&Row, &Case)],
+    fitter: &mut Fitter<'_>,
+    rows: &[usize],
+    choose: bool,
+) -> Choice {
+    let mut models: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for row in rows {
+        let key = kernel_key(group[*row].0);
+        models.entry(key).or_default().push(*row);
+    }
+    let overlap = rows.iter().any(|row| may_overlap(group[*row].1));
+    let mut best: Option<(f64, Choice)> = None;
+    for overlaps in [false, true] {
+        if overlaps && !(overlap && choose) {
+            continue;
+        }
+        let backend = rows
+            .first()
+            .map_or("", |row| group[*row].0.backend.as_str());
+        let plain = own(backend, overlaps).unwrap_or(0);
+        fitter.set_variant(rows, plain);
+        let (mut at, mut loss) = fitter.place(rows);
+        let mut kernels = BTreeMap::new();
+        for _ in 0..if choose { ROUNDS } else { 0 } {
+            let before = kernels.clone();
+            for (key, members) in &models {
+                let mut least = (f64::INFINITY, plain);
+                let others = (0..CHOICES).filter(|choice| choice % 2 == plain % 2);
+                for choice in std::iter::once(plain).chain(others) {
+                    fitter.set_variant(members, choice);
+                    let loss = fitter.loss(members, at);
+                    // Another's kernels must be better by more than noise.
+                    if loss < least.0 - LEAST_GAIN {
+                        least = (loss, choice);
+                    }
+                }
+                fitter.set_variant(members, least.1);
+                kernels.insert(key.clone(), least.1);
+            }
+            (at, loss) = fitter.place(rows);
+            if kernels == before {
+                break;
+            }
+        }
+        if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+            let by_model = |(key, members): (&String, &Vec<usize>)| {
+                let choice = kernels.get(key).copied().unwrap_or(plain);
+                (key.clone(), (choice, fitter.overheads(members, at)))
+            };
+            let choice = Choice {
+                overheads: fitter.overheads(rows, at),
+                overlaps,
+                models: models.iter().filter(|_| choose).map(by_model).collect(),
+            };
+            best = Some((loss, choice));
+        }
+    }
+    best.map_or_else(
+        || Choice {
+            overheads: ASSUMED,
+            overlaps: false,
+            models: BTreeMap::new(),
+        },
+        |(_, choice)| choice,
+    )
+}
+
+/// What was fitted for a model, in words.
+fn named(model: &str, fit: (usize, Overheads), engine: &str) -> ModelEntry {
+    let kernels = KERNELS.get(fit.0 / 2).filter(|kernels| **kernels != engine);
+    ModelEntry {
+        model: model.to_owned(),
+        kernels: kernels.map(|kernels| (*kernels).to_owned()),
+        per_request_ms: fit.1.per_request_ms,
+        per_1k_tokens_ms: fit.1.per_1k_tokens_ms,
     }
 }
 

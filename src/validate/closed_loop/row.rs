@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::validate::cards::model_card;
 use crate::validate::error::ValidateError;
 use crate::validate::lines::{Row as TableRow, Table};
 
@@ -32,6 +33,10 @@ pub struct Row {
     pub system: String,
     /// The engine.
     pub backend: String,
+    /// The engine's version; may be empty.
+    pub version: String,
+    /// The day it was measured; may be empty.
+    pub measured: String,
     /// The model's published name.
     pub model: String,
     /// Number type of the weights; may be empty.
@@ -67,6 +72,8 @@ impl Row {
             origin: text("origin"),
             system: text("system"),
             backend: text("backend"),
+            version: text("backend_version"),
+            measured: text("measured"),
             model: text("model_path"),
             precision: text("precision"),
             mode: text("mode"),
@@ -87,11 +94,17 @@ impl Row {
         self.origin.starts_with("2026-") || self.origin.starts_with("db-dump")
     }
 
+    /// The model's card, which models that differ in their weights alone share; its name where
+    /// there is none.
+    pub fn card(&self) -> &str {
+        model_card(&self.model).unwrap_or(&self.model)
+    }
+
     /// Rows of one server at several concurrencies have this in common.
     pub fn server_key(&self) -> String {
         format!(
             "{} {} {} {} tp{} ep{} {}x{}",
-            self.model,
+            self.card(),
             self.precision,
             self.system,
             self.backend,

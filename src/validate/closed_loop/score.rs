@@ -10,6 +10,7 @@ use crate::calibrate::{OverheadTable, Overheads};
 use crate::measure::quantile_of_sorted;
 
 use super::case::{Case, case};
+use super::choice::{by_table, kernel_key};
 use super::row::Row;
 use super::simulate::{Means, simulate};
 
@@ -78,8 +79,8 @@ pub fn score(rows: &[Row], table: &OverheadTable, changes: &[(String, String)]) 
     let results: Vec<Result<Scored, String>> = rows
         .par_iter()
         .map(|row| {
-            let case = case(row)?;
-            let overheads = table.of(&row.backend, &row.system);
+            let case = by_table(row, &case(row)?, table);
+            let overheads = table.of(&row.backend, &row.system, &kernel_key(row));
             let means = simulate(&case, overheads, changes)?;
             Ok(Scored {
                 row: row.clone(),

@@ -174,6 +174,7 @@ fn scenario(
         }
     };
     let users = i64::from(case.users);
+    let cost_ms = overheads.per_request_ms + overheads.per_1k_tokens_ms * case.prompt_thousands();
     document(
         "row",
         [
@@ -200,10 +201,7 @@ fn scenario(
                     ("max_requests", Value::Integer(users * REQUESTS_PER_USER)),
                 ]),
             ),
-            (
-                "gateway",
-                table(vec![("cost_ms", Value::Float(overheads.per_request_ms))]),
-            ),
+            ("gateway", table(vec![("cost_ms", Value::Float(cost_ms))])),
             ("pools", Value::Array(vec![pool])),
         ],
     )
