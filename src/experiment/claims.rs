@@ -110,7 +110,7 @@ pub(super) fn relation(claim: &Claim) -> (Relation, Option<&Bound>) {
     }
 }
 
-/// Judges a claim on the result of its scenario and the runs of [`variants`].
+/// Judges a claim on the result of its scenario and the runs of [`super::variants`].
 pub fn judge(claim: &Claim, base: &Outcome, runs: &BTreeMap<String, Outcome>) -> Judgement {
     let (relation, bound) = relation(claim);
     let mut judgement = Judgement {

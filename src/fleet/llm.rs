@@ -11,7 +11,7 @@
 //! start or end. Decoding sequences all grow by one token, so their number and the sum of their
 //! contexts are enough to time an iteration, and a run of iterations with the same sequences is
 //! one segment: boundary `k` comes at `origin + S(k)` with `S` in closed form
-//! ([`Origin::boundary`]). A segment is cut short at the next boundary when a request arrives that
+//! (`Origin::boundary`). A segment is cut short at the next boundary when a request arrives that
 //! could be admitted. With `step_by_step` an event is fired at every boundary; it evaluates the
 //! same `S(k)`, so that both give the same stamps. Speculative decoding ([`SpeculativeRule`]) has
 //! an event for every iteration, which walks its batch.
