@@ -235,7 +235,7 @@ fn rows_that_a_fit_has_not_seen_are_met() {
     let fit: Value = serde_json::from_slice(&out).unwrap();
     let unseen = &fit["out_of_fold"];
     println!("{} rows", unseen["scored"]);
-    assert!(unseen["scored"].as_u64().unwrap() >= 100, "{unseen}");
+    assert!(unseen["scored"].as_u64().unwrap() >= 90, "{unseen}");
     assert!(median(unseen, "ttft") < 11.5);
     assert!(median(unseen, "tpot") < 6.0);
 }

@@ -53,6 +53,16 @@ impl StepTimes for PromptWork {
         self.times.spread_piece(decodes, context, spread)
     }
 
+    fn verify_ns(&self, chunks: &[PrefillChunk], prompts: usize, spread: f64) -> f64 {
+        // Drafts are no prompts.
+        let computed = chunks.get(..prompts).unwrap_or(chunks);
+        self.times.verify_ns(chunks, prompts, spread) + self.prompts_ns(computed)
+    }
+
+    fn per_sequence_ns(&self) -> f64 {
+        self.times.per_sequence_ns()
+    }
+
     fn physical_floor_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
         self.times.physical_floor_ns(prefill, decodes, context)
     }
@@ -97,5 +107,9 @@ mod tests {
         assert_eq!(times.decode_piece(3, 40), Flat.decode_piece(3, 40));
         let spread = times.spread_step_ns(&[chunk(10)], 3, 40, 9.0);
         assert_eq!(spread, times.step_ns(&[chunk(10)], 3, 40));
+        // One prompt, and a sequence with its drafts.
+        let chunks = [chunk(10), chunk(4)];
+        let more = times.verify_ns(&chunks, 1, 0.0) - Flat.verify_ns(&chunks, 1, 0.0);
+        assert!((more - 10.0 * 5e3).abs() < 1e-6);
     }
 }
