@@ -211,11 +211,11 @@ fn the_sample_of_real_servers_is_scored() {
     assert!(scored >= 840, "{scored}");
     let known = &scores["known_clients"];
     assert!(known["scored"].as_u64().unwrap() >= 540, "{known}");
-    assert!(median(known, "ttft") < 13.0);
-    assert!(median(known, "tpot") < 6.0);
+    assert!(median(known, "ttft") < 12.0);
+    assert!(median(known, "tpot") < 5.2);
 }
 
-/// Out of fold, on the rows with few users, which are quick to simulate; calibration/README.md has
+/// Out of fold, on the rows with eight users, which are quick to simulate; calibration/README.md has
 /// the figures over all.
 #[test]
 fn rows_that_a_fit_has_not_seen_are_met() {
@@ -227,7 +227,7 @@ fn rows_that_a_fit_has_not_seen_are_met() {
     let (users, mode) = (at("concurrency"), at("mode"));
     let few = lines.filter(|line| {
         let cells: Vec<&str> = line.split(',').collect();
-        cells[mode] == "agg" && cells[users].parse::<u32>().is_ok_and(|users| users <= 8)
+        cells[mode] == "agg" && cells[users].parse::<u32>() == Ok(8)
     });
     let text: Vec<&str> = std::iter::once(header).chain(few).collect();
     let (_folder, mut fitting) = command(&text.join("\n"), &["--fit", "--json"], "2");
@@ -235,7 +235,7 @@ fn rows_that_a_fit_has_not_seen_are_met() {
     let fit: Value = serde_json::from_slice(&out).unwrap();
     let unseen = &fit["out_of_fold"];
     println!("{} rows", unseen["scored"]);
-    assert!(unseen["scored"].as_u64().unwrap() >= 150, "{unseen}");
-    assert!(median(unseen, "ttft") < 15.0);
-    assert!(median(unseen, "tpot") < 7.0);
+    assert!(unseen["scored"].as_u64().unwrap() >= 90, "{unseen}");
+    assert!(median(unseen, "ttft") < 11.5);
+    assert!(median(unseen, "tpot") < 6.0);
 }

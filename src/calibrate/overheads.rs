@@ -66,6 +66,9 @@ pub struct ModelEntry {
     pub per_request_ms: f64,
     /// Per 1,000 tokens of its prompt, milliseconds.
     pub per_1k_tokens_ms: f64,
+    /// Per prompt token of an iteration, microseconds: it keeps the others of the iteration, too.
+    #[serde(default)]
+    pub per_prompt_token_us: f64,
 }
 
 impl OverheadEntry {
@@ -136,6 +139,7 @@ impl OverheadTable {
                 [
                     ("per_request_ms", model.per_request_ms),
                     ("per_1k_tokens_ms", model.per_1k_tokens_ms),
+                    ("per_prompt_token_us", model.per_prompt_token_us),
                 ]
             });
             for (field, value) in own.into_iter().chain(models) {

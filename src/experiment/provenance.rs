@@ -85,6 +85,13 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
             };
             figures.push(figure(format!("{name}: drafting"), value, origin));
         }
+        if let Pool::Llm(pool) = pool
+            && pool.overhead_per_prompt_token_us > 0.0
+        {
+            let what = format!("{name}: per_prompt_token_us");
+            let value = format!("{} us per prompt token", pool.overhead_per_prompt_token_us);
+            figures.push(figure(what, value, "given"));
+        }
         let pinned = if facts.kv_blocks_pinned {
             "as the scenario pins it"
         } else {

@@ -283,6 +283,10 @@ pub struct LlmPool {
     pub overhead_fixed_us: Option<f64>,
     /// Engine overhead per sequence of an iteration, microseconds. Default 5, assumed.
     pub overhead_per_seq_us: Option<f64>,
+    /// Engine overhead per prompt token of an iteration, microseconds, which `async_scheduling` does
+    /// not hide. Default 0.
+    #[serde(default)]
+    pub overhead_per_prompt_token_us: f64,
     /// Speculative decoding: several tokens an iteration. Default: one token an iteration.
     pub speculative: Option<Box<Speculative>>,
     /// Fires an event for every iteration instead of folding runs of like ones. The results are

@@ -313,6 +313,11 @@ fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
             problems.non_negative(&path(field), value, 1e9);
         }
     }
+    problems.non_negative(
+        &path("overhead_per_prompt_token_us"),
+        pool.overhead_per_prompt_token_us,
+        1e9,
+    );
     check_scheduler(pool, at, problems);
     check_speculative(pool, at, problems);
     problems.unique(

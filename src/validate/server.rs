@@ -51,6 +51,8 @@ pub struct Server {
     pub overhead_fixed_us: Option<f64>,
     /// Engine overhead per sequence of an iteration, microseconds.
     pub overhead_per_seq_us: Option<f64>,
+    /// Engine overhead per prompt token of an iteration, microseconds.
+    pub overhead_per_prompt_token_us: Option<f64>,
 }
 
 impl Server {
@@ -132,6 +134,10 @@ impl Server {
         put(
             "overhead_per_seq_us",
             self.overhead_per_seq_us.map(Value::Float),
+        );
+        put(
+            "overhead_per_prompt_token_us",
+            self.overhead_per_prompt_token_us.map(Value::Float),
         );
         Ok(Value::Table(pool))
     }

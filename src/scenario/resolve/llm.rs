@@ -9,7 +9,7 @@ use crate::fleet::plan::EnginePlan;
 use crate::fleet::tiers::TierRule;
 use crate::perf::{
     AcceleratorCard, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads, Overlapped,
-    Parallelism, PerfError, ProfileSteps, StepModel, StepTimes,
+    Parallelism, PerfError, ProfileSteps, PromptWork, StepModel, StepTimes,
 };
 use crate::scenario::fleet::{KvTier, LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::{Problems, grouped};
@@ -294,8 +294,12 @@ fn kernel_times(
         None => Arc::new(step_model(pool, model, accelerator, facts.dtypes, beside)?),
     };
     let kernels = speculative::drafting(pool, facts, kernels);
-    Ok(match beside {
+    let times: Arc<dyn StepTimes> = match beside {
         true => Arc::new(Overlapped::new(kernels, facts.overheads)),
         false => kernels,
+    };
+    Ok(match pool.overhead_per_prompt_token_us {
+        per_token_us if per_token_us > 0.0 => Arc::new(PromptWork::new(times, per_token_us)),
+        _ => times,
     })
 }

@@ -1,5 +1,5 @@
-//! What is chosen for a server beside its overheads: whose measured kernels stand for its own, and
-//! whether its engine plans an iteration while one runs.
+//! What is chosen for a server beside its overheads: whose measured kernels stand for its own,
+//! whether its engine plans an iteration while one runs, and what a prompt token adds to one.
 
 use crate::calibrate::OverheadTable;
 
@@ -9,8 +9,25 @@ use super::row::Row;
 /// Whose kernels may stand for an engine's.
 pub const KERNELS: [&str; 3] = ["vllm", "trtllm", "sglang"];
 
-/// A choice, as a number: two for each of the kernels.
-pub const CHOICES: usize = 2 * KERNELS.len();
+/// Microseconds of an iteration per prompt token that are tried.
+pub const PER_PROMPT_TOKEN_US: [f64; 6] = [0.0, 2.0, 5.0, 10.0, 16.0, 25.0];
+
+/// Choices at one overhead per prompt token: two for each of the kernels.
+const PLAIN: usize = 2 * KERNELS.len();
+
+/// A choice, as a number.
+pub const CHOICES: usize = PLAIN * PER_PROMPT_TOKEN_US.len();
+
+/// Whose kernels a choice takes.
+pub fn kernels(choice: usize) -> Option<&'static str> {
+    KERNELS.get(choice % PLAIN / 2).copied()
+}
+
+/// What a prompt token adds to an iteration in a choice, microseconds.
+pub fn per_prompt_token_us(choice: usize) -> f64 {
+    let found = PER_PROMPT_TOKEN_US.get(choice / PLAIN);
+    found.copied().unwrap_or_default()
+}
 
 /// The choice of an engine's own kernels.
 pub fn own(backend: &str, overlaps: bool) -> Option<usize> {
@@ -31,9 +48,10 @@ pub fn may_overlap(case: &Case) -> bool {
 /// A case with a choice made.
 pub fn chosen(case: &Case, choice: usize) -> Case {
     let mut case = case.clone();
-    if let Some(kernels) = KERNELS.get(choice / 2) {
-        case.server.kernel_backend = Some((*kernels).to_owned());
+    if let Some(kernels) = kernels(choice) {
+        case.server.kernel_backend = Some(kernels.to_owned());
     }
+    case.server.overhead_per_prompt_token_us = Some(per_prompt_token_us(choice));
     if may_overlap(&case) {
         case.server.async_scheduling = Some(choice % 2 == 1);
     }
@@ -47,6 +65,7 @@ pub fn by_table(row: &Row, case: &Case, table: &OverheadTable) -> Case {
         return case;
     };
     let own = entry.model(&kernel_key(row));
+    case.server.overhead_per_prompt_token_us = own.map(|own| own.per_prompt_token_us);
     if let Some(kernels) = own.and_then(|own| own.kernels.as_ref()) {
         case.server.kernel_backend = Some(kernels.clone());
     }

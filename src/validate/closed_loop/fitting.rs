@@ -9,7 +9,7 @@ use crate::calibrate::fit::{Fitter, Pair, folds};
 use crate::calibrate::{ASSUMED, ModelEntry, OverheadEntry, OverheadTable, Overheads};
 
 use super::case::{Case, case};
-use super::choice::{CHOICES, KERNELS, chosen, kernel_key, may_overlap, own};
+use super::choice::{CHOICES, chosen, kernel_key, kernels, may_overlap, own, per_prompt_token_us};
 use super::row::Row;
 use super::score::{Errors, Score};
 use super::simulate::{Means, simulate};
@@ -213,9 +213,9 @@ fn fit_choice(
         let plain = own(backend, overlaps).unwrap_or(0);
         fitter.set_variant(rows, plain);
         let (mut at, mut loss) = fitter.place(rows);
-        let mut kernels = BTreeMap::new();
+        let mut chosen_of = BTreeMap::new();
         for _ in 0..if choose { ROUNDS } else { 0 } {
-            let before = kernels.clone();
+            let before = chosen_of.clone();
             for (key, members) in &models {
                 let mut least = (f64::INFINITY, plain);
                 let others = (0..CHOICES).filter(|choice| choice % 2 == plain % 2);
@@ -228,16 +228,16 @@ fn fit_choice(
                     }
                 }
                 fitter.set_variant(members, least.1);
-                kernels.insert(key.clone(), least.1);
+                chosen_of.insert(key.clone(), least.1);
             }
             (at, loss) = fitter.place(rows);
-            if kernels == before {
+            if chosen_of == before {
                 break;
             }
         }
         if best.as_ref().is_none_or(|(least, _)| loss < *least) {
             let by_model = |(key, members): (&String, &Vec<usize>)| {
-                let choice = kernels.get(key).copied().unwrap_or(plain);
+                let choice = chosen_of.get(key).copied().unwrap_or(plain);
                 (key.clone(), (choice, fitter.overheads(members, at)))
             };
             let choice = Choice {
@@ -260,12 +260,13 @@ fn fit_choice(
 
 /// What was fitted for a model, in words.
 fn named(model: &str, fit: (usize, Overheads), engine: &str) -> ModelEntry {
-    let kernels = KERNELS.get(fit.0 / 2).filter(|kernels| **kernels != engine);
+    let kernels = kernels(fit.0).filter(|kernels| *kernels != engine);
     ModelEntry {
         model: model.to_owned(),
-        kernels: kernels.map(|kernels| (*kernels).to_owned()),
+        kernels: kernels.map(str::to_owned),
         per_request_ms: fit.1.per_request_ms,
         per_1k_tokens_ms: fit.1.per_1k_tokens_ms,
+        per_prompt_token_us: per_prompt_token_us(fit.0),
     }
 }
 
