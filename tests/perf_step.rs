@@ -20,7 +20,7 @@ fn device(name: &str) -> AcceleratorCard {
 
 fn step(name: &str, on: &str, tp: u32, dtypes: (Dtype, Dtype)) -> StepModel {
     let overheads = Overheads::default();
-    let tp = Parallelism { tp };
+    let tp = Parallelism::tensor(tp);
     StepModel::new(
         &model(name),
         &device(on),
@@ -53,7 +53,7 @@ fn any_step() -> impl Strategy<Value = StepModel> {
         dtypes,
     )
         .prop_filter_map("tp divides the heads", |(m, a, tp, w, k)| {
-            let tp = Parallelism { tp };
+            let tp = Parallelism::tensor(tp);
             StepModel::new(&model(m), &device(a), &tp, w, k, Overheads::default()).ok()
         })
 }
@@ -131,7 +131,18 @@ proptest! {
 fn gpt3_weights_take_13_ms_on_eight_h100() {
     let (m, a) = (model("gpt-3-175b"), device("h100-sxm"));
     let (weight, kv) = (Dtype::Fp16, Dtype::Fp16);
-    let memory = MemoryPlan::new(&m, &a, 8, weight, kv, 0.9, 8192, 256, 16).unwrap();
+    let memory = MemoryPlan::new(
+        &m,
+        &a,
+        Parallelism::tensor(8),
+        weight,
+        kv,
+        0.9,
+        8192,
+        256,
+        16,
+    )
+    .unwrap();
     let dtypes = Dtypes { weight, kv };
     let sheet = arithmetic(&m, &a, 8, dtypes, &memory, 1000, 200);
     for r in &sheet {
@@ -199,7 +210,7 @@ fn more_devices_and_fewer_bytes_make_steps_shorter() {
 #[test]
 fn impossible_tp_is_refused_with_a_remedy() {
     let fails = |m: &str, a: &str, tp| {
-        let tp = Parallelism { tp };
+        let tp = Parallelism::tensor(tp);
         StepModel::new(
             &model(m),
             &device(a),
@@ -230,7 +241,19 @@ fn the_compute_ceiling_is_flops_over_peak() {
 #[test]
 fn memory_plans_fit_or_say_what_would() {
     let (m, a) = (model("llama-3.1-70b"), device("h100-sxm"));
-    let plan = |tp| MemoryPlan::new(&m, &a, tp, Dtype::Bf16, Dtype::Bf16, 0.9, 8192, 256, 16);
+    let plan = |tp| {
+        MemoryPlan::new(
+            &m,
+            &a,
+            Parallelism::tensor(tp),
+            Dtype::Bf16,
+            Dtype::Bf16,
+            0.9,
+            8192,
+            256,
+            16,
+        )
+    };
     let error = plan(1).unwrap_err();
     assert!(matches!(error, PerfError::DoesNotFit { .. }));
     let said = error.to_string();
@@ -248,16 +271,36 @@ fn memory_plans_fit_or_say_what_would() {
     }
     assert!(plan(8).unwrap().kv_blocks > 2 * plan(4).unwrap().kv_blocks);
     let large = model("llama-3.1-405b");
-    let said = MemoryPlan::new(&large, &a, 8, Dtype::Bf16, Dtype::Bf16, 0.9, 8192, 256, 16)
-        .unwrap_err()
-        .to_string();
+    let said = MemoryPlan::new(
+        &large,
+        &a,
+        Parallelism::tensor(8),
+        Dtype::Bf16,
+        Dtype::Bf16,
+        0.9,
+        8192,
+        256,
+        16,
+    )
+    .unwrap_err()
+    .to_string();
     assert!(
         said.contains("no tp fits; use fp8 weights at tp 8"),
         "{said}"
     );
-    let said = MemoryPlan::new(&m, &a, 8, Dtype::Bf16, Dtype::Bf16, 1.5, 8192, 256, 16)
-        .unwrap_err()
-        .to_string();
+    let said = MemoryPlan::new(
+        &m,
+        &a,
+        Parallelism::tensor(8),
+        Dtype::Bf16,
+        Dtype::Bf16,
+        1.5,
+        8192,
+        256,
+        16,
+    )
+    .unwrap_err()
+    .to_string();
     assert!(said.contains("`utilization` is 1.5"), "{said}");
 }
 

@@ -38,7 +38,7 @@ fn step_of(
     StepModel::new(
         model,
         &device(on),
-        &Parallelism { tp },
+        &Parallelism::tensor(tp),
         weight,
         kv,
         Overheads::default(),
@@ -355,7 +355,7 @@ fn tables_are_refused_where_there_are_none() {
     let step = StepModel::new(
         &model("llama-3.1-8b"),
         &device("mi300x"),
-        &Parallelism { tp: 1 },
+        &Parallelism::tensor(1),
         Dtype::Bf16,
         Dtype::Bf16,
         Overheads::default(),

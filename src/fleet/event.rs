@@ -25,8 +25,9 @@ pub enum Event {
     ServiceDone(RequestId),
     /// The next request under processor sharing is served.
     ShareDone(ReplicaId),
-    /// A language-model engine reaches the end of an iteration, or wakes up (late).
-    Step(ReplicaId),
+    /// A language-model engine reaches the end of an iteration, or wakes up (late). With pipeline
+    /// parallelism also which of its micro-batches; 0 without.
+    Step(ReplicaId, u8),
     /// A request's last token reaches the gateway.
     Responded(RequestId),
     /// The KV of a prompt has come from its prefill replica.
@@ -63,7 +64,7 @@ impl Event {
             Event::WindowDue(_) => 4,
             Event::ServiceDone(_) => 5,
             Event::ShareDone(_) => 6,
-            Event::Step(_) => 7,
+            Event::Step(..) => 7,
             Event::Responded(_) => 8,
             Event::KvArrived(_) => 9,
         }
@@ -80,9 +81,8 @@ impl Event {
             | Event::ServiceDone(id)
             | Event::Responded(id)
             | Event::KvArrived(id) => of(id),
-            Event::WindowDue(replica) | Event::ShareDone(replica) | Event::Step(replica) => {
-                u64::from(replica.0)
-            }
+            Event::WindowDue(replica) | Event::ShareDone(replica) => u64::from(replica.0),
+            Event::Step(replica, lane) => u64::from(*lane) << 32 | u64::from(replica.0),
         };
         payload.rotate_left(5) ^ self.kind() as u64
     }

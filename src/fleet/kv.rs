@@ -9,15 +9,37 @@
 use super::prefix::PrefixCache;
 use super::tiers::{TierRule, Tiers};
 
+/// The decoding sequences that advance together, as the blocks they will need.
+#[derive(Debug, Clone)]
+pub struct Growth {
+    /// Sequences by residue class.
+    crossing: Vec<u32>,
+    decoding: u64,
+}
+
+impl Growth {
+    /// No sequences, with blocks of so many tokens (at least 1).
+    pub fn new(block_size: u32) -> Growth {
+        Growth {
+            crossing: vec![0; block_size as usize],
+            decoding: 0,
+        }
+    }
+
+    /// Blocks they need in one iteration.
+    #[inline]
+    pub fn needed_at(&self, iteration: u64) -> u64 {
+        u64::from(self.crossing[(iteration % self.crossing.len() as u64) as usize])
+    }
+}
+
 /// The block pool of one replica.
 #[derive(Debug, Clone)]
 pub struct KvBlocks {
     block_size: u64,
     total: u64,
     free: u64,
-    /// Decoding sequences by residue class.
-    crossing: Vec<u32>,
-    decoding: u64,
+    growth: Growth,
     /// With prefix caching: what is in the blocks.
     cache: Option<Box<PrefixCache>>,
     /// Where evicted blocks go.
@@ -32,8 +54,7 @@ impl KvBlocks {
             block_size: u64::from(block_size),
             total,
             free: total,
-            crossing: vec![0; block_size as usize],
-            decoding: 0,
+            growth: Growth::new(block_size),
             cache: prefix_caching.then(|| Box::new(PrefixCache::new(total))),
             tiers: Tiers::new(tiers),
         }
@@ -127,24 +148,29 @@ impl KvBlocks {
         debug_assert!(self.free <= self.total, "more KV blocks given than exist");
     }
 
+    /// Exchanges the sequences that advance together for others.
+    pub fn swap_growth(&mut self, other: &mut Growth) {
+        std::mem::swap(&mut self.growth, other);
+    }
+
     /// A sequence that holds `tokens` tokens decodes from iteration `iteration` on.
     pub fn join(&mut self, iteration: u64, tokens: u64) {
         let class = self.class(iteration, tokens);
-        self.crossing[class] += 1;
-        self.decoding += 1;
+        self.growth.crossing[class] += 1;
+        self.growth.decoding += 1;
     }
 
     /// A sequence that holds `tokens` tokens before iteration `iteration` decodes no more.
     pub fn leave(&mut self, iteration: u64, tokens: u64) {
         let class = self.class(iteration, tokens);
-        self.crossing[class] -= 1;
-        self.decoding -= 1;
+        self.growth.crossing[class] -= 1;
+        self.growth.decoding -= 1;
     }
 
     /// Blocks the decoding sequences need in one iteration.
     #[inline]
     pub fn needed_at(&self, iteration: u64) -> u64 {
-        u64::from(self.crossing[(iteration % self.block_size) as usize])
+        self.growth.needed_at(iteration)
     }
 
     /// Blocks they need in iterations `from .. from + count`.
@@ -152,19 +178,20 @@ impl KvBlocks {
         let rounds = count / self.block_size;
         let rest = count % self.block_size;
         let partial: u64 = (from..from + rest).map(|i| self.needed_at(i)).sum();
-        rounds * self.decoding + partial
+        rounds * self.growth.decoding + partial
     }
 
     /// The most iterations from `from` on, up to `limit`, whose needs the free blocks cover.
     pub fn iterations_covered(&self, from: u64, limit: u64) -> u64 {
-        if self.decoding == 0 {
+        let decoding = self.growth.decoding;
+        if decoding == 0 {
             return limit;
         }
-        let rounds = self.free / self.decoding;
+        let rounds = self.free / decoding;
         if rounds > limit / self.block_size {
             return limit;
         }
-        let mut left = self.free - rounds * self.decoding;
+        let mut left = self.free - rounds * decoding;
         let mut count = rounds * self.block_size;
         while count < limit {
             let needed = self.needed_at(from + count);

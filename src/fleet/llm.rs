@@ -20,6 +20,7 @@ mod cached;
 mod handover;
 mod origin;
 mod patience;
+mod pipeline;
 mod plan;
 mod rules;
 mod settle;
@@ -34,13 +35,15 @@ use crate::perf::{PrefillChunk, StepTimes};
 use crate::scenario::fleet::{PromptBlocks, Scheduler};
 
 use self::origin::Origin;
-pub use self::rules::{EngineRules, SpeculativeRule};
+use self::pipeline::Pipeline;
+pub use self::rules::{EngineRules, PipelineRule, SpeculativeRule};
 use self::speculative::Speculation;
 use self::waiting::Waiting;
 use super::context::Context;
 use super::event::Event;
 use super::ids::ReplicaId;
 use super::kv::KvBlocks;
+use super::meters::PoolMeter;
 use super::prefix::PrefixCache;
 use super::request::{RequestList, Requests};
 
@@ -112,6 +115,8 @@ pub struct Engine {
     waits_since: Option<u64>,
     /// Nanoseconds to bring back blocks from the tiers for the iteration being planned.
     loading_ns: f64,
+    /// With pipeline parallelism: the other micro-batches, and the stages.
+    pipeline: Option<Box<Pipeline>>,
 }
 
 impl Engine {
@@ -148,6 +153,7 @@ impl Engine {
             looked: 0,
             waits_since: None,
             loading_ns: 0.0,
+            pipeline: Pipeline::new(rules),
         }
     }
 
@@ -156,6 +162,8 @@ impl Engine {
         self.waiting.push(ctx.requests, slot);
         let heads_queue = self.waiting.front() == Some(slot);
         match self.flight {
+            // An engine looks for requests when an iteration has come out of the last stage.
+            _ if self.others_fly() => {}
             Flight::Idle => self.wake(ctx),
             // Only the head of the queue can be admitted, and only where there is room for it.
             Flight::Decode { until } if heads_queue && self.has_seats(rules) => {
@@ -173,7 +181,14 @@ impl Engine {
     }
 
     /// The boundary of an iteration: settles what was computed and plans what comes next.
-    pub fn step(&mut self, rules: &EngineRules, model: &dyn StepTimes, ctx: &mut Context<'_>) {
+    pub fn step(
+        &mut self,
+        lane: u8,
+        rules: &EngineRules,
+        model: &dyn StepTimes,
+        ctx: &mut Context<'_>,
+    ) {
+        self.turn_to(lane);
         self.boundary = None;
         self.settle(ctx);
         loop {
@@ -195,6 +210,7 @@ impl Engine {
                 }
             };
             if self.launch(preempted, rules, model, ctx) {
+                self.wake_another(ctx);
                 return;
             }
         }
@@ -226,30 +242,26 @@ impl Engine {
         // Blocks are named as soon as they are planned, and counted below as being ahead.
         let held = (own.chain(sending).sum::<u64>() + shared).wrapping_sub(named);
         // A segment under way has taken the blocks of its first iteration only.
-        let ahead = match self.flight {
-            Flight::Decode { .. } => self.kv.needed_at(self.iteration),
-            Flight::Mixed { decoding } => {
-                let chunks = self.chunks.iter().map(|chunk| {
-                    let computed = requests.at(chunk.slot).work.computed;
-                    self.blocks_to_grow(computed, chunk.tokens)
-                });
-                let growing = match decoding {
-                    true => self.kv.needed_at(self.iteration),
-                    false => 0,
-                };
-                growing + chunks.sum::<u64>()
+        let here = match self.flight {
+            Flight::Decode { .. } | Flight::Mixed { decoding: true } => {
+                self.kv.needed_at(self.iteration)
             }
-            Flight::Idle | Flight::Waking => 0,
+            Flight::Mixed { decoding: false } | Flight::Idle | Flight::Waking => 0,
         };
+        let ahead = here + self.ahead_elsewhere();
         (held, self.kv.total() - self.kv.free() - ahead)
     }
 
-    /// When the iterations under way began, if any are.
-    pub fn flight_start(&self) -> Option<SimTime> {
-        match self.flight {
-            Flight::Mixed { .. } | Flight::Decode { .. } => Some(self.flight_start),
-            Flight::Idle | Flight::Waking => None,
-        }
+    /// Work of the iterations under way at `now` that is not metered yet, nanoseconds within the
+    /// measured window.
+    pub fn busy_under_way_ns(&self, meter: &PoolMeter, now: SimTime) -> u128 {
+        let here = match self.flight {
+            Flight::Mixed { .. } | Flight::Decode { .. } => {
+                self.busy_share(meter.overlap_ns(self.flight_start, now))
+            }
+            Flight::Idle | Flight::Waking => 0,
+        };
+        here + self.busy_elsewhere_ns(meter, now)
     }
 
     fn has_seats(&self, rules: &EngineRules) -> bool {
@@ -270,7 +282,7 @@ impl Engine {
         if let Some(timer) = self.boundary.take() {
             ctx.queue.cancel(timer);
         }
-        let event = Event::Step(self.replica);
+        let event = Event::Step(self.replica, self.lane());
         self.boundary = Some(ctx.queue.schedule_late(at, self.replica.0, event));
     }
 
@@ -311,7 +323,7 @@ impl Engine {
     fn tokens_held(&self, requests: &Requests, slot: u32) -> u64 {
         let work = &requests.at(slot).work;
         let grown = if work.decoding {
-            self.iteration - work.joined_iteration
+            self.iteration_of(work.lane) - work.joined_iteration
         } else {
             0
         };
@@ -325,7 +337,7 @@ impl Engine {
             let whole = u64::from(request.prompt_tokens) + u64::from(request.work.generated);
             return self.kv.blocks_for(whole);
         }
-        let tokens = self.tokens_held(requests, slot);
+        let tokens = self.tokens_held(requests, slot) + u64::from(request.work.in_flight);
         self.kv.blocks_for(tokens.max(request.work.lookahead))
     }
 
@@ -347,6 +359,7 @@ impl Engine {
         let left = u64::from(request.output_tokens.saturating_sub(request.work.generated));
         request.work.decoding
             && request.replica == self.replica
+            && request.work.lane == self.lane()
             && request.work.joined_iteration + left == iteration
     }
 }

@@ -121,12 +121,6 @@ impl PoolMeter {
         to.min(end).since(from.max(start)).0
     }
 
-    /// Notes work from one instant to another.
-    #[inline]
-    pub fn busy(&mut self, from: SimTime, to: SimTime) {
-        self.busy_ns += u128::from(self.overlap_ns(from, to));
-    }
-
     /// Notes that the KV of a prompt is given to a link at `now`, which sends it in `[start, sent)`.
     pub fn sent(&mut self, now: SimTime, start: SimTime, sent: SimTime, tokens: u32) {
         self.links.busy_ns += u128::from(self.overlap_ns(start, sent));

@@ -100,6 +100,10 @@ pub struct Work {
     pub generated: u32,
     /// LLM engines: prompt (and, after a preemption, regenerated) tokens in the KV cache.
     pub computed: u32,
+    /// LLM engines: prompt tokens of the iterations under way.
+    pub in_flight: u32,
+    /// LLM engines with pipeline parallelism: the micro-batch it decodes in; 0 without.
+    pub lane: u8,
     /// LLM engines: iteration count at which its KV was `computed` long, once it decodes.
     pub joined_iteration: u64,
     /// LLM engines: blocks it holds under a name in the prefix cache, from the first on.
@@ -118,6 +122,8 @@ impl Default for Work {
             service: SimDuration::ZERO,
             generated: 0,
             computed: 0,
+            in_flight: 0,
+            lane: 0,
             joined_iteration: 0,
             named: 0,
             unnamed: 0,

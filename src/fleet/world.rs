@@ -204,9 +204,7 @@ impl World {
             .iter()
             .filter(|replica| replica.pool.0 as usize == pool);
         let under_way = replicas.map(|replica| match &replica.engine {
-            ReplicaEngine::Llm(engine) => engine
-                .flight_start()
-                .map_or(0, |start| u128::from(meter.overlap_ns(start, now))),
+            ReplicaEngine::Llm(engine) => engine.busy_under_way_ns(meter, now),
             ReplicaEngine::Sharing(sharing) => {
                 let (servers, since) = sharing.at_work();
                 u128::from(servers) * u128::from(meter.overlap_ns(since, now))
@@ -410,8 +408,8 @@ impl World {
         };
         let engine_plan = &plan.pools[replica.pool.0 as usize].engine;
         match (&mut replica.engine, event, engine_plan) {
-            (ReplicaEngine::Llm(engine), Event::Step(_), EnginePlan::Llm { rules, step }) => {
-                engine.step(rules, step.as_ref(), &mut ctx);
+            (ReplicaEngine::Llm(engine), Event::Step(_, lane), EnginePlan::Llm { rules, step }) => {
+                engine.step(lane, rules, step.as_ref(), &mut ctx);
             }
             (ReplicaEngine::Servers(servers), Event::ServiceDone(request), _) => {
                 servers.served(request.slot, &mut ctx);
@@ -563,7 +561,7 @@ impl Model for World {
                     self.at_replica(self.requests.at(slot).replica, event, queue);
                 }
             }
-            Event::WindowDue(replica) | Event::ShareDone(replica) | Event::Step(replica) => {
+            Event::WindowDue(replica) | Event::ShareDone(replica) | Event::Step(replica, _) => {
                 self.at_replica(replica, event, queue);
             }
             Event::Responded(id) => self.respond(id, queue),

@@ -4,7 +4,8 @@ use super::accelerator::AcceleratorCard;
 use super::dtype::{Dtype, Dtypes};
 use super::error::{PerfError, Shortfall, check_range};
 use super::model::ModelCard;
-use super::step::check_tp;
+use super::staged::stage_layers;
+use super::step::{Parallelism, check_tp};
 
 /// GB (1e9 bytes) of every device taken by the driver's context, collective buffers and captured
 /// graphs: an assumption, as measured values run from 0.5 to 3 GB.
@@ -13,7 +14,8 @@ pub const RESERVE_GB: f64 = 1.5;
 /// The split of each device's memory. 1 GB is 1e9 bytes here (the card's `memory_gb` counts 2^30).
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct MemoryPlan {
-    /// Weights on each device, in GB: all weights over `tp`.
+    /// Weights on each device, in GB: all weights over `tp`; with pipeline stages those of the
+    /// stage with the least room, which decides how many blocks there are.
     pub weight_gb_per_device: f64,
     /// Peak activations on each device, in GB, estimated: 2 bytes x `max_num_batched_tokens` x
     /// (4 `hidden` + w / `tp`), where w is the widest layer part's values per token (query, key
@@ -38,6 +40,7 @@ pub struct MemoryPlan {
 #[derive(Clone, Copy)]
 struct Ask {
     tp: u32,
+    pp: u32,
     weight: Dtype,
     kv: Dtype,
     available: f64,
@@ -47,15 +50,30 @@ struct Ask {
 }
 
 impl Ask {
-    /// Bytes per device of weights, of activations and of one KV block.
+    /// Bytes per device of weights, of activations and of one KV block, in the stage that has room
+    /// for the fewest blocks.
     fn bytes(&self, model: &ModelCard) -> (f64, f64, f64) {
         let block =
             f64::from(self.block_size) * model.kv_bytes_per_token_per_device(self.kv, self.tp);
-        (
-            model.weight_bytes(self.weight) / f64::from(self.tp),
-            activation_bytes(model, self.tp, self.batched_tokens, self.seqs),
-            block,
-        )
+        let activations = activation_bytes(model, self.tp, self.batched_tokens, self.seqs);
+        if self.pp <= 1 {
+            let weights = model.weight_bytes(self.weight) / f64::from(self.tp);
+            return (weights, activations, block);
+        }
+        let layers = stage_layers(model.layers, self.pp);
+        let last = layers.len() - 1;
+        let stage = |(at, &own): (usize, &u32)| {
+            let share = f64::from(own) / f64::from(model.layers);
+            let weights = model.stage_weight_bytes(self.weight, share, at == 0, at == last);
+            (weights / f64::from(self.tp), activations, block * share)
+        };
+        let blocks = |&(weights, activations, block): &(f64, f64, f64)| {
+            (self.available - weights - activations) / block
+        };
+        let stages = layers.iter().enumerate().map(stage);
+        stages
+            .min_by(|a, b| blocks(a).total_cmp(&blocks(b)))
+            .unwrap_or((0.0, activations, block))
     }
 
     /// Bytes a device needs for the least useful plan, of one block.
@@ -70,7 +88,7 @@ impl Ask {
 }
 
 impl MemoryPlan {
-    /// The plan for `model` on `tp` devices. `utilization`, above 0 and at most 1, is the share of
+    /// The plan for `model` on devices spread like that. `utilization`, above 0 and at most 1, is the share of
     /// the device's memory that the engine may take; `max_num_batched_tokens` and `max_num_seqs`
     /// bound a step; `block_size` is the tokens of a KV block; all three are 1 or more.
     ///
@@ -81,7 +99,7 @@ impl MemoryPlan {
     pub fn new(
         model: &ModelCard,
         accelerator: &AcceleratorCard,
-        tp: u32,
+        parallelism: Parallelism,
         weight_dtype: Dtype,
         kv_dtype: Dtype,
         utilization: f64,
@@ -89,6 +107,7 @@ impl MemoryPlan {
         max_num_seqs: u32,
         block_size: u32,
     ) -> Result<Self, PerfError> {
+        let Parallelism { tp, pp } = parallelism;
         check_tp(model, accelerator, tp)?;
         let file = format!("memory plan of {}", model.name);
         check_range(&file, "utilization", utilization, (0.0, 1.0, false))?;
@@ -99,8 +118,15 @@ impl MemoryPlan {
         ] {
             check_range(&file, field, f64::from(value), (1.0, f64::INFINITY, true))?;
         }
+        check_range(
+            &file,
+            "pp",
+            f64::from(pp),
+            (1.0, f64::from(model.layers), true),
+        )?;
         let ask = Ask {
             tp,
+            pp,
             weight: weight_dtype,
             kv: kv_dtype,
             available: accelerator.memory_bytes() * utilization,

@@ -28,7 +28,7 @@ use self::skew::Skew;
 use super::error::PerfError;
 use super::floor::{Floor, NodeCeiling};
 use super::step::{DecodePiece, Overheads, PrefillChunk};
-use super::times::StepTimes;
+use super::times::{StepParts, StepTimes};
 
 /// Kernels of a layer that every profile has, and how often a layer runs them.
 const LAYER: [(&str, f64); 7] = [
@@ -118,6 +118,26 @@ impl StepTimes for ProfileSteps {
 
     fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
         self.spread_piece(decodes, context, 0.0)
+    }
+
+    fn parts(
+        &self,
+        prefill: &[PrefillChunk],
+        decodes: u32,
+        context: u64,
+        spread: f64,
+    ) -> StepParts {
+        let sequences = f64::from(decodes) + prefill.len() as f64;
+        let overheads = self.overheads;
+        let total = self.spread_step_ns(prefill, decodes, context, spread);
+        let engine_ns = (overheads.fixed_us + sequences * overheads.per_seq_us) * 1e3;
+        let engine_ns = engine_ns.min(total);
+        let last_ns = self.sequences.at(sequences).min(total - engine_ns);
+        StepParts {
+            engine_ns,
+            layers_ns: total - engine_ns - last_ns,
+            last_ns,
+        }
     }
 
     fn spread_step_ns(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::floor::NodeCeiling;
 use super::step::{DecodePiece, PrefillChunk};
-use super::times::StepTimes;
+use super::times::{StepParts, StepTimes};
 
 /// Iterations with some time more for every prompt token that they compute: kernels launched without
 /// a captured graph, or others than those measured. Everybody in the iteration waits for it.
@@ -51,6 +51,18 @@ impl StepTimes for PromptWork {
 
     fn spread_piece(&self, decodes: u32, context: u64, spread: f64) -> DecodePiece {
         self.times.spread_piece(decodes, context, spread)
+    }
+
+    fn parts(
+        &self,
+        prefill: &[PrefillChunk],
+        decodes: u32,
+        context: u64,
+        spread: f64,
+    ) -> StepParts {
+        let mut parts = self.times.parts(prefill, decodes, context, spread);
+        parts.layers_ns += self.prompts_ns(prefill);
+        parts
     }
 
     fn verify_ns(&self, chunks: &[PrefillChunk], prompts: usize, spread: f64) -> f64 {

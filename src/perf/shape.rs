@@ -89,6 +89,28 @@ impl ModelCard {
             + self.table_params() * table_dtype(dtype).bytes()
     }
 
+    /// Bytes of the weights of a pipeline stage with that share of the layers, over its devices: the
+    /// first one has the embedding and positions, the last one the LM head (a copy of the embedding
+    /// where the two are tied).
+    pub(crate) fn stage_weight_bytes(
+        &self,
+        dtype: Dtype,
+        share: f64,
+        first: bool,
+        last: bool,
+    ) -> f64 {
+        let positions = f64::from(self.learned_positions) * f64::from(self.hidden);
+        let mut tables = 0.0;
+        if first {
+            tables += self.head_params() + positions;
+        }
+        if last && !(first && self.tied_embeddings) {
+            tables += self.head_params();
+        }
+        (self.params() - self.table_params()) * dtype.bytes() * share
+            + tables * table_dtype(dtype).bytes()
+    }
+
     /// Inputs and outputs of the matrix products of one feed-forward part, in values per row.
     pub(crate) fn ffn_row_values(&self, width: u32) -> f64 {
         let wide = if self.gated_ffn { 3.0 } else { 2.0 };

@@ -19,9 +19,19 @@ use super::shape::table_dtype;
 /// How a replica is spread over devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parallelism {
-    /// Tensor-parallel devices: 1 or more, divides the model's `heads`, at most the accelerator's
-    /// `scale_up_domain`.
+    /// Tensor-parallel devices of a stage: 1 or more, divides the model's `heads`, at most the
+    /// accelerator's `scale_up_domain`.
     pub tp: u32,
+    /// Pipeline stages: 1 or more, at most the model's `layers`.
+    pub pp: u32,
+}
+
+impl Parallelism {
+    /// One stage on so many devices.
+    #[must_use]
+    pub fn tensor(tp: u32) -> Self {
+        Self { tp, pp: 1 }
+    }
 }
 
 /// Time of a step outside its kernels.
@@ -105,7 +115,8 @@ pub struct StepModel {
 }
 
 impl StepModel {
-    /// The step model of `model` on `parallelism.tp` devices of that kind.
+    /// The step model of `model` on `parallelism.tp` devices of that kind: one micro-batch through
+    /// all stages (see [`Staged`](super::Staged) for what several stages do).
     ///
     /// # Errors
     /// [`PerfError::Field`] if `tp` is 0, does not divide the heads, or exceeds the scale-up
@@ -282,6 +293,14 @@ impl StepModel {
             per_context_ns: self.decode_ns * full,
             until_context: u64::MAX,
         }
+    }
+
+    /// Nanoseconds of the LM head for so many sequences.
+    pub(crate) fn head_ns(&self, sequences: f64) -> f64 {
+        let measured = self.measured.as_ref();
+        measured
+            .and_then(|measured| measured.head_ns(sequences))
+            .unwrap_or_else(|| self.head.ns(sequences, 1.0))
     }
 
     /// The time outside kernels that steps have.

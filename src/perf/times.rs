@@ -5,6 +5,25 @@ use std::fmt::Debug;
 use super::floor::NodeCeiling;
 use super::step::{DecodePiece, PrefillChunk, StepModel};
 
+/// The time of an iteration by who spends it: what a pipeline deals out to its stages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepParts {
+    /// The engine's own work before the kernels, nanoseconds.
+    pub engine_ns: f64,
+    /// The layers, nanoseconds.
+    pub layers_ns: f64,
+    /// What follows the last layer (LM head and sampling), nanoseconds.
+    pub last_ns: f64,
+}
+
+impl StepParts {
+    /// All of it, one after the other.
+    #[must_use]
+    pub fn total_ns(&self) -> f64 {
+        self.engine_ns + self.layers_ns + self.last_ns
+    }
+}
+
 /// How long the iterations of one replica take. [`StepModel`] is the one scenarios use; a test may
 /// bring its own, for instance the tables of another simulator.
 pub trait StepTimes: Debug + Send + Sync {
@@ -31,6 +50,21 @@ pub trait StepTimes: Debug + Send + Sync {
     /// The same for [`StepTimes::decode_piece`]. All sequences grow alike, so the spread stays.
     fn spread_piece(&self, decodes: u32, context: u64, _spread: f64) -> DecodePiece {
         self.decode_piece(decodes, context)
+    }
+
+    /// The time of [`StepTimes::spread_step_ns`] in parts; by default all of it is the layers'.
+    fn parts(
+        &self,
+        prefill: &[PrefillChunk],
+        decodes: u32,
+        context: u64,
+        spread: f64,
+    ) -> StepParts {
+        StepParts {
+            engine_ns: 0.0,
+            layers_ns: self.spread_step_ns(prefill, decodes, context, spread),
+            last_ns: 0.0,
+        }
     }
 
     /// Nanoseconds of an iteration that verifies drafts: of `chunks` the first `prompts` are pieces
@@ -86,6 +120,26 @@ impl StepTimes for StepModel {
 
     fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
         StepModel::decode_piece(self, decodes, context)
+    }
+
+    fn parts(
+        &self,
+        prefill: &[PrefillChunk],
+        decodes: u32,
+        context: u64,
+        _spread: f64,
+    ) -> StepParts {
+        let sequences = f64::from(decodes) + prefill.len() as f64;
+        let total = StepModel::step_ns(self, prefill, decodes, context);
+        let overheads = self.overheads();
+        let engine_ns = (overheads.fixed_us + sequences * overheads.per_seq_us) * 1e3;
+        let engine_ns = engine_ns.min(total);
+        let last_ns = self.head_ns(sequences).min(total - engine_ns);
+        StepParts {
+            engine_ns,
+            layers_ns: total - engine_ns - last_ns,
+            last_ns,
+        }
     }
 
     fn physical_floor_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {

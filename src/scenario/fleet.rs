@@ -202,6 +202,21 @@ pub struct LlmPool {
     /// Tensor parallelism: accelerators one replica's layers are split over. Default 1.
     #[serde(default = "one_u32")]
     pub tp: u32,
+    /// Pipeline parallelism: stages of `tp` accelerators each that the layers are dealt out to, 1 to
+    /// 64; as many micro-batches are under way at once. Every iteration is then an event of the
+    /// simulator. Default 1.
+    #[serde(default = "one_u32", skip_serializing_if = "is_one")]
+    pub pp: u32,
+    /// Bandwidth from an accelerator to that of the next stage, 1e9 bytes per second. Default: that
+    /// of the accelerator card's scale-up links where `tp` x `pp` accelerators are within them;
+    /// else it must be stated.
+    pub pp_link_gb_per_s: Option<f64>,
+    /// Time of a transfer to the next stage whatever its size, microseconds. Default 10, assumed.
+    pub pp_link_latency_us: Option<f64>,
+    /// Most sequences in one micro-batch (SGLang `pp_max_micro_batch_size`). Default 0: no limit,
+    /// as in vLLM.
+    #[serde(default)]
+    pub micro_batch_seqs: u32,
     /// Weight dtype (`bf16`, `fp16`, `fp8`, `fp4`, `int8`). Default: the model card's.
     pub weight_dtype: Option<String>,
     /// KV-cache dtype. Default: the model card's.
@@ -386,6 +401,9 @@ pub enum StepModelChoice {
 
 fn one_u32() -> u32 {
     1
+}
+fn is_one(value: &u32) -> bool {
+    *value == 1
 }
 fn two() -> u32 {
     2

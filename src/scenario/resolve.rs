@@ -2,6 +2,7 @@
 //! applied, every card and trace read.
 
 mod llm;
+mod pipeline;
 mod source;
 mod speculative;
 
@@ -105,7 +106,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
         };
         let accelerators = match pool {
             Pool::Abstract(pool) => pool.accelerators_per_replica,
-            Pool::Llm(pool) => pool.tp,
+            Pool::Llm(pool) => pool.tp * pool.pp,
         };
         pools.extend(engine.map(|engine| PoolPlan {
             name: pool.name().to_owned(),

@@ -1,15 +1,14 @@
 //! Checks every value of a scenario, as a whole, before anything runs.
 
+mod llm;
 mod speculative;
 mod workload;
 
 use std::collections::BTreeMap;
 
-use self::speculative::check_speculative;
+use self::llm::check_llm;
 use self::workload::{check_law, check_workload};
-use super::fleet::{
-    AbstractPool, Discipline, LlmPool, Pool, PromptBlocks, Router, Scheduler, StepModelChoice,
-};
+use super::fleet::{AbstractPool, Discipline, Pool, Router};
 use super::problems::{Problems, grouped};
 use super::roles::check_roles;
 use super::schema::{Bound, Claim, Scenario, Slo, Warmup};
@@ -265,119 +264,6 @@ fn refuse_instant_loop(
             "cannot turn away closed-loop users who do not think: they would come back at once",
             "give workload.arrivals.think a law, or take the limit away",
         );
-    }
-}
-
-fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
-    if let (Some(StepModelChoice::Roofline), Some(backend)) = (pool.step_model, pool.kernel_backend)
-    {
-        problems.push(
-            &format!("{at}.kernel_backend"),
-            format!("\"{backend}\""),
-            "must be left out with step_model = \"roofline\", which uses no measured kernels",
-            "drop one of the two",
-        );
-    }
-    let path = |field: &str| format!("{at}.{field}");
-    let mut int = |field: &str, value: u64, low: u64, high: u64| {
-        problems.int_in_range(&path(field), value, low, high);
-    };
-    int("tp", u64::from(pool.tp), 1, 1_024);
-    int("max_num_seqs", u64::from(pool.max_num_seqs), 1, 1 << 20);
-    int("block_size", u64::from(pool.block_size), 1, 4_096);
-    let (seqs, tokens) = (pool.max_num_seqs, pool.max_num_batched_tokens);
-    int(
-        "max_num_batched_tokens",
-        u64::from(tokens),
-        u64::from(seqs.max(1)),
-        1 << 24,
-    );
-    if let Some(length) = pool.max_model_len {
-        int("max_model_len", u64::from(length), 2, 1 << 28);
-    }
-    if let Some(blocks) = pool.kv_blocks {
-        int("kv_blocks", blocks, 1, 1 << 40);
-    }
-    problems.in_range(&path("watermark"), pool.watermark, 0.0, 0.99);
-    problems.in_range(
-        &path("memory_utilization"),
-        pool.memory_utilization,
-        0.01,
-        1.0,
-    );
-    for (field, value) in [
-        ("overhead_fixed_us", pool.overhead_fixed_us),
-        ("overhead_per_seq_us", pool.overhead_per_seq_us),
-    ] {
-        if let Some(value) = value {
-            problems.non_negative(&path(field), value, 1e9);
-        }
-    }
-    problems.non_negative(
-        &path("overhead_per_prompt_token_us"),
-        pool.overhead_per_prompt_token_us,
-        1e9,
-    );
-    check_scheduler(pool, at, problems);
-    check_speculative(pool, at, problems);
-    problems.unique(
-        &path("kv_tiers"),
-        pool.kv_tiers.iter().map(|tier| tier.name.as_str()),
-    );
-    for (index, tier) in pool.kv_tiers.iter().enumerate() {
-        let at = |field: &str| path(&format!("kv_tiers.{index}.{field}"));
-        problems.name(&at("name"), &tier.name);
-        problems.positive(&at("capacity_gb"), tier.capacity_gb, 1e9);
-        problems.positive(&at("bandwidth_gb_per_s"), tier.bandwidth_gb_per_s, 1e6);
-        problems.non_negative(&at("latency_ms"), tier.latency_ms, 1e6);
-    }
-    if !pool.kv_tiers.is_empty() && !pool.prefix_caching {
-        let allowed = "needs `prefix_caching = true`";
-        problems.push(
-            &path("kv_tiers"),
-            pool.kv_tiers.len(),
-            allowed,
-            "turn it on",
-        );
-    }
-}
-
-/// Refuses options that the pool's scheduler does not have.
-fn check_scheduler(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
-    let path = |field: &str| format!("{at}.{field}");
-    let v0 = pool.scheduler == Scheduler::VllmV0;
-    for (given, field, value) in [
-        (
-            v0 && pool.async_scheduling,
-            "async_scheduling",
-            "true".to_owned(),
-        ),
-        (
-            v0 && pool.long_prefill_token_threshold > 0,
-            "long_prefill_token_threshold",
-            pool.long_prefill_token_threshold.to_string(),
-        ),
-    ] {
-        if given {
-            let allowed = "is not an option of `vllm_v0`";
-            problems.push(&path(field), value, allowed, "take it away");
-        }
-    }
-    if pool.prompt_wait_tokens > 0 && pool.prompt_wait_iterations == 0 {
-        let allowed = "needs `prompt_wait_iterations`";
-        let given = pool.prompt_wait_tokens;
-        problems.push(&path("prompt_wait_tokens"), given, allowed, "give both");
-    }
-    if pool.padded_budget && !v0 {
-        let allowed = "is an option of `vllm_v0` only";
-        problems.push(&path("padded_budget"), true, allowed, "take it away");
-    }
-    if let Some(blocks) = pool.prompt_blocks
-        && pool.scheduler != Scheduler::VllmV1
-        && blocks != PromptBlocks::ReserveWhole
-    {
-        let allowed = "must be `reserve_whole`, which `vllm_v0` and `sarathi` do";
-        problems.push(&path("prompt_blocks"), "other", allowed, "take it away");
     }
 }
 

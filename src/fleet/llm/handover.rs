@@ -90,6 +90,7 @@ impl Engine {
         let tokens = u64::from(request.work.computed);
         let left = u64::from(request.output_tokens - request.work.generated);
         request.work.decoding = true;
+        request.work.lane = self.lane();
         request.work.joined_iteration = self.iteration;
         self.count_in(tokens);
         if self.speculation.is_some() {

@@ -21,8 +21,7 @@ impl Engine {
     pub(super) fn plan_running(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
         let mut preempted = self.plan_verifications(rules, ctx);
         while self.kv.needed_at(self.iteration) > self.kv.free() {
-            let victim = self.victim(rules, ctx.requests);
-            if !self.preempt(victim, ctx) {
+            if !self.preempt(false, rules, ctx) {
                 break;
             }
             preempted = true;
@@ -32,14 +31,19 @@ impl Engine {
         let mut index = 0;
         while let Some(&slot) = self.prefilling.get(index) {
             let request = ctx.requests.at(slot);
-            let computed = request.work.computed;
+            let computed = request.work.computed + request.work.in_flight;
             let left = request.prompt_tokens + request.work.generated - computed;
+            if left == 0 {
+                // All of it is in the pipeline.
+                index += 1;
+                continue;
+            }
             let tokens = rules.chunk(left, budget);
             if tokens == 0 {
                 break;
             }
             let blocks = self.blocks_to_grow(computed, tokens);
-            while blocks > self.kv.free() && self.preempt_planned(rules, ctx) {
+            while blocks > self.kv.free() && self.preempt(true, rules, ctx) {
                 preempted = true;
             }
             if self.prefilling.get(index) != Some(&slot) {
@@ -48,7 +52,7 @@ impl Engine {
             self.kv.take(blocks);
             self.name_planned(rules, ctx.requests, slot, computed + tokens);
             budget -= tokens;
-            self.chunks.push(Chunk { slot, tokens });
+            self.plan_chunk(ctx.requests, slot, tokens);
             index += 1;
         }
         preempted
@@ -59,7 +63,8 @@ impl Engine {
         let planned: u32 = self.chunks.iter().map(|chunk| chunk.tokens).sum();
         let mut budget = rules.max_num_batched_tokens - self.decodes * rules.rows() - planned;
         while let Some(slot) = self.waiting.front() {
-            if budget == 0 || self.running.len() >= rules.max_num_seqs {
+            let seats = self.running.len() < rules.max_num_seqs && self.room_in_lane() > 0;
+            if budget == 0 || !seats {
                 return;
             }
             if self.brings_kv(ctx.requests, slot) {
@@ -154,7 +159,7 @@ impl Engine {
         self.waiting.remove(ctx.requests, slot);
         self.running.push_back(ctx.requests, slot);
         self.prefilling.push(slot);
-        self.chunks.push(Chunk { slot, tokens });
+        self.plan_chunk(ctx.requests, slot, tokens);
         let request = ctx.requests.at_mut(slot);
         if request.scheduled == SimTime::NEVER {
             request.scheduled = ctx.now;
@@ -162,6 +167,25 @@ impl Engine {
             if ctx.meter.measures(ctx.now) {
                 ctx.meter.cached_tokens += u64::from(request.work.computed);
             }
+        }
+    }
+
+    /// Puts the next `tokens` tokens of a prompt into the iteration being planned.
+    fn plan_chunk(&mut self, requests: &mut Requests, slot: u32, tokens: u32) {
+        self.chunks.push(Chunk { slot, tokens });
+        requests.at_mut(slot).work.in_flight += tokens;
+    }
+
+    /// The planned chunks with the context before each.
+    pub(super) fn list_prefill(&mut self, requests: &Requests) {
+        self.prefill.clear();
+        for chunk in &self.chunks {
+            // What of the prompt is in the pipeline already comes before.
+            let work = &requests.at(chunk.slot).work;
+            self.prefill.push(PrefillChunk {
+                tokens: chunk.tokens,
+                context: work.computed + work.in_flight - chunk.tokens,
+            });
         }
     }
 
@@ -174,7 +198,9 @@ impl Engine {
         ctx: &mut Context<'_>,
     ) -> bool {
         self.flight_start = ctx.now;
-        if self.speculation.is_some() && (!self.chunks.is_empty() || self.decodes > 0) {
+        if self.pipeline.is_some() && (!self.chunks.is_empty() || self.decodes > 0) {
+            self.launch_staged(rules, model, ctx);
+        } else if self.speculation.is_some() && (!self.chunks.is_empty() || self.decodes > 0) {
             self.launch_verification(model, ctx);
         } else if !self.chunks.is_empty() {
             let decoding = rules.scheduler != Scheduler::VllmV0;
@@ -195,13 +221,7 @@ impl Engine {
         self.origin = None;
         self.looked = self.iteration + u64::from(decoding);
         self.waits_since = None;
-        self.prefill.clear();
-        for chunk in &self.chunks {
-            self.prefill.push(PrefillChunk {
-                tokens: chunk.tokens,
-                context: ctx.requests.at(chunk.slot).work.computed,
-            });
-        }
+        self.list_prefill(ctx.requests);
         let (decodes, context, spread) = match decoding {
             true => (self.decodes, self.context, self.spread()),
             false => (0, 0, 0.0),
@@ -286,31 +306,32 @@ impl Engine {
         }
     }
 
-    /// Preempts a sequence, before blocks were given out in this iteration.
-    pub(super) fn preempt(&mut self, victim: Option<u32>, ctx: &mut Context<'_>) -> bool {
-        let Some(slot) = victim else {
+    /// Preempts the next victim; false when nobody runs. `planned` says whether the iteration being
+    /// planned has given out the blocks of the decoding sequences: those of the victim come back.
+    pub(super) fn preempt(
+        &mut self,
+        planned: bool,
+        rules: &EngineRules,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let Some(slot) = self.victim(rules, ctx.requests) else {
             return false;
         };
-        let tokens = self.tokens_held(ctx.requests, slot);
-        let blocks = self.blocks_held(ctx.requests, slot);
-        self.release(ctx.requests, slot, blocks, tokens);
-        self.running.remove(ctx.requests, slot);
-        self.origin = None;
-        let iteration = self.iteration;
-        let work = &mut ctx.requests.at_mut(slot).work;
+        // A micro-batch under way has its blocks.
+        let here = self.lane();
+        let work = ctx.requests.at(slot).work;
+        let planned = planned || (work.decoding && work.lane != here);
         if work.decoding {
-            if self.speculation.is_none() {
-                self.kv.leave(iteration, tokens);
-            }
-            self.count_out(tokens);
-            work.generated += (iteration - work.joined_iteration) as u32;
-            work.decoding = false;
+            self.turn_to(work.lane);
+            self.preempt_decoding(slot, planned, ctx);
+            self.turn_to(here);
         } else {
-            self.prefilling.retain(|&prefilling| prefilling != slot);
+            self.preempt_prompt(slot, ctx);
         }
-        work.computed = 0;
-        work.lookahead = 0;
+        self.running.remove(ctx.requests, slot);
         let request = ctx.requests.at_mut(slot);
+        request.work.computed = 0;
+        request.work.lookahead = 0;
         request.preemptions = request.preemptions.saturating_add(1);
         if ctx.meter.measures(ctx.now) {
             ctx.meter.preemptions += 1;
@@ -319,23 +340,33 @@ impl Engine {
         true
     }
 
-    /// Preempts a sequence, taking back what this iteration gave it.
-    fn preempt_planned(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
-        let victim = self.victim(rules, ctx.requests);
-        let Some(slot) = victim else {
-            return false;
-        };
-        let decoding = ctx.requests.at(slot).work.decoding;
-        if decoding && self.speculation.is_none() {
-            let tokens = self.tokens_held(ctx.requests, slot);
-            if self.kv.blocks_for(tokens + 1) > self.kv.blocks_for(tokens) {
-                self.kv.give(1);
-            }
-        } else if let Some(at) = self.chunks.iter().position(|chunk| chunk.slot == slot) {
-            let chunk = self.chunks.remove(at);
-            let computed = ctx.requests.at(slot).work.computed;
-            self.kv.give(self.blocks_to_grow(computed, chunk.tokens));
+    /// Takes a decoding sequence out of its micro-batch.
+    fn preempt_decoding(&mut self, slot: u32, planned: bool, ctx: &mut Context<'_>) {
+        let tokens = self.tokens_held(ctx.requests, slot);
+        let folds = self.speculation.is_none();
+        if planned && folds && self.kv.blocks_for(tokens + 1) > self.kv.blocks_for(tokens) {
+            self.kv.give(1);
         }
-        self.preempt(victim, ctx)
+        let blocks = self.blocks_held(ctx.requests, slot);
+        self.release(ctx.requests, slot, blocks, tokens);
+        self.origin = None;
+        if folds {
+            self.kv.leave(self.iteration, tokens);
+        }
+        self.count_out(tokens);
+        let work = &mut ctx.requests.at_mut(slot).work;
+        work.generated += (self.iteration - work.joined_iteration) as u32;
+        work.decoding = false;
+    }
+
+    /// Takes a sequence still in prefill out of all iterations that it is part of.
+    fn preempt_prompt(&mut self, slot: u32, ctx: &mut Context<'_>) {
+        let blocks = self.blocks_held(ctx.requests, slot);
+        let computed = u64::from(ctx.requests.at(slot).work.computed);
+        self.release(ctx.requests, slot, blocks, computed);
+        self.origin = None;
+        self.prefilling.retain(|&prefilling| prefilling != slot);
+        self.drop_chunks(slot);
+        ctx.requests.at_mut(slot).work.in_flight = 0;
     }
 }

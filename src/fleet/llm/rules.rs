@@ -42,8 +42,23 @@ pub struct EngineRules {
     pub watermark_blocks: u64,
     /// Drafts that are verified in every iteration.
     pub speculative: Option<SpeculativeRule>,
+    /// The stages that the layers are dealt out to, if there are several.
+    pub pipeline: Option<PipelineRule>,
     /// An event for every iteration.
     pub step_by_step: bool,
+}
+
+/// Pipeline parallelism: stages, and what goes from one to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineRule {
+    /// Each stage's share of the layers; in all 1.
+    pub layer_shares: Vec<f64>,
+    /// Nanoseconds of a transfer to the next stage, whatever its size.
+    pub hop_ns: f64,
+    /// Nanoseconds more for every token of the iteration.
+    pub hop_row_ns: f64,
+    /// Most sequences that decode in one micro-batch.
+    pub micro_batch_seqs: u32,
 }
 
 /// Speculative decoding: drafts, and how likely they are accepted.

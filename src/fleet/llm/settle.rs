@@ -47,7 +47,8 @@ impl Engine {
     /// Meters the work of the flight that ends now. Iterations count when they end within the
     /// measured window, whether an event was fired at their end or not.
     fn meter_flight(&mut self, flight: Flight, ctx: &mut Context<'_>) {
-        ctx.meter.busy(self.flight_start, ctx.now);
+        let ns = ctx.meter.overlap_ns(self.flight_start, ctx.now);
+        ctx.meter.busy_ns += self.busy_share(ns);
         let steps = match (flight, self.origin) {
             (Flight::Decode { until }, Some(origin)) => {
                 let (start, end) = ctx.meter.window();
@@ -98,6 +99,7 @@ impl Engine {
         for chunk in &chunks {
             let request = ctx.requests.at_mut(chunk.slot);
             request.work.computed += chunk.tokens;
+            request.work.in_flight -= chunk.tokens;
             let computed = u64::from(request.work.computed);
             self.name_full(ctx.requests, chunk.slot, computed);
             let request = ctx.requests.at_mut(chunk.slot);

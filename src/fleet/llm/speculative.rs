@@ -95,8 +95,7 @@ impl Engine {
                     *lookahead = tokens.max(*lookahead);
                     break;
                 }
-                let victim = self.victim(rules, ctx.requests);
-                if !self.preempt(victim, ctx) {
+                if !self.preempt(true, rules, ctx) {
                     break;
                 }
                 preempted = true;
@@ -111,13 +110,7 @@ impl Engine {
         let Some(slots) = self.decoding_slots(ctx) else {
             return;
         };
-        self.prefill.clear();
-        for chunk in &self.chunks {
-            self.prefill.push(PrefillChunk {
-                tokens: chunk.tokens,
-                context: ctx.requests.at(chunk.slot).work.computed,
-            });
-        }
+        self.list_prefill(ctx.requests);
         let prompts = self.prefill.len();
         for &slot in &slots {
             let context = ctx.requests.at(slot).work.computed;

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{LlmFacts, speculative};
+use super::{LlmFacts, pipeline, speculative};
 use crate::fleet::llm::EngineRules;
 use crate::fleet::plan::EnginePlan;
 use crate::fleet::tiers::TierRule;
 use crate::perf::{
     AcceleratorCard, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads, Overlapped,
-    Parallelism, PerfError, ProfileSteps, PromptWork, StepModel, StepTimes,
+    Parallelism, PerfError, ProfileSteps, PromptWork, Staged, StepModel, StepTimes,
 };
 use crate::scenario::fleet::{KvTier, LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::{Problems, grouped};
@@ -55,7 +55,7 @@ pub(super) fn step_model_with(
 ) -> Result<StepModel, PerfError> {
     let with = |assumed: Overheads| {
         let overheads = overheads(assumed);
-        let tp = Parallelism { tp: pool.tp };
+        let tp = Parallelism::tensor(pool.tp);
         StepModel::new(model, accelerator, &tp, dtypes.weight, dtypes.kv, overheads)
     };
     let tables = || with(ASSUMED_OVERHEADS_WITH_TABLES)?.with_tables(pool.kernel_backend);
@@ -158,7 +158,10 @@ pub(super) fn resolve_llm(
     let memory = MemoryPlan::new(
         &model,
         &accelerator,
-        pool.tp,
+        Parallelism {
+            tp: pool.tp,
+            pp: pool.pp,
+        },
         dtypes.weight,
         dtypes.kv,
         utilization,
@@ -200,6 +203,13 @@ pub(super) fn resolve_llm(
         );
         return None;
     }
+    let pipeline = match pipeline::rule(pool, &model, &accelerator) {
+        Ok(rule) => rule,
+        Err((field, value, allowed, remedy)) => {
+            problems.push(&format!("{at}.{field}"), value, &allowed, remedy);
+            return None;
+        }
+    };
     let kv_tokens = kv_blocks * u64::from(pool.block_size);
     let longest = u64::from(pool.max_model_len.unwrap_or(model.max_context));
     let rules = EngineRules {
@@ -224,6 +234,7 @@ pub(super) fn resolve_llm(
         kv_blocks,
         watermark_blocks: (pool.watermark * kv_blocks as f64).ceil() as u64,
         speculative: speculative::rule(pool),
+        pipeline,
         step_by_step: pool.step_by_step,
     };
     let assumed = match step.uses_tables() || pool.profile.is_some() {
@@ -298,8 +309,12 @@ fn kernel_times(
         true => Arc::new(Overlapped::new(kernels, facts.overheads)),
         false => kernels,
     };
-    Ok(match pool.overhead_per_prompt_token_us {
+    let times = match pool.overhead_per_prompt_token_us {
         per_token_us if per_token_us > 0.0 => Arc::new(PromptWork::new(times, per_token_us)),
         _ => times,
+    };
+    Ok(match pool.pp {
+        0 | 1 => times,
+        stages => Arc::new(Staged::new(times, stages)),
     })
 }
