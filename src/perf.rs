@@ -36,4 +36,4 @@ pub use prompt_work::PromptWork;
 pub use sheet::{SheetRow, arithmetic, tokens_per_request_at};
 pub use staged::{Staged, stage_layers};
 pub use step::{DecodePiece, Overheads, Parallelism, PrefillChunk, StepModel};
-pub use times::{StepParts, StepTimes};
+pub use times::{RankWork, StepParts, StepTimes};

@@ -179,7 +179,10 @@ fn a_request_alone_takes_as_long_as_on_one_stage_and_each_transfer() {
 fn stages_share_weights_and_cache() {
     let (model, card) = (card("llama-3.1-405b"), h100());
     let plan = |tp, pp, dtype| {
-        let p = Parallelism { tp, pp };
+        let p = Parallelism {
+            pp,
+            ..Parallelism::tensor(tp)
+        };
         MemoryPlan::new(&model, &card, p, dtype, Dtype::Bf16, 0.9, 8_192, 256, 16)
     };
     // 16 bits of 405e9 weights fit no 8 devices of 80 GB, but two stages of 8.

@@ -28,6 +28,9 @@ SOURCES = {
     "gb300": {"trtllm": "1.3.0rc20", "vllm": "0.24.0", "sglang": "0.5.14"},
     "l40s": {"trtllm": "1.3.0rc20", "vllm": "0.24.0", "sglang": "0.5.14"},
 }
+# NCCL's version of the collective operations between ranks, which all frameworks call.
+NCCL = {"a100_sxm": "2.27.3", "l40s": "2.27.3"}
+NCCL_DEFAULT = "2.29.2"
 # Tables that the version above lacks.
 INSTEAD = {("l40s", "vllm", "comm"): "0.22.0"}
 
@@ -145,6 +148,15 @@ def rows_of_allreduce(path):
             yield gpus, elements, ms * 1e3
 
 
+def collective(path, name, kind):
+    """All-gathers or reduce-scatters of 16-bit values among the devices of a node."""
+    lines = Lines(kind)
+    for op, dtype, gpus, values, kernel, us in rows_of(path, ("op_name", "nccl_dtype", "num_gpus", "message_size")):
+        if op == name and dtype == "half" and int(gpus) in (2, 4, 8):
+            lines.add((int(gpus),), int(values), kernel, us)
+    return lines
+
+
 def moe(folder):
     lines = Lines("moe")
     names = ("moe_dtype", "num_tokens", "hidden_size", "inter_size", "topk", "num_experts",
@@ -154,7 +166,7 @@ def moe(folder):
         shape = (hidden, inter, topk, experts)
         if dtype not in MOE_DTYPES or shape not in EXPERTS or spread not in SPREADS:
             continue
-        if (tp in (1, 2, 4, 8) and ep == 1) or (tp == 1 and ep in (2, 4, 8)):
+        if (tp in (1, 2, 4, 8) and ep == 1) or (tp == 1 and ep in (2, 4, 8, 16, 32, 64)):
             lines.add((MOE_DTYPES[dtype], *shape, tp, ep, SPREADS[spread]), tokens, dtype + kernel, us)
     return lines
 
@@ -178,12 +190,14 @@ def main():
     data = pathlib.Path(sys.argv[1])
     out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(__file__).parent)
     for system, backends in SOURCES.items():
+        nccl = data / system / "comm" / "nccl" / NCCL.get(system, NCCL_DEFAULT) / "nccl_perf.parquet"
         for backend, version in backends.items():
             def at(kind):
                 return data / system / kind / backend / INSTEAD.get((system, backend, kind), version)
 
             tables = [gemm(at("gemm")), scales(at("quantize"), backend), attention(at("attention"), "context", "prefill"),
                       attention(at("attention"), "generation", "decode"), allreduce(at("comm")),
+                      collective(nccl, "all_gather", "allgather"), collective(nccl, "reduce_scatter", "reducescatter"),
                       moe(at("moe")), mla(at("mla"), "prefill"), mla(at("mla"), "decode")]
             lines = ["table,1", f"meta,{system},{backend},{version}"]
             for table in tables:

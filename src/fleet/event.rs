@@ -27,7 +27,7 @@ pub enum Event {
     ShareDone(ReplicaId),
     /// A language-model engine reaches the end of an iteration, or wakes up (late). With pipeline
     /// parallelism also which of its micro-batches; 0 without.
-    Step(ReplicaId, u8),
+    Step(ReplicaId, u16),
     /// A request's last token reaches the gateway.
     Responded(RequestId),
     /// The KV of a prompt has come from its prefill replica.

@@ -22,6 +22,7 @@ mod origin;
 mod patience;
 mod pipeline;
 mod plan;
+mod ranks;
 mod rules;
 mod settle;
 mod speculative;
@@ -32,10 +33,11 @@ use std::collections::BinaryHeap;
 
 use crate::engine::{SimTime, Streams, Timer};
 use crate::perf::{PrefillChunk, StepTimes};
-use crate::scenario::fleet::{PromptBlocks, Scheduler};
+use crate::scenario::fleet::PromptBlocks;
 
 use self::origin::Origin;
 use self::pipeline::Pipeline;
+pub use self::ranks::Ranks;
 pub use self::rules::{EngineRules, PipelineRule, SpeculativeRule};
 use self::speculative::Speculation;
 use self::waiting::Waiting;
@@ -107,6 +109,8 @@ pub struct Engine {
     cutoff: SimTime,
     /// Whether somebody who could be admitted came after the cutoff.
     held_back: bool,
+    /// Whether the plan of the iteration preempted somebody.
+    preempted: bool,
     /// With speculative decoding: every flight is a mixed one, and no block is taken ahead.
     speculation: Option<Box<Speculation>>,
     /// Iterations done when a prompt was last computed, and when the queue's head began to wait for
@@ -117,6 +121,9 @@ pub struct Engine {
     loading_ns: f64,
     /// With pipeline parallelism: the other micro-batches, and the stages.
     pipeline: Option<Box<Pipeline>>,
+    /// With data-parallel attention: which rank it is, of how many. 0 and 1 without.
+    rank: u16,
+    ranks: u16,
 }
 
 impl Engine {
@@ -149,11 +156,14 @@ impl Engine {
             reserves: rules.prompt_blocks == PromptBlocks::ReserveWhole,
             cutoff: SimTime::ZERO,
             held_back: false,
+            preempted: false,
             speculation: Speculation::new(replica, rules, streams),
             looked: 0,
             waits_since: None,
             loading_ns: 0.0,
             pipeline: Pipeline::new(rules),
+            rank: 0,
+            ranks: 1,
         }
     }
 
@@ -183,7 +193,7 @@ impl Engine {
     /// The boundary of an iteration: settles what was computed and plans what comes next.
     pub fn step(
         &mut self,
-        lane: u8,
+        lane: u16,
         rules: &EngineRules,
         model: &dyn StepTimes,
         ctx: &mut Context<'_>,
@@ -191,28 +201,9 @@ impl Engine {
         self.turn_to(lane);
         self.boundary = None;
         self.settle(ctx);
-        loop {
-            self.held_back = false;
-            let preempted = match rules.scheduler {
-                Scheduler::VllmV1 | Scheduler::Sarathi => {
-                    let preempted = self.plan_running(rules, ctx);
-                    if !preempted && !self.lets_wait(rules, ctx.requests) {
-                        self.admit(rules, ctx);
-                    }
-                    preempted
-                }
-                // Prompts first, and the others only where there is none to compute.
-                Scheduler::VllmV0 => {
-                    if !self.lets_wait(rules, ctx.requests) {
-                        self.admit_prompts(rules, ctx);
-                    }
-                    self.chunks.is_empty() && self.plan_running(rules, ctx)
-                }
-            };
-            if self.launch(preempted, rules, model, ctx) {
-                self.wake_another(ctx);
-                return;
-            }
+        if self.plan(rules, ctx) {
+            self.launch(rules, model, ctx);
+            self.wake_another(ctx);
         }
     }
 

@@ -4,7 +4,7 @@ use crate::engine::Streams;
 use crate::scenario::roles::Role;
 
 use super::ids::{PoolId, ReplicaId};
-use super::llm::Engine;
+use super::llm::{Engine, Ranks};
 use super::plan::{EnginePlan, ServicePlan};
 use super::servers::{BatchServers, Servers};
 use super::sharing::Sharing;
@@ -33,12 +33,21 @@ pub enum ReplicaEngine {
     Sharing(Sharing),
     /// Continuous batching of a language model.
     Llm(Box<Engine>),
+    /// The same by ranks that share the experts.
+    Ranks(Box<Ranks>),
 }
 
 impl ReplicaEngine {
     /// The idle engine of a replica of that plan and role.
     pub fn new(plan: &EnginePlan, role: Role, id: ReplicaId, streams: Streams) -> ReplicaEngine {
         match plan {
+            EnginePlan::Llm { rules, .. } if rules.data_parallel > 1 => {
+                let ranks = Ranks::new(id, rules, streams);
+                ReplicaEngine::Ranks(Box::new(match role {
+                    Role::Prefill => ranks.handing_over(),
+                    Role::Mixed | Role::Decode => ranks,
+                }))
+            }
             EnginePlan::Llm { rules, .. } => {
                 let engine = Engine::new(id, rules, streams);
                 ReplicaEngine::Llm(Box::new(match role {

@@ -102,8 +102,9 @@ pub struct Work {
     pub computed: u32,
     /// LLM engines: prompt tokens of the iterations under way.
     pub in_flight: u32,
-    /// LLM engines with pipeline parallelism: the micro-batch it decodes in; 0 without.
-    pub lane: u8,
+    /// LLM engines: with pipeline parallelism the micro-batch it decodes in, with data-parallel
+    /// attention the rank it is at; 0 without.
+    pub lane: u16,
     /// LLM engines: iteration count at which its KV was `computed` long, once it decodes.
     pub joined_iteration: u64,
     /// LLM engines: blocks it holds under a name in the prefix cache, from the first on.

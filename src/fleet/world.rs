@@ -205,6 +205,7 @@ impl World {
             .filter(|replica| replica.pool.0 as usize == pool);
         let under_way = replicas.map(|replica| match &replica.engine {
             ReplicaEngine::Llm(engine) => engine.busy_under_way_ns(meter, now),
+            ReplicaEngine::Ranks(ranks) => ranks.busy_under_way_ns(meter, now),
             ReplicaEngine::Sharing(sharing) => {
                 let (servers, since) = sharing.at_work();
                 u128::from(servers) * u128::from(meter.overlap_ns(since, now))
@@ -224,8 +225,12 @@ impl World {
     /// and the router counts what is outstanding. Returns the first thing that does not hold.
     pub fn check_conservation(&self) -> Result<(), String> {
         for (index, replica) in self.replicas.iter().enumerate() {
-            if let ReplicaEngine::Llm(engine) = &replica.engine {
-                let (held, taken) = engine.block_balance(&self.requests);
+            let balance = match &replica.engine {
+                ReplicaEngine::Llm(engine) => Some(engine.block_balance(&self.requests)),
+                ReplicaEngine::Ranks(ranks) => Some(ranks.block_balance(&self.requests)),
+                _ => None,
+            };
+            if let Some((held, taken)) = balance {
                 if held != taken {
                     return Err(format!(
                         "replica {index}: sequences hold {held} KV blocks but {taken} are taken"
@@ -387,6 +392,13 @@ impl World {
                 engine.offer(slot, rules, &mut ctx);
                 true
             }
+            (ReplicaEngine::Ranks(ranks), _) => {
+                if !handover::fits(&self.plan, pool_index, prompt, output) {
+                    return Err(Status::RejectedTooLong);
+                }
+                ranks.offer(slot, &mut ctx);
+                true
+            }
             _ => true,
         };
         accepted.then_some(()).ok_or(Status::RejectedQueueFull)
@@ -410,6 +422,9 @@ impl World {
         match (&mut replica.engine, event, engine_plan) {
             (ReplicaEngine::Llm(engine), Event::Step(_, lane), EnginePlan::Llm { rules, step }) => {
                 engine.step(lane, rules, step.as_ref(), &mut ctx);
+            }
+            (ReplicaEngine::Ranks(ranks), Event::Step(..), EnginePlan::Llm { rules, step }) => {
+                ranks.step(rules, step.as_ref(), &mut ctx);
             }
             (ReplicaEngine::Servers(servers), Event::ServiceDone(request), _) => {
                 servers.served(request.slot, &mut ctx);

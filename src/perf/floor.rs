@@ -19,6 +19,17 @@ pub struct NodeCeiling {
 }
 
 impl NodeCeiling {
+    /// The same of that many times the devices.
+    #[must_use]
+    pub fn times(&self, count: f64) -> Self {
+        Self {
+            by_compute_rps: self.by_compute_rps * count,
+            by_bandwidth_rps: self.by_bandwidth_rps.map(|rate| rate * count),
+        }
+    }
+}
+
+impl NodeCeiling {
     /// The lower of the two.
     #[must_use]
     pub fn most(&self) -> f64 {

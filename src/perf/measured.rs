@@ -8,7 +8,7 @@ use self::lookup::Lookup;
 use super::accelerator::AcceleratorCard;
 use super::dtype::Dtypes;
 use super::model::ModelCard;
-use super::step::PrefillChunk;
+use super::step::{Parallelism, PrefillChunk};
 use super::tables::{Curve, DecodeCurve, GemmCurve, KernelTables, PrefillCurve, Reach};
 
 /// A part of the step and how it was read: for the provenance.
@@ -48,6 +48,21 @@ impl Product {
     }
 }
 
+/// The name of the exchange between ranks in the provenance.
+pub(super) const EXCHANGE: &str = "kernels.exchange";
+
+/// What ranks of data-parallel attention exchange around the experts.
+#[derive(Debug, Clone)]
+struct Exchange {
+    /// Layers with experts.
+    layers: f64,
+    /// Values of a row.
+    values: f64,
+    /// Nanoseconds by values gathered, and by values scattered.
+    gather: Curve,
+    scatter: Curve,
+}
+
 /// Times of a step's parts; what is absent has no table.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
@@ -61,6 +76,7 @@ pub(crate) struct Measured {
     pub(crate) decode: Option<DecodeCurve>,
     /// All-reduces of a step, values of a row, and their time by values.
     reduce: Option<(f64, f64, Curve)>,
+    exchange: Option<Exchange>,
     /// Nanoseconds of small kernels per row and per step.
     small: (f64, f64),
     layers: [f64; 2],
@@ -75,10 +91,10 @@ impl Measured {
         tables: &'static KernelTables,
         model: &ModelCard,
         accelerator: &AcceleratorCard,
-        tp: u32,
+        parallelism: Parallelism,
         dtypes: Dtypes,
     ) -> Self {
-        let mut lookup = Lookup::new(tables, model, accelerator, tp, dtypes);
+        let mut lookup = Lookup::new(tables, model, accelerator, parallelism, dtypes);
         let blocks = lookup.mla();
         let (mla_prefill, mla_decode) = blocks.unzip();
         let products = lookup.products(mla_prefill.is_none());
@@ -93,6 +109,7 @@ impl Measured {
         };
         let decode = mla_decode.or_else(|| lookup.decode());
         let reduce = lookup.reduce();
+        let exchange = lookup.exchange();
         Self {
             tables,
             products,
@@ -101,6 +118,7 @@ impl Measured {
             prefill,
             decode,
             reduce,
+            exchange,
             small: lookup.small(),
             layers: [model.layers - model.window_layers, model.window_layers].map(f64::from),
             window: model.sliding_window,
@@ -135,6 +153,19 @@ impl Measured {
     pub(crate) fn reduce_ns(&self, rows: f64) -> Option<f64> {
         let (count, values, curve) = self.reduce.as_ref()?;
         Some(count * curve.at(rows * values))
+    }
+
+    /// What ranks gather before the experts and scatter after them, nanoseconds.
+    pub(crate) fn exchange_ns(&self, rows: f64) -> Option<f64> {
+        let exchange = self.exchange.as_ref()?;
+        let values = rows * exchange.values;
+        Some(exchange.layers * (exchange.gather.at(values) + exchange.scatter.at(values)))
+    }
+
+    /// Leaves the exchange to the roofline: the ranks are not where it was measured.
+    pub(crate) fn forget_exchange(&mut self) {
+        self.exchange = None;
+        self.parts.retain(|part| part.name != EXCHANGE);
     }
 
     /// Norms, activations and embedding, nanoseconds.

@@ -41,6 +41,7 @@ pub struct MemoryPlan {
 struct Ask {
     tp: u32,
     pp: u32,
+    dp: u32,
     weight: Dtype,
     kv: Dtype,
     available: f64,
@@ -58,7 +59,10 @@ impl Ask {
         let activations = activation_bytes(model, self.tp, self.batched_tokens, self.seqs);
         if self.pp <= 1 {
             let weights = model.weight_bytes(self.weight) / f64::from(self.tp);
-            return (weights, activations, block);
+            // Ranks of data-parallel attention share the experts.
+            let experts = model.expert_weight_bytes(self.weight) / f64::from(self.tp);
+            let elsewhere = experts * (1.0 - 1.0 / f64::from(self.dp));
+            return (weights - elsewhere, activations, block);
         }
         let layers = stage_layers(model.layers, self.pp);
         let last = layers.len() - 1;
@@ -107,7 +111,7 @@ impl MemoryPlan {
         max_num_seqs: u32,
         block_size: u32,
     ) -> Result<Self, PerfError> {
-        let Parallelism { tp, pp } = parallelism;
+        let Parallelism { tp, pp, dp, .. } = parallelism;
         check_tp(model, accelerator, tp)?;
         let file = format!("memory plan of {}", model.name);
         check_range(&file, "utilization", utilization, (0.0, 1.0, false))?;
@@ -127,6 +131,7 @@ impl MemoryPlan {
         let ask = Ask {
             tp,
             pp,
+            dp: dp.max(1),
             weight: weight_dtype,
             kv: kv_dtype,
             available: accelerator.memory_bytes() * utilization,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::floor::NodeCeiling;
 use super::step::{DecodePiece, Overheads, PrefillChunk};
-use super::times::StepTimes;
+use super::times::{RankWork, StepTimes};
 
 /// Kernels with the engine's own work beside them instead of between them: an iteration takes the
 /// longer of the two.
@@ -62,6 +62,15 @@ impl StepTimes for Overlapped {
             per_context_ns: 0.0,
             until_context: piece.until_context.min((crossing as u64).max(context + 1)),
         }
+    }
+
+    fn joint_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
+        let engines = ranks.iter().map(|rank| self.engine_ns(rank.sequences()));
+        engines.fold(self.kernels.joint_ns(ranks), f64::max)
+    }
+
+    fn joint_floor_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
+        self.kernels.joint_floor_ns(ranks)
     }
 
     fn verify_ns(&self, chunks: &[PrefillChunk], prompts: usize, spread: f64) -> f64 {

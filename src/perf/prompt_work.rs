@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::floor::NodeCeiling;
 use super::step::{DecodePiece, PrefillChunk};
-use super::times::{StepParts, StepTimes};
+use super::times::{RankWork, StepParts, StepTimes};
 
 /// Iterations with some time more for every prompt token that they compute: kernels launched without
 /// a captured graph, or others than those measured. Everybody in the iteration waits for it.
@@ -63,6 +63,16 @@ impl StepTimes for PromptWork {
         let mut parts = self.times.parts(prefill, decodes, context, spread);
         parts.layers_ns += self.prompts_ns(prefill);
         parts
+    }
+
+    fn joint_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
+        // The slowest holds up the others.
+        let prompts = ranks.iter().map(|rank| self.prompts_ns(rank.prefill));
+        self.times.joint_ns(ranks) + prompts.fold(0.0, f64::max)
+    }
+
+    fn joint_floor_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
+        self.times.joint_floor_ns(ranks)
     }
 
     fn verify_ns(&self, chunks: &[PrefillChunk], prompts: usize, spread: f64) -> f64 {

@@ -89,6 +89,11 @@ impl ModelCard {
             + self.table_params() * table_dtype(dtype).bytes()
     }
 
+    /// Bytes of the routed experts of all layers over all devices.
+    pub(crate) fn expert_weight_bytes(&self, dtype: Dtype) -> f64 {
+        f64::from(self.experts) * self.expert_params() * dtype.bytes()
+    }
+
     /// Bytes of the weights of a pipeline stage with that share of the layers, over its devices: the
     /// first one has the embedding and positions, the last one the LM head (a copy of the embedding
     /// where the two are tied).

@@ -87,11 +87,7 @@ impl StepTimes for Staged {
 
     fn max_requests_per_s(&self, prompt: u32, output: u32) -> Option<NodeCeiling> {
         let of_one = self.times.max_requests_per_s(prompt, output)?;
-        let stages = f64::from(self.stages);
-        Some(NodeCeiling {
-            by_compute_rps: of_one.by_compute_rps * stages,
-            by_bandwidth_rps: of_one.by_bandwidth_rps.map(|rate| rate * stages),
-        })
+        Some(of_one.times(f64::from(self.stages)))
     }
 }
 

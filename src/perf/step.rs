@@ -15,6 +15,7 @@ use super::floor::{Floor, NodeCeiling};
 use super::measured::Measured;
 use super::model::ModelCard;
 use super::shape::table_dtype;
+use super::times::RankWork;
 
 /// How a replica is spread over devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +25,29 @@ pub struct Parallelism {
     pub tp: u32,
     /// Pipeline stages: 1 or more, at most the model's `layers`.
     pub pp: u32,
+    /// Ranks of data-parallel attention, `tp` devices each, that share the experts: 1 or more.
+    pub dp: u32,
+    /// Whether experts are dealt out whole to the `tp` x `dp` devices instead of each being split
+    /// over all of them.
+    pub ep: bool,
 }
 
 impl Parallelism {
     /// One stage on so many devices.
     #[must_use]
     pub fn tensor(tp: u32) -> Self {
-        Self { tp, pp: 1 }
+        Self {
+            tp,
+            pp: 1,
+            dp: 1,
+            ep: false,
+        }
+    }
+
+    /// Devices that share the experts of a layer.
+    #[must_use]
+    pub fn expert_devices(&self) -> u32 {
+        self.tp * self.dp
     }
 }
 
@@ -79,6 +96,15 @@ impl Group {
     fn ns(&self, rows: f64, weight_share: f64) -> f64 {
         (rows * self.compute_per_row).max(self.weights * weight_share + rows * self.memory_per_row)
     }
+
+    /// The same on that many times the devices.
+    fn over(self, times: f64) -> Self {
+        Self {
+            compute_per_row: self.compute_per_row / times,
+            memory_per_row: self.memory_per_row / times,
+            weights: self.weights / times,
+        }
+    }
 }
 
 /// How long the iterations of one replica take.
@@ -87,7 +113,7 @@ pub struct StepModel {
     floor: Floor,
     model: ModelCard,
     accelerator: AcceleratorCard,
-    tp: u32,
+    parallelism: Parallelism,
     dtypes: Dtypes,
     overheads: Overheads,
     dense: Group,
@@ -110,6 +136,8 @@ pub struct StepModel {
     per_seq_ns: f64,
     /// Nanoseconds per row and per step of the all-reduces alone.
     link: (f64, f64),
+    /// Bandwidth between ranks that the scenario states, in 1e9 bytes per second.
+    rank_link: Option<f64>,
     /// The parts that kernel tables give; none if the roofline gives all.
     measured: Option<Box<Measured>>,
 }
@@ -117,6 +145,11 @@ pub struct StepModel {
 impl StepModel {
     /// The step model of `model` on `parallelism.tp` devices of that kind: one micro-batch through
     /// all stages (see [`Staged`](super::Staged) for what several stages do).
+    ///
+    /// # Errors
+    /// With `parallelism.dp` above 1 it is that of one rank while the others idle;
+    /// [`StepTimes::joint_ns`](super::StepTimes::joint_ns) is that of all. `rank_link_gb_per_s` is
+    /// the bandwidth between ranks where the scale-up links do not join them.
     ///
     /// # Errors
     /// [`PerfError::Field`] if `tp` is 0, does not divide the heads, or exceeds the scale-up
@@ -167,7 +200,8 @@ impl StepModel {
                 compute_per_row: 2.0 * active * model.expert_params() * row_compute,
                 memory_per_row: 2.0 * expert_values * byte_ns,
                 weights: model.expert_params() * width * byte_ns,
-            },
+            }
+            .over(f64::from(parallelism.dp)),
             head: Group {
                 compute_per_row: floor.head_flops / (floor.head_rate * e.compute_efficiency),
                 memory_per_row: 2.0 * (hidden + f64::from(model.vocab)) * byte_ns,
@@ -182,24 +216,101 @@ impl StepModel {
             step_ns: link_step + (layers * e.launch_us_per_layer + overheads.fixed_us) * 1e3,
             per_seq_ns: overheads.per_seq_us * 1e3,
             link: (link_row, link_step),
+            rank_link: None,
             measured: None,
             floor,
             model: model.clone(),
             accelerator: accelerator.clone(),
-            tp,
+            parallelism: *parallelism,
             dtypes,
             overheads,
         })
     }
 
+    /// The same where ranks reach one another at that bandwidth, 1e9 bytes per second above 0,
+    /// instead of by the scale-up links.
+    #[must_use]
+    pub fn with_rank_link(mut self, gb_per_s: f64) -> Self {
+        self.rank_link = Some(gb_per_s);
+        self
+    }
+
     /// Nanoseconds of a step's parts that do not depend on context.
     fn rows_ns(&self, rows: f64, sequences: f64) -> f64 {
         self.dense.ns(rows, 1.0)
-            + self.experts.ns(rows, self.experts_touched(rows))
             + self.head.ns(sequences, 1.0)
             + rows * self.row_ns
             + self.step_ns
             + sequences * self.per_seq_ns
+    }
+
+    /// Nanoseconds of the routed experts for the rows of all ranks, by the roofline.
+    fn roofline_experts_ns(&self, rows: f64) -> f64 {
+        self.experts.ns(rows, self.experts_touched(rows)) + self.exchange_ns(rows)
+    }
+
+    /// Nanoseconds in which ranks gather the rows of all before the experts and scatter the sums
+    /// after them, by the bandwidth of their links: each device sends or takes (dp - 1) / dp of the
+    /// 16-bit values.
+    fn exchange_ns(&self, rows: f64) -> f64 {
+        let dp = f64::from(self.parallelism.dp);
+        let e = &self.accelerator.efficiency;
+        let scale_up = self.accelerator.scale_up_gb_per_s_per_direction;
+        let scale_up = scale_up.map(|rate| rate * e.link_efficiency);
+        let Some(rate) = self.rank_link.or(scale_up).filter(|_| dp > 1.0) else {
+            return 0.0;
+        };
+        let bytes = 2.0 * f64::from(self.model.hidden) * rows * (dp - 1.0) / dp;
+        let once = bytes / rate + e.all_reduce_latency_us * 1e3;
+        2.0 * f64::from(self.model.moe_layers()) * once
+    }
+
+    /// Nanoseconds of the routed experts for the rows of all ranks.
+    fn experts_ns(&self, rows: f64) -> f64 {
+        let Some(measured) = &self.measured else {
+            return self.roofline_experts_ns(rows);
+        };
+        let computed = measured
+            .experts_ns(rows)
+            .unwrap_or_else(|| self.experts.ns(rows, self.experts_touched(rows)));
+        let exchanged = measured
+            .exchange_ns(rows)
+            .unwrap_or_else(|| self.exchange_ns(rows));
+        computed + exchanged
+    }
+
+    /// An iteration without its experts, from tables where there are any, not held to the floor.
+    fn without_experts_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        match &self.measured {
+            Some(measured) => self.measured_ns(measured, prefill, decodes, context),
+            None => self.bare_roofline_ns(prefill, decodes, context),
+        }
+    }
+
+    /// The iteration of several ranks that go in step: the slowest one's attention and dense parts,
+    /// then the experts for the rows of all. 0 if all are empty.
+    pub(crate) fn joint_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
+        let rows: f64 = ranks.iter().map(RankWork::rows).sum();
+        if rows == 0.0 {
+            return 0.0;
+        }
+        let each = ranks
+            .iter()
+            .map(|rank| self.without_experts_ns(rank.prefill, rank.decodes, rank.context));
+        let ns = each.fold(0.0, f64::max) + self.experts_ns(rows);
+        ns.max(self.joint_floor_ns(ranks))
+    }
+
+    /// Least nanoseconds of it: the arithmetic and the bytes of all ranks as of one batch, on all
+    /// devices.
+    pub(crate) fn joint_floor_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
+        let chunks: Vec<PrefillChunk> = ranks
+            .iter()
+            .flat_map(|rank| rank.prefill.iter().copied())
+            .collect();
+        let decodes = ranks.iter().map(|rank| rank.decodes).sum();
+        let context = ranks.iter().map(|rank| rank.context).sum();
+        self.physical_floor_ns(&chunks, decodes, context)
     }
 
     /// Experts of a layer whose weights a step of `rows` tokens reads, if each token draws k of E
@@ -238,9 +349,14 @@ impl StepModel {
     #[must_use]
     pub fn step_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
         match &self.measured {
-            Some(measured) => self
-                .measured_ns(measured, prefill, decodes, context)
-                .max(self.physical_floor_ns(prefill, decodes, context)),
+            Some(measured) => {
+                let ns = self.measured_ns(measured, prefill, decodes, context);
+                let experts = match rows_of(prefill, decodes) {
+                    0.0 => 0.0,
+                    rows => self.experts_ns(rows),
+                };
+                (ns + experts).max(self.physical_floor_ns(prefill, decodes, context))
+            }
             None => self.roofline_ns(prefill, decodes, context),
         }
     }
@@ -248,6 +364,15 @@ impl StepModel {
     /// The same by the roofline, whether kernel tables are in use or not.
     #[must_use]
     pub fn roofline_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        match rows_of(prefill, decodes) {
+            0.0 => 0.0,
+            rows => {
+                self.bare_roofline_ns(prefill, decodes, context) + self.roofline_experts_ns(rows)
+            }
+        }
+    }
+
+    fn bare_roofline_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
         let rows = rows_of(prefill, decodes);
         if rows == 0.0 {
             return 0.0;
@@ -277,7 +402,8 @@ impl StepModel {
                 until_context: u64::MAX,
             };
         }
-        let base = self.rows_ns(f64::from(decodes), f64::from(decodes));
+        let rows = f64::from(decodes);
+        let base = self.rows_ns(rows, rows) + self.roofline_experts_ns(rows);
         let cap = self.window.saturating_mul(u64::from(decodes));
         let [full, windowed] = self.layers;
         let bends = windowed > 0.0;
@@ -309,23 +435,31 @@ impl StepModel {
         self.overheads
     }
 
-    /// Least nanoseconds of a step at peak rates: see [`Floor::physical_floor_ns`].
+    /// Ranks of data-parallel attention: as many times the devices as the floor counts.
+    fn ranks(&self) -> f64 {
+        f64::from(self.parallelism.dp)
+    }
+
+    /// Least nanoseconds of a step at peak rates: see [`Floor::physical_floor_ns`]. With several
+    /// ranks, on the devices of all, since the experts are.
     #[must_use]
     pub fn physical_floor_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
-        self.floor.physical_floor_ns(prefill, decodes, context)
+        self.floor.physical_floor_ns(prefill, decodes, context) / self.ranks()
     }
 
     /// Least nanoseconds to first and last token of a request alone: see
-    /// [`Floor::request_floor_ns`].
+    /// [`Floor::request_floor_ns`]; with several ranks as above.
     #[must_use]
     pub fn request_floor_ns(&self, prompt: u32, output: u32) -> (f64, f64) {
-        self.floor.request_floor_ns(prompt, output)
+        let (first, last) = self.floor.request_floor_ns(prompt, output);
+        (first / self.ranks(), last / self.ranks())
     }
 
-    /// Upper bounds on requests per second: see [`Floor::max_requests_per_s`].
+    /// Upper bounds on requests per second: see [`Floor::max_requests_per_s`]; of all ranks.
     #[must_use]
     pub fn max_requests_per_s(&self, prompt: u32, output: u32) -> NodeCeiling {
-        self.floor.max_requests_per_s(prompt, output)
+        let of_one = self.floor.max_requests_per_s(prompt, output);
+        of_one.times(self.ranks())
     }
 
     /// The figures the model rests on: name, value with its unit, and whether it is assumed or
@@ -335,7 +469,7 @@ impl StepModel {
         let mut rows = super::provenance::rows(
             &self.model,
             &self.accelerator,
-            self.tp,
+            self.parallelism.tp,
             self.dtypes,
             self.overheads,
         );

@@ -14,7 +14,7 @@ mod moe;
 mod parse;
 
 pub use attention::{AttentionKey, AttentionTable};
-pub use comm::AllReduceTable;
+pub use comm::CollectiveTable;
 pub use gemm::GemmTable;
 pub use moe::{ExpertsKey, MoeTable, Spread};
 
@@ -150,7 +150,11 @@ pub struct KernelTables {
     /// Attention of decode steps, by sequences and their context (the new token included).
     pub decode: AttentionTable,
     /// All-reduces.
-    pub allreduce: AllReduceTable,
+    pub allreduce: CollectiveTable,
+    /// All-gathers, by what each device has after them.
+    pub all_gather: CollectiveTable,
+    /// Reduce-scatters, by what each device has before them.
+    pub reduce_scatter: CollectiveTable,
     /// Routed experts.
     pub moe: MoeTable,
     /// MLA blocks with their projections, of prompts; `query` is the projections' number type.

@@ -24,6 +24,34 @@ impl StepParts {
     }
 }
 
+/// What one rank of data-parallel attention computes in an iteration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RankWork<'a> {
+    /// Pieces of prompts.
+    pub prefill: &'a [PrefillChunk],
+    /// Decoding sequences.
+    pub decodes: u32,
+    /// Tokens of their KV in all.
+    pub context: u64,
+    /// The standard deviation of these, tokens.
+    pub spread: f64,
+}
+
+impl RankWork<'_> {
+    /// Tokens computed.
+    #[must_use]
+    pub fn rows(&self) -> f64 {
+        let chunks = self.prefill.iter().map(|chunk| f64::from(chunk.tokens));
+        f64::from(self.decodes) + chunks.sum::<f64>()
+    }
+
+    /// Sequences in it.
+    #[must_use]
+    pub fn sequences(&self) -> f64 {
+        f64::from(self.decodes) + self.prefill.len() as f64
+    }
+}
+
 /// How long the iterations of one replica take. [`StepModel`] is the one scenarios use; a test may
 /// bring its own, for instance the tables of another simulator.
 pub trait StepTimes: Debug + Send + Sync {
@@ -65,6 +93,20 @@ pub trait StepTimes: Debug + Send + Sync {
             layers_ns: self.spread_step_ns(prefill, decodes, context, spread),
             last_ns: 0.0,
         }
+    }
+
+    /// Nanoseconds of an iteration of several ranks that go in step: by default that of the slowest.
+    fn joint_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
+        let each = ranks
+            .iter()
+            .map(|rank| self.spread_step_ns(rank.prefill, rank.decodes, rank.context, rank.spread));
+        each.fold(0.0, f64::max)
+    }
+
+    /// Least nanoseconds of [`StepTimes::joint_ns`] that the hardware permits; 0 where nothing is
+    /// known.
+    fn joint_floor_ns(&self, _ranks: &[RankWork<'_>]) -> f64 {
+        0.0
     }
 
     /// Nanoseconds of an iteration that verifies drafts: of `chunks` the first `prompts` are pieces
@@ -120,6 +162,14 @@ impl StepTimes for StepModel {
 
     fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
         StepModel::decode_piece(self, decodes, context)
+    }
+
+    fn joint_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
+        StepModel::joint_ns(self, ranks)
+    }
+
+    fn joint_floor_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
+        StepModel::joint_floor_ns(self, ranks)
     }
 
     fn parts(

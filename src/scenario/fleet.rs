@@ -217,6 +217,21 @@ pub struct LlmPool {
     /// as in vLLM.
     #[serde(default)]
     pub micro_batch_seqs: u32,
+    /// Data-parallel attention of a model with experts (vLLM `--data-parallel-size`): ranks of `tp`
+    /// accelerators each, with a queue and a KV cache of their own, that share the experts and go
+    /// in step; 1 to 256. `max_num_seqs`, `max_num_batched_tokens` and `kv_blocks` are a rank's.
+    /// Every iteration is then an event of the simulator. For copies of a whole model state
+    /// `replicas`. Default 1.
+    #[serde(default = "one_u32", skip_serializing_if = "is_one")]
+    pub dp: u32,
+    /// Deals the experts out whole to the `tp` x `dp` accelerators (vLLM
+    /// `--enable-expert-parallel`) instead of splitting each over all of them. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expert_parallel: bool,
+    /// Bandwidth from a rank's accelerator to those of the other ranks, 1e9 bytes per second.
+    /// Default: the scale-up links', as measured where it was, if they join `tp` x `dp`
+    /// accelerators; else it must be stated.
+    pub dp_link_gb_per_s: Option<f64>,
     /// Weight dtype (`bf16`, `fp16`, `fp8`, `fp4`, `int8`). Default: the model card's.
     pub weight_dtype: Option<String>,
     /// KV-cache dtype. Default: the model card's.

@@ -106,7 +106,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
         };
         let accelerators = match pool {
             Pool::Abstract(pool) => pool.accelerators_per_replica,
-            Pool::Llm(pool) => pool.tp * pool.pp,
+            Pool::Llm(pool) => pool.tp * pool.pp * pool.dp,
         };
         pools.extend(engine.map(|engine| PoolPlan {
             name: pool.name().to_owned(),

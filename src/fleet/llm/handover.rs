@@ -26,14 +26,20 @@ impl Engine {
 
     /// The KV of a sequence has been sent: its blocks are free.
     pub fn sent(&mut self, slot: u32, ctx: &mut Context<'_>) {
+        self.let_go_sent(slot, ctx);
+        // Nothing runs, and who waits may have waited for these blocks.
+        let idle = matches!(self.flight, Flight::Idle) && !self.others_fly();
+        if idle && !self.waiting.is_empty() {
+            self.wake(ctx);
+        }
+    }
+
+    /// Frees the blocks of a sequence that was sent.
+    pub(super) fn let_go_sent(&mut self, slot: u32, ctx: &mut Context<'_>) {
         self.sending.remove(ctx.requests, slot);
         let tokens = u64::from(ctx.requests.at(slot).work.computed);
         let blocks = self.kv.blocks_for(tokens);
         self.release(ctx.requests, slot, blocks, tokens);
-        // Nothing runs, and who waits may have waited for these blocks.
-        if matches!(self.flight, Flight::Idle) && !self.waiting.is_empty() {
-            self.wake(ctx);
-        }
     }
 
     /// Whether a waiting request has its KV with it: only what was computed elsewhere has any.

@@ -62,7 +62,7 @@ pub(super) struct Pipeline {
     /// By number; what is at the place of the one at hand is meaningless.
     lanes: Vec<Lane>,
     /// The one at hand.
-    here: u8,
+    here: u16,
     load: Load,
     engine_free: SimTime,
     stage_free: Vec<SimTime>,
@@ -105,13 +105,15 @@ impl Pipeline {
 }
 
 impl Engine {
-    /// The micro-batch at hand; 0 without pipeline parallelism.
-    pub(super) fn lane(&self) -> u8 {
-        self.pipeline.as_ref().map_or(0, |pipeline| pipeline.here)
+    /// The micro-batch at hand, or the engine's rank; 0 without either.
+    pub(super) fn lane(&self) -> u16 {
+        self.pipeline
+            .as_ref()
+            .map_or(self.rank, |pipeline| pipeline.here)
     }
 
     /// Takes another micro-batch in hand.
-    pub(super) fn turn_to(&mut self, lane: u8) {
+    pub(super) fn turn_to(&mut self, lane: u16) {
         use std::mem::swap;
         let Some(pipeline) = &mut self.pipeline else {
             return;
@@ -137,7 +139,7 @@ impl Engine {
     }
 
     /// Iterations that a micro-batch has done.
-    pub(super) fn iteration_of(&self, lane: u8) -> u64 {
+    pub(super) fn iteration_of(&self, lane: u16) -> u64 {
         match &self.pipeline {
             Some(pipeline) if lane != pipeline.here => pipeline.lanes[usize::from(lane)].iteration,
             _ => self.iteration,
@@ -167,11 +169,11 @@ impl Engine {
     }
 
     /// Work within `ns` nanoseconds of the flight at hand: all of them, or with a pipeline what a
-    /// stage works in them, averaged over the stages and the flight.
+    /// stage works in them, averaged over the stages and the flight; a rank's share of the replica.
     pub(super) fn busy_share(&self, ns: u64) -> u128 {
         match &self.pipeline {
             Some(pipeline) => pipeline.load.of(ns),
-            None => u128::from(ns),
+            None => u128::from(ns / u64::from(self.ranks)),
         }
     }
 
@@ -232,7 +234,7 @@ impl Engine {
         let Some((at, _)) = lanes.find(|(at, lane)| idle(*at, lane)) else {
             return;
         };
-        self.turn_to(at as u8);
+        self.turn_to(at as u16);
         self.wake(ctx);
         self.turn_to(here);
     }

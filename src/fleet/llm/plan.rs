@@ -189,38 +189,67 @@ impl Engine {
         }
     }
 
-    /// Starts what was planned; false when nothing was, though something waits.
+    /// Plans the next iteration; false when there is nothing to compute.
+    pub(super) fn plan(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
+        loop {
+            self.held_back = false;
+            self.preempted = match rules.scheduler {
+                Scheduler::VllmV1 | Scheduler::Sarathi => {
+                    let preempted = self.plan_running(rules, ctx);
+                    if !preempted && !self.lets_wait(rules, ctx.requests) {
+                        self.admit(rules, ctx);
+                    }
+                    preempted
+                }
+                // Prompts first, and the others only where there is none to compute.
+                Scheduler::VllmV0 => {
+                    if !self.lets_wait(rules, ctx.requests) {
+                        self.admit_prompts(rules, ctx);
+                    }
+                    self.chunks.is_empty() && self.plan_running(rules, ctx)
+                }
+            };
+            if !self.chunks.is_empty() || self.decodes > 0 {
+                return true;
+            }
+            // Everything running was preempted, or nothing was left to run but somebody who came
+            // after the cutoff: plan again, now with admission.
+            self.cutoff = ctx.now;
+            if self.waiting.is_empty() || !(self.preempted || self.held_back) {
+                return false;
+            }
+        }
+    }
+
+    /// Starts what was planned, which is something.
     pub(super) fn launch(
         &mut self,
-        preempted: bool,
         rules: &EngineRules,
         model: &dyn StepTimes,
         ctx: &mut Context<'_>,
-    ) -> bool {
+    ) {
         self.flight_start = ctx.now;
-        if self.pipeline.is_some() && (!self.chunks.is_empty() || self.decodes > 0) {
+        if self.pipeline.is_some() {
             self.launch_staged(rules, model, ctx);
-        } else if self.speculation.is_some() && (!self.chunks.is_empty() || self.decodes > 0) {
+        } else if self.speculation.is_some() {
             self.launch_verification(model, ctx);
         } else if !self.chunks.is_empty() {
             let decoding = rules.scheduler != Scheduler::VllmV0;
             self.launch_mixed(decoding, model, ctx);
-        } else if self.decodes > 0 {
-            self.launch_decodes(preempted, rules, model, ctx);
-        } else if !self.waiting.is_empty() {
-            // Everything running was preempted, or nothing was left to run but somebody who came
-            // after the cutoff: plan again, now with admission.
-            let again = preempted || self.held_back;
-            self.cutoff = ctx.now;
-            return !again;
+        } else {
+            self.launch_decodes(rules, model, ctx);
         }
-        true
     }
 
-    fn launch_mixed(&mut self, decoding: bool, model: &dyn StepTimes, ctx: &mut Context<'_>) {
+    /// An iteration with prompts begins, with the decoding sequences in it or not.
+    pub(super) fn begin(&mut self, decoding: bool) {
         self.origin = None;
         self.looked = self.iteration + u64::from(decoding);
         self.waits_since = None;
+        self.flight = Flight::Mixed { decoding };
+    }
+
+    fn launch_mixed(&mut self, decoding: bool, model: &dyn StepTimes, ctx: &mut Context<'_>) {
         self.list_prefill(ctx.requests);
         let (decodes, context, spread) = match decoding {
             true => (self.decodes, self.context, self.spread()),
@@ -230,13 +259,12 @@ impl Engine {
         let floor = model.physical_floor_ns(&self.prefill, decodes, context);
         ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
         let ns = ns + std::mem::take(&mut self.loading_ns);
-        self.flight = Flight::Mixed { decoding };
+        self.begin(decoding);
         self.schedule_boundary(SimTime(ctx.now.0 + (ns.round() as u64).max(1)), ctx);
     }
 
     fn launch_decodes(
         &mut self,
-        preempted: bool,
         rules: &EngineRules,
         model: &dyn StepTimes,
         ctx: &mut Context<'_>,
@@ -254,7 +282,7 @@ impl Engine {
             });
         }
         let Some(origin) = self.origin else { return };
-        let waited_for = self.held_back || (preempted && !self.waiting.is_empty());
+        let waited_for = self.held_back || (self.preempted && !self.waiting.is_empty());
         let steps = if rules.step_by_step || waited_for {
             1
         } else {

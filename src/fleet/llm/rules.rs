@@ -44,6 +44,8 @@ pub struct EngineRules {
     pub speculative: Option<SpeculativeRule>,
     /// The stages that the layers are dealt out to, if there are several.
     pub pipeline: Option<PipelineRule>,
+    /// Ranks of data-parallel attention, each with a queue and a cache of its own; 1 or more.
+    pub data_parallel: u16,
     /// An event for every iteration.
     pub step_by_step: bool,
 }

@@ -169,6 +169,8 @@ impl World {
             (ReplicaEngine::Llm(engine), EnginePlan::Llm { rules, .. }, Task::Offer) => {
                 engine.offer(slot, rules, &mut ctx);
             }
+            (ReplicaEngine::Ranks(ranks), _, Task::Sent) => ranks.sent(slot, &mut ctx),
+            (ReplicaEngine::Ranks(ranks), _, Task::Offer) => ranks.offer(slot, &mut ctx),
             _ => debug_assert!(false, "KV came from or to a replica of another kind"),
         }
     }

@@ -7,6 +7,7 @@ use super::{Part, Prefill, Product};
 use crate::perf::accelerator::AcceleratorCard;
 use crate::perf::dtype::{Dtype, Dtypes};
 use crate::perf::model::{Attention, ModelCard};
+use crate::perf::step::Parallelism;
 use crate::perf::tables::{
     AttentionKey, AttentionTable, Curve, DecodeCurve, GemmCurve, KernelBackend, KernelDtype,
     KernelTables, PrefillCurve, Reach, nearest_key,
@@ -22,6 +23,7 @@ pub(super) struct Lookup<'a> {
     tables: &'static KernelTables,
     model: &'a ModelCard,
     accelerator: &'a AcceleratorCard,
+    parallelism: Parallelism,
     tp: u32,
     dtypes: Dtypes,
     /// Bytes per nanosecond of one device.
@@ -34,14 +36,15 @@ impl<'a> Lookup<'a> {
         tables: &'static KernelTables,
         model: &'a ModelCard,
         accelerator: &'a AcceleratorCard,
-        tp: u32,
+        parallelism: Parallelism,
         dtypes: Dtypes,
     ) -> Self {
         Self {
             tables,
             model,
             accelerator,
-            tp,
+            parallelism,
+            tp: parallelism.tp,
             dtypes,
             bandwidth: accelerator.bandwidth_gb_per_s,
             parts: Vec::new(),

@@ -26,7 +26,12 @@ impl StepModel {
             let tables = system.and_then(|system| KernelTables::builtin(system, *backend));
             let Some(tables) = tables else { continue };
             let (model, accelerator) = (&self.model, &self.accelerator);
-            let measured = Measured::new(tables, model, accelerator, self.tp, self.dtypes);
+            let stated = self.rank_link.is_some();
+            let mut measured =
+                Measured::new(tables, model, accelerator, self.parallelism, self.dtypes);
+            if stated {
+                measured.forget_exchange();
+            }
             let enough = measured.has_products();
             if enough || self.measured.is_none() {
                 self.measured = Some(Box::new(measured));
@@ -73,9 +78,6 @@ impl StepModel {
             .products_ns(rows)
             .unwrap_or_else(|| self.dense.ns(rows, 1.0))
             + measured
-                .experts_ns(rows)
-                .unwrap_or_else(|| self.experts.ns(rows, self.experts_touched(rows)))
-            + measured
                 .head_ns(sequences)
                 .unwrap_or_else(|| self.head.ns(sequences, 1.0))
             + measured
@@ -86,7 +88,7 @@ impl StepModel {
             + sequences * self.per_seq_ns
     }
 
-    /// A step from tables, not held to the floor.
+    /// A step from tables without its experts, not held to the floor.
     pub(super) fn measured_ns(
         &self,
         measured: &Measured,
@@ -122,7 +124,7 @@ impl StepModel {
         context: u64,
     ) -> DecodePiece {
         let rows = f64::from(decodes);
-        let base = self.measured_rows_ns(measured, rows, rows);
+        let base = self.measured_rows_ns(measured, rows, rows) + self.experts_ns(rows);
         let (own, until) = match &measured.decode {
             Some(curve) => {
                 let piece = curve.piece(rows, context as f64 / rows);
@@ -135,13 +137,19 @@ impl StepModel {
             None => {
                 let piece = self.roofline_piece(decodes, context);
                 let line = Line {
-                    base: piece.base_ns - self.rows_ns(rows, rows) + base,
+                    base: piece.base_ns - self.rows_ns(rows, rows) - self.roofline_experts_ns(rows)
+                        + base,
                     slope: piece.per_context_ns,
                 };
                 (line, piece.until_context)
             }
         };
-        let ([compute, memory], floor_until) = self.floor.decode_lines(decodes, context);
+        let (lines, floor_until) = self.floor.decode_lines(decodes, context);
+        let ranks = self.ranks();
+        let [compute, memory] = lines.map(|line| Line {
+            base: line.base / ranks,
+            slope: line.slope / ranks,
+        });
         let at = context as f64;
         let value = |line: &Line| line.base + line.slope * at;
         let mut top = own;

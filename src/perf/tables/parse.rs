@@ -87,6 +87,8 @@ fn parse_line(line: &str, tables: &mut KernelTables) -> Result<(), String> {
                 "prefill" => &mut tables.prefill.lengths,
                 "decode" => &mut tables.decode.lengths,
                 "allreduce" => &mut tables.allreduce.elements,
+                "allgather" => &mut tables.all_gather.elements,
+                "reducescatter" => &mut tables.reduce_scatter.elements,
                 "moe" => &mut tables.moe.tokens,
                 "mla_prefill" => &mut tables.mla_prefill.lengths,
                 "mla_decode" => &mut tables.mla_decode.lengths,
@@ -136,10 +138,15 @@ fn parse_line(line: &str, tables: &mut KernelTables) -> Result<(), String> {
             table.shapes.entry(key).or_default().insert(batch, times);
             Ok(())
         }
-        "allreduce" => {
+        kind @ ("allreduce" | "allgather" | "reducescatter") => {
+            let table = match kind {
+                "allreduce" => &mut tables.allreduce,
+                "allgather" => &mut tables.all_gather,
+                _ => &mut tables.reduce_scatter,
+            };
             let devices = cells.number()?;
-            let times = cells.times(tables.allreduce.elements.len() as f64)?;
-            tables.allreduce.devices.insert(devices, times);
+            let times = cells.times(table.elements.len() as f64)?;
+            table.devices.insert(devices, times);
             Ok(())
         }
         "moe" => {

@@ -55,8 +55,19 @@ pub(super) fn step_model_with(
 ) -> Result<StepModel, PerfError> {
     let with = |assumed: Overheads| {
         let overheads = overheads(assumed);
-        let tp = Parallelism::tensor(pool.tp);
-        StepModel::new(model, accelerator, &tp, dtypes.weight, dtypes.kv, overheads)
+        let spread = parallelism(pool);
+        let step = StepModel::new(
+            model,
+            accelerator,
+            &spread,
+            dtypes.weight,
+            dtypes.kv,
+            overheads,
+        )?;
+        Ok(match pool.dp_link_gb_per_s {
+            Some(rate) => step.with_rank_link(rate),
+            None => step,
+        })
     };
     let tables = || with(ASSUMED_OVERHEADS_WITH_TABLES)?.with_tables(pool.kernel_backend);
     match pool.step_model {
@@ -158,10 +169,7 @@ pub(super) fn resolve_llm(
     let memory = MemoryPlan::new(
         &model,
         &accelerator,
-        Parallelism {
-            tp: pool.tp,
-            pp: pool.pp,
-        },
+        parallelism(pool),
         dtypes.weight,
         dtypes.kv,
         utilization,
@@ -203,7 +211,8 @@ pub(super) fn resolve_llm(
         );
         return None;
     }
-    let pipeline = match pipeline::rule(pool, &model, &accelerator) {
+    let links = pipeline::check_ranks(pool, &model, &accelerator);
+    let pipeline = match links.and_then(|()| pipeline::rule(pool, &model, &accelerator)) {
         Ok(rule) => rule,
         Err((field, value, allowed, remedy)) => {
             problems.push(&format!("{at}.{field}"), value, &allowed, remedy);
@@ -235,6 +244,7 @@ pub(super) fn resolve_llm(
         watermark_blocks: (pool.watermark * kv_blocks as f64).ceil() as u64,
         speculative: speculative::rule(pool),
         pipeline,
+        data_parallel: pool.dp as u16,
         step_by_step: pool.step_by_step,
     };
     let assumed = match step.uses_tables() || pool.profile.is_some() {
@@ -260,6 +270,16 @@ pub(super) fn resolve_llm(
     )?;
     let step = kernels.ok()?;
     Some((EnginePlan::Llm { rules, step }, facts))
+}
+
+/// How a pool spreads a replica over devices.
+fn parallelism(pool: &LlmPool) -> Parallelism {
+    Parallelism {
+        tp: pool.tp,
+        pp: pool.pp,
+        dp: pool.dp,
+        ep: pool.expert_parallel,
+    }
 }
 
 /// The overheads that a pool states, or else those assumed.

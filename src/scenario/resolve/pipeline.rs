@@ -15,6 +15,55 @@ const BYTES_PER_VALUE: f64 = 4.0;
 /// What is wrong: the field, its value, what is allowed and the remedy.
 type Refusal = (&'static str, String, String, &'static str);
 
+/// Refuses ranks of data-parallel attention that share no experts or have no known link.
+pub(super) fn check_ranks(
+    pool: &LlmPool,
+    model: &ModelCard,
+    accelerator: &AcceleratorCard,
+) -> Result<(), Refusal> {
+    let dense = "goes with models that have experts";
+    if model.experts == 0 && pool.dp > 1 {
+        let remedy = "state replicas instead: ranks of a dense model share nothing";
+        return Err(("dp", pool.dp.to_string(), dense.into(), remedy));
+    }
+    if model.experts == 0 && pool.expert_parallel {
+        let remedy = "take it away";
+        return Err(("expert_parallel", "true".into(), dense.into(), remedy));
+    }
+    let devices = pool.tp * pool.dp;
+    if pool.expert_parallel && devices > model.experts {
+        let allowed = format!(
+            "needs an expert for each of the tp x dp = {devices} accelerators, and the model has {}",
+            model.experts
+        );
+        let remedy = "take it away, or lower dp";
+        return Err(("expert_parallel", "true".into(), allowed, remedy));
+    }
+    if pool.dp > 1 && pool.dp_link_gb_per_s.is_none() && !joined(accelerator, devices) {
+        let allowed = unknown_link("tp x dp", devices, accelerator);
+        return Err(("dp_link_gb_per_s", String::new(), allowed, GIVE_LINK));
+    }
+    Ok(())
+}
+
+const GIVE_LINK: &str = "give the bandwidth of the network between the nodes, for one accelerator";
+
+/// Whether the scale-up links join so many devices.
+fn joined(accelerator: &AcceleratorCard, devices: u32) -> bool {
+    let links = accelerator.scale_up_gb_per_s_per_direction;
+    links.is_some() && devices <= accelerator.scale_up_domain
+}
+
+fn unknown_link(product: &str, devices: u32, accelerator: &AcceleratorCard) -> String {
+    let joins = match accelerator.scale_up_gb_per_s_per_direction {
+        Some(_) => accelerator.scale_up_domain,
+        None => 1,
+    };
+    format!(
+        "must be stated: {product} = {devices} accelerators, and the scale-up links join {joins}"
+    )
+}
+
 /// The stages that a pool asks for, if there are several.
 pub(super) fn rule(
     pool: &LlmPool,
@@ -31,18 +80,11 @@ pub(super) fn rule(
     let devices = pool.tp * pool.pp;
     let scale_up = accelerator
         .scale_up_gb_per_s_per_direction
-        .filter(|_| devices <= accelerator.scale_up_domain)
+        .filter(|_| joined(accelerator, devices))
         .map(|rate| rate * accelerator.efficiency.link_efficiency);
     let Some(gb_per_s) = pool.pp_link_gb_per_s.or(scale_up) else {
-        let allowed = format!(
-            "must be stated: tp x pp = {devices} accelerators, and the scale-up links join {}",
-            match accelerator.scale_up_gb_per_s_per_direction {
-                Some(_) => accelerator.scale_up_domain,
-                None => 1,
-            }
-        );
-        let remedy = "give the bandwidth of the network between the nodes, for one accelerator";
-        return Err(("pp_link_gb_per_s", String::new(), allowed, remedy));
+        let allowed = unknown_link("tp x pp", devices, accelerator);
+        return Err(("pp_link_gb_per_s", String::new(), allowed, GIVE_LINK));
     };
     let layers = stage_layers(model.layers, pool.pp);
     let all = f64::from(model.layers);

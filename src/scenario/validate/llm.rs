@@ -4,6 +4,8 @@ use super::speculative::check_speculative;
 use crate::scenario::fleet::{LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::Problems;
 
+/// Most ranks of data-parallel attention.
+const MOST_RANKS: u64 = 256;
 /// Most pipeline stages.
 const MOST_STAGES: u64 = 64;
 
@@ -59,6 +61,7 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
     );
     check_scheduler(pool, at, problems);
     check_pipeline(pool, at, problems);
+    check_ranks(pool, at, problems);
     check_speculative(pool, at, problems);
     problems.unique(
         &path("kv_tiers"),
@@ -160,6 +163,33 @@ fn check_pipeline(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
             };
             let remedy = "use tp instead of pp, or leave it out";
             problems.push(&path(field), "", allowed, remedy);
+        }
+    }
+}
+
+/// Refuses values of data-parallel attention out of range, and what does not go with it.
+fn check_ranks(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
+    let path = |field: &str| format!("{at}.{field}");
+    problems.int_in_range(&path("dp"), u64::from(pool.dp), 1, MOST_RANKS);
+    if let Some(bandwidth) = pool.dp_link_gb_per_s {
+        problems.positive(&path("dp_link_gb_per_s"), bandwidth, 1e6);
+        if pool.dp <= 1 {
+            let (allowed, remedy) = ("goes with `dp` above 1", "take it away");
+            problems.push(&path("dp_link_gb_per_s"), bandwidth, allowed, remedy);
+        }
+    }
+    if pool.dp <= 1 {
+        return;
+    }
+    for (given, field) in [
+        (pool.pp > 1, "pp"),
+        (pool.scheduler == Scheduler::VllmV0, "scheduler"),
+        (pool.speculative.is_some(), "speculative"),
+        (pool.profile.is_some(), "profile"),
+    ] {
+        if given {
+            let allowed = "does not go with `dp` above 1 like this, which is not modelled";
+            problems.push(&path(field), "", allowed, "leave one of the two out");
         }
     }
 }
