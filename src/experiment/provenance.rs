@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::scenario::fleet::Pool;
+use crate::fleet::llm::EngineRules;
+use crate::fleet::plan::EnginePlan;
+use crate::scenario::fleet::{LlmPool, Pool};
 use crate::scenario::resolve::Plan;
 use crate::scenario::workload::Arrivals;
 use crate::trace::Skipped;
@@ -92,6 +94,11 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
             let value = format!("{} us per prompt token", pool.overhead_per_prompt_token_us);
             figures.push(figure(what, value, "given"));
         }
+        if let (Pool::Llm(written), EnginePlan::Llm { rules, .. }) =
+            (pool, &plan.fleet.pools[index].engine)
+        {
+            figures.extend(spread(name, written, rules));
+        }
         let pinned = if facts.kv_blocks_pinned {
             "as the scenario pins it"
         } else {
@@ -117,6 +124,41 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
     }
     if plan.scenario.cost.is_some() {
         figures.push(figure("prices", "as [cost] states", "assumed"));
+    }
+    figures
+}
+
+/// How a replica is spread over stages and ranks, and what links them.
+fn spread(name: &str, pool: &LlmPool, rules: &EngineRules) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    let mut row = |what: &str, value: String, origin: &str| {
+        figures.push(figure(format!("{name}: {what}"), value, origin));
+    };
+    if let Some(pipeline) = &rules.pipeline {
+        let origin = "given: scenario; layers dealt out as vLLM does";
+        row("pp", pool.pp.to_string(), origin);
+        let value = format!("{} us", pipeline.hop_ns / 1e3);
+        let origin = match pool.pp_link_latency_us {
+            Some(_) => "given: scenario",
+            None => "assumed",
+        };
+        row("pp_link_latency_us", value, origin);
+        let value = format!("{:.4} us a token", pipeline.hop_row_ns / 1e3);
+        let origin = match pool.pp_link_gb_per_s {
+            Some(_) => "given: scenario",
+            None => "derived: scale-up links of the accelerator card at link_efficiency",
+        };
+        row("transfer between stages", value, origin);
+    }
+    if pool.dp > 1 {
+        row("dp", pool.dp.to_string(), "given: scenario");
+        if let Some(rate) = pool.dp_link_gb_per_s {
+            let value = format!("{rate} GB/s between ranks");
+            row("dp_link_gb_per_s", value, "given: scenario");
+        }
+    }
+    if pool.expert_parallel {
+        row("expert_parallel", "true".into(), "given: scenario");
     }
     figures
 }

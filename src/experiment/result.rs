@@ -369,12 +369,24 @@ fn abstract_row(servers: u32, counted: &PoolTally) -> Value {
 fn llm_row(plan: &Plan, index: usize, counted: &PoolTally) -> Value {
     let facts = plan.llm.get(index).and_then(Option::as_ref);
     let blocks = facts.map(|facts| facts.kv_blocks);
+    let (stages, ranks) = match &plan.fleet.pools[index].engine {
+        EnginePlan::Llm { rules, .. } => (
+            rules
+                .pipeline
+                .as_ref()
+                .map_or(1, |rule| rule.layer_shares.len()),
+            rules.data_parallel,
+        ),
+        EnginePlan::Abstract { .. } => (1, 1),
+    };
     let mut row = json!({
         "model": facts.map(|facts| facts.model.name.as_str()),
         "accelerator": facts.map(|facts| facts.accelerator.name.as_str()),
+        "stages": stages,
+        "ranks": ranks,
         "iterations": counted.batches,
         "mean_sequences": ratio(counted.batched as f64, counted.batches as f64),
-        "mean_iteration_ms": ratio(counted.busy_s * 1e3, counted.batches as f64),
+        "mean_iteration_ms": ratio(counted.iterations_s * 1e3, counted.batches as f64),
         "prefill_tokens": counted.prefill_tokens,
         "cached_tokens": counted.cached_tokens,
         "cached_share": ratio(

@@ -76,6 +76,8 @@ pub struct PoolTally {
     pub batches: u64,
     /// Requests in batches, sequences in iterations.
     pub batched: u64,
+    /// Seconds from the beginning to the end of iterations, summed.
+    pub iterations_s: f64,
     /// Batches sent by size.
     pub closed_by_size: u64,
     /// Batches sent by the window.
@@ -204,6 +206,14 @@ fn add_each(mine: &mut [u64], theirs: &[u64]) {
     }
 }
 
+/// Whether a replica has several iterations under way at once.
+fn several_at_once(engine: &EnginePlan) -> bool {
+    match engine {
+        EnginePlan::Llm { rules, .. } => rules.pipeline.is_some() || rules.data_parallel > 1,
+        EnginePlan::Abstract { .. } => false,
+    }
+}
+
 impl PoolTally {
     fn of(
         simulation: &mut Simulation,
@@ -221,8 +231,14 @@ impl PoolTally {
         let under_way_ns = simulation.world.busy_under_way_ns(index, now);
         let meter = simulation.world.pool_meter(index);
         meter.count_work(now);
+        let busy_s = (meter.busy_ns + under_way_ns) as f64 / 1e9;
         PoolTally {
-            busy_s: (meter.busy_ns + under_way_ns) as f64 / 1e9,
+            busy_s,
+            // With one at a time both are the same, and what is under way counts.
+            iterations_s: match several_at_once(&pool.engine) {
+                true => meter.iterations_ns as f64 / 1e9,
+                false => busy_s,
+            },
             available_s: replica_s * servers,
             replica_s,
             completed: meter.completed,
@@ -251,6 +267,7 @@ impl PoolTally {
         self.completed += other.completed;
         self.batches += other.batches;
         self.batched += other.batched;
+        self.iterations_s += other.iterations_s;
         self.closed_by_size += other.closed_by_size;
         self.closed_by_window += other.closed_by_window;
         self.prefill_tokens += other.prefill_tokens;

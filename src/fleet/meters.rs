@@ -38,6 +38,9 @@ pub struct PoolMeter {
     pub batches: u64,
     /// Requests in those batches, or sequences in those iterations.
     pub batched: u64,
+    /// Time from the beginning to the end of iterations, nanoseconds, summed: more than the engines
+    /// were at work where several are under way at once.
+    pub iterations_ns: u128,
     /// Batches that went because they were full or of a preferred size.
     pub closed_by_size: u64,
     /// Batches that went because the window was over.
@@ -83,6 +86,7 @@ impl PoolMeter {
             completed: 0,
             batches: 0,
             batched: 0,
+            iterations_ns: 0,
             closed_by_size: 0,
             closed_by_window: 0,
             prefill_tokens: 0,

@@ -230,12 +230,12 @@ impl World {
                 ReplicaEngine::Ranks(ranks) => Some(ranks.block_balance(&self.requests)),
                 _ => None,
             };
-            if let Some((held, taken)) = balance {
-                if held != taken {
-                    return Err(format!(
-                        "replica {index}: sequences hold {held} KV blocks but {taken} are taken"
-                    ));
-                }
+            if let Some((held, taken)) = balance
+                && held != taken
+            {
+                return Err(format!(
+                    "replica {index}: sequences hold {held} KV blocks but {taken} are taken"
+                ));
             }
         }
         for (pool, plan) in self.pools.iter().zip(&self.plan.pools) {

@@ -422,6 +422,13 @@ fn objectives(page: &mut Page, result: &RunResult) {
     page.table(&rows);
 }
 
+/// Stages and ranks of a replica, where there are several.
+fn spread(pool: &Value) -> String {
+    let several = |key: &str| pool.get(key).and_then(Value::as_u64).filter(|n| *n > 1);
+    let part = |key: &str| several(key).map_or(String::new(), |n| format!(", {n} {key}"));
+    part("stages") + &part("ranks")
+}
+
 fn pools(page: &mut Page, result: &RunResult) {
     page.title("Pools");
     for pool in &result.pools {
@@ -430,7 +437,12 @@ fn pools(page: &mut Page, result: &RunResult) {
         let whole = |key: &str| count(pool.get(key).and_then(Value::as_u64).unwrap_or(0));
         let share = number("utilization");
         let what = match text("engine") {
-            "llm" => format!("{} on {}", text("model"), text("accelerator")),
+            "llm" => format!(
+                "{} on {}{}",
+                text("model"),
+                text("accelerator"),
+                spread(pool)
+            ),
             _ => format!("{} server(s) each", whole("servers")),
         };
         page.line(&format!(

@@ -100,7 +100,7 @@ pub enum Pool {
     /// Servers and a service-time law: what queueing theory can check exactly.
     Abstract(AbstractPool),
     /// A language-model engine with continuous batching.
-    Llm(LlmPool),
+    Llm(Box<LlmPool>),
 }
 
 impl Pool {

@@ -95,7 +95,7 @@ impl KvTransfer {
 fn of_role(scenario: &Scenario, role: Role) -> impl Iterator<Item = (usize, &LlmPool)> {
     let pools = scenario.pools.iter().enumerate();
     pools.filter_map(move |(index, pool)| match pool {
-        Pool::Llm(pool) if pool.role == role => Some((index, pool)),
+        Pool::Llm(pool) if pool.role == role => Some((index, &**pool)),
         _ => None,
     })
 }

@@ -49,6 +49,7 @@ impl Engine {
     fn meter_flight(&mut self, flight: Flight, ctx: &mut Context<'_>) {
         let ns = ctx.meter.overlap_ns(self.flight_start, ctx.now);
         ctx.meter.busy_ns += self.busy_share(ns);
+        ctx.meter.iterations_ns += u128::from(ns);
         let steps = match (flight, self.origin) {
             (Flight::Decode { until }, Some(origin)) => {
                 let (start, end) = ctx.meter.window();
