@@ -83,8 +83,11 @@ fn two_vllm_servers_are_met_within_5_percent_by_the_profiles_of_their_kernels() 
         let fixed_us = fitted(VLLM_RUNS[other]);
         let result = validated(&runs.join(run), &of_run(&profiles, gpu, fixed_us));
         tell(&format!("{run} with {fixed_us} us an iteration"), &result);
-        for metric in ["ttft_ms", "tpot_ms", "e2e_ms"] {
-            assert!(error(&result, metric, "mean").abs() < 5.0, "{run} {metric}");
+        // Closer than the best simulator published for these runs: TPOT within 1.7 %, E2E within
+        // 2.2 %, TTFT between +1.3 and -13.6 %.
+        for (metric, within_pct) in [("ttft_ms", 5.0), ("tpot_ms", 1.7), ("e2e_ms", 2.2)] {
+            let off = error(&result, metric, "mean").abs();
+            assert!(off < within_pct, "{run} {metric}: {off}");
             assert!(error(&result, metric, "p90").abs() < 10.0, "{run} {metric}");
         }
     }

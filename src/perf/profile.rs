@@ -8,6 +8,7 @@
 //! | `dense.csv[.gz]` | `layer,tokens,time_us` | matrix products, norms, rotary, activation, embedding |
 //! | `per_sequence.csv[.gz]` | `layer,sequences,time_us` | `lm_head` and `sampler` |
 //! | `skew.csv[.gz]`, if there | see [`skew`] | attention of batches of unlike sequences |
+//! | `meta.yaml`, if there or above | `skew_fit:` with `enabled: false` | turns the latter off |
 //! | `attention.csv[.gz]` | `prefill_chunk,kv_prefill,n_decode,kv_decode,time_us` | attention of mixed batches |
 //!
 //! An iteration is, for each layer, `qkv_proj + qk_norm + rotary_emb + attention + o_proj + 2
@@ -27,6 +28,7 @@ use self::curve::{Curve, Table};
 use self::skew::Skew;
 use super::error::PerfError;
 use super::floor::{Floor, NodeCeiling};
+use super::graphs::CapturedGraphs;
 use super::step::{DecodePiece, Overheads, PrefillChunk};
 use super::times::{StepParts, StepTimes};
 
@@ -60,6 +62,7 @@ pub struct ProfileSteps {
     skew: Skew,
     layers: f64,
     overheads: Overheads,
+    graphs: CapturedGraphs,
     floor: Floor,
 }
 
@@ -100,14 +103,22 @@ impl ProfileSteps {
             skew: Skew::read(folder)?,
             layers,
             overheads,
+            graphs: CapturedGraphs::default(),
             floor,
         })
+    }
+
+    /// The same with graphs captured: what is not attention works on padded iterations.
+    #[must_use]
+    pub fn with_graphs(mut self, graphs: CapturedGraphs) -> Self {
+        self.graphs = graphs;
+        self
     }
 
     /// Everything of an iteration but attention, nanoseconds.
     fn other_ns(&self, tokens: f64, sequences: f64) -> f64 {
         let overhead = self.overheads.fixed_us + sequences * self.overheads.per_seq_us;
-        self.tokens.at(tokens) + self.sequences.at(sequences) + overhead * 1e3
+        self.tokens.at(self.graphs.rows(tokens)) + self.sequences.at(sequences) + overhead * 1e3
     }
 }
 

@@ -12,6 +12,7 @@ use super::accelerator::AcceleratorCard;
 use super::dtype::{Dtype, Dtypes};
 use super::error::{PerfError, check_range};
 use super::floor::{Floor, NodeCeiling};
+use super::graphs::CapturedGraphs;
 use super::measured::Measured;
 use super::model::ModelCard;
 use super::shape::table_dtype;
@@ -136,6 +137,7 @@ pub struct StepModel {
     per_seq_ns: f64,
     /// Nanoseconds per row and per step of the all-reduces alone.
     link: (f64, f64),
+    graphs: CapturedGraphs,
     /// Bandwidth between ranks that the scenario states, in 1e9 bytes per second.
     rank_link: Option<f64>,
     /// The parts that kernel tables give; none if the roofline gives all.
@@ -216,6 +218,7 @@ impl StepModel {
             step_ns: link_step + (layers * e.launch_us_per_layer + overheads.fixed_us) * 1e3,
             per_seq_ns: overheads.per_seq_us * 1e3,
             link: (link_row, link_step),
+            graphs: CapturedGraphs::default(),
             rank_link: None,
             measured: None,
             floor,
@@ -225,6 +228,13 @@ impl StepModel {
             dtypes,
             overheads,
         })
+    }
+
+    /// The same with graphs captured: all but attention and LM head works on padded iterations.
+    #[must_use]
+    pub fn with_graphs(mut self, graphs: CapturedGraphs) -> Self {
+        self.graphs = graphs;
+        self
     }
 
     /// The same where ranks reach one another at that bandwidth, 1e9 bytes per second above 0,
@@ -237,6 +247,7 @@ impl StepModel {
 
     /// Nanoseconds of a step's parts that do not depend on context.
     fn rows_ns(&self, rows: f64, sequences: f64) -> f64 {
+        let rows = self.graphs.rows(rows);
         self.dense.ns(rows, 1.0)
             + self.head.ns(sequences, 1.0)
             + rows * self.row_ns
@@ -246,6 +257,7 @@ impl StepModel {
 
     /// Nanoseconds of the routed experts for the rows of all ranks, by the roofline.
     fn roofline_experts_ns(&self, rows: f64) -> f64 {
+        let rows = self.graphs.rows(rows);
         self.experts.ns(rows, self.experts_touched(rows)) + self.exchange_ns(rows)
     }
 
@@ -270,6 +282,7 @@ impl StepModel {
         let Some(measured) = &self.measured else {
             return self.roofline_experts_ns(rows);
         };
+        let rows = self.graphs.rows(rows);
         let computed = measured
             .experts_ns(rows)
             .unwrap_or_else(|| self.experts.ns(rows, self.experts_touched(rows)));

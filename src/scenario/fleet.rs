@@ -285,6 +285,10 @@ pub struct LlmPool {
     /// `batch_wait_max_tokens_ratio` x `max_num_tokens`). Default 0.
     #[serde(default)]
     pub prompt_wait_tokens: u32,
+    /// Iterations of up to so many tokens run from captured graphs and are padded to their sizes
+    /// (vLLM `max_cudagraph_capture_size`), 0 to 512. Default 0: none is padded.
+    #[serde(default)]
+    pub max_graph_tokens: u32,
     /// Longest prompt plus output, tokens. Default: the model's longest context. Never more than
     /// the KV cache can hold.
     pub max_model_len: Option<u32>,

@@ -39,6 +39,8 @@ pub struct Server {
     pub prefix_caching: Option<bool>,
     /// Blocks that a prompt needs to be admitted, as in a pool.
     pub prompt_blocks: Option<String>,
+    /// Most tokens of an iteration that runs from a captured graph.
+    pub max_graph_tokens: Option<u32>,
     /// Whose measured kernels are used: `vllm`, `trtllm` or `sglang`.
     pub kernel_backend: Option<String>,
     /// Whose scheduler it is, as in a pool.
@@ -127,6 +129,7 @@ impl Server {
         put("prompt_wait_tokens", whole(wait.map(|wait| wait.1)));
         put("prefix_caching", self.prefix_caching.map(Value::Boolean));
         put("prompt_blocks", text(&self.prompt_blocks));
+        put("max_graph_tokens", whole(self.max_graph_tokens));
         put(
             "overhead_fixed_us",
             self.overhead_fixed_us.map(Value::Float),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::perf::MOST_CAPTURED;
+
 use super::error::ValidateError;
 use super::lines::{Table, json_lines, json_number, read_text, tokens};
 use super::measured::{EngineSample, MeasuredRequest, MeasuredRun, from_clock};
@@ -91,9 +93,16 @@ fn server(meta: &Value, name: &str) -> Server {
         prompt_blocks: flag("scheduler_reserve_full_isl")
             .unwrap_or(new)
             .then(|| "check_whole".to_owned()),
+        max_graph_tokens: whole("/resolved_config/compilation_config/max_cudagraph_capture_size")
+            .or(whole("/engine_kwargs/max_num_seqs").map(default_graph_tokens)),
         kv_dtype: kv.map(|kv| kv.replace("_e4m3", "").replace("_e5m2", "")),
         ..Server::default()
     }
+}
+
+/// What vLLM captures graphs for where nothing is stated: twice the sequences, at most 512.
+fn default_graph_tokens(max_num_seqs: u32) -> u32 {
+    max_num_seqs.saturating_mul(2).min(MOST_CAPTURED)
 }
 
 /// Whether a version has the defaults of 0.19: iterations planned ahead, and prompts admitted only

@@ -20,14 +20,6 @@ impl Curve {
         }
     }
 
-    /// A curve through points, of rising x, that stays at its last value.
-    pub fn flat_beyond(mut points: Vec<(f64, f64)>) -> Curve {
-        if let Some(&(x, y)) = points.last() {
-            points.push((2.0 * x + 1.0, y));
-        }
-        Curve { points }
-    }
-
     pub fn at(&self, x: f64) -> f64 {
         let index = self.points.partition_point(|point| point.0 <= x);
         match (index, &self.points[..]) {

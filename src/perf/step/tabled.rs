@@ -74,6 +74,7 @@ impl StepModel {
     /// Nanoseconds of a step's parts that do not depend on context, from tables.
     fn measured_rows_ns(&self, measured: &Measured, rows: f64, sequences: f64) -> f64 {
         let (link_row, link_step) = self.link;
+        let rows = self.graphs.rows(rows);
         measured
             .products_ns(rows)
             .unwrap_or_else(|| self.dense.ns(rows, 1.0))

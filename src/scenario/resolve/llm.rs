@@ -8,8 +8,8 @@ use crate::fleet::llm::EngineRules;
 use crate::fleet::plan::EnginePlan;
 use crate::fleet::tiers::TierRule;
 use crate::perf::{
-    AcceleratorCard, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads, Overlapped,
-    Parallelism, PerfError, ProfileSteps, PromptWork, Staged, StepModel, StepTimes,
+    AcceleratorCard, CapturedGraphs, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads,
+    Overlapped, Parallelism, PerfError, ProfileSteps, PromptWork, Staged, StepModel, StepTimes,
 };
 use crate::scenario::fleet::{KvTier, LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::{Problems, grouped};
@@ -64,6 +64,7 @@ pub(super) fn step_model_with(
             dtypes.kv,
             overheads,
         )?;
+        let step = step.with_graphs(graphs(pool));
         Ok(match pool.dp_link_gb_per_s {
             Some(rate) => step.with_rank_link(rate),
             None => step,
@@ -272,6 +273,10 @@ pub(super) fn resolve_llm(
     Some((EnginePlan::Llm { rules, step }, facts))
 }
 
+fn graphs(pool: &LlmPool) -> CapturedGraphs {
+    CapturedGraphs::up_to(pool.max_graph_tokens)
+}
+
 /// How a pool spreads a replica over devices.
 fn parallelism(pool: &LlmPool) -> Parallelism {
     Parallelism {
@@ -320,7 +325,8 @@ fn kernel_times(
             } else {
                 facts.overheads
             };
-            Arc::new(ProfileSteps::load(&folder, model.layers, floor, between)?)
+            let steps = ProfileSteps::load(&folder, model.layers, floor, between)?;
+            Arc::new(steps.with_graphs(graphs(pool)))
         }
         None => Arc::new(step_model(pool, model, accelerator, facts.dtypes, beside)?),
     };

@@ -1,6 +1,7 @@
 //! The values of a language-model pool.
 
 use super::speculative::check_speculative;
+use crate::perf::MOST_CAPTURED;
 use crate::scenario::fleet::{LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::Problems;
 
@@ -32,6 +33,13 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
         u64::from(tokens),
         u64::from(seqs.max(1)),
         1 << 24,
+    );
+    let captured = u64::from(MOST_CAPTURED);
+    int(
+        "max_graph_tokens",
+        u64::from(pool.max_graph_tokens),
+        0,
+        captured,
     );
     if let Some(length) = pool.max_model_len {
         int("max_model_len", u64::from(length), 2, 1 << 28);
