@@ -128,7 +128,7 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
     figures
 }
 
-/// How a replica is spread over stages and ranks, and what links them.
+/// How a replica is spread over stages and ranks, what links them, and options of its kernels.
 fn spread(name: &str, pool: &LlmPool, rules: &EngineRules) -> Vec<Figure> {
     let mut figures = Vec::new();
     let mut row = |what: &str, value: String, origin: &str| {
@@ -149,6 +149,14 @@ fn spread(name: &str, pool: &LlmPool, rules: &EngineRules) -> Vec<Figure> {
             None => "derived: scale-up links of the accelerator card at link_efficiency",
         };
         row("transfer between stages", value, origin);
+    }
+    if pool.all_reduce_skew_us > 0.0 {
+        let value = format!("{} us per further device", pool.all_reduce_skew_us);
+        row("all_reduce_skew_us", value, "given: scenario");
+    }
+    if pool.max_graph_tokens > 0 {
+        let value = format!("up to {} tokens", pool.max_graph_tokens);
+        row("max_graph_tokens", value, "given: scenario");
     }
     if pool.dp > 1 {
         row("dp", pool.dp.to_string(), "given: scenario");

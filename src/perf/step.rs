@@ -138,6 +138,8 @@ pub struct StepModel {
     /// Nanoseconds per row and per step of the all-reduces alone.
     link: (f64, f64),
     graphs: CapturedGraphs,
+    /// Nanoseconds per step in which devices wait for one another before all-reduces.
+    skew_ns: f64,
     /// Bandwidth between ranks that the scenario states, in 1e9 bytes per second.
     rank_link: Option<f64>,
     /// The parts that kernel tables give; none if the roofline gives all.
@@ -219,6 +221,7 @@ impl StepModel {
             per_seq_ns: overheads.per_seq_us * 1e3,
             link: (link_row, link_step),
             graphs: CapturedGraphs::default(),
+            skew_ns: 0.0,
             rank_link: None,
             measured: None,
             floor,
@@ -237,6 +240,17 @@ impl StepModel {
         self
     }
 
+    /// The same where the devices of an all-reduce do not come to it together, as they do when
+    /// kernels are measured: each further device adds `us_per_device` microseconds, 0 or more, to
+    /// each of the two all-reduces of a layer and that of the embedding.
+    #[must_use]
+    pub fn with_all_reduce_skew(mut self, us_per_device: f64) -> Self {
+        let count = 2.0 * f64::from(self.model.layers) + 1.0;
+        let others = f64::from(self.parallelism.tp) - 1.0;
+        self.skew_ns = count * others * us_per_device * 1e3;
+        self
+    }
+
     /// The same where ranks reach one another at that bandwidth, 1e9 bytes per second above 0,
     /// instead of by the scale-up links.
     #[must_use]
@@ -252,6 +266,7 @@ impl StepModel {
             + self.head.ns(sequences, 1.0)
             + rows * self.row_ns
             + self.step_ns
+            + self.skew_ns
             + sequences * self.per_seq_ns
     }
 

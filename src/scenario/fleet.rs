@@ -321,6 +321,10 @@ pub struct LlmPool {
     /// not hide. Default 0.
     #[serde(default)]
     pub overhead_per_prompt_token_us: f64,
+    /// Microseconds that each further accelerator of `tp` adds to every all-reduce, since they do not
+    /// come to it together as they do when kernels are measured. Default 0.
+    #[serde(default)]
+    pub all_reduce_skew_us: f64,
     /// Speculative decoding: several tokens an iteration. Default: one token an iteration.
     pub speculative: Option<Box<Speculative>>,
     /// Fires an event for every iteration instead of folding runs of like ones. The results are

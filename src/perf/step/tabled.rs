@@ -84,6 +84,7 @@ impl StepModel {
             + measured
                 .reduce_ns(rows)
                 .unwrap_or(rows * link_row + link_step)
+            + self.skew_ns
             + measured.small_ns(rows)
             + self.overheads.fixed_us * 1e3
             + sequences * self.per_seq_ns

@@ -64,7 +64,9 @@ pub(super) fn step_model_with(
             dtypes.kv,
             overheads,
         )?;
-        let step = step.with_graphs(graphs(pool));
+        let step = step
+            .with_graphs(graphs(pool))
+            .with_all_reduce_skew(pool.all_reduce_skew_us);
         Ok(match pool.dp_link_gb_per_s {
             Some(rate) => step.with_rank_link(rate),
             None => step,

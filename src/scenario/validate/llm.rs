@@ -67,6 +67,8 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
         pool.overhead_per_prompt_token_us,
         1e9,
     );
+    let skew_us = pool.all_reduce_skew_us;
+    problems.non_negative(&path("all_reduce_skew_us"), skew_us, 1e6);
     check_scheduler(pool, at, problems);
     check_pipeline(pool, at, problems);
     check_ranks(pool, at, problems);
