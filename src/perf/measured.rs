@@ -8,7 +8,8 @@ use self::lookup::Lookup;
 use super::accelerator::AcceleratorCard;
 use super::dtype::Dtypes;
 use super::model::ModelCard;
-use super::step::{Parallelism, PrefillChunk};
+use super::parallelism::Parallelism;
+use super::step::PrefillChunk;
 use super::tables::{Curve, DecodeCurve, GemmCurve, KernelTables, PrefillCurve, Reach};
 
 /// A part of the step and how it was read: for the provenance.

@@ -4,8 +4,8 @@ use super::accelerator::AcceleratorCard;
 use super::dtype::{Dtype, Dtypes};
 use super::error::{PerfError, Shortfall, check_range};
 use super::model::ModelCard;
+use super::parallelism::{Parallelism, check_tp};
 use super::staged::stage_layers;
-use super::step::{Parallelism, check_tp};
 
 /// GB (1e9 bytes) of every device taken by the driver's context, collective buffers and captured
 /// graphs: an assumption, as measured values run from 0.5 to 3 GB.

@@ -6,6 +6,8 @@
 //! read from measurements, and only what they lack is the roofline's. Every term is piecewise
 //! affine in the context read by decodes, and so is the time of a pure decode step.
 
+mod experts;
+mod options;
 mod tabled;
 
 use super::accelerator::AcceleratorCard;
@@ -15,42 +17,8 @@ use super::floor::{Floor, NodeCeiling};
 use super::graphs::CapturedGraphs;
 use super::measured::Measured;
 use super::model::ModelCard;
+use super::parallelism::{Parallelism, check_tp};
 use super::shape::table_dtype;
-use super::times::RankWork;
-
-/// How a replica is spread over devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parallelism {
-    /// Tensor-parallel devices of a stage: 1 or more, divides the model's `heads`, at most the
-    /// accelerator's `scale_up_domain`.
-    pub tp: u32,
-    /// Pipeline stages: 1 or more, at most the model's `layers`.
-    pub pp: u32,
-    /// Ranks of data-parallel attention, `tp` devices each, that share the experts: 1 or more.
-    pub dp: u32,
-    /// Whether experts are dealt out whole to the `tp` x `dp` devices instead of each being split
-    /// over all of them.
-    pub ep: bool,
-}
-
-impl Parallelism {
-    /// One stage on so many devices.
-    #[must_use]
-    pub fn tensor(tp: u32) -> Self {
-        Self {
-            tp,
-            pp: 1,
-            dp: 1,
-            ep: false,
-        }
-    }
-
-    /// Devices that share the experts of a layer.
-    #[must_use]
-    pub fn expert_devices(&self) -> u32 {
-        self.tp * self.dp
-    }
-}
 
 /// Time of a step outside its kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -233,32 +201,6 @@ impl StepModel {
         })
     }
 
-    /// The same with graphs captured: all but attention and LM head works on padded iterations.
-    #[must_use]
-    pub fn with_graphs(mut self, graphs: CapturedGraphs) -> Self {
-        self.graphs = graphs;
-        self
-    }
-
-    /// The same where the devices of an all-reduce do not come to it together, as they do when
-    /// kernels are measured: each further device adds `us_per_device` microseconds, 0 or more, to
-    /// each of the two all-reduces of a layer and that of the embedding.
-    #[must_use]
-    pub fn with_all_reduce_skew(mut self, us_per_device: f64) -> Self {
-        let count = 2.0 * f64::from(self.model.layers) + 1.0;
-        let others = f64::from(self.parallelism.tp) - 1.0;
-        self.skew_ns = count * others * us_per_device * 1e3;
-        self
-    }
-
-    /// The same where ranks reach one another at that bandwidth, 1e9 bytes per second above 0,
-    /// instead of by the scale-up links.
-    #[must_use]
-    pub fn with_rank_link(mut self, gb_per_s: f64) -> Self {
-        self.rank_link = Some(gb_per_s);
-        self
-    }
-
     /// Nanoseconds of a step's parts that do not depend on context.
     fn rows_ns(&self, rows: f64, sequences: f64) -> f64 {
         let rows = self.graphs.rows(rows);
@@ -268,88 +210,6 @@ impl StepModel {
             + self.step_ns
             + self.skew_ns
             + sequences * self.per_seq_ns
-    }
-
-    /// Nanoseconds of the routed experts for the rows of all ranks, by the roofline.
-    fn roofline_experts_ns(&self, rows: f64) -> f64 {
-        let rows = self.graphs.rows(rows);
-        self.experts.ns(rows, self.experts_touched(rows)) + self.exchange_ns(rows)
-    }
-
-    /// Nanoseconds in which ranks gather the rows of all before the experts and scatter the sums
-    /// after them, by the bandwidth of their links: each device sends or takes (dp - 1) / dp of the
-    /// 16-bit values.
-    fn exchange_ns(&self, rows: f64) -> f64 {
-        let dp = f64::from(self.parallelism.dp);
-        let e = &self.accelerator.efficiency;
-        let scale_up = self.accelerator.scale_up_gb_per_s_per_direction;
-        let scale_up = scale_up.map(|rate| rate * e.link_efficiency);
-        let Some(rate) = self.rank_link.or(scale_up).filter(|_| dp > 1.0) else {
-            return 0.0;
-        };
-        let bytes = 2.0 * f64::from(self.model.hidden) * rows * (dp - 1.0) / dp;
-        let once = bytes / rate + e.all_reduce_latency_us * 1e3;
-        2.0 * f64::from(self.model.moe_layers()) * once
-    }
-
-    /// Nanoseconds of the routed experts for the rows of all ranks.
-    fn experts_ns(&self, rows: f64) -> f64 {
-        let Some(measured) = &self.measured else {
-            return self.roofline_experts_ns(rows);
-        };
-        let rows = self.graphs.rows(rows);
-        let computed = measured
-            .experts_ns(rows)
-            .unwrap_or_else(|| self.experts.ns(rows, self.experts_touched(rows)));
-        let exchanged = measured
-            .exchange_ns(rows)
-            .unwrap_or_else(|| self.exchange_ns(rows));
-        computed + exchanged
-    }
-
-    /// An iteration without its experts, from tables where there are any, not held to the floor.
-    fn without_experts_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
-        match &self.measured {
-            Some(measured) => self.measured_ns(measured, prefill, decodes, context),
-            None => self.bare_roofline_ns(prefill, decodes, context),
-        }
-    }
-
-    /// The iteration of several ranks that go in step: the slowest one's attention and dense parts,
-    /// then the experts for the rows of all. 0 if all are empty.
-    pub(crate) fn joint_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
-        let rows: f64 = ranks.iter().map(RankWork::rows).sum();
-        if rows == 0.0 {
-            return 0.0;
-        }
-        let each = ranks
-            .iter()
-            .map(|rank| self.without_experts_ns(rank.prefill, rank.decodes, rank.context));
-        let ns = each.fold(0.0, f64::max) + self.experts_ns(rows);
-        ns.max(self.joint_floor_ns(ranks))
-    }
-
-    /// Least nanoseconds of it: the arithmetic and the bytes of all ranks as of one batch, on all
-    /// devices.
-    pub(crate) fn joint_floor_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
-        let chunks: Vec<PrefillChunk> = ranks
-            .iter()
-            .flat_map(|rank| rank.prefill.iter().copied())
-            .collect();
-        let decodes = ranks.iter().map(|rank| rank.decodes).sum();
-        let context = ranks.iter().map(|rank| rank.context).sum();
-        self.physical_floor_ns(&chunks, decodes, context)
-    }
-
-    /// Experts of a layer whose weights a step of `rows` tokens reads, if each token draws k of E
-    /// uniformly: E (1 - (1 - k/E)^rows).
-    fn experts_touched(&self, rows: f64) -> f64 {
-        let [all, k] = [self.model.experts, self.model.experts_per_token].map(f64::from);
-        if all == 0.0 || rows < 1.0 {
-            return 0.0;
-        }
-        // At least those of one token, whatever the rounding.
-        (all * (1.0 - power(1.0 - k / all, rows as u64))).max(k)
     }
 
     /// Nanoseconds of decode attention over `context` tokens in all.
@@ -517,47 +377,6 @@ fn rows_of(prefill: &[PrefillChunk], decodes: u32) -> f64 {
     rows
 }
 
-/// Checks that `tp` devices can share the model.
-pub(crate) fn check_tp(
-    model: &ModelCard,
-    accelerator: &AcceleratorCard,
-    tp: u32,
-) -> Result<(), PerfError> {
-    let fail = |allowed: String, remedy: String| {
-        Err(PerfError::Field {
-            file: format!("{} on {}", model.name, accelerator.name),
-            field: "tp",
-            value: tp.to_string(),
-            allowed,
-            remedy,
-        })
-    };
-    let domain = accelerator.scale_up_domain;
-    if tp == 0 || tp > domain {
-        return fail(
-            format!("1 to {domain}, the devices of a scale-up domain"),
-            format!("lower `tp` to {domain} or less, or use more replicas"),
-        );
-    }
-    if !model.heads.is_multiple_of(tp) {
-        let divisor = (1..tp)
-            .rev()
-            .find(|d| model.heads.is_multiple_of(*d))
-            .unwrap_or(1);
-        return fail(
-            format!("a divisor of the model's {} heads", model.heads),
-            format!("the next lower one is {divisor}"),
-        );
-    }
-    if tp > 1 && accelerator.scale_up_gb_per_s_per_direction.is_none() {
-        return fail(
-            "1, as the card gives no `scale_up_gb_per_s_per_direction`".into(),
-            "lower `tp` to 1 or use a card of your own that gives the link's bandwidth".into(),
-        );
-    }
-    Ok(())
-}
-
 /// Nanoseconds per row and per step of two all-reduces a layer: a ring moves 2 (tp - 1) / tp of
 /// the 16-bit residual stream over each device's links.
 fn all_reduce_ns(model: &ModelCard, accelerator: &AcceleratorCard, tp: u32) -> (f64, f64) {
@@ -573,17 +392,4 @@ fn all_reduce_ns(model: &ModelCard, accelerator: &AcceleratorCard, tp: u32) -> (
     let bytes = 2.0 * (tp - 1.0) / tp * 2.0 * f64::from(model.hidden);
     let per_row = count * bytes / (link * e.link_efficiency);
     (per_row, count * e.all_reduce_latency_us * 1e3)
-}
-
-/// `base` to the power `exponent` by repeated squaring: the same bits on every platform.
-fn power(mut base: f64, mut exponent: u64) -> f64 {
-    let mut result = 1.0;
-    while exponent > 0 {
-        if exponent & 1 == 1 {
-            result *= base;
-        }
-        base *= base;
-        exponent >>= 1;
-    }
-    result
 }

@@ -7,7 +7,7 @@ use super::{Part, Prefill, Product};
 use crate::perf::accelerator::AcceleratorCard;
 use crate::perf::dtype::{Dtype, Dtypes};
 use crate::perf::model::{Attention, ModelCard};
-use crate::perf::step::Parallelism;
+use crate::perf::parallelism::Parallelism;
 use crate::perf::tables::{
     AttentionKey, AttentionTable, Curve, DecodeCurve, GemmCurve, KernelBackend, KernelDtype,
     KernelTables, PrefillCurve, Reach, nearest_key,
