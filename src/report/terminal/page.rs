@@ -1,0 +1,75 @@
+//! The page that a report is written on.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+
+use crate::report::number::wrap;
+
+/// Columns a page takes.
+pub(super) const WIDTH: usize = 100;
+/// Columns of a bar.
+pub(super) const BAR: usize = 30;
+
+/// Text in columns of a terminal.
+pub(super) struct Page(pub(super) String);
+
+impl Page {
+    /// A line.
+    pub(super) fn line(&mut self, text: &str) {
+        self.0.push_str(text.trim_end());
+        self.0.push('\n');
+    }
+
+    /// A heading after an empty line.
+    pub(super) fn title(&mut self, text: &str) {
+        self.0.push('\n');
+        self.line(text);
+    }
+
+    /// An item of a list.
+    pub(super) fn item(&mut self, text: &str) {
+        self.line(&format!("  - {}", wrap(text, WIDTH, 4)));
+    }
+
+    /// A table.
+    pub(super) fn table(&mut self, table: &Table) {
+        for line in table.lines() {
+            self.line(&format!(" {line}"));
+        }
+    }
+}
+
+/// A table with that header, right-aligned but for its first column.
+pub(super) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(NOTHING)
+        // A number broken over two lines would be read as another number.
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(
+        header
+            .iter()
+            .enumerate()
+            .map(|(index, name)| aligned(index, name)),
+    );
+    table
+}
+
+/// The first column is a name, the others are numbers.
+fn aligned(index: usize, text: &str) -> Cell {
+    let alignment = match index {
+        0 => CellAlignment::Left,
+        _ => CellAlignment::Right,
+    };
+    Cell::new(text).set_alignment(alignment)
+}
+
+/// Adds a row.
+pub(super) fn add(table: &mut Table, cells: &[String]) {
+    table.add_row(
+        cells
+            .iter()
+            .enumerate()
+            .map(|(index, text)| aligned(index, text)),
+    );
+}
