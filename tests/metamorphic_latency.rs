@@ -45,6 +45,22 @@ fn what_is_added_to_a_fixed_hop_is_added_to_every_latency() {
     for pool in [ABSTRACT, LLM] {
         let base = total_ns(&rows_of(&scenario("", pool)));
         assert!(base.len() > 1_000);
+        let server = |field: &str| pool.replace("kv_blocks", &format!("{field}\nkv_blocks"));
+        // What a server does before and after its engine, where the pool has one.
+        for (field, ns) in [
+            ("request_overhead_ms = 2.5", 2_500_000),
+            ("response_overhead_ms = 1.75", 1_750_000),
+        ] {
+            let turn = "router = { policy = \"round_robin\" }";
+            let plain = rows_of(&scenario(turn, pool));
+            let more = rows_of(&scenario(turn, &server(field)));
+            let ns = if pool == LLM { ns } else { 0 };
+            for (one, two) in plain.iter().zip(&more) {
+                assert_eq!(e2e_ns(two), e2e_ns(one) + ns, "{field}");
+                let first = |row: &RequestRow| row.first_token_ns.map(|at| at - row.arrival_ns);
+                assert_eq!(first(two), first(one).map(|at| at + ns), "{field}");
+            }
+        }
         for (field, ns) in [
             ("network.to_replica_ms = 7.25", 7_250_000),
             ("network.from_replica_ms = 3.5", 3_500_000),

@@ -150,6 +150,14 @@ fn spread(name: &str, pool: &LlmPool, rules: &EngineRules) -> Vec<Figure> {
         };
         row("transfer between stages", value, origin);
     }
+    for (what, value_ms) in [
+        ("request_overhead_ms", pool.request_overhead_ms),
+        ("response_overhead_ms", pool.response_overhead_ms),
+    ] {
+        if value_ms > 0.0 {
+            row(what, format!("{value_ms} ms"), "given: scenario");
+        }
+    }
     if pool.all_reduce_skew_us > 0.0 {
         let value = format!("{} us per further device", pool.all_reduce_skew_us);
         row("all_reduce_skew_us", value, "given: scenario");

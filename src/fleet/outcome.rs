@@ -127,7 +127,7 @@ impl FleetMeters {
     }
 
     /// Notes the end of a request at `now`.
-    pub fn ended(&mut self, request: &Request, status: Status, now: SimTime, plan: &FleetPlan) {
+    pub fn ended(&mut self, request: &Request, status: Status, now: SimTime) {
         self.ended[status.index()] += 1;
         for word in [
             request.serial,
@@ -149,7 +149,8 @@ impl FleetMeters {
             self.tokens_measured.0 += u64::from(request.prompt_tokens);
             self.tokens_measured.1 += u64::from(request.output_tokens);
         }
-        let latencies = Latencies::of(request, plan.from_replica);
+        // It has just come back to the gateway.
+        let latencies = Latencies::of(request, now - request.last_token);
         if let Some(pilot) = &mut self.pilot {
             pilot.push(latencies.e2e_ns as f64);
         }
@@ -317,12 +318,14 @@ impl RequestRow {
         replicas: &[Replica],
     ) -> RequestRow {
         let stamp = |time: SimTime| (time != SimTime::NEVER).then_some(time.0);
-        let token = |time: SimTime| stamp(time).map(|ns| ns + plan.from_replica.0);
         let routed = request.replica.0 != NONE;
+        let pool = routed.then(|| replicas[request.replica.0 as usize].pool.0);
+        let hop = pool.map_or(0, |pool| plan.hop_back(usize::from(pool)).0);
+        let token = |time: SimTime| stamp(time).map(|ns| ns + hop);
         RequestRow {
             id: request.serial,
             tier: request.tier,
-            pool: routed.then(|| replicas[request.replica.0 as usize].pool.0),
+            pool,
             replica: routed.then_some(request.replica.0),
             arrival_ns: request.arrival.0,
             gateway_ns: stamp(request.gateway),

@@ -37,9 +37,9 @@ pub struct FleetPlan {
     pub max_in_flight: u64,
     /// Service levels, at least one.
     pub tiers: Vec<TierPlan>,
-    /// Gateway to replica.
+    /// Gateway to replica, without what the pool adds.
     pub to_replica: SimDuration,
-    /// Replica to gateway.
+    /// Replica to gateway, without what the pool adds.
     pub from_replica: SimDuration,
     /// Fixed cost of the gateway.
     pub gateway_cost: SimDuration,
@@ -55,6 +55,18 @@ pub struct FleetPlan {
     pub transfer: Option<TransferPlan>,
     /// Keep a row for every request.
     pub record_requests: bool,
+}
+
+impl FleetPlan {
+    /// From the gateway to an engine of that pool.
+    pub fn hop_to(&self, pool: usize) -> SimDuration {
+        self.to_replica + self.pools[pool].inbound
+    }
+
+    /// From an engine of that pool to the gateway.
+    pub fn hop_back(&self, pool: usize) -> SimDuration {
+        self.from_replica + self.pools[pool].outbound
+    }
 }
 
 /// A service level.
@@ -81,6 +93,10 @@ pub struct PoolPlan {
     pub role: Role,
     /// Accelerators of one replica.
     pub accelerators_per_replica: u32,
+    /// From the network to the engine's queue.
+    pub inbound: SimDuration,
+    /// From the engine to the network, for every token.
+    pub outbound: SimDuration,
     /// What its replicas are.
     pub engine: EnginePlan,
 }

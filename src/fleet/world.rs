@@ -68,12 +68,12 @@ pub struct World {
     released: Vec<u32>,
 }
 
-/// Lanes of the constant delays.
-#[derive(Debug, Clone, Copy)]
+/// Lanes of the constant delays; those of replicas by pool.
+#[derive(Debug, Clone)]
 struct Lanes {
     gateway: LaneId,
-    to_replica: LaneId,
-    from_replica: LaneId,
+    to_replica: Vec<LaneId>,
+    from_replica: Vec<LaneId>,
 }
 
 impl World {
@@ -107,10 +107,17 @@ impl World {
                 });
             }
         }
+        let mut by_pool = |hop: &dyn Fn(usize) -> SimDuration| -> Vec<LaneId> {
+            (0..plan.pools.len())
+                .map(|pool| queue.lane(hop(pool)))
+                .collect()
+        };
+        let to_replica = by_pool(&|pool| plan.hop_to(pool));
+        let from_replica = by_pool(&|pool| plan.hop_back(pool));
         let lanes = Lanes {
             gateway: queue.lane(plan.gateway_cost),
-            to_replica: queue.lane(plan.to_replica),
-            from_replica: queue.lane(plan.from_replica),
+            to_replica,
+            from_replica,
         };
         let bucket = plan
             .rate_limit
@@ -302,11 +309,12 @@ impl World {
         request.gateway = queue.now();
         request.replica = replica;
         self.router.sent(replica, request.prompt_tokens);
-        if self.plan.to_replica == SimDuration::ZERO {
+        let pool = self.replicas[replica.0 as usize].pool.0 as usize;
+        if self.plan.hop_to(pool) == SimDuration::ZERO {
             self.deliver(slot, queue);
         } else {
             let id = self.requests.id(slot);
-            queue.schedule_in_lane(self.lanes.to_replica, Event::Delivered(id));
+            queue.schedule_in_lane(self.lanes.to_replica[pool], Event::Delivered(id));
         }
     }
 
@@ -465,10 +473,12 @@ impl World {
             let id = self.requests.id(slot);
             self.requests.at_mut(slot).last_token = queue.now();
             self.leave_replica(slot, queue.now());
-            if self.plan.from_replica == SimDuration::ZERO {
+            let replica = self.requests.at(slot).replica;
+            let pool = self.replicas[replica.0 as usize].pool.0 as usize;
+            if self.plan.hop_back(pool) == SimDuration::ZERO {
                 self.respond(id, queue);
             } else {
-                queue.schedule_in_lane(self.lanes.from_replica, Event::Responded(id));
+                queue.schedule_in_lane(self.lanes.from_replica[pool], Event::Responded(id));
             }
         }
         self.done = done;
@@ -523,7 +533,7 @@ impl World {
             }
         }
         let request = self.requests.at(slot);
-        self.meters.ended(request, status, queue.now(), &self.plan);
+        self.meters.ended(request, status, queue.now());
         if self.plan.record_requests {
             let request = self.requests.at(slot);
             self.rows.push(RequestRow::new(

@@ -13,7 +13,7 @@ use crate::experiment::runner::Outcome;
 use self::claims::claims;
 use self::latency::latency;
 use self::page::{BAR, Page, WIDTH, add, table};
-use self::pools::pools;
+use self::pools::{longest_requests, pools};
 use super::number::{bar, count, percent, significant, wrap};
 
 /// The page.
@@ -140,6 +140,9 @@ fn requests(page: &mut Page, result: &RunResult) {
             count(why.queue_full),
             count(why.too_long)
         ));
+    }
+    if why.too_long > 0 {
+        longest_requests(page, result);
     }
     let rates = &result.throughput;
     if all_abstract(result) {

@@ -321,6 +321,14 @@ pub struct LlmPool {
     /// not hide. Default 0.
     #[serde(default)]
     pub overhead_per_prompt_token_us: f64,
+    /// Time of a request in the server before the engine's queue (HTTP, text to tokens),
+    /// milliseconds; part of the network in the latency budget. Default 0.
+    #[serde(default)]
+    pub request_overhead_ms: f64,
+    /// Time from the engine to the network (tokens to text, streaming), milliseconds, for every
+    /// token; it holds up no iteration. Default 0.
+    #[serde(default)]
+    pub response_overhead_ms: f64,
     /// Microseconds that each further accelerator of `tp` adds to every all-reduce, since they do not
     /// come to it together as they do when kernels are measured. Default 0.
     #[serde(default)]

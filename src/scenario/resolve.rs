@@ -108,10 +108,16 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
             Pool::Abstract(pool) => pool.accelerators_per_replica,
             Pool::Llm(pool) => pool.tp * pool.pp * pool.dp,
         };
+        let (inbound_ms, outbound_ms) = match pool {
+            Pool::Abstract(_) => (0.0, 0.0),
+            Pool::Llm(pool) => (pool.request_overhead_ms, pool.response_overhead_ms),
+        };
         pools.extend(engine.map(|engine| PoolPlan {
             name: pool.name().to_owned(),
             replicas: pool.replicas(),
             accelerators_per_replica: accelerators,
+            inbound: SimDuration::from_ms_f64(inbound_ms),
+            outbound: SimDuration::from_ms_f64(outbound_ms),
             role: pool.role(),
             engine,
         }));

@@ -89,6 +89,27 @@ impl EngineRules {
             && (self.chunks() || total <= budget)
     }
 
+    /// The most tokens of prompt and output together that [`EngineRules::fits`] lets pass, and what
+    /// bounds them. `stated` is the limit of model and scenario, whatever the cache holds.
+    pub fn longest_request(&self, stated: u64) -> (u64, &'static str) {
+        let blocks = self.kv_blocks.saturating_sub(self.watermark_blocks);
+        let cache = blocks * u64::from(self.block_size);
+        let budget = match self.chunks() {
+            true => u64::MAX,
+            false => u64::from(self.max_num_batched_tokens),
+        };
+        let bounds = [
+            (stated, "max_model_len, or the model's context"),
+            (cache, "the KV cache"),
+            (
+                budget,
+                "max_num_batched_tokens, since prompts are not cut into chunks",
+            ),
+        ];
+        let least = bounds.into_iter().min_by_key(|bound| bound.0);
+        least.unwrap_or((self.max_model_len, ""))
+    }
+
     /// Whether prompts are cut into chunks.
     pub fn chunks(&self) -> bool {
         self.chunked_prefill && self.scheduler != Scheduler::VllmV0

@@ -13,6 +13,23 @@ fn spread(pool: &Value) -> String {
     part("stages") + &part("ranks")
 }
 
+/// The longest requests that the pools serve.
+pub(super) fn longest_requests(page: &mut Page, result: &RunResult) {
+    for pool in &result.pools {
+        let text = |key: &str| pool.get(key).and_then(Value::as_str).unwrap_or_default();
+        let tokens = pool.get("longest_request_tokens").and_then(Value::as_u64);
+        if let Some(tokens) = tokens {
+            let line = format!(
+                "{} serves at most {} tokens of prompt and output: bounded by {}",
+                text("name"),
+                count(tokens),
+                text("longest_request_bound")
+            );
+            page.line(&format!("  {}", wrap(&line, WIDTH, 4)));
+        }
+    }
+}
+
 /// What each pool did.
 pub(super) fn pools(page: &mut Page, result: &RunResult) {
     page.title("Pools");

@@ -4,6 +4,7 @@ use super::speculative::check_speculative;
 use crate::perf::MOST_CAPTURED;
 use crate::scenario::fleet::{LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::Problems;
+use crate::scenario::validate::MOST_MS;
 
 /// Most ranks of data-parallel attention.
 const MOST_RANKS: u64 = 256;
@@ -67,6 +68,12 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
         pool.overhead_per_prompt_token_us,
         1e9,
     );
+    for (field, value) in [
+        ("request_overhead_ms", pool.request_overhead_ms),
+        ("response_overhead_ms", pool.response_overhead_ms),
+    ] {
+        problems.non_negative(&path(field), value, MOST_MS);
+    }
     let skew_us = pool.all_reduce_skew_us;
     problems.non_negative(&path("all_reduce_skew_us"), skew_us, 1e6);
     check_scheduler(pool, at, problems);
