@@ -34,6 +34,8 @@ const BUILTIN: &[(&str, &str)] = cards![
     "mi300x",
     "mi325x",
     "mi355x",
+    "rtx-4090",
+    "rtx-pro-6000",
     "tpu-v5e",
     "tpu-v5p",
     "tpu-v6e",

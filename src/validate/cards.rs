@@ -1,21 +1,6 @@
 //! Names that measured runs use for models and devices, and the cards they mean.
 
-use crate::perf::{AcceleratorCard, ModelCard};
-
-/// Cards of devices that measured runs were made on and that are not built in: name, words of the
-/// driver's name for it, text.
-const FURTHER: &[(&str, &str, &str)] = &[
-    (
-        "rtx-4090",
-        "rtx 4090",
-        include_str!("../../calibration/accelerators/rtx-4090.toml"),
-    ),
-    (
-        "rtx-pro-6000",
-        "rtx pro 6000",
-        include_str!("../../calibration/accelerators/rtx-pro-6000.toml"),
-    ),
-];
+use crate::perf::ModelCard;
 
 /// Words in a driver's or a table's name for a device, and the card; the first that fits counts.
 const DEVICES: &[(&str, &str)] = &[
@@ -33,6 +18,8 @@ const DEVICES: &[(&str, &str)] = &[
     ("a10g", "a10g"),
     ("a30", "a30"),
     ("nvidia l4", "l4"),
+    ("rtx 4090", "rtx-4090"),
+    ("rtx pro 6000", "rtx-pro-6000"),
     ("mi355x", "mi355x"),
     ("mi325x", "mi325x"),
     ("mi300x", "mi300x"),
@@ -92,20 +79,8 @@ fn named(name: &str) -> Option<&'static str> {
 /// The card of a device by its driver's name (`NVIDIA H100 80GB HBM3`) or a table's (`h100_sxm`).
 pub fn accelerator_card(device: &str) -> Option<&'static str> {
     let device = device.to_lowercase().replace(['_', '-'], " ");
-    if let Some((name, _, _)) = FURTHER.iter().find(|(_, words, _)| device.contains(words)) {
-        return Some(name);
-    }
     let found = DEVICES.iter().find(|(words, _)| device.contains(words));
     found.map(|(_, card)| *card)
-}
-
-/// The text of a card that is not built in.
-pub(crate) fn further_card(name: &str) -> Option<&'static str> {
-    if AcceleratorCard::names().any(|built_in| built_in == name) {
-        return None;
-    }
-    let found = FURTHER.iter().find(|(card, _, _)| *card == name);
-    found.map(|(_, _, text)| *text)
 }
 
 #[cfg(test)]

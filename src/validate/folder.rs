@@ -72,7 +72,6 @@ pub fn read(
             None => Vec::new(),
         },
         notes,
-        scratch: None,
     })
 }
 

@@ -5,14 +5,12 @@
 //! taken; and prompts repeat with period 100.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::error::ValidateError;
 use super::lines::{Row, Table, read_text};
 use super::measured::{MeasuredRequest, MeasuredRun, Stage};
-use super::scratch::Scratch;
 use super::server::Server;
 
 /// Distinct prompts of these runs: request i carries prompt i modulo this.
@@ -90,11 +88,10 @@ pub fn read(file: &Path) -> Result<MeasuredRun, ValidateError> {
         .count("output_len")?
         .filter(|tokens| *tokens > 0)
         .ok_or_else(|| first.fault("output_len", "the forced output tokens, at least 1"))?;
-    let scratch = Arc::new(Scratch::new()?);
     let server = server(config, first)?;
     let requests = requests(&Table::read(file)?, forced)?;
     Ok(MeasuredRun {
-        fleet: server.fleet(&configs_file, &scratch)?,
+        fleet: server.fleet(&configs_file)?,
         format: "inference-perf",
         base_dir: folder.to_owned(),
         stages: stages(&rows, &requests)?,
@@ -111,7 +108,6 @@ pub fn read(file: &Path) -> Result<MeasuredRun, ValidateError> {
                 .to_owned(),
         ],
         name,
-        scratch: Some(scratch),
     })
 }
 

@@ -1,11 +1,8 @@
 //! A measured run: the fleet it was measured on, and its requests.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::scenario::Document;
-
-use super::scratch::Scratch;
 
 /// A run that was measured on a real server.
 #[derive(Debug, Clone)]
@@ -26,9 +23,6 @@ pub struct MeasuredRun {
     pub engine: Vec<EngineSample>,
     /// What was assumed or left out while reading.
     pub notes: Vec<String>,
-    /// Cards that the fleet names and that are not built in live here.
-    #[allow(dead_code)] // held for what its drop does
-    pub(crate) scratch: Option<Arc<Scratch>>,
 }
 
 /// The engine's state at an instant.

@@ -4,9 +4,8 @@ use toml::{Table, Value};
 
 use crate::scenario::{Document, SourceText};
 
-use super::cards::{accelerator_card, further_card, model_card};
+use super::cards::{accelerator_card, model_card};
 use super::error::ValidateError;
-use super::scratch::Scratch;
 
 /// A server of one model replica. What is `None` is left to the defaults of a pool.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,12 +57,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// The pool as a table of a scenario. `file` is named in errors; a card that is not built in
-    /// is written to `scratch`.
+    /// The pool as a table of a scenario. `file` is named in errors.
     ///
     /// # Errors
     /// When there is no card for the model or the device.
-    pub fn pool(&self, file: &str, scratch: &Scratch) -> Result<Value, ValidateError> {
+    pub fn pool(&self, file: &str) -> Result<Value, ValidateError> {
         let Some(model) = model_card(&self.model) else {
             return Err(ValidateError::value(
                 file,
@@ -86,13 +84,6 @@ impl Server {
                 "write a card for it, and name it in a run.toml",
             ));
         };
-        let device = match further_card(device) {
-            Some(text) => scratch
-                .write(&format!("{device}.toml"), text)?
-                .display()
-                .to_string(),
-            None => device.to_owned(),
-        };
         let mut pool = Table::new();
         let mut put = |key: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -104,7 +95,7 @@ impl Server {
         put("name", Some(Value::String("server".to_owned())));
         put("engine", Some(Value::String("llm".to_owned())));
         put("model", Some(Value::String(model.to_owned())));
-        put("accelerator", Some(Value::String(device)));
+        put("accelerator", Some(Value::String(device.to_owned())));
         put("tp", whole(Some(self.tp)));
         put("max_num_seqs", whole(self.max_num_seqs));
         put("max_num_batched_tokens", whole(self.max_num_batched_tokens));
@@ -149,8 +140,8 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::pool`].
-    pub fn fleet(&self, file: &str, scratch: &Scratch) -> Result<Document, ValidateError> {
-        let pools = Value::Array(vec![self.pool(file, scratch)?]);
+    pub fn fleet(&self, file: &str) -> Result<Document, ValidateError> {
+        let pools = Value::Array(vec![self.pool(file)?]);
         document(file, [("pools", pools)])
     }
 }

@@ -2,7 +2,6 @@
 //! request) and `timeseries.csv` (the engine's state).
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -11,7 +10,6 @@ use crate::perf::MOST_CAPTURED;
 use super::error::ValidateError;
 use super::lines::{Table, json_lines, json_number, read_text, tokens};
 use super::measured::{EngineSample, MeasuredRequest, MeasuredRun, from_clock};
-use super::scratch::Scratch;
 use super::server::Server;
 
 /// Whether a folder is such a run.
@@ -33,9 +31,8 @@ pub fn read(folder: &Path, name: String) -> Result<MeasuredRun, ValidateError> {
             "correct the file",
         )
     })?;
-    let scratch = Arc::new(Scratch::new()?);
     let server = server(&meta, &name);
-    let fleet = server.fleet(&file, &scratch)?;
+    let fleet = server.fleet(&file)?;
     let mut notes = Vec::new();
     if server.kv_blocks.is_none() {
         notes.push(
@@ -52,7 +49,6 @@ pub fn read(folder: &Path, name: String) -> Result<MeasuredRun, ValidateError> {
         stages: Vec::new(),
         engine: engine(&folder.join("timeseries.csv"))?,
         notes,
-        scratch: Some(scratch),
     })
 }
 

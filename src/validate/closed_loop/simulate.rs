@@ -11,7 +11,6 @@ use crate::fleet::simulation::{Hooks, Simulation};
 use crate::scenario::Document;
 use crate::scenario::resolve::{Plan, resolve};
 use crate::validate::error::ValidateError;
-use crate::validate::scratch::Scratch;
 use crate::validate::server::document;
 
 use super::case::Case;
@@ -42,8 +41,7 @@ pub fn simulate(
     overheads: Overheads,
     changes: &[(String, String)],
 ) -> Result<Means, String> {
-    let scratch = Scratch::new().map_err(|error| error.to_string())?;
-    let plan = plan(case, overheads, changes, &scratch)?;
+    let plan = plan(case, overheads, changes)?;
     let mut fleet = plan.fleet;
     fleet.record_requests = true;
     let mut simulation = Simulation::new(Arc::new(fleet)).map_err(|error| error.to_string())?;
@@ -86,17 +84,11 @@ pub fn simulate(
 
 /// The plan with the engine's own kernels, or, where its matrix products were not measured, with
 /// those that a pool takes by default.
-fn plan(
-    case: &Case,
-    overheads: Overheads,
-    changes: &[(String, String)],
-    scratch: &Scratch,
-) -> Result<Plan, String> {
+fn plan(case: &Case, overheads: Overheads, changes: &[(String, String)]) -> Result<Plan, String> {
     let with = |kernel_backend: Option<String>| {
         let mut case = case.clone();
         case.server.kernel_backend = kernel_backend;
-        let mut document =
-            scenario(&case, overheads, scratch).map_err(|error| error.to_string())?;
+        let mut document = scenario(&case, overheads).map_err(|error| error.to_string())?;
         for (path, value) in changes {
             document
                 .set(path, value)
@@ -142,15 +134,11 @@ impl Mean {
     }
 }
 
-fn scenario(
-    case: &Case,
-    overheads: Overheads,
-    scratch: &Scratch,
-) -> Result<Document, ValidateError> {
+fn scenario(case: &Case, overheads: Overheads) -> Result<Document, ValidateError> {
     let mut server = case.server.clone();
     server.overhead_fixed_us = Some(overheads.fixed_us);
     server.overhead_per_seq_us = Some(overheads.per_seq_us);
-    let pool = server.pool("row", scratch)?;
+    let pool = server.pool("row")?;
     let table = |values: Vec<(&str, Value)>| {
         let values = values
             .into_iter()
