@@ -96,7 +96,7 @@ fn attention_flops_add_up_over_chunks() {
 
 #[test]
 fn every_accelerator_card_loads_under_its_name() {
-    assert_eq!(AcceleratorCard::names().count(), 23);
+    assert_eq!(AcceleratorCard::names().count(), 25);
     for name in AcceleratorCard::names() {
         let card = AcceleratorCard::load(name, Path::new(".")).unwrap();
         assert_eq!(card.name, name);

@@ -13,6 +13,7 @@ use crate::fleet::event::Event;
 use crate::fleet::request::Status;
 use crate::measure::{BudgetRow, Interval, SloRow, Summary};
 use crate::scenario::resolve::Plan;
+use crate::workload::sessions::SessionCounts;
 
 use self::pools::pool_rows;
 use super::claims::Judgement;
@@ -139,6 +140,9 @@ pub struct Requests {
     pub measured_in_flight: u64,
     /// Rejected, by reason.
     pub rejected_by: RejectedBy,
+    /// What became of sessions; not there without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionCounts>,
 }
 
 /// Rejections by reason.
@@ -302,6 +306,7 @@ fn requests(tally: &Tally) -> Requests {
         measured_completed: tally.latencies[2].count(),
         measured_in_flight: tally.undecided,
         rejected_by,
+        sessions: tally.sessions,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::fleet::plan::{EnginePlan, FleetPlan};
 use crate::fleet::request::Status;
 use crate::fleet::simulation::Simulation;
 use crate::measure::{Interval, LatencyBudget, LatencyHistogram, SloMeter};
+use crate::workload::sessions::SessionCounts;
 
 /// Names of the latencies, in the order of [`Tally::latencies`].
 pub const LATENCIES: [&str; 4] = ["ttft_ms", "tpot_ms", "e2e_ms", "queue_ms"];
@@ -53,6 +54,8 @@ pub struct Tally {
     pub most_in_flight: u64,
     /// Requests in flight at half of the measured window and at the last arrival, summed.
     pub present: (u64, u64),
+    /// What became of sessions, where there are any.
+    pub sessions: Option<SessionCounts>,
     /// Requests measured that were still in flight at the end.
     pub undecided: u64,
     /// Why the replications ended, if one was cut short.
@@ -148,6 +151,7 @@ impl Tally {
             end: simulation.now(),
             most_in_flight: simulation.world.most_in_flight(),
             present: meters.present,
+            sessions: simulation.world.session_counts(),
             undecided: simulation.world.measured_in_flight(),
             whole: u32::from(matches!(ended, Ended::Drained | Ended::End)),
             cut_short: (!matches!(ended, Ended::Drained | Ended::End)).then_some(ended),
@@ -186,6 +190,9 @@ impl Tally {
         self.present.0 += other.present.0;
         self.present.1 += other.present.1;
         self.undecided += other.undecided;
+        if let (Some(mine), Some(theirs)) = (&mut self.sessions, &other.sessions) {
+            mine.merge(theirs);
+        }
         self.cut_short = self.cut_short.or(other.cut_short);
     }
 

@@ -37,7 +37,12 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
                 None => arrivals.gap_scv(),
                 Some(_) => None,
             };
-            Some((arrivals.mean_rate_per_s() * factor, scv))
+            let rate = arrivals.mean_rate_per_s() * factor;
+            Some(match &plan.fleet.sessions {
+                // All turns of all sessions.
+                Some(sessions) => (rate * sessions.turns.mean(), None),
+                None => (rate, scv),
+            })
         }
         SourcePlan::Trace { .. } => {
             let scan = plan.trace.as_ref()?;
@@ -51,7 +56,9 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
 pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
     match &plan.fleet.source {
         SourcePlan::Drawn { lengths, .. } | SourcePlan::ClosedLoop { lengths, .. } => {
-            Some(lengths.means())
+            let first = lengths.means();
+            let sessions = plan.fleet.sessions.as_ref();
+            Some(sessions.map_or(first, |sessions| sessions.mean_tokens(first)))
         }
         SourcePlan::Trace { prompt, output, .. } => {
             let scan = plan.trace.as_ref()?;

@@ -13,7 +13,7 @@ use super::ids::{ReplicaId, RequestId};
 pub enum Event {
     /// The workload's next request is due.
     Arrival,
-    /// A closed-loop user has thought long enough.
+    /// A closed-loop user has thought long enough, or the next turn of a session is due.
     UserReady(u32),
     /// The gateway has done its fixed work on a request.
     GatewayDone(RequestId),

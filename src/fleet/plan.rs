@@ -9,6 +9,7 @@ use crate::scenario::roles::Role;
 use crate::scenario::schema::Slo;
 use crate::scenario::workload::PrefixSharing;
 use crate::workload::Sampler;
+use crate::workload::sessions::SessionPlan;
 use crate::workload::source::SourcePlan;
 
 use super::llm::EngineRules;
@@ -31,6 +32,8 @@ pub struct FleetPlan {
     pub source: SourcePlan,
     /// What prompts have in common, unless the trace says it.
     pub prefix: Option<PrefixSharing>,
+    /// How the requests of a session follow one another, where arrivals are those of sessions.
+    pub sessions: Option<SessionPlan>,
     /// Most requests offered.
     pub max_requests: u64,
     /// Most requests in flight: the run ends early beyond it.

@@ -19,6 +19,7 @@ use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime};
 use crate::measure::SloMeter;
 use crate::scenario::roles::Role;
 use crate::trace::TraceError;
+use crate::workload::sessions::SessionCounts;
 use crate::workload::{Offered, Source};
 
 use super::context::Context;
@@ -90,6 +91,7 @@ impl World {
             plan.max_requests,
             &shares,
             plan.prefix.clone(),
+            plan.sessions.clone(),
         )?;
         let mut replicas = Vec::new();
         let mut pools = Vec::new();
@@ -228,6 +230,11 @@ impl World {
         &mut self.pools[pool].meter
     }
 
+    /// What became of sessions, where there are any.
+    pub fn session_counts(&self) -> Option<SessionCounts> {
+        self.source.session_counts()
+    }
+
     /// Checks what must hold at any instant between events: KV blocks held are KV blocks taken,
     /// and the router counts what is outstanding. Returns the first thing that does not hold.
     pub fn check_conservation(&self) -> Result<(), String> {
@@ -257,6 +264,11 @@ impl World {
         let handover = self.handover.as_ref();
         let outstanding =
             self.router.total_outstanding() + handover.map_or(0, Handover::total_outstanding);
+        if let Some(counts) = self.session_counts()
+            && !counts.balances()
+        {
+            return Err(format!("sessions do not add up: {counts:?}"));
+        }
         if self.requests.is_empty() && outstanding != 0 {
             return Err(format!(
                 "nothing is in flight but the routers count {outstanding} outstanding"
@@ -275,7 +287,7 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, offered: Offered, user: u32, queue: &mut EventQueue<Event>) {
+    fn arrive(&mut self, offered: Offered, queue: &mut EventQueue<Event>) {
         let mut request = Request::new(
             self.serial,
             queue.now(),
@@ -286,7 +298,7 @@ impl World {
         request.tier = offered.tier;
         request.prefix = offered.prefix;
         request.priority = self.plan.tiers[offered.tier as usize].priority;
-        request.user = user;
+        request.user = offered.user;
         self.meters.arrived(&request, &self.plan);
         let id = self.requests.insert(request);
         self.meters
@@ -544,11 +556,11 @@ impl World {
             ));
         }
         self.requests.remove(slot);
-        if user != NONE {
-            let mut pause = self.source.think_time();
-            if status != Status::Completed && pause == SimDuration::ZERO {
-                pause = BACK_OFF;
-            }
+        if user == NONE {
+            return;
+        }
+        let answered = status == Status::Completed;
+        if let Some(pause) = self.source.ended(user, answered, BACK_OFF) {
             queue.schedule(queue.now() + pause, Event::UserReady(user));
         }
     }
@@ -562,13 +574,13 @@ impl Model for World {
         match event {
             Event::Arrival => {
                 if let Some(offered) = self.pending.take() {
-                    self.arrive(offered, NONE, queue);
+                    self.arrive(offered, queue);
                 }
                 self.await_next(queue);
             }
             Event::UserReady(user) => {
-                if let Some(offered) = self.source.user_request(queue.now()) {
-                    self.arrive(offered, user, queue);
+                if let Some(offered) = self.source.user_request(user, queue.now()) {
+                    self.arrive(offered, queue);
                 }
             }
             Event::GatewayDone(id) => {

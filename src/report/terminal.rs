@@ -144,6 +144,22 @@ fn requests(page: &mut Page, result: &RunResult) {
     if why.too_long > 0 {
         longest_requests(page, result);
     }
+    if let Some(sessions) = &requests.sessions {
+        let mut parts = vec![format!("{} finished", count(sessions.finished))];
+        for (name, value) in [
+            ("ended as their context grew too long", sessions.too_long),
+            ("broken by a turn not answered", sessions.broken),
+            ("cut by the end of arrivals", sessions.cut),
+            ("open", sessions.open),
+        ] {
+            if value > 0 {
+                parts.push(format!("{} {name}", count(value)));
+            }
+        }
+        let started = count(sessions.started);
+        let text = format!("sessions: {started} began = {}", parts.join(" + "));
+        page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
+    }
     let rates = &result.throughput;
     if all_abstract(result) {
         page.line(&format!(

@@ -9,7 +9,7 @@ mod speculative;
 use std::path::Path;
 
 use self::llm::resolve_llm;
-use self::source::resolve_source;
+use self::source::{resolve_sessions, resolve_source};
 pub use self::speculative::Draft;
 use super::certain::is_certain;
 use super::error::ScenarioError;
@@ -93,6 +93,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     problems.finish()?;
     let mut problems = Problems::new(document);
     let source = resolve_source(&scenario.workload, base_dir, &mut problems);
+    let sessions = resolve_sessions(&scenario.workload, &mut problems);
     let mut llm = Vec::new();
     let mut pools = Vec::new();
     for (index, pool) in scenario.pools.iter().enumerate() {
@@ -132,6 +133,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     let times = Times::of(&scenario, trace.as_ref());
     times.check(document)?;
     let mut fleet = fleet_plan(&scenario, source, pools, &times);
+    fleet.sessions = sessions;
     fleet.transfer = TransferPlan::new(&scenario, &llm);
     Ok(Plan {
         auto_warmup: matches!(scenario.run.warmup_s, Some(Warmup::Auto(_))),
@@ -231,6 +233,7 @@ fn fleet_plan(
         end: times.end,
         source,
         prefix: scenario.workload.prefix.clone(),
+        sessions: None,
         max_requests: scenario.workload.max_requests.unwrap_or(u64::MAX),
         max_in_flight: scenario.run.max_in_flight,
         tiers: tiers.collect(),

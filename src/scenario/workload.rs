@@ -24,8 +24,51 @@ pub struct Workload {
     /// What prompts have in common, for pools with `prefix_caching`. Default: what the trace's own
     /// hashes say (Mooncake `hash_ids`, a hash for each 512 tokens), else nothing.
     pub prefix: Option<PrefixSharing>,
+    /// Sessions of several turns: arrivals are then those of sessions, and prompt and output tokens
+    /// those of their first turns. Not with closed-loop and trace arrivals, nor with `prefix`.
+    /// Default: none, each request is on its own.
+    pub sessions: Option<Sessions>,
     /// Arrivals stop after this many requests. Default: no limit but the horizon.
     pub max_requests: Option<u64>,
+}
+
+/// Sessions (conversations, agents): each turn's prompt is all that was said before and something
+/// new. With `prefix_caching` the blocks of the former are found if they are still there; no token
+/// is made. A turn that is turned away ends its session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// How many turns a session has.
+    pub turns: Turns,
+    /// Time from the last token of an answer to the next turn of its session.
+    pub think: Law,
+    /// New prompt tokens of the turns after the first. Default: as `workload.prompt_tokens`.
+    pub prompt_tokens: Option<Lengths>,
+    /// Output tokens of the turns after the first. Default: as `workload.output_tokens`.
+    pub output_tokens: Option<Lengths>,
+    /// First tokens of every session's first prompt, the same for all and beside
+    /// `workload.prompt_tokens`, 0 to 1,000,000. Default 0.
+    #[serde(default)]
+    pub system_prompt_tokens: u32,
+    /// A session ends when prompt and output of its next turn would be longer than this together.
+    /// Default: no limit; a turn too long for the engine is then turned away.
+    pub max_context_tokens: Option<u32>,
+}
+
+/// How many turns a session has.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "law", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Turns {
+    /// The same number for all.
+    Constant {
+        /// Turns, 1 or more.
+        turns: u32,
+    },
+    /// After each turn another with the same probability.
+    Geometric {
+        /// Mean turns of a session, at least 1.
+        mean_turns: f64,
+    },
 }
 
 /// What prompts have in common. No token is made: blocks of the same tokens have the same name.

@@ -9,7 +9,9 @@ use super::arrivals::Arrivals;
 use super::law::Sampler;
 use super::lengths::{LengthLaw, LengthPair};
 use super::profile::RateClock;
+use super::sessions::{SessionCounts, SessionPlan, Sessions, Turn};
 use super::sharing::Sharing;
+use crate::fleet::ids::NONE;
 use crate::fleet::prefix::Prefix;
 use crate::scenario::workload::PrefixSharing;
 
@@ -24,8 +26,23 @@ pub struct Offered {
     pub output_tokens: u32,
     /// Index of its tier.
     pub tier: u16,
+    /// The user of a closed loop or the session whose turn it is, or [`NONE`].
+    pub user: u32,
     /// What its prompt has in common with others'.
     pub prefix: Prefix,
+}
+
+impl Offered {
+    fn turn(time: SimTime, user: u32, (prompt, output, tier, prefix): Turn) -> Offered {
+        Offered {
+            time,
+            prompt_tokens: prompt,
+            output_tokens: output,
+            tier,
+            user,
+            prefix,
+        }
+    }
 }
 
 /// How requests come about.
@@ -75,6 +92,9 @@ pub struct Source {
     think_rng: SimRng,
     tier_bounds: Vec<f64>,
     sharing: Sharing,
+    sessions: Option<Sessions>,
+    /// Whether the arrival process has come to the horizon.
+    over: bool,
     failure: Option<String>,
 }
 
@@ -87,6 +107,7 @@ impl Source {
         max_requests: u64,
         tier_shares: &[f64],
         sharing: Option<PrefixSharing>,
+        sessions: Option<SessionPlan>,
     ) -> Result<Source, TraceError> {
         let cursor = match &plan {
             SourcePlan::Trace { source, .. } => Some(source.cursor()?),
@@ -112,6 +133,8 @@ impl Source {
             think_rng: streams.stream("workload", 0, "think times"),
             tier_bounds,
             sharing: Sharing::new(sharing, streams),
+            sessions: sessions.map(|plan| Sessions::new(plan, streams)),
+            over: false,
             failure: None,
         })
     }
@@ -131,7 +154,7 @@ impl Source {
 
     /// The next request of open arrivals, `None` when there are no more.
     pub fn next_offered(&mut self) -> Option<Offered> {
-        if self.left == 0 {
+        if self.left == 0 || self.over {
             return None;
         }
         let mut hashes = None;
@@ -150,7 +173,7 @@ impl Source {
                 // `as` saturates, so a rate that has died out gives an instant that never comes.
                 let time = SimTime(real_ns.round() as u64);
                 if time >= self.horizon {
-                    self.left = 0;
+                    self.over = true;
                     return None;
                 }
                 let (prompt, output) = lengths.sample(&mut self.length_rng);
@@ -166,7 +189,7 @@ impl Source {
                 };
                 let time = SimTime(record.t_ns);
                 if time >= self.horizon {
-                    self.left = 0;
+                    self.over = true;
                     return None;
                 }
                 let rng = &mut self.length_rng;
@@ -182,18 +205,35 @@ impl Source {
             }
         };
         self.left -= 1;
+        let tier = self.draw_tier();
+        if let Some(sessions) = &mut self.sessions {
+            let (user, turn) = sessions.start(prompt_tokens, output_tokens, tier);
+            return Some(Offered::turn(time, user, turn));
+        }
         Some(Offered {
             time,
             prompt_tokens,
             output_tokens,
-            tier: self.draw_tier(),
+            tier,
+            user: NONE,
             prefix: self.sharing.next(hashes),
         })
     }
 
-    /// The request a closed-loop user makes at `time`, `None` when arrivals are over.
-    pub fn user_request(&mut self, time: SimTime) -> Option<Offered> {
-        if self.left == 0 || time >= self.horizon {
+    /// The request a closed-loop user makes at `time`, or the next turn of a session; `None` when
+    /// arrivals are over.
+    pub fn user_request(&mut self, user: u32, time: SimTime) -> Option<Offered> {
+        let over = self.left == 0 || time >= self.horizon;
+        if let Some(sessions) = &mut self.sessions {
+            if over {
+                sessions.cut(user);
+                return None;
+            }
+            self.left -= 1;
+            let turn = sessions.turn(user)?;
+            return Some(Offered::turn(time, user, turn));
+        }
+        if over {
             return None;
         }
         let SourcePlan::ClosedLoop { lengths, .. } = &self.plan else {
@@ -206,6 +246,7 @@ impl Source {
             prompt_tokens,
             output_tokens,
             tier: self.draw_tier(),
+            user,
             prefix: self.sharing.next(None),
         })
     }
@@ -218,6 +259,28 @@ impl Source {
             } => law.sample(&mut self.think_rng),
             _ => SimDuration::ZERO,
         }
+    }
+
+    /// A request of a user ended: the time until that user's next one, if there is one. Who is
+    /// turned away and does not think waits for `back_off`.
+    pub fn ended(
+        &mut self,
+        user: u32,
+        answered: bool,
+        back_off: SimDuration,
+    ) -> Option<SimDuration> {
+        if let Some(sessions) = &mut self.sessions {
+            return sessions.turn_ended(user, answered);
+        }
+        match self.think_time() {
+            SimDuration::ZERO if !answered => Some(back_off),
+            pause => Some(pause),
+        }
+    }
+
+    /// What became of sessions, where there are any.
+    pub fn session_counts(&self) -> Option<SessionCounts> {
+        self.sessions.as_ref().map(Sessions::counts)
     }
 
     fn draw_tier(&mut self) -> u16 {

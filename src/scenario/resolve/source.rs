@@ -4,12 +4,13 @@ use std::path::Path;
 
 use super::noted;
 use crate::scenario::problems::Problems;
-use crate::scenario::workload::{Arrivals as ArrivalsSpec, Dejitter, Lengths, Workload};
+use crate::scenario::workload::{Arrivals as ArrivalsSpec, Dejitter, Lengths, Turns, Workload};
 use crate::trace::{TraceScan, TraceSource};
 use crate::workload::Sampler;
 use crate::workload::arrivals::{Arrivals, Modulated, UnitGap};
 use crate::workload::lengths::{LengthLaw, LengthPair};
 use crate::workload::profile::RateClock;
+use crate::workload::sessions::{SessionPlan, TurnLaw};
 use crate::workload::source::SourcePlan;
 
 /// Tokens of a request when a scenario says nothing.
@@ -84,6 +85,41 @@ pub(super) fn resolve_source(
         lengths,
     };
     Some((plan, None))
+}
+
+/// Longest context of a session where none is stated: far above any model's.
+const LONGEST_CONTEXT: u32 = 1 << 30;
+
+/// How the sessions of a workload go on, if it has any.
+pub(super) fn resolve_sessions(
+    workload: &Workload,
+    problems: &mut Problems<'_>,
+) -> Option<SessionPlan> {
+    let sessions = workload.sessions.as_ref()?;
+    let think = Sampler::new(&sessions.think);
+    let think = noted(think, "workload.sessions.think", problems)?;
+    // What a session does not say is the first turns'.
+    let later = Workload {
+        prompt_tokens: sessions
+            .prompt_tokens
+            .clone()
+            .or(workload.prompt_tokens.clone()),
+        output_tokens: sessions
+            .output_tokens
+            .clone()
+            .or(workload.output_tokens.clone()),
+        ..workload.clone()
+    };
+    Some(SessionPlan {
+        turns: match sessions.turns {
+            Turns::Constant { turns } => TurnLaw::Constant(turns),
+            Turns::Geometric { mean_turns } => TurnLaw::Geometric { mean: mean_turns },
+        },
+        think,
+        lengths: resolve_lengths(&later, problems)?,
+        system_prompt_tokens: sessions.system_prompt_tokens,
+        max_context_tokens: sessions.max_context_tokens.unwrap_or(LONGEST_CONTEXT),
+    })
 }
 
 fn resolve_lengths(workload: &Workload, problems: &mut Problems<'_>) -> Option<LengthPair> {

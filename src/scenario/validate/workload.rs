@@ -4,7 +4,7 @@ use super::{MOST_MS, MOST_PER_S, MOST_S, refuse_instant_loop};
 use crate::scenario::fleet::Pool;
 use crate::scenario::problems::{Problems, grouped};
 use crate::scenario::schema::Scenario;
-use crate::scenario::workload::{Arrivals, Law, Lengths, PrefixSharing, Profile};
+use crate::scenario::workload::{Arrivals, Law, Lengths, PrefixSharing, Profile, Turns};
 use crate::workload::law::Knots;
 use crate::workload::profile::RateClock;
 
@@ -56,11 +56,64 @@ pub(super) fn check_workload(scenario: &Scenario, problems: &mut Problems<'_>) {
         );
     }
     check_prefix(scenario, problems);
+    check_sessions(scenario, problems);
     if let Some(most) = workload.max_requests {
         problems.int_in_range("workload.max_requests", most, 1, u64::MAX);
     }
     let limited = scenario.gateway.rate_limit.is_some();
     refuse_instant_loop("gateway.rate_limit", limited, scenario, problems);
+}
+
+/// Most turns of a session.
+const MOST_TURNS: u32 = 1_000_000;
+
+fn check_sessions(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let workload = &scenario.workload;
+    let Some(sessions) = &workload.sessions else {
+        return;
+    };
+    let path = |field: &str| format!("workload.sessions.{field}");
+    let no = "goes with neither closed-loop nor trace arrivals";
+    if matches!(
+        workload.arrivals,
+        Arrivals::ClosedLoop { .. } | Arrivals::Trace { .. }
+    ) {
+        let remedy = "take it away, or let sessions arrive by a process such as poisson";
+        problems.push("workload.sessions", "", no, remedy);
+    }
+    if !matches!(workload.prefix, None | Some(PrefixSharing::None {})) {
+        let allowed = "does not go with `workload.sessions`, which says what prompts share";
+        problems.push("workload.prefix", "", allowed, "take one of the two away");
+    }
+    match sessions.turns {
+        Turns::Constant { turns } => {
+            let most = u64::from(MOST_TURNS);
+            problems.int_in_range(&path("turns.turns"), u64::from(turns), 1, most);
+        }
+        Turns::Geometric { mean_turns } => {
+            let most = f64::from(MOST_TURNS);
+            problems.in_range(&path("turns.mean_turns"), mean_turns, 1.0, most);
+        }
+    }
+    check_law(&sessions.think, &path("think"), problems);
+    for (field, lengths) in [
+        ("prompt_tokens", &sessions.prompt_tokens),
+        ("output_tokens", &sessions.output_tokens),
+    ] {
+        match lengths {
+            Some(Lengths::Trace {}) => {
+                let remedy = "give a law of its own";
+                problems.push(&path(field), "trace", "needs trace arrivals", remedy);
+            }
+            Some(lengths) => check_lengths(lengths, &path(field), problems),
+            None => {}
+        }
+    }
+    let system = u64::from(sessions.system_prompt_tokens);
+    problems.int_in_range(&path("system_prompt_tokens"), system, 0, 1_000_000);
+    if let Some(most) = sessions.max_context_tokens {
+        problems.int_in_range(&path("max_context_tokens"), u64::from(most), 2, 1 << 30);
+    }
 }
 
 fn check_prefix(scenario: &Scenario, problems: &mut Problems<'_>) {

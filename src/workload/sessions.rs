@@ -1,0 +1,252 @@
+//! Sessions of several turns, each of whose prompts is all that was said before and something new.
+//!
+//! A session has a stream of random numbers of its own, so that its turns are the same whatever
+//! the fleet does to it, and those of other sessions. Between turns it is one entry of a list: memory
+//! grows with the sessions that are open, not with those there were.
+
+use rand::RngExt;
+
+use crate::engine::{SimDuration, SimRng, Streams};
+use crate::fleet::prefix::Prefix;
+
+use super::law::Sampler;
+use super::lengths::LengthPair;
+
+/// How many turns a session has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TurnLaw {
+    /// The same number for all, 1 or more.
+    Constant(u32),
+    /// After each turn another with probability `1 - 1 / mean`; `mean` is 1 or more.
+    Geometric {
+        /// Mean turns of a session.
+        mean: f64,
+    },
+}
+
+impl TurnLaw {
+    /// Mean turns.
+    pub fn mean(&self) -> f64 {
+        match self {
+            TurnLaw::Constant(turns) => f64::from(*turns),
+            TurnLaw::Geometric { mean } => *mean,
+        }
+    }
+
+    /// Mean number of the turns of its session before a turn, over all turns.
+    fn mean_before(&self) -> f64 {
+        match self {
+            TurnLaw::Constant(turns) => (f64::from(*turns) - 1.0) / 2.0,
+            // E[T (T - 1)] / (2 E[T]).
+            TurnLaw::Geometric { mean } => mean - 1.0,
+        }
+    }
+
+    fn sample(&self, rng: &mut SimRng) -> u32 {
+        match self {
+            TurnLaw::Constant(turns) => *turns,
+            TurnLaw::Geometric { mean } => {
+                // The inverse of the distribution function, at a number above 0.
+                let above = 1.0 - rng.random::<f64>();
+                let again = 1.0 - 1.0 / mean;
+                // `as` saturates.
+                match again > 0.0 {
+                    true => 1 + (above.ln() / again.ln()) as u32,
+                    false => 1,
+                }
+            }
+        }
+    }
+}
+
+/// How sessions go on.
+#[derive(Debug, Clone)]
+pub struct SessionPlan {
+    /// How many turns they have.
+    pub turns: TurnLaw,
+    /// Time from an answer's last token to the next turn.
+    pub think: Sampler,
+    /// New prompt tokens and output tokens of the turns after the first.
+    pub lengths: LengthPair,
+    /// First tokens of every session, the same for all.
+    pub system_prompt_tokens: u32,
+    /// A session ends when prompt and output of its next turn would be longer.
+    pub max_context_tokens: u32,
+}
+
+impl SessionPlan {
+    /// Mean prompt and output tokens over all turns, when those of first turns (without the system
+    /// prompt) are `first` and all sessions have all their turns.
+    pub fn mean_tokens(&self, first: (f64, f64)) -> (f64, f64) {
+        let (new, output) = self.lengths.means();
+        let (before, turns) = (self.turns.mean_before(), self.turns.mean());
+        // The share of turns that are not first ones.
+        let later = 1.0 - 1.0 / turns;
+        let history = later * first.1 + (before - later) * output + before * new;
+        (
+            f64::from(self.system_prompt_tokens) + first.0 + history,
+            (1.0 - later) * first.1 + later * output,
+        )
+    }
+}
+
+/// What became of sessions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct SessionCounts {
+    /// Those that began.
+    pub started: u64,
+    /// Those that had all their turns.
+    pub finished: u64,
+    /// Those that ended because their context would have grown too long.
+    pub too_long: u64,
+    /// Those that ended because a turn was not answered.
+    pub broken: u64,
+    /// Those whose next turn came after the last arrival of the run.
+    pub cut: u64,
+    /// Those still open.
+    pub open: u64,
+}
+
+impl SessionCounts {
+    /// Adds what another replication counted.
+    pub fn merge(&mut self, other: &SessionCounts) {
+        self.started += other.started;
+        self.finished += other.finished;
+        self.too_long += other.too_long;
+        self.broken += other.broken;
+        self.cut += other.cut;
+        self.open += other.open;
+    }
+
+    /// Whether every session that began is accounted for.
+    pub fn balances(&self) -> bool {
+        self.started == self.finished + self.too_long + self.broken + self.cut + self.open
+    }
+}
+
+/// An open session.
+#[derive(Debug, Clone)]
+struct Session {
+    rng: SimRng,
+    tier: u16,
+    turns_left: u32,
+    /// Tokens of the turns so far, answers included.
+    history_tokens: u64,
+    /// The next turn's new tokens and output tokens, drawn when the last one was answered.
+    next: (u32, u32),
+    prefix: Prefix,
+}
+
+/// The open sessions.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    plan: SessionPlan,
+    streams: Streams,
+    list: Vec<Option<Session>>,
+    free: Vec<u32>,
+    counts: SessionCounts,
+}
+
+/// A turn that comes: prompt and output tokens, the tier, and what it has in common with others.
+pub type Turn = (u32, u32, u16, Prefix);
+
+impl Sessions {
+    /// None open yet.
+    pub fn new(plan: SessionPlan, streams: Streams) -> Sessions {
+        Sessions {
+            plan,
+            streams,
+            list: Vec::new(),
+            free: Vec::new(),
+            counts: SessionCounts::default(),
+        }
+    }
+
+    /// What became of them.
+    pub fn counts(&self) -> SessionCounts {
+        self.counts
+    }
+
+    /// A session begins with a prompt of `prompt_tokens` beside the system prompt: its number, and
+    /// its first turn.
+    pub fn start(&mut self, prompt_tokens: u32, output_tokens: u32, tier: u16) -> (u32, Turn) {
+        let serial = self.counts.started;
+        self.counts.started += 1;
+        self.counts.open += 1;
+        let mut rng = self.streams.stream("session", serial, "turns");
+        let turns = self.plan.turns.sample(&mut rng);
+        let prefix = Prefix::Group {
+            shared: 0,
+            shared_tokens: self.plan.system_prompt_tokens,
+            own: serial,
+        };
+        let prompt = prompt_tokens.saturating_add(self.plan.system_prompt_tokens);
+        let session = Session {
+            rng,
+            tier,
+            turns_left: turns - 1,
+            history_tokens: u64::from(prompt) + u64::from(output_tokens),
+            next: (0, 0),
+            prefix: prefix.clone(),
+        };
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.list[number as usize] = Some(session);
+                number
+            }
+            None => {
+                self.list.push(Some(session));
+                self.list.len() as u32 - 1
+            }
+        };
+        (number, (prompt, output_tokens, tier, prefix))
+    }
+
+    /// A turn ended, answered or not: the time until the next one, if there is one.
+    pub fn turn_ended(&mut self, number: u32, answered: bool) -> Option<SimDuration> {
+        let session = self.list.get_mut(number as usize)?.as_mut()?;
+        if !answered {
+            self.close(number, |counts| &mut counts.broken);
+            return None;
+        }
+        if session.turns_left == 0 {
+            self.close(number, |counts| &mut counts.finished);
+            return None;
+        }
+        session.turns_left -= 1;
+        let pause = self.plan.think.sample(&mut session.rng);
+        session.next = self.plan.lengths.sample(&mut session.rng);
+        let longest =
+            session.history_tokens + u64::from(session.next.0) + u64::from(session.next.1);
+        if longest > u64::from(self.plan.max_context_tokens) {
+            self.close(number, |counts| &mut counts.too_long);
+            return None;
+        }
+        Some(pause)
+    }
+
+    /// The next turn comes.
+    pub fn turn(&mut self, number: u32) -> Option<Turn> {
+        let session = self.list.get_mut(number as usize)?.as_mut()?;
+        let (new, output) = session.next;
+        // Within `max_context_tokens`, which is a `u32`.
+        let prompt = (session.history_tokens + u64::from(new)) as u32;
+        session.history_tokens = u64::from(prompt) + u64::from(output);
+        Some((prompt, output, session.tier, session.prefix.clone()))
+    }
+
+    /// The next turn would come after the last arrival of the run.
+    pub fn cut(&mut self, number: u32) {
+        self.close(number, |counts| &mut counts.cut);
+    }
+
+    fn close(&mut self, number: u32, kind: fn(&mut SessionCounts) -> &mut u64) {
+        if let Some(entry) = self.list.get_mut(number as usize)
+            && entry.take().is_some()
+        {
+            self.free.push(number);
+            self.counts.open -= 1;
+            *kind(&mut self.counts) += 1;
+        }
+    }
+}
