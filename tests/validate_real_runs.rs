@@ -141,11 +141,10 @@ fn h100_servers_are_met_stage_by_stage() {
             let edge = name.contains("70b") && index == 1;
             for metric in ["tpot_ms", "e2e_ms"] {
                 let off = error(stage, metric, "mean").abs();
-                // E2E has the wait for memory in it.
-                let most = within_pct + f64::from(u8::from(edge && metric == "e2e_ms"));
-                assert!(off < most, "{name}, stage {index}: {metric} {off}");
+                assert!(off < within_pct, "{name}, stage {index}: {metric} {off}");
             }
-            // The second stage of the 70B model is at the edge of its memory. In the first of
+            // In the second stage of the 70B model nearly all seats (`max_num_seqs`) are taken, and
+            // a per cent of TPOT moves the wait for one by tens of per cent. In the first of
             // Mixtral one request in a hundred took 0.5 to 2 s when it was measured, and moves the mean.
             let few_slow = name.contains("mixtral") && index == 0;
             let statistic = if few_slow { "p50" } else { "mean" };

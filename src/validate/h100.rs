@@ -12,6 +12,7 @@ use super::error::ValidateError;
 use super::lines::{Row, Table, read_text};
 use super::measured::{MeasuredRequest, MeasuredRun, Stage};
 use super::server::Server;
+use super::vllm_run::default_graph_tokens;
 
 /// Distinct prompts of these runs: request i carries prompt i modulo this.
 const PROMPTS: usize = 100;
@@ -129,6 +130,7 @@ fn server(config: &Value, stage: &Row<'_>) -> Result<Server, ValidateError> {
         // As the runs' own notes say, and as vLLM 0.15 does by default.
         prefix_caching: Some(true),
         async_scheduling: Some(true),
+        max_graph_tokens: whole("/config/max_num_seqs").map(default_graph_tokens),
         ..Server::default()
     })
 }

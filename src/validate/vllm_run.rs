@@ -97,7 +97,7 @@ fn server(meta: &Value, name: &str) -> Server {
 }
 
 /// What vLLM captures graphs for where nothing is stated: twice the sequences, at most 512.
-fn default_graph_tokens(max_num_seqs: u32) -> u32 {
+pub(super) fn default_graph_tokens(max_num_seqs: u32) -> u32 {
     max_num_seqs.saturating_mul(2).min(MOST_CAPTURED)
 }
 
