@@ -1,11 +1,11 @@
 //! A language-model engine: continuous batching with chunked prefill, KV blocks, and preemption by
 //! recompute.
 //!
-//! Three schedulers ([`Scheduler`]): vLLM v1's (one token budget for prefill and decode, running
-//! sequences before waiting ones, no admission in an iteration that preempted), vLLM v0's (prompts
-//! first, in iterations of their own) and Sarathi's (as v1, with a whole prompt's blocks reserved
-//! when it is admitted). First come first served, the sequence admitted last is preempted first;
-//! or by priority.
+//! Three schedulers ([`Scheduler`](crate::scenario::fleet::Scheduler)): vLLM v1's (one token budget
+//! for prefill and decode, running sequences before waiting ones, no admission in an iteration that
+//! preempted), vLLM v0's (prompts first, in iterations of their own) and Sarathi's (as v1, with a
+//! whole prompt's blocks reserved when it is admitted). First come first served, the sequence
+//! admitted last is preempted first; or by priority.
 //!
 //! **Cost.** An iteration touches what *changed*: the prefill chunks in it, the sequences that
 //! start or end. Decoding sequences all grow by one token, so their number and the sum of their

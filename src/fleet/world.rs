@@ -7,32 +7,30 @@
 //!
 //! Where prompts and answers are computed apart, see [`handover`] for what lies between the two.
 //!
-//! Components never hold one another. The world hands each a [`Context`], and routes what they
-//! return.
+//! Components never hold one another. The world hands each a
+//! [`Context`](super::context::Context), and routes what they return.
 
 pub mod handover;
+mod inspect;
+mod replicas;
 
 use std::sync::Arc;
 
 use crate::engine::queue::LaneId;
 use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime};
-use crate::measure::SloMeter;
 use crate::scenario::roles::Role;
 use crate::trace::TraceError;
-use crate::workload::sessions::SessionCounts;
 use crate::workload::{Offered, Source};
 
-use super::context::Context;
 use super::event::Event;
 use super::gateway::{Gateway, TokenBucket};
-use super::ids::{NONE, PoolId, ReplicaId, RequestId};
+use super::ids::{NONE, PoolId, ReplicaId};
 use super::meters::PoolMeter;
 use super::outcome::{FleetMeters, RequestRow};
-use super::plan::{EnginePlan, FleetPlan, ServicePlan};
+use super::plan::FleetPlan;
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
 use super::router::Router;
-use super::servers::Batching;
 use super::window::Window;
 use handover::{Handover, replicas_where};
 
@@ -155,128 +153,6 @@ impl World {
         Ok(world)
     }
 
-    /// Whether more requests came than may be in flight: the run ends there.
-    pub fn over_limit(&self) -> bool {
-        self.requests.most() as u64 > self.plan.max_in_flight
-    }
-
-    /// What went wrong with the workload, if anything did.
-    pub fn failure(&self) -> Option<&str> {
-        self.source.failure()
-    }
-
-    /// Requests in flight.
-    pub fn in_flight(&self) -> u64 {
-        self.requests.len() as u64
-    }
-
-    /// The most requests that were in flight at once.
-    pub fn most_in_flight(&self) -> u64 {
-        self.requests.most() as u64
-    }
-
-    /// Counts the measured requests in flight at `now` against their objectives: for the end of a
-    /// run.
-    pub fn slo_with_in_flight(&self, now: SimTime) -> Vec<SloMeter> {
-        let mut meters = self.meters.slo.clone();
-        for request in self.requests.live() {
-            if self.meters.measures(request.arrival) {
-                let seen = request.first_token != SimTime::NEVER;
-                let age_ns = now.since(request.arrival).0;
-                meters[request.tier as usize].record_in_flight(age_ns, seen);
-            }
-        }
-        meters
-    }
-
-    /// Requests in flight that arrived within the measured window.
-    pub fn measured_in_flight(&self) -> u64 {
-        let live = self.requests.live();
-        live.filter(|request| self.meters.measures(request.arrival))
-            .count() as u64
-    }
-
-    /// Rows of the requests in flight, in order of arrival.
-    pub fn in_flight_rows(&self) -> Vec<RequestRow> {
-        let row = |request| RequestRow::new(request, "in_flight", &self.plan, &self.replicas);
-        let mut rows: Vec<RequestRow> = self.requests.live().map(row).collect();
-        rows.sort_by_key(|row| row.id);
-        rows
-    }
-
-    /// Work of a pool that is under way at `now` and not yet in its meters, nanoseconds within the
-    /// measured window.
-    pub fn busy_under_way_ns(&self, pool: usize, now: SimTime) -> u128 {
-        let meter = &self.pools[pool].meter;
-        let replicas = self
-            .replicas
-            .iter()
-            .filter(|replica| replica.pool.0 as usize == pool);
-        let under_way = replicas.map(|replica| match &replica.engine {
-            ReplicaEngine::Llm(engine) => engine.busy_under_way_ns(meter, now),
-            ReplicaEngine::Ranks(ranks) => ranks.busy_under_way_ns(meter, now),
-            ReplicaEngine::Sharing(sharing) => {
-                let (servers, since) = sharing.at_work();
-                u128::from(servers) * u128::from(meter.overlap_ns(since, now))
-            }
-            // Their meter counts the servers at work.
-            ReplicaEngine::Servers(_) | ReplicaEngine::Batches(_) => 0,
-        });
-        under_way.sum()
-    }
-
-    /// Meters of a pool.
-    pub fn pool_meter(&mut self, pool: usize) -> &mut PoolMeter {
-        &mut self.pools[pool].meter
-    }
-
-    /// What became of sessions, where there are any.
-    pub fn session_counts(&self) -> Option<SessionCounts> {
-        self.source.session_counts()
-    }
-
-    /// Checks what must hold at any instant between events: KV blocks held are KV blocks taken,
-    /// and the router counts what is outstanding. Returns the first thing that does not hold.
-    pub fn check_conservation(&self) -> Result<(), String> {
-        for (index, replica) in self.replicas.iter().enumerate() {
-            let balance = match &replica.engine {
-                ReplicaEngine::Llm(engine) => Some(engine.block_balance(&self.requests)),
-                ReplicaEngine::Ranks(ranks) => Some(ranks.block_balance(&self.requests)),
-                _ => None,
-            };
-            if let Some((held, taken)) = balance
-                && held != taken
-            {
-                return Err(format!(
-                    "replica {index}: sequences hold {held} KV blocks but {taken} are taken"
-                ));
-            }
-        }
-        for (pool, plan) in self.pools.iter().zip(&self.plan.pools) {
-            let count = pool.meter.faster_than_physics;
-            if count > 0 {
-                return Err(format!(
-                    "{count} iterations of pool {} were given less time than the hardware needs",
-                    plan.name
-                ));
-            }
-        }
-        let handover = self.handover.as_ref();
-        let outstanding =
-            self.router.total_outstanding() + handover.map_or(0, Handover::total_outstanding);
-        if let Some(counts) = self.session_counts()
-            && !counts.balances()
-        {
-            return Err(format!("sessions do not add up: {counts:?}"));
-        }
-        if self.requests.is_empty() && outstanding != 0 {
-            return Err(format!(
-                "nothing is in flight but the routers count {outstanding} outstanding"
-            ));
-        }
-        Ok(())
-    }
-
     // ---- the workload ------------------------------------------------------------------------
 
     /// Keeps one arrival pending: a trace is never preloaded.
@@ -310,221 +186,6 @@ impl World {
             self.route(slot, queue);
         } else {
             queue.schedule_in_lane(self.lanes.gateway, Event::GatewayDone(id));
-        }
-    }
-
-    // ---- the way to a replica ----------------------------------------------------------------
-
-    fn route(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
-        let replica = self.router.choose();
-        let request = self.requests.at_mut(slot);
-        request.gateway = queue.now();
-        request.replica = replica;
-        self.router.sent(replica, request.prompt_tokens);
-        let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-        if self.plan.hop_to(pool) == SimDuration::ZERO {
-            self.deliver(slot, queue);
-        } else {
-            let id = self.requests.id(slot);
-            queue.schedule_in_lane(self.lanes.to_replica[pool], Event::Delivered(id));
-        }
-    }
-
-    fn deliver(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
-        let plan = Arc::clone(&self.plan);
-        let now = queue.now();
-        let request = self.requests.at_mut(slot);
-        request.delivered = now;
-        let id = request.replica;
-        let replica = &mut self.replicas[id.0 as usize];
-        let pool = &mut self.pools[replica.pool.0 as usize];
-        pool.meter.came(now);
-        let mut ctx = Context {
-            now,
-            queue,
-            requests: &mut self.requests,
-            meter: &mut pool.meter,
-            done: &mut self.done,
-        };
-        if let ReplicaEngine::Batches(servers) = &mut replica.engine {
-            if let Some(mut batching) = batching(&plan, replica.pool, id, &mut pool.rng)
-                && !servers.offer(slot, &mut batching, &mut ctx)
-            {
-                self.end(slot, Status::RejectedQueueFull, queue);
-            }
-        } else if plan.window.passes_through() {
-            self.released.push(slot);
-            self.join_released(id, queue);
-        } else {
-            let released = &mut self.released;
-            replica
-                .window
-                .offer(slot, &plan.window, id, &mut ctx, released);
-            self.join_released(id, queue);
-        }
-    }
-
-    /// Passes what the window let go to the engine.
-    fn join_released(&mut self, id: ReplicaId, queue: &mut EventQueue<Event>) {
-        let mut released = std::mem::take(&mut self.released);
-        for slot in released.drain(..) {
-            if let Err(status) = self.join(slot, id, queue) {
-                self.end(slot, status, queue);
-            }
-        }
-        self.released = released;
-    }
-
-    fn join(
-        &mut self,
-        slot: u32,
-        id: ReplicaId,
-        queue: &mut EventQueue<Event>,
-    ) -> Result<(), Status> {
-        let replica = &mut self.replicas[id.0 as usize];
-        let pool_index = replica.pool.0 as usize;
-        let pool = &mut self.pools[pool_index];
-        let plan = &self.plan.pools[pool_index].engine;
-        let request = self.requests.at_mut(slot);
-        request.queued = queue.now();
-        if let EnginePlan::Abstract {
-            service: ServicePlan::Single(law) | ServicePlan::Shared(law),
-            ..
-        } = plan
-        {
-            request.work.service = law.sample(&mut pool.rng);
-        }
-        let (prompt, output) = (request.prompt_tokens, request.output_tokens);
-        let mut ctx = Context {
-            now: queue.now(),
-            queue,
-            requests: &mut self.requests,
-            meter: &mut pool.meter,
-            done: &mut self.done,
-        };
-        let accepted = match (&mut replica.engine, plan) {
-            (ReplicaEngine::Servers(servers), _) => servers.offer(slot, &mut ctx),
-            (ReplicaEngine::Sharing(sharing), _) => sharing.offer(slot, id, &mut ctx),
-            (ReplicaEngine::Llm(engine), EnginePlan::Llm { rules, .. }) => {
-                if !handover::fits(&self.plan, pool_index, prompt, output) {
-                    return Err(Status::RejectedTooLong);
-                }
-                engine.offer(slot, rules, &mut ctx);
-                true
-            }
-            (ReplicaEngine::Ranks(ranks), _) => {
-                if !handover::fits(&self.plan, pool_index, prompt, output) {
-                    return Err(Status::RejectedTooLong);
-                }
-                ranks.offer(slot, &mut ctx);
-                true
-            }
-            _ => true,
-        };
-        accepted.then_some(()).ok_or(Status::RejectedQueueFull)
-    }
-
-    // ---- work at a replica -------------------------------------------------------------------
-
-    /// Lets a replica handle one of its own events, then sends off what it has finished.
-    fn at_replica(&mut self, id: ReplicaId, event: Event, queue: &mut EventQueue<Event>) {
-        let plan = Arc::clone(&self.plan);
-        let replica = &mut self.replicas[id.0 as usize];
-        let pool = &mut self.pools[replica.pool.0 as usize];
-        let mut ctx = Context {
-            now: queue.now(),
-            queue,
-            requests: &mut self.requests,
-            meter: &mut pool.meter,
-            done: &mut self.done,
-        };
-        let engine_plan = &plan.pools[replica.pool.0 as usize].engine;
-        match (&mut replica.engine, event, engine_plan) {
-            (ReplicaEngine::Llm(engine), Event::Step(_, lane), EnginePlan::Llm { rules, step }) => {
-                engine.step(lane, rules, step.as_ref(), &mut ctx);
-            }
-            (ReplicaEngine::Ranks(ranks), Event::Step(..), EnginePlan::Llm { rules, step }) => {
-                ranks.step(rules, step.as_ref(), &mut ctx);
-            }
-            (ReplicaEngine::Servers(servers), Event::ServiceDone(request), _) => {
-                servers.served(request.slot, &mut ctx);
-            }
-            (ReplicaEngine::Sharing(sharing), Event::ShareDone(_), _) => {
-                sharing.share_done(id, &mut ctx);
-            }
-            (ReplicaEngine::Batches(servers), _, _) => {
-                if let Some(mut batching) = batching(&plan, replica.pool, id, &mut pool.rng) {
-                    match event {
-                        Event::ServiceDone(leader) => {
-                            servers.served(leader.slot, &mut batching, &mut ctx);
-                        }
-                        _ => servers.window_due(&mut batching, &mut ctx),
-                    }
-                }
-            }
-            (_, Event::WindowDue(_), _) => {
-                let released = &mut self.released;
-                replica
-                    .window
-                    .window_due(&plan.window, id, &mut ctx, released);
-            }
-            _ => debug_assert!(false, "{event:?} came to a replica of another kind"),
-        }
-        self.send_done(queue);
-        self.join_released(id, queue);
-    }
-
-    /// Sends the answers of requests that have just made their last token.
-    fn send_done(&mut self, queue: &mut EventQueue<Event>) {
-        let mut done = std::mem::take(&mut self.done);
-        for slot in done.drain(..) {
-            if self.goes_on_elsewhere(slot) {
-                self.hand_over(slot, queue);
-                continue;
-            }
-            let id = self.requests.id(slot);
-            self.requests.at_mut(slot).last_token = queue.now();
-            self.leave_replica(slot, queue.now());
-            let replica = self.requests.at(slot).replica;
-            let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-            if self.plan.hop_back(pool) == SimDuration::ZERO {
-                self.respond(id, queue);
-            } else {
-                queue.schedule_in_lane(self.lanes.from_replica[pool], Event::Responded(id));
-            }
-        }
-        self.done = done;
-    }
-
-    fn leave_replica(&mut self, slot: u32, now: SimTime) {
-        let id = self.requests.at(slot).replica;
-        let pool = self.replicas[id.0 as usize].pool;
-        self.pools[pool.0 as usize].meter.left(now);
-    }
-
-    fn respond(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {
-        if let Some(slot) = self.requests.live_slot(id) {
-            self.end(slot, Status::Completed, queue);
-        }
-    }
-
-    fn completed_at(&mut self, slot: u32, pool: usize, now: SimTime) {
-        let meter = &mut self.pools[pool].meter;
-        if !meter.measures(now) {
-            return;
-        }
-        meter.completed += 1;
-        let request = self.requests.at(slot);
-        meter.wait_ns += u128::from(match self.plan.pools[pool].role {
-            Role::Mixed => 0,
-            Role::Prefill => (request.scheduled - request.queued).0,
-            Role::Decode => (request.resumed - request.kv_arrived).0,
-        });
-        // What was cached was not computed.
-        let computed = request.prompt_tokens - request.cached_tokens;
-        let output = request.output_tokens;
-        if let Some(ceiling) = handover::ceiling(&self.plan, pool, computed, output) {
-            meter.completed_on(&ceiling);
         }
     }
 
@@ -618,25 +279,5 @@ impl Model for World {
 
     fn failed(&self) -> bool {
         self.source.failure().is_some() || self.over_limit()
-    }
-}
-
-fn batching<'a>(
-    plan: &'a FleetPlan,
-    pool: PoolId,
-    replica: ReplicaId,
-    rng: &'a mut SimRng,
-) -> Option<Batching<'a>> {
-    match &plan.pools[pool.0 as usize].engine {
-        EnginePlan::Abstract {
-            service: ServicePlan::Batch(time),
-            ..
-        } => Some(Batching {
-            replica,
-            rule: &plan.window,
-            time,
-            rng,
-        }),
-        _ => None,
     }
 }
