@@ -1,14 +1,16 @@
 //! Closed forms only: every formula that applies to a scenario, with the numbers put in.
 
+mod hardware;
+
 use serde::Serialize;
 
 use crate::fleet::plan::{EnginePlan, ServicePlan};
-use crate::perf::{self, PrefillChunk};
+use crate::perf;
 use crate::report::number::significant;
-use crate::scenario::fleet::Pool;
-use crate::scenario::resolve::{LlmFacts, Plan};
+use crate::scenario::resolve::Plan;
 use crate::theory::sheet::{Applied, queueing};
 
+use self::hardware::hardware;
 use super::cost::cost_of;
 use super::result::Throughput;
 use super::roles::transfer_sheet;
@@ -242,98 +244,6 @@ fn batches(plan: &Plan, index: usize) -> Option<Sheet> {
         note: None,
         rows,
     })
-}
-
-fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) -> Sheet {
-    let (prompt, output) = mean_tokens(plan).unwrap_or((512.0, 128.0));
-    let (prompt, output) = (prompt.round() as u32, output.round() as u32);
-    let pool = &plan.fleet.pools[index];
-    let tp = pool.accelerators_per_replica;
-    let mut rows: Vec<Row> = perf::arithmetic(
-        &facts.model,
-        &facts.accelerator,
-        tp,
-        facts.dtypes,
-        &facts.memory,
-        prompt,
-        output,
-    )
-    .into_iter()
-    .map(Row::from)
-    .collect();
-    if let Some((rate, _)) = offered(plan) {
-        let each = rate / f64::from(pool.replicas);
-        let tokens =
-            perf::tokens_per_request_at(&facts.model, &facts.accelerator, tp, facts.dtypes, each);
-        let numbers = format!("at {} requests/s a replica", significant(Some(each)));
-        let formula = "peak FLOP/s / FLOPs per token / rate";
-        let name = "tokens of compute there are per offered request";
-        rows.push(row(name, formula, numbers, tokens, "tokens"));
-    }
-    rows.extend(steps(facts, prompt, output));
-    let mut note =
-        "roofline arithmetic at peak rates: a bound, not a forecast; a simulated run adds \
-                    efficiencies, overheads and queueing"
-            .to_owned();
-    if let Some(Pool::Llm(written)) = plan.scenario.pools.get(index)
-        && let Some(drafts) = &written.speculative
-    {
-        note.push_str(&format!(
-            "; figures are for one token a step: with drafts up to {} come of one, and the TPOT floor \
-             and the KV bytes are as many times less",
-            drafts.draft_tokens + 1
-        ));
-    }
-    Sheet {
-        title: format!(
-            "Pool {name}: {} on {tp} x {}, for {prompt} prompt and {output} output tokens",
-            facts.model.name, facts.accelerator.name
-        ),
-        note: Some(note),
-        rows,
-    }
-}
-
-/// Where steps come from measured kernels: two of them, beside the roofline's.
-fn steps(facts: &LlmFacts, prompt: u32, output: u32) -> Vec<Row> {
-    if !facts.step.uses_tables() {
-        return Vec::new();
-    }
-    let step = &facts.step;
-    let chunk = PrefillChunk {
-        tokens: prompt,
-        context: 0,
-    };
-    let context = u64::from(prompt) + u64::from(output) / 2;
-    let decodes = 32;
-    let all = context * u64::from(decodes);
-    let prefill = format!("step of a prompt of {prompt} tokens alone");
-    let decode = format!("step of {decodes} sequences with {context} tokens of context each");
-    let kernels = "sum of measured kernels and engine overhead";
-    let roofline =
-        "sum of max(FLOPs / rate, bytes / bandwidth) at assumed efficiencies, and overhead";
-    [
-        (&prefill, "kernels", kernels, step.step_ns(&[chunk], 0, 0)),
-        (
-            &prefill,
-            "roofline",
-            roofline,
-            step.roofline_ns(&[chunk], 0, 0),
-        ),
-        (&decode, "kernels", kernels, step.step_ns(&[], decodes, all)),
-        (
-            &decode,
-            "roofline",
-            roofline,
-            step.roofline_ns(&[], decodes, all),
-        ),
-    ]
-    .into_iter()
-    .map(|(name, by, formula, ns)| {
-        let name = format!("{name}, by {by}");
-        row(&name, formula, String::new(), Some(ns / 1e6), "ms")
-    })
-    .collect()
 }
 
 fn cost(plan: &Plan) -> Option<Sheet> {

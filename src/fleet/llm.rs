@@ -203,7 +203,7 @@ impl Engine {
         self.settle(ctx);
         if self.plan(rules, ctx) {
             self.launch(rules, model, ctx);
-            self.wake_another(ctx);
+            self.wake_another(rules, ctx);
         }
     }
 

@@ -213,7 +213,7 @@ impl Engine {
 
     /// After the micro-batch at hand was launched: plans another, if one is idle and there may be
     /// something for it.
-    pub(super) fn wake_another(&mut self, ctx: &mut Context<'_>) {
+    pub(super) fn wake_another(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) {
         let Some(pipeline) = &self.pipeline else {
             return;
         };
@@ -223,7 +223,8 @@ impl Engine {
             let work = &request.work;
             work.computed + work.in_flight < request.prompt_tokens + work.generated
         };
-        let wanted = !self.waiting.is_empty() || self.prefilling.iter().any(to_compute);
+        let seats = self.running.len() < rules.max_num_seqs;
+        let wanted = (seats && !self.waiting.is_empty()) || self.prefilling.iter().any(to_compute);
         if !launched || !wanted {
             return;
         }

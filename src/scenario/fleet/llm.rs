@@ -39,8 +39,8 @@ pub struct LlmPool {
     pub pp_link_gb_per_s: Option<f64>,
     /// Time of a transfer to the next stage whatever its size, microseconds. Default 10, assumed.
     pub pp_link_latency_us: Option<f64>,
-    /// Most sequences in one micro-batch (SGLang `pp_max_micro_batch_size`). Default 0: no limit,
-    /// as in vLLM.
+    /// A micro-batch with so many sequences admits no more (SGLang `pp_max_micro_batch_size`).
+    /// Default 0: no limit, as in vLLM.
     #[serde(default)]
     pub micro_batch_seqs: u32,
     /// Data-parallel attention of a model with experts (vLLM `--data-parallel-size`): ranks of `tp`
@@ -196,7 +196,7 @@ pub struct Speculative {
 pub struct KvTier {
     /// Name, for people: `dram`, `nvme`, `remote`.
     pub name: String,
-    /// What it holds for one replica, 1e9 bytes.
+    /// What it holds for one replica (for one rank of `dp`), 1e9 bytes.
     pub capacity_gb: f64,
     /// Speed at which blocks come back to one replica, 1e9 bytes per second.
     pub bandwidth_gb_per_s: f64,

@@ -1,0 +1,154 @@
+//! What the hardware of a pool could do, by arithmetic.
+
+use super::{Row, Sheet, row};
+use crate::experiment::theory::{mean_tokens, offered};
+use crate::perf::{self, PrefillChunk};
+use crate::report::number::significant;
+use crate::scenario::fleet::Pool;
+use crate::scenario::resolve::{LlmFacts, Plan};
+
+/// What the hardware of a pool could do.
+pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) -> Sheet {
+    let (prompt, output) = mean_tokens(plan).unwrap_or((512.0, 128.0));
+    let (prompt, output) = (prompt.round() as u32, output.round() as u32);
+    let pool = &plan.fleet.pools[index];
+    let spread = Spread::of(plan, index);
+    let tp = pool.accelerators_per_replica / spread.groups();
+    let mut rows: Vec<Row> = perf::arithmetic(
+        &facts.model,
+        &facts.accelerator,
+        tp,
+        facts.dtypes,
+        &facts.memory,
+        prompt,
+        output,
+    )
+    .into_iter()
+    .map(|figure| spread.of_replica(Row::from(figure)))
+    .collect();
+    if let Some((rate, _)) = offered(plan) {
+        let each = rate / f64::from(pool.replicas);
+        let tokens =
+            perf::tokens_per_request_at(&facts.model, &facts.accelerator, tp, facts.dtypes, each);
+        let numbers = format!("at {} requests/s a replica", significant(Some(each)));
+        let formula = "peak FLOP/s / FLOPs per token / rate";
+        let tokens = tokens.map(|tokens| tokens * f64::from(spread.groups()));
+        let name = "tokens of compute there are per offered request";
+        rows.push(row(name, formula, numbers, tokens, "tokens"));
+    }
+    rows.extend(steps(facts, prompt, output));
+    let mut note =
+        "roofline arithmetic at peak rates: a bound, not a forecast; a simulated run adds \
+                    efficiencies, overheads and queueing"
+            .to_owned();
+    if let Some(Pool::Llm(written)) = plan.scenario.pools.get(index)
+        && let Some(drafts) = &written.speculative
+    {
+        note.push_str(&format!(
+            "; figures are for one token a step: with drafts up to {} come of one, and the TPOT floor \
+             and the KV bytes are as many times less",
+            drafts.draft_tokens + 1
+        ));
+    }
+    Sheet {
+        title: format!(
+            "Pool {name}: {} on {} x {}, for {prompt} prompt and {output} output tokens",
+            facts.model.name, pool.accelerators_per_replica, facts.accelerator.name
+        ),
+        note: Some(note),
+        rows,
+    }
+}
+
+/// How a replica is spread over groups of `tp` devices.
+struct Spread {
+    stages: u32,
+    ranks: u32,
+}
+
+impl Spread {
+    fn of(plan: &Plan, index: usize) -> Spread {
+        match plan.scenario.pools.get(index) {
+            Some(Pool::Llm(pool)) => Spread {
+                stages: pool.pp.max(1),
+                ranks: pool.dp.max(1),
+            },
+            _ => Spread {
+                stages: 1,
+                ranks: 1,
+            },
+        }
+    }
+
+    fn groups(&self) -> u32 {
+        self.stages * self.ranks
+    }
+
+    /// A figure of `tp` devices as one of the replica: rates are those of all groups. A request
+    /// passes the stages one after the other, so that its times stay; of ranks it is at one, but the
+    /// experts are on the devices of all, so that no more than their share of a time is certain.
+    fn of_replica(&self, mut row: Row) -> Row {
+        let (factor, text) = match row.unit.as_str() {
+            "requests/s" | "tokens/s" => {
+                let groups = self.groups();
+                (f64::from(groups), format!(" x {groups} groups of devices"))
+            }
+            "sequences" => {
+                let ranks = self.ranks;
+                (f64::from(ranks), format!(" x {ranks} ranks"))
+            }
+            "ms" => (
+                1.0 / f64::from(self.ranks),
+                format!(", over {} ranks", self.ranks),
+            ),
+            _ => return row,
+        };
+        if factor != 1.0 {
+            row.value = row.value.map(|value| value * factor);
+            row.substituted.push_str(&text);
+        }
+        row
+    }
+}
+
+/// Where steps come from measured kernels: two of them, beside the roofline's.
+fn steps(facts: &LlmFacts, prompt: u32, output: u32) -> Vec<Row> {
+    if !facts.step.uses_tables() {
+        return Vec::new();
+    }
+    let step = &facts.step;
+    let chunk = PrefillChunk {
+        tokens: prompt,
+        context: 0,
+    };
+    let context = u64::from(prompt) + u64::from(output) / 2;
+    let decodes = 32;
+    let all = context * u64::from(decodes);
+    let prefill = format!("step of a prompt of {prompt} tokens alone");
+    let decode = format!("step of {decodes} sequences with {context} tokens of context each");
+    let kernels = "sum of measured kernels and engine overhead";
+    let roofline =
+        "sum of max(FLOPs / rate, bytes / bandwidth) at assumed efficiencies, and overhead";
+    [
+        (&prefill, "kernels", kernels, step.step_ns(&[chunk], 0, 0)),
+        (
+            &prefill,
+            "roofline",
+            roofline,
+            step.roofline_ns(&[chunk], 0, 0),
+        ),
+        (&decode, "kernels", kernels, step.step_ns(&[], decodes, all)),
+        (
+            &decode,
+            "roofline",
+            roofline,
+            step.roofline_ns(&[], decodes, all),
+        ),
+    ]
+    .into_iter()
+    .map(|(name, by, formula, ns)| {
+        let name = format!("{name}, by {by}");
+        row(&name, formula, String::new(), Some(ns / 1e6), "ms")
+    })
+    .collect()
+}
