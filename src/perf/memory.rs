@@ -247,18 +247,29 @@ fn remedy(model: &ModelCard, accelerator: &AcceleratorCard, ask: Ask) -> String 
         }
         .fits(model)
     });
+    // More stages: the fewest at the number of devices asked for.
+    let stages = || {
+        let most = model.layers.min(64);
+        let fits = |pp: &u32| Ask { pp: *pp, ..ask }.fits(model);
+        let found = (ask.pp + 1..=most).find(fits).filter(|_| ask.dp <= 1);
+        found.map_or(String::new(), |pp| format!(", or pp = {pp} stages of it"))
+    };
     match (smallest_tp(ask.weight), here) {
         (Some(tp), Some(d)) => {
             format!("the smallest tp that fits is {tp}, or use {d} weights at tp {}", ask.tp)
         }
         (Some(tp), None) => format!("the smallest tp that fits is {tp}"),
-        (None, Some(d)) => format!("no tp fits; use {d} weights at tp {}", ask.tp),
+        (None, Some(d)) => format!(
+            "no tp fits; use {d} weights at tp {}{}",
+            ask.tp,
+            stages()
+        ),
         (None, None) => smaller
             .into_iter()
             .find_map(|d| smallest_tp(d).map(|tp| (d, tp)))
             .map_or_else(
-                || "no tp and no smaller number type fits: use a device with more memory, or lower max_num_batched_tokens".to_owned(),
-                |(d, tp)| format!("no tp fits; use {d} weights at tp {tp}"),
+                || format!("no tp and no smaller number type fits: use a device with more memory, or lower max_num_batched_tokens{}", stages()),
+                |(d, tp)| format!("no tp fits; use {d} weights at tp {tp}{}", stages()),
             ),
     }
 }
