@@ -363,11 +363,9 @@ impl<E: Copy> EventQueue<E> {
                         false => usize::from(ab),
                     }
                 }
-                few => (1..few.len()).fold(0, |least, at| {
-                    match few[at].key() < few[least].key() {
-                        true => at,
-                        false => least,
-                    }
+                few => (1..few.len()).fold(0, |least, at| match few[at].key() < few[least].key() {
+                    true => at,
+                    false => least,
                 }),
             };
             let child = children[least];
