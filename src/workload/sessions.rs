@@ -1,8 +1,9 @@
 //! Sessions of several turns, each of whose prompts is all that was said before and something new.
 //!
-//! A session has a stream of random numbers of its own, so that its turns are the same whatever
-//! the fleet does to it, and those of other sessions. Between turns it is one entry of a list: memory
-//! grows with the sessions that are open, not with those there were.
+//! A session has streams of random numbers of its own, one for its number of turns, one for think
+//! times and one for lengths: its turns are the same whatever the fleet does to it, and another law
+//! for one of them moves none of the others. Between turns it is one entry of a list: memory grows
+//! with the sessions that are open, not with those there were.
 
 use rand::RngExt;
 
@@ -127,7 +128,8 @@ impl SessionCounts {
 /// An open session.
 #[derive(Debug, Clone)]
 struct Session {
-    rng: SimRng,
+    think_rng: SimRng,
+    length_rng: SimRng,
     tier: u16,
     turns_left: u32,
     /// Tokens of the turns so far, answers included.
@@ -173,8 +175,8 @@ impl Sessions {
         let serial = self.counts.started;
         self.counts.started += 1;
         self.counts.open += 1;
-        let mut rng = self.streams.stream("session", serial, "turns");
-        let turns = self.plan.turns.sample(&mut rng);
+        let stream = |purpose| self.streams.stream("session", serial, purpose);
+        let turns = self.plan.turns.sample(&mut stream("turns"));
         let prefix = Prefix::Group {
             shared: 0,
             shared_tokens: self.plan.system_prompt_tokens,
@@ -182,7 +184,8 @@ impl Sessions {
         };
         let prompt = prompt_tokens.saturating_add(self.plan.system_prompt_tokens);
         let session = Session {
-            rng,
+            think_rng: stream("think times"),
+            length_rng: stream("lengths"),
             tier,
             turns_left: turns - 1,
             history_tokens: u64::from(prompt) + u64::from(output_tokens),
@@ -214,8 +217,8 @@ impl Sessions {
             return None;
         }
         session.turns_left -= 1;
-        let pause = self.plan.think.sample(&mut session.rng);
-        session.next = self.plan.lengths.sample(&mut session.rng);
+        let pause = self.plan.think.sample(&mut session.think_rng);
+        session.next = self.plan.lengths.sample(&mut session.length_rng);
         let longest =
             session.history_tokens + u64::from(session.next.0) + u64::from(session.next.1);
         if longest > u64::from(self.plan.max_context_tokens) {
