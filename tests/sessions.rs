@@ -106,7 +106,9 @@ fn each_law_has_a_stream_of_its_own() {
     // Nor do answers of another law move what users say.
     let said = |turns: &[(u32, u32)]| -> Vec<u32> {
         let pairs = turns.windows(2);
-        pairs.map(|pair| pair[1].0 - pair[0].0 - pair[0].1).collect()
+        pairs
+            .map(|pair| pair[1].0 - pair[0].0 - pair[0].1)
+            .collect()
     };
     let other = turns(fixed, "6", "{ law = \"constant\", tokens = 7 }");
     assert_eq!(said(&other), said(&six));

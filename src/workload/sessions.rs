@@ -91,6 +91,30 @@ impl SessionPlan {
     }
 }
 
+impl SessionPlan {
+    /// Mean prompt tokens over all turns that no turn of the session said before, nor the system
+    /// prompt: what is left to compute where a prefix cache forgets nothing, but for the parts of
+    /// blocks, which are never found. `first_prompt` as above.
+    pub fn mean_new_tokens(&self, first_prompt: f64) -> f64 {
+        let first = 1.0 / self.turns.mean();
+        first * first_prompt + (1.0 - first) * self.lengths.means().0
+    }
+
+    /// Mean tokens said before a turn, over the turns after the first, the system prompt included;
+    /// 0 where there are none.
+    pub fn mean_history_tokens(&self, first: (f64, f64)) -> f64 {
+        let turns = self.turns.mean();
+        let all = self.mean_tokens(first).0 - self.mean_new_tokens(first.0);
+        // First turns have the system prompt beside what is new, and nothing was said before them.
+        let later = 1.0 - 1.0 / turns;
+        let system = f64::from(self.system_prompt_tokens);
+        match later > 0.0 {
+            true => (all - system / turns) / later,
+            false => 0.0,
+        }
+    }
+}
+
 /// What became of sessions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SessionCounts {
