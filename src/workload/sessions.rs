@@ -2,8 +2,9 @@
 //!
 //! A session has streams of random numbers of its own, one for its number of turns, one for think
 //! times and one for lengths: its turns are the same whatever the fleet does to it, and another law
-//! for one of them moves none of the others. Between turns it is one entry of a list: memory grows
-//! with the sessions that are open, not with those there were.
+//! for one of them moves none of the others. Between turns it is one small entry of a list (a stream
+//! is kept as the number of words drawn from it): memory grows with the sessions that are open, not
+//! with those there were.
 
 use rand::RngExt;
 
@@ -100,6 +101,15 @@ impl SessionPlan {
         first * first_prompt + (1.0 - first) * self.lengths.means().0
     }
 
+    /// What stands for the tokens of a session: the system prompt is that of all, the rest its own.
+    fn prefix(&self, serial: u64) -> Prefix {
+        Prefix::Group {
+            shared: 0,
+            shared_tokens: self.system_prompt_tokens,
+            own: serial,
+        }
+    }
+
     /// Mean tokens said before a turn, over the turns after the first, the system prompt included;
     /// 0 where there are none.
     pub fn mean_history_tokens(&self, first: (f64, f64)) -> f64 {
@@ -149,19 +159,23 @@ impl SessionCounts {
     }
 }
 
-/// An open session.
+/// An open session: there may be millions that think.
 #[derive(Debug, Clone)]
 struct Session {
-    think_rng: SimRng,
-    length_rng: SimRng,
+    serial: u64,
+    /// Words drawn so far from its stream of think times.
+    think_words: u64,
+    /// Words drawn so far from its stream of lengths.
+    length_words: u64,
     tier: u16,
     turns_left: u32,
     /// Tokens of the turns so far, answers included.
     history_tokens: u64,
     /// The next turn's new tokens and output tokens, drawn when the last one was answered.
     next: (u32, u32),
-    prefix: Prefix,
 }
+
+const _: () = assert!(size_of::<Option<Session>>() <= 64);
 
 /// The open sessions.
 #[derive(Debug, Clone)]
@@ -171,6 +185,15 @@ pub struct Sessions {
     list: Vec<Option<Session>>,
     free: Vec<u32>,
     counts: SessionCounts,
+}
+
+/// Draws from a stream from where it was left, `words` words on.
+fn go_on<T>(mut rng: SimRng, words: &mut u64, draw: impl FnOnce(&mut SimRng) -> T) -> T {
+    rng.set_word_pos(u128::from(*words));
+    let drawn = draw(&mut rng);
+    // 2^64 words are more than a session draws.
+    *words = rng.get_word_pos() as u64;
+    drawn
 }
 
 /// A turn that comes: prompt and output tokens, the tier, and what it has in common with others.
@@ -199,22 +222,17 @@ impl Sessions {
         let serial = self.counts.started;
         self.counts.started += 1;
         self.counts.open += 1;
-        let stream = |purpose| self.streams.stream("session", serial, purpose);
-        let turns = self.plan.turns.sample(&mut stream("turns"));
-        let prefix = Prefix::Group {
-            shared: 0,
-            shared_tokens: self.plan.system_prompt_tokens,
-            own: serial,
-        };
+        let mut rng = self.streams.stream("session", serial, "turns");
+        let turns = self.plan.turns.sample(&mut rng);
         let prompt = prompt_tokens.saturating_add(self.plan.system_prompt_tokens);
         let session = Session {
-            think_rng: stream("think times"),
-            length_rng: stream("lengths"),
+            serial,
+            think_words: 0,
+            length_words: 0,
             tier,
             turns_left: turns - 1,
             history_tokens: u64::from(prompt) + u64::from(output_tokens),
             next: (0, 0),
-            prefix: prefix.clone(),
         };
         let number = match self.free.pop() {
             Some(number) => {
@@ -226,6 +244,7 @@ impl Sessions {
                 self.list.len() as u32 - 1
             }
         };
+        let prefix = self.plan.prefix(serial);
         (number, (prompt, output_tokens, tier, prefix))
     }
 
@@ -241,8 +260,17 @@ impl Sessions {
             return None;
         }
         session.turns_left -= 1;
-        let pause = self.plan.think.sample(&mut session.think_rng);
-        session.next = self.plan.lengths.sample(&mut session.length_rng);
+        let (plan, streams, serial) = (&self.plan, self.streams, session.serial);
+        let pause = go_on(
+            streams.stream("session", serial, "think times"),
+            &mut session.think_words,
+            |rng| plan.think.sample(rng),
+        );
+        session.next = go_on(
+            streams.stream("session", serial, "lengths"),
+            &mut session.length_words,
+            |rng| plan.lengths.sample(rng),
+        );
         let longest =
             session.history_tokens + u64::from(session.next.0) + u64::from(session.next.1);
         if longest > u64::from(self.plan.max_context_tokens) {
@@ -259,7 +287,8 @@ impl Sessions {
         // Within `max_context_tokens`, which is a `u32`.
         let prompt = (session.history_tokens + u64::from(new)) as u32;
         session.history_tokens = u64::from(prompt) + u64::from(output);
-        Some((prompt, output, session.tier, session.prefix.clone()))
+        let prefix = self.plan.prefix(session.serial);
+        Some((prompt, output, session.tier, prefix))
     }
 
     /// The next turn would come after the last arrival of the run.
