@@ -1,6 +1,7 @@
 //! Closed forms only: every formula that applies to a scenario, with the numbers put in.
 
 mod hardware;
+mod sessions;
 
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ use crate::scenario::resolve::Plan;
 use crate::theory::sheet::{Applied, queueing};
 
 use self::hardware::hardware;
+use self::sessions::session_sheet;
 use super::cost::cost_of;
 use super::result::Throughput;
 use super::roles::transfer_sheet;
@@ -104,6 +106,7 @@ pub(super) fn row(
 /// All sheets that apply to a scenario.
 pub fn sheets(plan: &Plan) -> Vec<Sheet> {
     let mut sheets = vec![traffic(plan)];
+    sheets.extend(session_sheet(plan));
     sheets.extend(queue(plan));
     for (index, pool) in plan.fleet.pools.iter().enumerate() {
         sheets.extend(batches(plan, index));

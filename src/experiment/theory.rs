@@ -76,6 +76,23 @@ pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
     }
 }
 
+/// Mean prompt tokens that a pool must compute for a request, and its mean output tokens: for
+/// bounds. Of sessions a prefix cache may find all that was said before.
+pub fn least_tokens(plan: &Plan, pool: usize) -> Option<(f64, f64)> {
+    let (prompt, output) = mean_tokens(plan)?;
+    let caches = match &plan.fleet.pools[pool].engine {
+        EnginePlan::Llm { rules, .. } => rules.prefix_caching,
+        EnginePlan::Abstract { .. } => false,
+    };
+    match (&plan.fleet.source, &plan.fleet.sessions) {
+        (SourcePlan::Drawn { lengths, .. }, Some(sessions)) if caches => {
+            let new = sessions.mean_new_tokens(lengths.means().0);
+            Some((new.max(1.0), output))
+        }
+        _ => Some((prompt, output)),
+    }
+}
+
 /// The queue that each replica of the only pool is; none when the scenario is no such thing.
 pub fn queue_of(plan: &Plan) -> Option<Queue> {
     let ([pool], [Pool::Abstract(written)]) = (&plan.fleet.pools[..], &plan.scenario.pools[..])

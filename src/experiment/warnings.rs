@@ -6,12 +6,16 @@ use crate::scenario::resolve::Plan;
 
 use super::roles::through;
 use super::tally::Tally;
-use super::theory::{mean_tokens, offered, queue_of};
+use super::theory::{least_tokens, offered, queue_of};
+
+/// The share of sessions cut at the end of a run from which on it does not stand for whole ones. By
+/// choice: sessions then last about as large a share of the run.
+const MOST_CUT: f64 = 0.2;
 
 /// Warnings about a run, each with what to do.
 pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
     let mut warnings = Vec::new();
-    if is_unstable(plan) {
+    if is_unstable(plan, tally) {
         warnings.push(
             "unstable: more work is offered than the servers can do, so the queue grows for as \
              long as the run lasts and latencies say more about its length than about the fleet; \
@@ -43,6 +47,17 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
              about the length of the run than about the fleet; add replicas or lower the rate"
         ));
     }
+    if let Some(counts) = &tally.sessions
+        && counts.cut as f64 > MOST_CUT * counts.started as f64
+    {
+        warnings.push(format!(
+            "sessions: {} of {} were cut by the end of arrivals, so that late turns, which have the \
+             longest prompts, are too few, and the rate is below that of whole sessions; make \
+             run.horizon_s (and run.warmup_s) longer than sessions last, and raise \
+             workload.max_requests if it is set",
+            counts.cut, counts.started
+        ));
+    }
     if let Some(trace) = &plan.trace
         && plan.fleet.horizon.as_secs_f64() > 1.05 * trace.span_s + 1.0
     {
@@ -67,8 +82,14 @@ pub fn growing(tally: &Tally) -> Option<(u64, u64)> {
     (end as f64 > 1.5 * half as f64 && more > noise).then_some((half, end))
 }
 
-/// Whether an abstract pool without bound is offered more work than it can do.
-pub fn is_unstable(plan: &Plan) -> bool {
+/// Whether a fleet without bound is offered more work than it can do. Not known of sessions some
+/// of which ended before their time: they offer less than all their turns.
+pub fn is_unstable(plan: &Plan, tally: &Tally) -> bool {
+    if let Some(counts) = &tally.sessions
+        && counts.too_long + counts.broken > 0
+    {
+        return false;
+    }
     if let Some(queue) = queue_of(plan) {
         let input = queue.input;
         let work = input.lambda_per_s * input.mean_service_ms / 1e3;
@@ -100,7 +121,7 @@ fn most_per_s(plan: &Plan, index: usize) -> Option<f64> {
             f64::from(*servers) * per_server
         }
         EnginePlan::Llm { .. } => {
-            let (prompt, output) = mean_tokens(plan)?;
+            let (prompt, output) = least_tokens(plan, index)?;
             let (prompt, output) = (prompt.round() as u32, output.round() as u32);
             ceiling(&plan.fleet, index, prompt, output)?.by_compute_rps
         }

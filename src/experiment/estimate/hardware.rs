@@ -2,6 +2,7 @@
 
 use super::{Row, Sheet, row};
 use crate::experiment::theory::{mean_tokens, offered};
+use crate::fleet::plan::EnginePlan;
 use crate::perf::{self, PrefillChunk};
 use crate::report::number::significant;
 use crate::scenario::fleet::Pool;
@@ -49,6 +50,15 @@ pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) 
              and the KV bytes are as many times less",
             drafts.draft_tokens + 1
         ));
+    }
+    if let EnginePlan::Llm { rules, .. } = &pool.engine
+        && rules.prefix_caching
+        && plan.fleet.sessions.is_some()
+    {
+        note.push_str(
+            "; whole prompts are computed here: what the prefix cache finds makes prompts cheaper, \
+             down to the new tokens of a turn (see Sessions)",
+        );
     }
     Sheet {
         title: format!(
