@@ -74,7 +74,7 @@ fn count_of(args: &BenchArgs) -> u64 {
 fn documents(args: &BenchArgs) -> Result<Vec<(Document, PathBuf)>, Failure> {
     if args.scenarios.is_empty() {
         let shipped = SHIPPED.iter().map(|(name, text)| {
-            let source = SourceText::new(&format!("{name}.toml"), *text);
+            let source = SourceText::new(format!("{name}.toml"), *text);
             Ok((Document::parse(source)?, PathBuf::new()))
         });
         let all: Result<Vec<_>, crate::scenario::ScenarioError> = shipped.collect();

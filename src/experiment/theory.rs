@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 use crate::fleet::plan::{EnginePlan, FleetPlan, ServicePlan};
 use crate::scenario::fleet::{Pool, Router};
 use crate::scenario::resolve::Plan;
-use crate::scenario::workload::Law;
+use crate::scenario::workload::{Law, PrefixSharing};
 use crate::theory::sheet::{QueueingInput, ServiceKind};
 use crate::theory::{Md1, Mdc, Mg1, Mmc, Mmck, TheoryError, mmc_ps_mean_sojourn, ps_mean_sojourn};
+use crate::trace::TraceFormat;
 use crate::workload::arrivals::Arrivals;
 use crate::workload::source::SourcePlan;
 
@@ -77,7 +78,8 @@ pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
 }
 
 /// Mean prompt tokens that a pool must compute for a request, and its mean output tokens: for
-/// bounds. Of sessions a prefix cache may find all that was said before.
+/// bounds. A prefix cache may find all that was said before in sessions, all that a group has in
+/// common, and of prompts that are repeated, or hashed in a trace, all but a token.
 pub fn least_tokens(plan: &Plan, pool: usize) -> Option<(f64, f64)> {
     let (prompt, output) = mean_tokens(plan)?;
     let caches = match &plan.fleet.pools[pool].engine {
@@ -88,6 +90,19 @@ pub fn least_tokens(plan: &Plan, pool: usize) -> Option<(f64, f64)> {
         (SourcePlan::Drawn { lengths, .. }, Some(sessions)) if caches => {
             let new = sessions.mean_new_tokens(lengths.means().0);
             Some((new.max(1.0), output))
+        }
+        (source, _) if caches => {
+            let shared = match (&plan.fleet.prefix, source) {
+                (Some(PrefixSharing::Groups { tokens, .. }), _) => f64::from(*tokens),
+                (Some(PrefixSharing::Repeated { .. }), _) => prompt,
+                (None, SourcePlan::Trace { source, .. })
+                    if source.format == TraceFormat::Mooncake =>
+                {
+                    prompt
+                }
+                _ => 0.0,
+            };
+            Some(((prompt - shared).max(1.0), output))
         }
         _ => Some((prompt, output)),
     }
