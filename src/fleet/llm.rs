@@ -314,7 +314,7 @@ impl Engine {
     fn tokens_held(&self, requests: &Requests, slot: u32) -> u64 {
         let work = &requests.at(slot).work;
         let grown = if work.decoding {
-            self.iteration_of(work.lane) - work.joined_iteration
+            self.iteration_of(work.lane) - work.mark
         } else {
             0
         };
@@ -329,7 +329,8 @@ impl Engine {
             return self.kv.blocks_for(whole);
         }
         let tokens = self.tokens_held(requests, slot) + u64::from(request.work.in_flight);
-        self.kv.blocks_for(tokens.max(request.work.lookahead))
+        self.kv
+            .blocks_for(tokens.max(u64::from(request.work.lookahead)))
     }
 
     /// Blocks that a prompt takes as it is computed further.
@@ -351,6 +352,6 @@ impl Engine {
         request.work.decoding
             && request.replica == self.replica
             && request.work.lane == self.lane()
-            && request.work.joined_iteration + left == iteration
+            && request.work.mark + left == iteration
     }
 }

@@ -1,6 +1,6 @@
 //! A request in flight, and the slab that holds all of them.
 
-use crate::engine::{SimDuration, SimTime};
+use crate::engine::SimTime;
 
 use super::ids::{NONE, ReplicaId, RequestId};
 use super::prefix::Prefix;
@@ -41,78 +41,83 @@ impl Status {
 
 /// Everything known of one request. Stamps are [`SimTime::NEVER`] until they happen; those of the
 /// engine are the engine's own, without the hop back to the gateway.
+///
+/// The fields are laid out by who looks at them: in a large fleet each line of 64 bytes is a miss
+/// of the cache, and engines, which look most often, need the first alone.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub struct Request {
-    /// Serial number, from 0 in order of arrival.
-    pub serial: u64,
-    /// Arrival at the gateway.
-    pub arrival: SimTime,
-    /// Leaves the gateway.
-    pub gateway: SimTime,
-    /// Reaches its replica, and the batching window there.
-    pub delivered: SimTime,
-    /// Leaves the window and joins the engine's queue.
-    pub queued: SimTime,
-    /// First scheduled.
-    pub scheduled: SimTime,
-    /// The replica that computed its prompt for another, or [`NONE`].
-    pub prefill_replica: ReplicaId,
-    /// Its KV has come from there.
-    pub kv_arrived: SimTime,
-    /// First scheduled where its KV went.
-    pub resumed: SimTime,
-    /// First token made.
-    pub first_token: SimTime,
-    /// Last token made.
-    pub last_token: SimTime,
+    /// What its engine keeps about it.
+    pub work: Work,
     /// Prompt (input) tokens.
     pub prompt_tokens: u32,
     /// Output tokens it will get.
     pub output_tokens: u32,
     /// The replica it was routed to.
     pub replica: ReplicaId,
+    /// Next in whatever list it is on.
+    pub next: u32,
+    /// Previous in that list.
+    pub previous: u32,
+    /// Its tier's priority: lower goes first.
+    pub priority: i32,
+    /// First scheduled.
+    pub scheduled: SimTime,
+    /// First token made.
+    pub first_token: SimTime,
+    /// Last token made.
+    pub last_token: SimTime,
+    /// Serial number, from 0 in order of arrival.
+    pub serial: u64,
+    /// Arrival at the gateway.
+    pub arrival: SimTime,
+    /// Leaves the window and joins the engine's queue.
+    pub queued: SimTime,
     /// The user of a closed loop, or [`NONE`].
     pub user: u32,
     /// Tier index.
     pub tier: u16,
     /// Times it was preempted.
     pub preemptions: u16,
-    /// Its tier's priority: lower goes first.
-    pub priority: i32,
     /// Prompt tokens found in a prefix cache when it was first scheduled.
     pub cached_tokens: u32,
+    /// The replica that computed its prompt for another, or [`NONE`].
+    pub prefill_replica: ReplicaId,
+    /// Leaves the gateway.
+    pub gateway: SimTime,
+    /// Reaches its replica, and the batching window there.
+    pub delivered: SimTime,
+    /// Its KV has come from there.
+    pub kv_arrived: SimTime,
+    /// First scheduled where its KV went.
+    pub resumed: SimTime,
     /// What its tokens have in common with others'.
     pub prefix: Prefix,
-    /// What its engine keeps about it.
-    pub work: Work,
-    /// Next in whatever list it is on.
-    pub next: u32,
-    /// Previous in that list.
-    pub previous: u32,
 }
+
+const _: () = assert!(size_of::<Request>() == 192, "three lines of the cache");
 
 /// What an engine keeps about a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
-    /// Abstract engines: the service drawn for it. Processor sharing: unused.
-    pub service: SimDuration,
+    /// Abstract engines: the service drawn for it, nanoseconds. LLM engines: iteration count at
+    /// which its KV was `computed` long, once it decodes.
+    pub mark: u64,
     /// LLM engines: output tokens made so far, up to the last time it was touched.
     pub generated: u32,
     /// LLM engines: prompt (and, after a preemption, regenerated) tokens in the KV cache.
     pub computed: u32,
     /// LLM engines: prompt tokens of the iterations under way.
     pub in_flight: u32,
-    /// LLM engines: with pipeline parallelism the micro-batch it decodes in, with data-parallel
-    /// attention the rank it is at; 0 without.
-    pub lane: u16,
-    /// LLM engines: iteration count at which its KV was `computed` long, once it decodes.
-    pub joined_iteration: u64,
     /// LLM engines: blocks it holds under a name in the prefix cache, from the first on.
     pub named: u32,
     /// LLM engines: as many of its blocks as have a namesake in the cache, which it holds too.
     pub unnamed: u32,
     /// LLM engines that speculate: KV tokens it has blocks for while it decodes, drafts included.
-    pub lookahead: u64,
+    pub lookahead: u32,
+    /// LLM engines: with pipeline parallelism the micro-batch it decodes in, with data-parallel
+    /// attention the rank it is at; 0 without.
+    pub lane: u16,
     /// LLM engines: whether it decodes (true) or is still in prefill.
     pub decoding: bool,
 }
@@ -120,12 +125,11 @@ pub struct Work {
 impl Default for Work {
     fn default() -> Self {
         Work {
-            service: SimDuration::ZERO,
+            mark: 0,
             generated: 0,
             computed: 0,
             in_flight: 0,
             lane: 0,
-            joined_iteration: 0,
             named: 0,
             unnamed: 0,
             lookahead: 0,

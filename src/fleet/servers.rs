@@ -59,7 +59,7 @@ impl Servers {
         self.busy += 1;
         let request = ctx.requests.at_mut(slot);
         request.scheduled = ctx.now;
-        let end = ctx.now + request.work.service;
+        let end = ctx.now + SimDuration(request.work.mark);
         ctx.meter.began(ctx.now);
         let id = ctx.requests.id(slot);
         ctx.queue.schedule(end, Event::ServiceDone(id));

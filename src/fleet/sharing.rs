@@ -50,7 +50,7 @@ impl Sharing {
         self.settle(ctx);
         let request = ctx.requests.at_mut(slot);
         request.scheduled = ctx.now;
-        let done_at = self.attained_ns + request.work.service.0 as f64;
+        let done_at = self.attained_ns + request.work.mark as f64;
         self.finishing.push(Reverse((done_at.to_bits(), slot)));
         self.arm(replica, ctx);
         true

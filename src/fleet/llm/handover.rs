@@ -81,7 +81,7 @@ impl Engine {
         request.resumed = ctx.now;
         request.work.computed = tokens;
         if self.speculation.is_some() {
-            request.work.lookahead = ahead;
+            request.work.lookahead = ahead as u32;
         }
         self.name_full(ctx.requests, slot, u64::from(tokens));
         self.begin_decoding(slot, ctx);
@@ -97,7 +97,7 @@ impl Engine {
         let left = u64::from(request.output_tokens - request.work.generated);
         request.work.decoding = true;
         request.work.lane = self.lane();
-        request.work.joined_iteration = self.iteration;
+        request.work.mark = self.iteration;
         self.count_in(tokens);
         if self.speculation.is_some() {
             return;

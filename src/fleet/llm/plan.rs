@@ -383,7 +383,7 @@ impl Engine {
         }
         self.count_out(tokens);
         let work = &mut ctx.requests.at_mut(slot).work;
-        work.generated += (self.iteration - work.joined_iteration) as u32;
+        work.generated += (self.iteration - work.mark) as u32;
         work.decoding = false;
     }
 

@@ -128,7 +128,7 @@ impl Engine {
 
     pub(super) fn finish(&mut self, slot: u32, tokens: u64, ctx: &mut Context<'_>) {
         self.running.remove(ctx.requests, slot);
-        let lookahead = ctx.requests.at(slot).work.lookahead;
+        let lookahead = u64::from(ctx.requests.at(slot).work.lookahead);
         let blocks = self.kv.blocks_for(tokens.max(lookahead));
         self.release(ctx.requests, slot, blocks, tokens);
         ctx.requests.at_mut(slot).work.decoding = false;

@@ -92,7 +92,7 @@ impl Engine {
                 if blocks <= self.kv.free() {
                     self.kv.take(blocks);
                     let lookahead = &mut ctx.requests.at_mut(slot).work.lookahead;
-                    *lookahead = tokens.max(*lookahead);
+                    *lookahead = (tokens as u32).max(*lookahead);
                     break;
                 }
                 if !self.preempt(true, rules, ctx) {
@@ -157,7 +157,7 @@ impl Engine {
             let work = &mut ctx.requests.at_mut(slot).work;
             work.computed += gained;
             work.generated += gained;
-            work.joined_iteration = self.iteration;
+            work.mark = self.iteration;
             let tokens = u64::from(work.computed);
             self.count_out(u64::from(before));
             if gained < left {

@@ -1,6 +1,7 @@
 //! What can be seen of the fleet from outside, and what must hold in it.
 
 use crate::engine::SimTime;
+#[cfg(debug_assertions)]
 use crate::fleet::event::Event;
 use crate::fleet::meters::PoolMeter;
 use crate::fleet::outcome::RequestRow;
@@ -92,8 +93,9 @@ impl World {
         self.source.session_counts()
     }
 
-    /// The part of [`World::check_conservation`] that an event may have upset: blocks change hands
+    /// In debug builds: the part of [`World::check_conservation`] that an event may have upset: blocks change hands
     /// where an iteration begins or ends, and where KV comes or has gone.
+    #[cfg(debug_assertions)]
     pub(super) fn check_after(&self, event: &Event) -> Result<(), String> {
         match event {
             Event::Step(replica, _) => self.check_blocks(replica.0 as usize),

@@ -92,7 +92,7 @@ impl World {
             ..
         } = plan
         {
-            request.work.service = law.sample(&mut pool.rng);
+            request.work.mark = law.sample(&mut pool.rng).0;
         }
         let (prompt, output) = (request.prompt_tokens, request.output_tokens);
         let mut ctx = Context {
