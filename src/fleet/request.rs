@@ -98,7 +98,7 @@ pub struct Request {
 const _: () = assert!(size_of::<Request>() == 192, "three lines of the cache");
 
 /// What an engine keeps about a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Work {
     /// Abstract engines: the service drawn for it, nanoseconds. LLM engines: iteration count at
     /// which its KV was `computed` long, once it decodes.
@@ -120,22 +120,6 @@ pub struct Work {
     pub lane: u16,
     /// LLM engines: whether it decodes (true) or is still in prefill.
     pub decoding: bool,
-}
-
-impl Default for Work {
-    fn default() -> Self {
-        Work {
-            mark: 0,
-            generated: 0,
-            computed: 0,
-            in_flight: 0,
-            lane: 0,
-            named: 0,
-            unnamed: 0,
-            lookahead: 0,
-            decoding: false,
-        }
-    }
 }
 
 impl Request {
