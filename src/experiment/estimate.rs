@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::perf;
-use crate::report::number::significant;
+use crate::report::number::{count, significant};
 use crate::scenario::resolve::Plan;
 use crate::theory::sheet::{Applied, queueing};
+use crate::workload::session_means::SessionMeans;
 
 use self::hardware::hardware;
 use super::cost::cost_of;
@@ -118,6 +119,10 @@ pub fn sheets(plan: &Plan) -> Vec<Sheet> {
 
 fn traffic(plan: &Plan) -> Sheet {
     let mut rows = Vec::new();
+    if let Some(sessions) = &plan.session_means {
+        let turns = Some(sessions.turns);
+        rows.push(row("mean turns", "", String::new(), turns, "a session"));
+    }
     // Abstract servers know nothing of tokens.
     let tokens = mean_tokens(plan).filter(|_| plan.llm.iter().any(Option::is_some));
     if let Some((rate, scv)) = offered(plan) {
@@ -166,9 +171,25 @@ fn traffic(plan: &Plan) -> Sheet {
     }
     Sheet {
         title: "Traffic".to_owned(),
-        note: None,
+        note: plan.session_means.as_ref().map(sessions_note),
         rows,
     }
+}
+
+/// Which sessions the figures are of.
+fn sessions_note(sessions: &SessionMeans) -> String {
+    let which = match sessions.drawn {
+        0 => "of sessions that have all their turns".to_owned(),
+        drawn => format!(
+            "means of {} sessions drawn, since max_context_tokens may end some before their \
+             last turn",
+            count(drawn)
+        ),
+    };
+    format!(
+        "requests are turns of sessions; rate and lengths are {which}; a turn that is turned away \
+         ends its session, which is not in them"
+    )
 }
 
 fn queue(plan: &Plan) -> Option<Sheet> {

@@ -10,7 +10,7 @@ use crate::scenario::roles::Role;
 
 use super::claims::short;
 use super::tally::{PoolTally, Tally};
-use super::theory::{mean_tokens, offered};
+use super::theory::{least_computed, mean_tokens, offered};
 
 /// Quantiles of latency that are bounded, by their name in a summary.
 const STATISTICS: [(&str, f64); 5] = [
@@ -38,6 +38,7 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
             continue;
         };
         let (prompt, output) = (prompt.round() as u32, output.round() as u32);
+        let prompt = least_computed(pool, prompt);
         // That of the engine, which may make several tokens a step.
         let floor_ns = match &pool.engine {
             EnginePlan::Llm { step, .. } => step.request_floor_ns(prompt, output),
@@ -80,7 +81,7 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
                 rps,
             )
         };
-        pools.push(json!({
+        let mut row = json!({
             "name": pool.name,
             "max_requests_per_s_per_replica": ceiling.map(|ceiling| ceiling.most()),
             "by_compute_requests_per_s": ceiling.map(|ceiling| ceiling.by_compute_rps),
@@ -89,7 +90,14 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
             "e2e_floor_ms": e2e_ns / 1e6,
             "offered_requests_per_s_per_replica": demand,
             "tokens_of_compute_per_offered_request": demand.and_then(tokens_at),
-        }));
+        });
+        // Only where there is a prefix cache.
+        if let (EnginePlan::Llm { rules, .. }, Value::Object(row)) = (&pool.engine, &mut row)
+            && rules.prefix_caching
+        {
+            row.insert("floors_with_prompt_cached".into(), json!(true));
+        }
+        pools.push(row);
     }
     let fleet_ceiling = fleet_ceiling(plan, tally);
     if fleet_ceiling > 0.0 {

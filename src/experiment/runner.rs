@@ -209,7 +209,9 @@ pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunErro
         return Err(RunError::Identity("no replication was run".to_owned()));
     };
     let intervals = match run.replications {
-        _ if is_unstable(&plan) || all_alike(&tally) || growing(&tally).is_some() => [[None; 5]; 4],
+        _ if is_unstable(&plan, &tally) || all_alike(&tally) || growing(&tally).is_some() => {
+            [[None; 5]; 4]
+        }
         1 => within,
         _ => intervals_between(&between, run.confidence),
     };

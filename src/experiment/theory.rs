@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::fleet::plan::{EnginePlan, FleetPlan, ServicePlan};
+use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan};
 use crate::scenario::fleet::{Pool, Router};
 use crate::scenario::resolve::Plan;
 use crate::scenario::workload::Law;
@@ -38,9 +38,9 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
                 Some(_) => None,
             };
             let rate = arrivals.mean_rate_per_s() * factor;
-            Some(match &plan.fleet.sessions {
+            Some(match &plan.session_means {
                 // All turns of all sessions.
-                Some(sessions) => (rate * sessions.turns.mean(), None),
+                Some(sessions) => (rate * sessions.turns, None),
                 None => (rate, scv),
             })
         }
@@ -56,9 +56,10 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
 pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
     match &plan.fleet.source {
         SourcePlan::Drawn { lengths, .. } | SourcePlan::ClosedLoop { lengths, .. } => {
-            let first = lengths.means();
-            let sessions = plan.fleet.sessions.as_ref();
-            Some(sessions.map_or(first, |sessions| sessions.mean_tokens(first)))
+            Some(match &plan.session_means {
+                Some(sessions) => (sessions.prompt_tokens, sessions.output_tokens),
+                None => lengths.means(),
+            })
         }
         SourcePlan::Trace { prompt, output, .. } => {
             let scan = plan.trace.as_ref()?;
@@ -73,6 +74,15 @@ pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
                     .map_or(own(scan.output_tokens), |law| law.mean()),
             ))
         }
+    }
+}
+
+/// Of a prompt of so many tokens, those that a replica of a pool computes at least. A prefix cache
+/// may hold all of it but its last token.
+pub fn least_computed(pool: &PoolPlan, prompt_tokens: u32) -> u32 {
+    match &pool.engine {
+        EnginePlan::Llm { rules, .. } if rules.prefix_caching => prompt_tokens.min(1),
+        _ => prompt_tokens,
     }
 }
 

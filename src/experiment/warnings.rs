@@ -6,12 +6,12 @@ use crate::scenario::resolve::Plan;
 
 use super::roles::through;
 use super::tally::Tally;
-use super::theory::{mean_tokens, offered, queue_of};
+use super::theory::{least_computed, mean_tokens, offered, queue_of};
 
 /// Warnings about a run, each with what to do.
 pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
     let mut warnings = Vec::new();
-    if is_unstable(plan) {
+    if is_unstable(plan, tally) {
         warnings.push(
             "unstable: more work is offered than the servers can do, so the queue grows for as \
              long as the run lasts and latencies say more about its length than about the fleet; \
@@ -68,7 +68,11 @@ pub fn growing(tally: &Tally) -> Option<(u64, u64)> {
 }
 
 /// Whether an abstract pool without bound is offered more work than it can do.
-pub fn is_unstable(plan: &Plan) -> bool {
+pub fn is_unstable(plan: &Plan, tally: &Tally) -> bool {
+    // A turn turned away ends its session: fewer turns come than whole sessions would offer.
+    if tally.sessions.is_some_and(|sessions| sessions.broken > 0) {
+        return false;
+    }
     if let Some(queue) = queue_of(plan) {
         let input = queue.input;
         let work = input.lambda_per_s * input.mean_service_ms / 1e3;
@@ -102,6 +106,7 @@ fn most_per_s(plan: &Plan, index: usize) -> Option<f64> {
         EnginePlan::Llm { .. } => {
             let (prompt, output) = mean_tokens(plan)?;
             let (prompt, output) = (prompt.round() as u32, output.round() as u32);
+            let prompt = least_computed(pool, prompt);
             ceiling(&plan.fleet, index, prompt, output)?.by_compute_rps
         }
     };

@@ -50,6 +50,12 @@ pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) 
             drafts.draft_tokens + 1
         ));
     }
+    if matches!(plan.scenario.pools.get(index), Some(Pool::Llm(pool)) if pool.prefix_caching) {
+        note.push_str(
+            "; figures are for prompts computed whole: what prefix caching finds is not computed, so \
+             that a run may do more than the most requests at peak compute, and beat the TTFT floor",
+        );
+    }
     Sheet {
         title: format!(
             "Pool {name}: {} on {} x {}, for {prompt} prompt and {output} output tokens",

@@ -159,10 +159,14 @@ fn hardware(page: &mut Page, result: &RunResult) {
             Some(ms) => format!("{} ms to its first token and ", significant(Some(ms))),
             None => String::new(),
         };
+        let cached = match pool.get("floors_with_prompt_cached") {
+            Some(Value::Bool(true)) => ", its prompt found in the cache,",
+            _ => "",
+        };
         let note = wrap(
             &format!(
                 "physics, {name}: of requests like those completed one replica can do at most {} \
-                 requests/s; one of mean lengths alone needs at least {first}{} ms in all",
+                 requests/s; one of mean lengths alone{cached} needs at least {first}{} ms in all",
                 significant(number("max_requests_per_s_per_replica")),
                 significant(number("e2e_floor_ms"))
             ),
