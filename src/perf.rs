@@ -11,6 +11,7 @@ mod error;
 mod floor;
 mod graphs;
 mod measured;
+mod memo;
 mod memory;
 mod model;
 mod overlap;

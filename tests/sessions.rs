@@ -80,6 +80,41 @@ fn a_lone_session_finds_every_full_block_of_what_was_said() {
 }
 
 #[test]
+fn each_law_has_a_stream_of_its_own() {
+    // Only one session begins: its turns, in order.
+    let turns = |think: &str, turns: &str, output: &str| -> Vec<(u32, u32)> {
+        let sessions = format!(
+            "turns = {{ law = \"constant\", turns = {turns} }}\nthink = {think}\n\
+             prompt_tokens = {{ law = \"lognormal\", mean_tokens = 60, cv = 1 }}\n\
+             output_tokens = {output}"
+        );
+        let text = scenario(&sessions, LONE, "").replace("horizon_s = 200", "horizon_s = 1500");
+        let rows = simulate(&text).0;
+        let turn = |row: &RequestRow| (row.prompt_tokens, row.output_tokens);
+        rows.iter().map(turn).collect()
+    };
+    let (fixed, drawn) = (
+        "{ law = \"deterministic\", mean_ms = 9 }",
+        "{ law = \"exponential\", mean_ms = 9 }",
+    );
+    let output = "{ law = \"exponential\", mean_tokens = 40 }";
+    let six = turns(fixed, "6", output);
+    assert_eq!(six.len(), 6);
+    // How long users think, and how often, moves no length.
+    assert_eq!(turns(drawn, "6", output), six);
+    assert_eq!(turns(drawn, "4", output), six[..4]);
+    // Nor do answers of another law move what users say.
+    let said = |turns: &[(u32, u32)]| -> Vec<u32> {
+        let pairs = turns.windows(2);
+        pairs
+            .map(|pair| pair[1].0 - pair[0].0 - pair[0].1)
+            .collect()
+    };
+    let other = turns(fixed, "6", "{ law = \"constant\", tokens = 7 }");
+    assert_eq!(said(&other), said(&six));
+}
+
+#[test]
 fn sessions_share_their_system_prompt_and_nothing_else() {
     let two = LONE
         .replace("max_requests = 6", "max_requests = 2")
@@ -246,6 +281,11 @@ fn what_does_not_go_with_sessions_is_refused_with_the_reason() {
     );
     assert!(said(&fewer, LONE).contains("mean_turns"));
     assert!(said("turns = { law = \"constant\", turns = 2 }", LONE).contains("think"));
+    let narrow = format!("{SIX_TURNS}\nsystem_prompt_tokens = 500\nmax_context_tokens = 400");
+    let narrow = said(&narrow, LONE);
+    for part in ["max_context_tokens", "400", "system_prompt_tokens", "500"] {
+        assert!(narrow.contains(part), "{narrow}");
+    }
 }
 
 /// With debug assertions sessions and KV blocks are added up after every event.

@@ -96,6 +96,43 @@ fn a_simulated_run_is_equal_to_itself() {
 }
 
 #[test]
+fn requests_of_the_warm_up_are_simulated_and_not_compared() {
+    // The first two requests took a second more than they should have.
+    let mut requests =
+        "arrival_ns,prompt_tokens,output_tokens,first_token_ns,last_token_ns\n".to_owned();
+    let folder = folder_with(&[("run.toml", POOL)]);
+    let file = folder.path().join("requests.csv");
+    let write = |slow_ms: u64, text: &mut String| {
+        for index in 0..40_u64 {
+            let arrival = index * 500_000_000;
+            let slow = if index < 2 { slow_ms * 1_000_000 } else { 0 };
+            let first = arrival + 20_000_000 + slow;
+            let last = first + 400_000_000;
+            text.push_str(&format!("{arrival},300,50,{first},{last}\n"));
+        }
+        std::fs::write(&file, &text).unwrap();
+    };
+    write(1_000, &mut requests);
+    let path = folder.path().to_str().unwrap();
+    let mean = |warmup_s: &str| {
+        let result = validated(&[path, "--warmup-s", warmup_s]);
+        let counts = &result["requests"];
+        let observed = result["observed"]["ttft_ms"]["mean"].as_f64().unwrap();
+        let numbers = ["offered", "compared", "warmup"].map(|key| counts[key].as_u64().unwrap());
+        (observed, numbers)
+    };
+    assert_eq!(mean("0"), (70.0, [40, 40, 0]));
+    assert_eq!(mean("1"), (20.0, [40, 38, 2]));
+    let page = seatrial(&["validate", path, "--warmup-s", "1"]).assert();
+    let text = String::from_utf8(page.success().get_output().stdout.clone()).unwrap();
+    assert!(text.contains("2 requests of the warm-up"), "{text}");
+    for wrong in ["-1", "inf", "NaN"] {
+        let argument = format!("--warmup-s={wrong}");
+        seatrial(&["validate", path, &argument]).assert().code(2);
+    }
+}
+
+#[test]
 fn the_page_is_at_most_100_columns_wide_and_draws_both_distributions() {
     let rows: String = (0_u64..200)
         .map(|i| {

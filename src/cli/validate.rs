@@ -31,6 +31,10 @@ pub struct ValidateArgs {
     /// Exits with 1 unless the mean TTFT, TPOT and E2E of every run are within this many percent
     #[arg(long, value_name = "PERCENT")]
     within: Option<f64>,
+    /// Simulates the requests of a run's first so many seconds without comparing them: a server
+    /// that has just started may still compile its kernels
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    warmup_s: f64,
     /// Prints one JSON document instead of the page
     #[arg(long)]
     json: bool,
@@ -47,6 +51,12 @@ struct Judged {
 
 pub fn validate(args: &ValidateArgs) -> Result<Finished, Failure> {
     let changes = changes(&args.set)?;
+    if !(args.warmup_s >= 0.0 && args.warmup_s.is_finite()) {
+        return Err(Failure::of(format!(
+            "--warmup-s {}: must be 0 or more seconds",
+            args.warmup_s
+        )));
+    }
     if let Some(file) = &args.closed_loop.closed_loop {
         return closed_loop(&args.closed_loop, file, &changes, args.json);
     }
@@ -54,7 +64,7 @@ pub fn validate(args: &ValidateArgs) -> Result<Finished, Failure> {
     for path in &args.runs {
         for run in open(path, args.fleet.as_deref()).map_err(Failure::of)? {
             let replay = replay(&run, &changes).map_err(Failure::of)?;
-            let parts = compare(&run, &replay);
+            let parts = compare(&run, &replay, args.warmup_s);
             judged.push(Judged { run, replay, parts });
         }
     }
@@ -155,6 +165,12 @@ fn part_page(part: &Comparison) -> String {
     );
     let mut out = wrap(&counts, WIDTH, 2);
     out.push('\n');
+    if part.warmup > 0 {
+        let warmup = count(part.warmup as u64);
+        out.push_str(&format!(
+            "  {warmup} requests of the warm-up were simulated and not compared\n"
+        ));
+    }
     let (observed, simulated) = part.saturated;
     if observed || simulated {
         let which = match (observed, simulated) {

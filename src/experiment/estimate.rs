@@ -1,17 +1,18 @@
 //! Closed forms only: every formula that applies to a scenario, with the numbers put in.
 
 mod hardware;
+mod sessions;
 
 use serde::Serialize;
 
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::perf;
-use crate::report::number::{count, significant};
+use crate::report::number::significant;
 use crate::scenario::resolve::Plan;
 use crate::theory::sheet::{Applied, queueing};
-use crate::workload::session_means::SessionMeans;
 
 use self::hardware::hardware;
+use self::sessions::session_sheet;
 use super::cost::cost_of;
 use super::result::Throughput;
 use super::roles::transfer_sheet;
@@ -105,6 +106,7 @@ pub(super) fn row(
 /// All sheets that apply to a scenario.
 pub fn sheets(plan: &Plan) -> Vec<Sheet> {
     let mut sheets = vec![traffic(plan)];
+    sheets.extend(session_sheet(plan));
     sheets.extend(queue(plan));
     for (index, pool) in plan.fleet.pools.iter().enumerate() {
         sheets.extend(batches(plan, index));
@@ -119,10 +121,6 @@ pub fn sheets(plan: &Plan) -> Vec<Sheet> {
 
 fn traffic(plan: &Plan) -> Sheet {
     let mut rows = Vec::new();
-    if let Some(sessions) = &plan.session_means {
-        let turns = Some(sessions.turns);
-        rows.push(row("mean turns", "", String::new(), turns, "a session"));
-    }
     // Abstract servers know nothing of tokens.
     let tokens = mean_tokens(plan).filter(|_| plan.llm.iter().any(Option::is_some));
     if let Some((rate, scv)) = offered(plan) {
@@ -171,25 +169,9 @@ fn traffic(plan: &Plan) -> Sheet {
     }
     Sheet {
         title: "Traffic".to_owned(),
-        note: plan.session_means.as_ref().map(sessions_note),
+        note: None,
         rows,
     }
-}
-
-/// Which sessions the figures are of.
-fn sessions_note(sessions: &SessionMeans) -> String {
-    let which = match sessions.drawn {
-        0 => "of sessions that have all their turns".to_owned(),
-        drawn => format!(
-            "means of {} sessions drawn, since max_context_tokens may end some before their \
-             last turn",
-            count(drawn)
-        ),
-    };
-    format!(
-        "requests are turns of sessions; rate and lengths are {which}; a turn that is turned away \
-         ends its session, which is not in them"
-    )
 }
 
 fn queue(plan: &Plan) -> Option<Sheet> {

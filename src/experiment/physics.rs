@@ -10,7 +10,7 @@ use crate::scenario::roles::Role;
 
 use super::claims::short;
 use super::tally::{PoolTally, Tally};
-use super::theory::{least_computed, mean_tokens, offered};
+use super::theory::{least_tokens, offered};
 
 /// Quantiles of latency that are bounded, by their name in a summary.
 const STATISTICS: [(&str, f64); 5] = [
@@ -33,12 +33,12 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
     }
     let mut bounds = latency_bounds(tally);
     let mut pools = Vec::new();
-    for ((pool, facts), done) in plan.fleet.pools.iter().zip(&facts).zip(&tally.pools) {
-        let Some((prompt, output)) = mean_tokens(plan) else {
+    let of_pools = plan.fleet.pools.iter().zip(&facts).zip(&tally.pools);
+    for (index, ((pool, facts), done)) in of_pools.enumerate() {
+        let Some((prompt, output)) = least_tokens(plan, index) else {
             continue;
         };
         let (prompt, output) = (prompt.round() as u32, output.round() as u32);
-        let prompt = least_computed(pool, prompt);
         // That of the engine, which may make several tokens a step.
         let floor_ns = match &pool.engine {
             EnginePlan::Llm { step, .. } => step.request_floor_ns(prompt, output),

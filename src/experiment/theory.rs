@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan};
+use crate::fleet::plan::{EnginePlan, FleetPlan, ServicePlan};
 use crate::scenario::fleet::{Pool, Router};
 use crate::scenario::resolve::Plan;
-use crate::scenario::workload::Law;
+use crate::scenario::workload::{Law, PrefixSharing};
 use crate::theory::sheet::{QueueingInput, ServiceKind};
 use crate::theory::{Md1, Mdc, Mg1, Mmc, Mmck, TheoryError, mmc_ps_mean_sojourn, ps_mean_sojourn};
 use crate::workload::arrivals::Arrivals;
@@ -77,13 +77,26 @@ pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
     }
 }
 
-/// Of a prompt of so many tokens, those that a replica of a pool computes at least. A prefix cache
-/// may hold all of it but its last token.
-pub fn least_computed(pool: &PoolPlan, prompt_tokens: u32) -> u32 {
-    match &pool.engine {
-        EnginePlan::Llm { rules, .. } if rules.prefix_caching => prompt_tokens.min(1),
-        _ => prompt_tokens,
-    }
+/// Mean prompt tokens that a pool must compute for a request, and its mean output tokens: for
+/// bounds. A prefix cache may find all that prompts have in common, but for the last token.
+pub fn least_tokens(plan: &Plan, pool: usize) -> Option<(f64, f64)> {
+    let (prompt, output) = mean_tokens(plan)?;
+    let caches = match &plan.fleet.pools[pool].engine {
+        EnginePlan::Llm { rules, .. } => rules.prefix_caching,
+        EnginePlan::Abstract { .. } => false,
+    };
+    let traced = matches!(plan.fleet.source, SourcePlan::Trace { .. });
+    let new = match (&plan.session_means, &plan.fleet.prefix) {
+        _ if !caches => prompt,
+        (Some(sessions), _) => sessions.new_tokens,
+        // No more than the mean of what each prompt has beyond them.
+        (None, Some(PrefixSharing::Groups { tokens, .. })) => prompt - f64::from(*tokens),
+        (None, Some(PrefixSharing::Repeated { .. })) => 1.0,
+        // What hashes a trace has is not known here.
+        (None, None) if traced => 1.0,
+        (None, Some(PrefixSharing::None {}) | None) => prompt,
+    };
+    Some((new.max(1.0), output))
 }
 
 /// The queue that each replica of the only pool is; none when the scenario is no such thing.

@@ -6,7 +6,11 @@ use crate::scenario::resolve::Plan;
 
 use super::roles::through;
 use super::tally::Tally;
-use super::theory::{least_computed, mean_tokens, offered, queue_of};
+use super::theory::{least_tokens, offered, queue_of};
+
+/// The share of sessions cut at the end of a run from which on it does not stand for whole ones. By
+/// choice: sessions then last about as large a share of the run.
+const MOST_CUT: f64 = 0.2;
 
 /// Warnings about a run, each with what to do.
 pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
@@ -43,6 +47,17 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
              about the length of the run than about the fleet; add replicas or lower the rate"
         ));
     }
+    if let Some(counts) = &tally.sessions
+        && counts.cut as f64 > MOST_CUT * counts.started as f64
+    {
+        warnings.push(format!(
+            "sessions: {} of {} were cut by the end of arrivals, so that late turns, which have the \
+             longest prompts, are too few, and the rate is below that of whole sessions; make \
+             run.horizon_s (and run.warmup_s) longer than sessions last, and raise \
+             workload.max_requests if it is set",
+            counts.cut, counts.started
+        ));
+    }
     if let Some(trace) = &plan.trace
         && plan.fleet.horizon.as_secs_f64() > 1.05 * trace.span_s + 1.0
     {
@@ -67,9 +82,9 @@ pub fn growing(tally: &Tally) -> Option<(u64, u64)> {
     (end as f64 > 1.5 * half as f64 && more > noise).then_some((half, end))
 }
 
-/// Whether an abstract pool without bound is offered more work than it can do.
+/// Whether a fleet without bound is offered more work than it can do. Not known of sessions some
+/// of which a turn turned away has ended: they offer less than all their turns.
 pub fn is_unstable(plan: &Plan, tally: &Tally) -> bool {
-    // A turn turned away ends its session: fewer turns come than whole sessions would offer.
     if tally.sessions.is_some_and(|sessions| sessions.broken > 0) {
         return false;
     }
@@ -104,9 +119,8 @@ fn most_per_s(plan: &Plan, index: usize) -> Option<f64> {
             f64::from(*servers) * per_server
         }
         EnginePlan::Llm { .. } => {
-            let (prompt, output) = mean_tokens(plan)?;
+            let (prompt, output) = least_tokens(plan, index)?;
             let (prompt, output) = (prompt.round() as u32, output.round() as u32);
-            let prompt = least_computed(pool, prompt);
             ceiling(&plan.fleet, index, prompt, output)?.by_compute_rps
         }
     };

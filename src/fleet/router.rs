@@ -1,14 +1,19 @@
 //! Which replica serves a request.
 
 use std::cmp::Reverse;
+use std::hash::BuildHasherDefault;
 
 use priority_queue::PriorityQueue;
 use rand::RngExt;
+use rustc_hash::FxHasher;
 
 use crate::engine::{SimRng, Streams};
 use crate::scenario::fleet::Router as Policy;
 
 use super::ids::{NONE, ReplicaId};
+
+/// Replicas by least load, then least index.
+type Least = PriorityQueue<u32, Reverse<(u64, u32)>, BuildHasherDefault<FxHasher>>;
 
 /// The router and what it believes of the replicas: it counts what it sent and what came back.
 #[derive(Debug, Clone)]
@@ -24,7 +29,7 @@ pub struct Router {
     outstanding: Vec<u64>,
     /// The same as a queue by least load, then least index; kept only for policies that look at
     /// all replicas.
-    least: Option<PriorityQueue<u32, Reverse<(u64, u32)>>>,
+    least: Option<Least>,
 }
 
 impl Router {

@@ -270,7 +270,7 @@ impl Model for World {
             }
         }
         #[cfg(debug_assertions)]
-        debug_assert_eq!(self.check_conservation(), Ok(()));
+        debug_assert_eq!(self.check_after(&event), Ok(()));
     }
 
     fn word(event: &Event) -> u64 {

@@ -7,6 +7,7 @@ mod number_types;
 use self::lookup::Lookup;
 use super::accelerator::AcceleratorCard;
 use super::dtype::Dtypes;
+use super::memo::Memo;
 use super::model::ModelCard;
 use super::parallelism::Parallelism;
 use super::step::PrefillChunk;
@@ -70,6 +71,8 @@ pub(crate) struct Measured {
     pub(crate) tables: &'static KernelTables,
     /// Products of every row with their number in the step.
     products: Option<Vec<Product>>,
+    products_memo: Memo,
+    head_memo: Memo,
     head: Option<GemmCurve>,
     /// Layers of experts, and their time by tokens.
     experts: Option<(f64, Curve)>,
@@ -114,6 +117,8 @@ impl Measured {
         Self {
             tables,
             products,
+            products_memo: Memo::new(),
+            head_memo: Memo::new(),
             head,
             experts,
             prefill,
@@ -136,12 +141,14 @@ impl Measured {
     /// Products of the blocks, nanoseconds.
     pub(crate) fn products_ns(&self, rows: f64) -> Option<f64> {
         let products = self.products.as_ref()?;
-        Some(products.iter().map(|product| product.ns(rows)).sum())
+        let sum = || products.iter().map(|product| product.ns(rows)).sum();
+        Some(self.products_memo.at(rows, sum))
     }
 
     /// The LM head, nanoseconds.
     pub(crate) fn head_ns(&self, sequences: f64) -> Option<f64> {
-        Some(self.head.as_ref()?.ns(sequences))
+        let head = self.head.as_ref()?;
+        Some(self.head_memo.at(sequences, || head.ns(sequences)))
     }
 
     /// Routed experts of all layers, nanoseconds.

@@ -50,8 +50,9 @@ pub struct Sessions {
     /// `workload.prompt_tokens`, 0 to 1,000,000. Default 0.
     #[serde(default)]
     pub system_prompt_tokens: u32,
-    /// A session ends when prompt and output of its next turn would be longer than this together.
-    /// Default: no limit; a turn too long for the engine is then turned away.
+    /// A session ends when prompt and output of its next turn would be longer than this together;
+    /// its first turn comes whatever its length. Above `system_prompt_tokens`, at most
+    /// 1,073,741,824. Default: no limit; a turn too long for the engine is then turned away.
     pub max_context_tokens: Option<u32>,
 }
 

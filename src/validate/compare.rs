@@ -148,8 +148,10 @@ pub struct Comparison {
     pub part: String,
     /// Requests offered.
     pub offered: usize,
-    /// Requests compared: completed in both.
+    /// Requests compared: completed in both, and not of the warm-up.
     pub compared: usize,
+    /// Requests of the warm-up, which are simulated and not compared.
+    pub warmup: usize,
     /// Requests that failed when measured.
     pub failed: usize,
     /// Requests that the simulated fleet did not complete.
@@ -207,8 +209,9 @@ pub fn engine_state(run: &MeasuredRun, replay: &Replay) -> Option<EngineState> {
     Some(sums)
 }
 
-/// Compares a run as a whole, then each of its stages.
-pub fn compare(run: &MeasuredRun, replay: &Replay) -> Vec<Comparison> {
+/// Compares a run as a whole, then each of its stages. Requests that arrived in the first
+/// `warmup_s` seconds are simulated, but not compared.
+pub fn compare(run: &MeasuredRun, replay: &Replay, warmup_s: f64) -> Vec<Comparison> {
     let whole = Stage {
         name: "all".to_owned(),
         from_s: 0.0,
@@ -216,12 +219,13 @@ pub fn compare(run: &MeasuredRun, replay: &Replay) -> Vec<Comparison> {
     };
     let stages = std::iter::once(&whole).chain(&run.stages);
     stages
-        .map(|stage| compare_part(stage, &run.requests, &replay.simulated))
+        .map(|stage| compare_part(stage, warmup_s, &run.requests, &replay.simulated))
         .collect()
 }
 
 fn compare_part(
     stage: &Stage,
+    warmup_s: f64,
     requests: &[MeasuredRequest],
     simulated: &[Simulated],
 ) -> Comparison {
@@ -233,10 +237,13 @@ fn compare_part(
             at >= stage.from_s && at < stage.to_s
         })
         .collect();
+    let warms_up = |request: &MeasuredRequest| (request.arrival_ns as f64) < warmup_s * 1e9;
     let both: Vec<(&MeasuredRequest, &Simulated)> = pairs
         .iter()
         .copied()
-        .filter(|(request, simulated)| request.completed && simulated.completed)
+        .filter(|(request, simulated)| {
+            request.completed && simulated.completed && !warms_up(request)
+        })
         .collect();
     let count = |test: &dyn Fn(&(&MeasuredRequest, &Simulated)) -> bool| {
         pairs.iter().filter(|pair| test(pair)).count()
@@ -252,6 +259,7 @@ fn compare_part(
         part: stage.name.clone(),
         offered: pairs.len(),
         compared: both.len(),
+        warmup: count(&|(request, _)| warms_up(request)),
         failed,
         not_simulated: count(&|(_, simulated)| !simulated.completed),
         metrics: Metric::ALL
@@ -370,6 +378,7 @@ impl Comparison {
             "requests": {
                 "offered": self.offered,
                 "compared": self.compared,
+                "warmup": self.warmup,
                 "failed": self.failed,
                 "not_completed_in_simulation": self.not_simulated,
             },

@@ -25,6 +25,10 @@ pub struct SessionMeans {
     pub prompt_tokens: f64,
     /// Output tokens of a turn.
     pub output_tokens: f64,
+    /// Prompt tokens of a turn that neither the turns before it nor the system prompt had.
+    pub new_tokens: f64,
+    /// Tokens said before a turn that is not the first, the system prompt included; 0 without any.
+    pub history_tokens: f64,
     /// Sessions drawn for this; 0 where it is known in closed form.
     pub drawn: u64,
 }
@@ -37,6 +41,8 @@ impl SessionMeans {
             turns: plan.turns.mean(),
             prompt_tokens,
             output_tokens,
+            new_tokens: plan.mean_new_tokens(first.means().0),
+            history_tokens: plan.mean_history_tokens(first.means()),
             drawn: 0,
         }
     }
@@ -49,16 +55,21 @@ impl SessionMeans {
         };
         let mut first_rng = streams.stream("estimate", 0, "first turns");
         let mut sessions = Sessions::new(plan.clone(), streams);
-        let (mut turns, mut prompts, mut outputs, mut drawn) = (0u64, 0.0, 0.0, 0);
+        let (mut turns, mut drawn) = (0u64, 0);
+        let (mut prompts, mut outputs, mut history) = (0.0, 0.0, 0.0);
+        let system = f64::from(plan.system_prompt_tokens);
         for _ in 0..sessions_for(plan) {
             let (prompt, output) = first.sample(&mut first_rng);
             let (number, mut turn) = sessions.start(prompt, output, 0);
             drawn += 1;
+            let mut said = 0.0;
             loop {
                 let (prompt, output, ..) = turn;
                 turns += 1;
                 prompts += f64::from(prompt);
                 outputs += f64::from(output);
+                history += said;
+                said = f64::from(prompt) + f64::from(output);
                 if sessions.turn_ended(number, true).is_none() {
                     break;
                 }
@@ -76,6 +87,11 @@ impl SessionMeans {
             turns: count / drawn as f64,
             prompt_tokens: prompts / count,
             output_tokens: outputs / count,
+            new_tokens: (prompts - history - system * drawn as f64) / count,
+            history_tokens: match turns > drawn {
+                true => history / (turns - drawn) as f64,
+                false => 0.0,
+            },
             drawn,
         }
     }

@@ -1,8 +1,10 @@
 //! Sessions of several turns, each of whose prompts is all that was said before and something new.
 //!
-//! A session has a stream of random numbers of its own, so that its turns are the same whatever
-//! the fleet does to it, and those of other sessions. Between turns it is one entry of a list: memory
-//! grows with the sessions that are open, not with those there were.
+//! A session has streams of random numbers of its own, one for its number of turns, one for think
+//! times and one for lengths: its turns are the same whatever the fleet does to it, and another law
+//! for one of them moves none of the others. Between turns it is one small entry of a list (a stream
+//! is kept as the number of words drawn from it): memory grows with the sessions that are open, not
+//! with those there were.
 
 use rand::RngExt;
 
@@ -90,6 +92,39 @@ impl SessionPlan {
     }
 }
 
+impl SessionPlan {
+    /// Mean prompt tokens over all turns that no turn of the session said before, nor the system
+    /// prompt: what is left to compute where a prefix cache forgets nothing, but for the parts of
+    /// blocks, which are never found. `first_prompt` as above.
+    pub fn mean_new_tokens(&self, first_prompt: f64) -> f64 {
+        let first = 1.0 / self.turns.mean();
+        first * first_prompt + (1.0 - first) * self.lengths.means().0
+    }
+
+    /// What stands for the tokens of a session: the system prompt is that of all, the rest its own.
+    fn prefix(&self, serial: u64) -> Prefix {
+        Prefix::Group {
+            shared: 0,
+            shared_tokens: self.system_prompt_tokens,
+            own: serial,
+        }
+    }
+
+    /// Mean tokens said before a turn, over the turns after the first, the system prompt included;
+    /// 0 where there are none.
+    pub fn mean_history_tokens(&self, first: (f64, f64)) -> f64 {
+        let turns = self.turns.mean();
+        let all = self.mean_tokens(first).0 - self.mean_new_tokens(first.0);
+        // First turns have the system prompt beside what is new, and nothing was said before them.
+        let later = 1.0 - 1.0 / turns;
+        let system = f64::from(self.system_prompt_tokens);
+        match later > 0.0 {
+            true => (all - system / turns) / later,
+            false => 0.0,
+        }
+    }
+}
+
 /// What became of sessions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SessionCounts {
@@ -124,18 +159,23 @@ impl SessionCounts {
     }
 }
 
-/// An open session.
+/// An open session: there may be millions that think.
 #[derive(Debug, Clone)]
 struct Session {
-    rng: SimRng,
+    serial: u64,
+    /// Words drawn so far from its stream of think times.
+    think_words: u64,
+    /// Words drawn so far from its stream of lengths.
+    length_words: u64,
     tier: u16,
     turns_left: u32,
     /// Tokens of the turns so far, answers included.
     history_tokens: u64,
     /// The next turn's new tokens and output tokens, drawn when the last one was answered.
     next: (u32, u32),
-    prefix: Prefix,
 }
+
+const _: () = assert!(size_of::<Option<Session>>() <= 64);
 
 /// The open sessions.
 #[derive(Debug, Clone)]
@@ -145,6 +185,15 @@ pub struct Sessions {
     list: Vec<Option<Session>>,
     free: Vec<u32>,
     counts: SessionCounts,
+}
+
+/// Draws from a stream from where it was left, `words` words on.
+fn go_on<T>(mut rng: SimRng, words: &mut u64, draw: impl FnOnce(&mut SimRng) -> T) -> T {
+    rng.set_word_pos(u128::from(*words));
+    let drawn = draw(&mut rng);
+    // 2^64 words are more than a session draws.
+    *words = rng.get_word_pos() as u64;
+    drawn
 }
 
 /// A turn that comes: prompt and output tokens, the tier, and what it has in common with others.
@@ -175,19 +224,15 @@ impl Sessions {
         self.counts.open += 1;
         let mut rng = self.streams.stream("session", serial, "turns");
         let turns = self.plan.turns.sample(&mut rng);
-        let prefix = Prefix::Group {
-            shared: 0,
-            shared_tokens: self.plan.system_prompt_tokens,
-            own: serial,
-        };
         let prompt = prompt_tokens.saturating_add(self.plan.system_prompt_tokens);
         let session = Session {
-            rng,
+            serial,
+            think_words: 0,
+            length_words: 0,
             tier,
             turns_left: turns - 1,
             history_tokens: u64::from(prompt) + u64::from(output_tokens),
             next: (0, 0),
-            prefix: prefix.clone(),
         };
         let number = match self.free.pop() {
             Some(number) => {
@@ -199,6 +244,7 @@ impl Sessions {
                 self.list.len() as u32 - 1
             }
         };
+        let prefix = self.plan.prefix(serial);
         (number, (prompt, output_tokens, tier, prefix))
     }
 
@@ -214,8 +260,17 @@ impl Sessions {
             return None;
         }
         session.turns_left -= 1;
-        let pause = self.plan.think.sample(&mut session.rng);
-        session.next = self.plan.lengths.sample(&mut session.rng);
+        let (plan, streams, serial) = (&self.plan, self.streams, session.serial);
+        let pause = go_on(
+            streams.stream("session", serial, "think times"),
+            &mut session.think_words,
+            |rng| plan.think.sample(rng),
+        );
+        session.next = go_on(
+            streams.stream("session", serial, "lengths"),
+            &mut session.length_words,
+            |rng| plan.lengths.sample(rng),
+        );
         let longest =
             session.history_tokens + u64::from(session.next.0) + u64::from(session.next.1);
         if longest > u64::from(self.plan.max_context_tokens) {
@@ -232,7 +287,8 @@ impl Sessions {
         // Within `max_context_tokens`, which is a `u32`.
         let prompt = (session.history_tokens + u64::from(new)) as u32;
         session.history_tokens = u64::from(prompt) + u64::from(output);
-        Some((prompt, output, session.tier, session.prefix.clone()))
+        let prefix = self.plan.prefix(session.serial);
+        Some((prompt, output, session.tier, prefix))
     }
 
     /// The next turn would come after the last arrival of the run.

@@ -52,8 +52,8 @@ pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) 
     }
     if matches!(plan.scenario.pools.get(index), Some(Pool::Llm(pool)) if pool.prefix_caching) {
         note.push_str(
-            "; figures are for prompts computed whole: what prefix caching finds is not computed, so \
-             that a run may do more than the most requests at peak compute, and beat the TTFT floor",
+            "; whole prompts are computed here: what prefix caching finds is not computed, so that a \
+             run may do more than the most requests at peak compute, and beat the TTFT floor",
         );
     }
     Sheet {

@@ -113,7 +113,14 @@ impl Engine {
     }
 
     /// Takes another micro-batch in hand.
+    #[inline]
     pub(super) fn turn_to(&mut self, lane: u16) {
+        if self.pipeline.is_some() {
+            self.swap_with(lane);
+        }
+    }
+
+    fn swap_with(&mut self, lane: u16) {
         use std::mem::swap;
         let Some(pipeline) = &mut self.pipeline else {
             return;

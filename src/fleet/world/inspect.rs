@@ -1,6 +1,7 @@
 //! What can be seen of the fleet from outside, and what must hold in it.
 
 use crate::engine::SimTime;
+use crate::fleet::event::Event;
 use crate::fleet::meters::PoolMeter;
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::replica::ReplicaEngine;
@@ -91,22 +92,36 @@ impl World {
         self.source.session_counts()
     }
 
+    /// The part of [`World::check_conservation`] that an event may have upset: blocks change hands
+    /// where an iteration begins or ends, and where KV comes or has gone.
+    pub(super) fn check_after(&self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::Step(replica, _) => self.check_blocks(replica.0 as usize),
+            Event::KvArrived(_) => self.check_conservation(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the KV blocks held at a replica are those taken there.
+    fn check_blocks(&self, index: usize) -> Result<(), String> {
+        let balance = match &self.replicas[index].engine {
+            ReplicaEngine::Llm(engine) => engine.block_balance(&self.requests),
+            ReplicaEngine::Ranks(ranks) => ranks.block_balance(&self.requests),
+            _ => return Ok(()),
+        };
+        match balance {
+            (held, taken) if held != taken => Err(format!(
+                "replica {index}: sequences hold {held} KV blocks but {taken} are taken"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks what must hold at any instant between events: KV blocks held are KV blocks taken,
     /// and the router counts what is outstanding. Returns the first thing that does not hold.
     pub fn check_conservation(&self) -> Result<(), String> {
-        for (index, replica) in self.replicas.iter().enumerate() {
-            let balance = match &replica.engine {
-                ReplicaEngine::Llm(engine) => Some(engine.block_balance(&self.requests)),
-                ReplicaEngine::Ranks(ranks) => Some(ranks.block_balance(&self.requests)),
-                _ => None,
-            };
-            if let Some((held, taken)) = balance
-                && held != taken
-            {
-                return Err(format!(
-                    "replica {index}: sequences hold {held} KV blocks but {taken} are taken"
-                ));
-            }
+        for index in 0..self.replicas.len() {
+            self.check_blocks(index)?;
         }
         for (pool, plan) in self.pools.iter().zip(&self.plan.pools) {
             let count = pool.meter.faster_than_physics;

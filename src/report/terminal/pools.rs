@@ -160,7 +160,7 @@ fn hardware(page: &mut Page, result: &RunResult) {
             None => String::new(),
         };
         let cached = match pool.get("floors_with_prompt_cached") {
-            Some(Value::Bool(true)) => ", its prompt found in the cache,",
+            Some(Value::Bool(true)) => ", with all in the cache that it may have in common,",
             _ => "",
         };
         let note = wrap(

@@ -112,7 +112,12 @@ fn check_sessions(scenario: &Scenario, problems: &mut Problems<'_>) {
     let system = u64::from(sessions.system_prompt_tokens);
     problems.int_in_range(&path("system_prompt_tokens"), system, 0, 1_000_000);
     if let Some(most) = sessions.max_context_tokens {
-        problems.int_in_range(&path("max_context_tokens"), u64::from(most), 2, 1 << 30);
+        let at = path("max_context_tokens");
+        if problems.int_in_range(&at, u64::from(most), 2, 1 << 30) && u64::from(most) <= system {
+            let allowed = format!("must be above system_prompt_tokens, which is {system}");
+            let remedy = "raise it, or every session ends after one turn";
+            problems.push(&at, most, &allowed, remedy);
+        }
     }
 }
 
