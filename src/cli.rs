@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::scenario::{Document, ScenarioError, SourceText};
 
+mod bench;
 mod closed_loop;
 mod estimate;
 mod model;
@@ -43,6 +44,8 @@ enum Command {
     Estimate(estimate::EstimateArgs),
     /// Holds simulated runs against measured ones, request by request
     Validate(validate::ValidateArgs),
+    /// Times the simulator on this machine, beside the bare event queue
+    Bench(bench::BenchArgs),
     /// Makes model cards
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -88,6 +91,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Run(args) => run::run(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Validate(args) => validate::validate(args),
+        Command::Bench(args) => bench::bench(args),
         Command::Model(command) => model::model(command),
         Command::Schema(args) => schema::schema(args),
         Command::Trace(command) => trace::trace(command),

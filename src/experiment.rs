@@ -9,6 +9,7 @@ pub mod provenance;
 pub mod result;
 pub mod roles;
 pub mod runner;
+pub mod speed;
 pub mod tally;
 pub mod theory;
 pub mod variants;

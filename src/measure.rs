@@ -17,7 +17,7 @@ mod slo;
 
 pub use batch::BatchMeans;
 pub use budget::{BudgetRow, LatencyBudget, Part};
-pub use cpu::{CpuClock, peak_rss_mb};
+pub use cpu::{CpuClock, peak_rss_mb, reset_peak_rss};
 pub use histogram::{LatencyHistogram, Summary};
 pub use interval::{BATCH_MEANS, Interval};
 pub use ks::{ks_distance, ks_distance_two, ks_limit, quantile_of_sorted};

@@ -158,3 +158,30 @@ fn a_law_for_prompts_moves_no_output_length_of_a_trace() {
     let drawn = "prompt_tokens = { law = \"exponential\", mean_tokens = 50 }";
     assert_eq!(run(""), run(drawn));
 }
+
+#[test]
+fn what_a_cache_may_find_is_no_load() {
+    // Prompts of 6,000 tokens, of which all but a few are the same: computed whole they would be
+    // several times what the device can do.
+    let workload = |sharing: &str| {
+        format!(
+            "{}\nprompt_tokens = {{ law = \"constant\", tokens = 6000 }}\n\
+             output_tokens = {{ law = \"constant\", tokens = 4 }}\n{sharing}",
+            poisson(30.0)
+        )
+    };
+    let pool = |caching: bool| {
+        format!(
+            "[[pools]]\nname = \"a\"\nengine = \"llm\"\nmodel = \"llama-3.1-8b\"\n\
+             accelerator = \"h100-sxm\"\nprefix_caching = {caching}\n"
+        )
+    };
+    let run = "horizon_s = 30";
+    for sharing in [
+        "prefix = { sharing = \"groups\", groups = 2, tokens = 5950 }",
+        "prefix = { sharing = \"repeated\", distinct = 3 }",
+    ] {
+        is_calm(&scenario(run, &workload(sharing), &pool(true)));
+    }
+    warns(&scenario(run, &workload(""), &pool(false)), "unstable");
+}

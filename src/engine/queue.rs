@@ -351,18 +351,29 @@ impl<E: Copy> EventQueue<E> {
             let Some(children) = self.heap.get(first..last) else {
                 break;
             };
-            let mut least = None;
-            let mut least_key = key;
-            for (offset, child) in children.iter().enumerate() {
-                let child_key = child.key();
-                if child_key < least_key {
-                    least_key = child_key;
-                    least = Some(first + offset);
+            let least = match children {
+                [] => break,
+                // Which of four is least is as good as random: no branch could be foretold.
+                [a, b, c, d] => {
+                    let (ab, cd) = (b.key() < a.key(), d.key() < c.key());
+                    let low = if ab { b.key() } else { a.key() };
+                    let high = if cd { d.key() } else { c.key() };
+                    match high < low {
+                        true => 2 + usize::from(cd),
+                        false => usize::from(ab),
+                    }
                 }
+                few => (1..few.len()).fold(0, |least, at| match few[at].key() < few[least].key() {
+                    true => at,
+                    false => least,
+                }),
+            };
+            let child = children[least];
+            if key <= child.key() {
+                break;
             }
-            let Some(child) = least else { break };
-            self.heap[hole] = self.heap[child];
-            hole = child;
+            self.heap[hole] = child;
+            hole = first + least;
         }
         self.heap[hole] = entry;
     }

@@ -8,6 +8,7 @@ use crate::scenario::resolve::Plan;
 use crate::scenario::workload::{Law, PrefixSharing};
 use crate::theory::sheet::{QueueingInput, ServiceKind};
 use crate::theory::{Md1, Mdc, Mg1, Mmc, Mmck, TheoryError, mmc_ps_mean_sojourn, ps_mean_sojourn};
+use crate::trace::TraceFormat;
 use crate::workload::arrivals::Arrivals;
 use crate::workload::source::SourcePlan;
 
@@ -78,25 +79,31 @@ pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
 }
 
 /// Mean prompt tokens that a pool must compute for a request, and its mean output tokens: for
-/// bounds. A prefix cache may find all that prompts have in common, but for the last token.
+/// bounds. A prefix cache may find all that was said before in sessions, all that a group has in
+/// common, and of prompts that are repeated, or hashed in a trace, all but a token.
 pub fn least_tokens(plan: &Plan, pool: usize) -> Option<(f64, f64)> {
     let (prompt, output) = mean_tokens(plan)?;
     let caches = match &plan.fleet.pools[pool].engine {
         EnginePlan::Llm { rules, .. } => rules.prefix_caching,
         EnginePlan::Abstract { .. } => false,
     };
-    let traced = matches!(plan.fleet.source, SourcePlan::Trace { .. });
-    let new = match (&plan.session_means, &plan.fleet.prefix) {
-        _ if !caches => prompt,
-        (Some(sessions), _) => sessions.new_tokens,
-        // No more than the mean of what each prompt has beyond them.
-        (None, Some(PrefixSharing::Groups { tokens, .. })) => prompt - f64::from(*tokens),
-        (None, Some(PrefixSharing::Repeated { .. })) => 1.0,
-        // What hashes a trace has is not known here.
-        (None, None) if traced => 1.0,
-        (None, Some(PrefixSharing::None {}) | None) => prompt,
-    };
-    Some((new.max(1.0), output))
+    match (&plan.fleet.source, &plan.session_means) {
+        (_, Some(sessions)) if caches => Some((sessions.new_tokens.max(1.0), output)),
+        (source, _) if caches => {
+            let shared = match (&plan.fleet.prefix, source) {
+                (Some(PrefixSharing::Groups { tokens, .. }), _) => f64::from(*tokens),
+                (Some(PrefixSharing::Repeated { .. }), _) => prompt,
+                (None, SourcePlan::Trace { source, .. })
+                    if source.format == TraceFormat::Mooncake =>
+                {
+                    prompt
+                }
+                _ => 0.0,
+            };
+            Some(((prompt - shared).max(1.0), output))
+        }
+        _ => Some((prompt, output)),
+    }
 }
 
 /// The queue that each replica of the only pool is; none when the scenario is no such thing.

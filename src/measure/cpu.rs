@@ -86,6 +86,13 @@ pub fn peak_rss_mb() -> Option<f64> {
     Some(kib * 1024.0 / 1e6)
 }
 
+/// Makes [`peak_rss_mb`] that from now on; false where that cannot be done, and it stays that of the
+/// whole process.
+pub fn reset_peak_rss() -> bool {
+    // See proc(5), clear_refs: 5 resets the peak.
+    fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
 /// The wall clock, which no result may depend on.
 #[allow(clippy::disallowed_methods)]
 fn now() -> Instant {
