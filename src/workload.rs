@@ -4,6 +4,7 @@ pub mod arrivals;
 pub mod law;
 pub mod lengths;
 pub mod profile;
+pub mod session_means;
 pub mod sessions;
 pub mod sharing;
 pub mod source;

@@ -38,6 +38,10 @@ fn a_preemption_storm_ends_whatever_the_scheduler() {
                 "",
                 "chunked_prefill = false",
                 "prefix_caching = true",
+                "prefix_caching = true\nchunked_prefill = false",
+                "prefix_caching = true\nkv_tiers = [{ name = \"dram\", capacity_gb = 1, \
+                 bandwidth_gb_per_s = 20 }]",
+                "watermark = 0.05",
                 "async_scheduling = true",
                 "pp = 2",
                 SPECULATES,

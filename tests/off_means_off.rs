@@ -1,9 +1,16 @@
 //! A feature that is turned off leaves no trace: the run is the one of a scenario that does not
 //! mention it, event by event.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 mod common;
 
+use std::path::Path;
+
 use common::simulate;
+use seatrial::experiment::runner::{Control, run_scenario};
+use seatrial::scenario::fleet::LlmPool;
+use seatrial::scenario::{Document, SourceText};
 
 /// A pool under some pressure, with tiers, so that every part of the engine works.
 fn scenario(more: &str) -> String {
@@ -19,39 +26,100 @@ fn scenario(more: &str) -> String {
     )
 }
 
+/// Every option that can be turned off, off.
+const OFF: [&str; 24] = [
+    "role = \"mixed\"",
+    "pp = 1",
+    "dp = 1",
+    "expert_parallel = false",
+    "scheduler = \"vllm_v1\"",
+    "scheduling_policy = \"fcfs\"",
+    "chunked_prefill = true",
+    "long_prefill_token_threshold = 0",
+    "padded_budget = false",
+    "prompt_blocks = \"chunk\"",
+    "prefix_caching = false",
+    "kv_tiers = []",
+    "async_scheduling = false",
+    "prompt_wait_iterations = 0",
+    "prompt_wait_tokens = 0",
+    "watermark = 0",
+    "max_graph_tokens = 0",
+    "micro_batch_seqs = 0",
+    "all_reduce_skew_us = 0",
+    "overhead_per_prompt_token_us = 0",
+    "request_overhead_ms = 0",
+    "response_overhead_ms = 0",
+    "step_by_step = false",
+    "max_num_seqs = 256",
+];
+
+/// Options that are never off, at the values they have unless stated.
+const AS_BY_DEFAULT: [&str; 9] = [
+    "weight_dtype = \"bf16\"",
+    "kv_dtype = \"bf16\"",
+    "block_size = 16",
+    "memory_utilization = 0.9",
+    "max_model_len = 40960",
+    "overhead_fixed_us = 500",
+    "overhead_per_seq_us = 5",
+    "step_model = \"tables\"",
+    "kernel_backend = \"vllm\"",
+];
+
+/// What a pool must state, what the scenario above states, and what has no value that is none.
+const NEITHER: [&str; 12] = [
+    "name",
+    "replicas",
+    "model",
+    "accelerator",
+    "tp",
+    "max_num_batched_tokens",
+    "kv_blocks",
+    "pp_link_gb_per_s",
+    "pp_link_latency_us",
+    "dp_link_gb_per_s",
+    "profile",
+    "speculative",
+];
+
+/// The whole result, as it is written.
+fn written(text: &str) -> String {
+    let document = Document::parse(SourceText::new("off.toml", text)).unwrap();
+    let outcome = run_scenario(&document, Path::new(""), Control::default()).unwrap();
+    outcome.result.to_json().to_string()
+}
+
 #[test]
 fn each_option_of_an_engine_off_is_the_engine_without_it() {
     let (rows, plain) = simulate(&scenario(""));
+    let bytes = written(&scenario(""));
     assert!(rows.iter().any(|row| row.preemptions > 0), "no pressure");
-    for off in [
-        "role = \"mixed\"",
-        "pp = 1",
-        "dp = 1",
-        "expert_parallel = false",
-        "scheduler = \"vllm_v1\"",
-        "scheduling_policy = \"fcfs\"",
-        "chunked_prefill = true",
-        "long_prefill_token_threshold = 0",
-        "padded_budget = false",
-        "prompt_blocks = \"chunk\"",
-        "prefix_caching = false",
-        "kv_tiers = []",
-        "async_scheduling = false",
-        "prompt_wait_iterations = 0",
-        "prompt_wait_tokens = 0",
-        "watermark = 0",
-        "max_graph_tokens = 0",
-        "micro_batch_seqs = 0",
-        "all_reduce_skew_us = 0",
-        "overhead_per_prompt_token_us = 0",
-        "request_overhead_ms = 0",
-        "response_overhead_ms = 0",
-        "step_by_step = false",
-    ] {
+    for off in OFF {
         let (others, with) = simulate(&scenario(off));
         assert_eq!(with.digest(), plain.digest(), "{off}");
         assert_eq!(others, rows, "{off}");
+        assert_eq!(written(&scenario(off)), bytes, "{off}");
     }
+    // Of these the result says that they were given.
+    for default in AS_BY_DEFAULT {
+        let (others, with) = simulate(&scenario(default));
+        assert_eq!(with.digest(), plain.digest(), "{default}");
+        assert_eq!(others, rows, "{default}");
+    }
+}
+
+#[test]
+fn no_option_of_an_engine_is_forgotten_here() {
+    let schema = schemars::schema_for!(LlmPool);
+    let properties = schema.as_value()["properties"].as_object().unwrap();
+    let field = |line: &'static str| line.split(" =").next().unwrap();
+    let mut listed: Vec<&str> = OFF.into_iter().chain(AS_BY_DEFAULT).map(field).collect();
+    listed.extend(NEITHER);
+    listed.sort_unstable();
+    let mut known: Vec<&str> = properties.keys().map(String::as_str).collect();
+    known.sort_unstable();
+    assert_eq!(listed, known);
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
                 rps,
             )
         };
-        pools.push(json!({
+        let mut row = json!({
             "name": pool.name,
             "max_requests_per_s_per_replica": ceiling.map(|ceiling| ceiling.most()),
             "by_compute_requests_per_s": ceiling.map(|ceiling| ceiling.by_compute_rps),
@@ -90,7 +90,14 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
             "e2e_floor_ms": e2e_ns / 1e6,
             "offered_requests_per_s_per_replica": demand,
             "tokens_of_compute_per_offered_request": demand.and_then(tokens_at),
-        }));
+        });
+        // Only where there is a prefix cache.
+        if let (EnginePlan::Llm { rules, .. }, Value::Object(row)) = (&pool.engine, &mut row)
+            && rules.prefix_caching
+        {
+            row.insert("floors_with_prompt_cached".into(), json!(true));
+        }
+        pools.push(row);
     }
     let fleet_ceiling = fleet_ceiling(plan, tally);
     if fleet_ceiling > 0.0 {

@@ -39,9 +39,9 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
                 Some(_) => None,
             };
             let rate = arrivals.mean_rate_per_s() * factor;
-            Some(match &plan.fleet.sessions {
+            Some(match &plan.session_means {
                 // All turns of all sessions.
-                Some(sessions) => (rate * sessions.turns.mean(), None),
+                Some(sessions) => (rate * sessions.turns, None),
                 None => (rate, scv),
             })
         }
@@ -57,9 +57,10 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
 pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
     match &plan.fleet.source {
         SourcePlan::Drawn { lengths, .. } | SourcePlan::ClosedLoop { lengths, .. } => {
-            let first = lengths.means();
-            let sessions = plan.fleet.sessions.as_ref();
-            Some(sessions.map_or(first, |sessions| sessions.mean_tokens(first)))
+            Some(match &plan.session_means {
+                Some(sessions) => (sessions.prompt_tokens, sessions.output_tokens),
+                None => lengths.means(),
+            })
         }
         SourcePlan::Trace { prompt, output, .. } => {
             let scan = plan.trace.as_ref()?;
@@ -86,11 +87,8 @@ pub fn least_tokens(plan: &Plan, pool: usize) -> Option<(f64, f64)> {
         EnginePlan::Llm { rules, .. } => rules.prefix_caching,
         EnginePlan::Abstract { .. } => false,
     };
-    match (&plan.fleet.source, &plan.fleet.sessions) {
-        (SourcePlan::Drawn { lengths, .. }, Some(sessions)) if caches => {
-            let new = sessions.mean_new_tokens(lengths.means().0);
-            Some((new.max(1.0), output))
-        }
+    match (&plan.fleet.source, &plan.session_means) {
+        (_, Some(sessions)) if caches => Some((sessions.new_tokens.max(1.0), output)),
         (source, _) if caches => {
             let shared = match (&plan.fleet.prefix, source) {
                 (Some(PrefixSharing::Groups { tokens, .. }), _) => f64::from(*tokens),

@@ -83,11 +83,9 @@ pub fn growing(tally: &Tally) -> Option<(u64, u64)> {
 }
 
 /// Whether a fleet without bound is offered more work than it can do. Not known of sessions some
-/// of which ended before their time: they offer less than all their turns.
+/// of which a turn turned away has ended: they offer less than all their turns.
 pub fn is_unstable(plan: &Plan, tally: &Tally) -> bool {
-    if let Some(counts) = &tally.sessions
-        && counts.too_long + counts.broken > 0
-    {
+    if tally.sessions.is_some_and(|sessions| sessions.broken > 0) {
         return false;
     }
     if let Some(queue) = queue_of(plan) {

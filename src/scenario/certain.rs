@@ -2,7 +2,7 @@
 
 use super::fleet::{Pool, Router};
 use super::schema::Scenario;
-use super::workload::{Arrivals, Dejitter, Law, Lengths};
+use super::workload::{Arrivals, Dejitter, Law, Lengths, PrefixSharing, Sessions, Turns};
 
 /// Whether a run of the scenario draws no number that could change its result: a trace replayed
 /// with its own lengths, or clockwork arrivals, through deterministic servers. Its figures are then
@@ -22,6 +22,28 @@ pub fn is_certain(scenario: &Scenario) -> bool {
         _ => false,
     };
     let lengths = fixed(&workload.prompt_tokens) && fixed(&workload.output_tokens);
+    let sessions = workload.sessions.as_ref().is_none_or(|sessions| {
+        let Sessions {
+            turns,
+            think,
+            prompt_tokens,
+            output_tokens,
+            // Numbers, the same for all.
+            system_prompt_tokens: _,
+            max_context_tokens: _,
+        } = sessions;
+        let turns = match turns {
+            Turns::Constant { .. } => true,
+            // One turn on average is one turn always.
+            Turns::Geometric { mean_turns } => *mean_turns == 1.0,
+        };
+        turns && is_fixed(think) && fixed(prompt_tokens) && fixed(output_tokens)
+    });
+    // Which group a request belongs to is drawn, where there are several.
+    let prefix = match &workload.prefix {
+        None | Some(PrefixSharing::None {} | PrefixSharing::Repeated { .. }) => true,
+        Some(PrefixSharing::Groups { groups, .. }) => *groups == 1,
+    };
     let replicas: u64 = scenario
         .pools
         .iter()
@@ -45,7 +67,7 @@ pub fn is_certain(scenario: &Scenario) -> bool {
         },
     });
     let tiers = scenario.tiers.len() <= 1;
-    arrivals && lengths && tiers && pools && (router || replicas == 1)
+    arrivals && lengths && sessions && prefix && tiers && pools && (router || replicas == 1)
 }
 
 fn is_fixed(law: &Law) -> bool {

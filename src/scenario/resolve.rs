@@ -9,7 +9,7 @@ mod speculative;
 use std::path::Path;
 
 use self::llm::resolve_llm;
-use self::source::{resolve_sessions, resolve_source};
+use self::source::{resolve_sessions, resolve_source, session_means};
 pub use self::speculative::Draft;
 use super::certain::is_certain;
 use super::error::ScenarioError;
@@ -27,6 +27,7 @@ use crate::fleet::window::WindowRule;
 use crate::perf::{AcceleratorCard, Dtypes, MemoryPlan, ModelCard, Overheads, StepModel};
 use crate::trace::TraceScan;
 use crate::workload::Sampler;
+use crate::workload::session_means::SessionMeans;
 use crate::workload::source::SourcePlan;
 
 /// Arrivals stop here when a scenario says nothing, seconds.
@@ -47,6 +48,8 @@ pub struct Plan {
     pub llm: Vec<Option<LlmFacts>>,
     /// What one pass over the trace found, with trace arrivals.
     pub trace: Option<TraceScan>,
+    /// How many turns sessions have and how long they are on average, where there are any.
+    pub session_means: Option<SessionMeans>,
     /// Find the warm-up with MSER-5 on a pilot run.
     pub auto_warmup: bool,
 }
@@ -132,6 +135,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     };
     let times = Times::of(&scenario, trace.as_ref());
     times.check(document)?;
+    let session_means = session_means(&scenario.workload, &source, sessions.as_ref());
     let mut fleet = fleet_plan(&scenario, source, pools, &times);
     fleet.sessions = sessions;
     fleet.transfer = TransferPlan::new(&scenario, &llm);
@@ -141,6 +145,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
         fleet,
         llm,
         trace,
+        session_means,
     })
 }
 

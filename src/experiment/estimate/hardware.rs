@@ -2,7 +2,6 @@
 
 use super::{Row, Sheet, row};
 use crate::experiment::theory::{mean_tokens, offered};
-use crate::fleet::plan::EnginePlan;
 use crate::perf::{self, PrefillChunk};
 use crate::report::number::significant;
 use crate::scenario::fleet::Pool;
@@ -51,13 +50,10 @@ pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) 
             drafts.draft_tokens + 1
         ));
     }
-    if let EnginePlan::Llm { rules, .. } = &pool.engine
-        && rules.prefix_caching
-        && plan.fleet.sessions.is_some()
-    {
+    if matches!(plan.scenario.pools.get(index), Some(Pool::Llm(pool)) if pool.prefix_caching) {
         note.push_str(
-            "; whole prompts are computed here: what the prefix cache finds makes prompts cheaper, \
-             down to the new tokens of a turn (see Sessions)",
+            "; whole prompts are computed here: what prefix caching finds is not computed, so that a \
+             run may do more than the most requests at peak compute, and beat the TTFT floor",
         );
     }
     Sheet {

@@ -2,18 +2,14 @@
 
 use super::{Sheet, row};
 use crate::experiment::theory::{mean_tokens, offered};
-use crate::report::number::significant;
+use crate::report::number::{count, significant};
 use crate::scenario::resolve::Plan;
-use crate::workload::source::SourcePlan;
 
 /// Sessions by closed forms, where there are any.
 pub(super) fn session_sheet(plan: &Plan) -> Option<Sheet> {
     let sessions = plan.fleet.sessions.as_ref()?;
-    let SourcePlan::Drawn { lengths, .. } = &plan.fleet.source else {
-        return None;
-    };
-    let first = lengths.means();
-    let turns = sessions.turns.mean();
+    let means = plan.session_means.as_ref()?;
+    let turns = means.turns;
     let rate = offered(plan)?.0 / turns;
     let think_s = sessions.think.mean_ns() / 1e9;
     let thinking = rate * (turns - 1.0) * think_s;
@@ -42,8 +38,7 @@ pub(super) fn session_sheet(plan: &Plan) -> Option<Sheet> {
     ];
     // Abstract servers know nothing of tokens.
     if plan.llm.iter().any(Option::is_some) {
-        let history = sessions.mean_history_tokens(first);
-        let new = sessions.mean_new_tokens(first.0);
+        let (history, new) = (means.history_tokens, means.new_tokens);
         let (prompt, _) = mean_tokens(plan)?;
         rows.push(row(
             "mean tokens said before a turn that is not the first",
@@ -74,14 +69,20 @@ pub(super) fn session_sheet(plan: &Plan) -> Option<Sheet> {
             "tokens",
         ));
     }
+    let which = match means.drawn {
+        0 => "means over all turns of whole sessions".to_owned(),
+        drawn => format!(
+            "means over all turns of {} sessions drawn, since max_context_tokens may end some before \
+             their last one",
+            count(drawn)
+        ),
+    };
     Some(Sheet {
         title: "Sessions".to_owned(),
-        note: Some(
-            "means over all turns of whole sessions: those that end early (max_context_tokens, a \
-             turn turned away, the end of the run) have fewer turns and shorter prompts; what is \
+        note: Some(format!(
+            "{which}: those that a turn turned away or the end of the run ends have fewer; what is \
              still in a cache when a turn comes, and how long turns take, needs a run"
-                .to_owned(),
-        ),
+        )),
         rows,
     })
 }

@@ -159,15 +159,14 @@ fn hardware(page: &mut Page, result: &RunResult) {
             Some(ms) => format!("{} ms to its first token and ", significant(Some(ms))),
             None => String::new(),
         };
-        // The floor of a pool that caches is that of the new tokens.
-        let lengths = match &result.requests.sessions {
-            Some(_) => "mean lengths, with all that was said before in its cache if it has one,",
-            None => "mean lengths",
+        let cached = match pool.get("floors_with_prompt_cached") {
+            Some(Value::Bool(true)) => ", with all in the cache that it may have in common,",
+            _ => "",
         };
         let note = wrap(
             &format!(
                 "physics, {name}: of requests like those completed one replica can do at most {} \
-                 requests/s; one of {lengths} alone needs at least {first}{} ms in all",
+                 requests/s; one of mean lengths alone{cached} needs at least {first}{} ms in all",
                 significant(number("max_requests_per_s_per_replica")),
                 significant(number("e2e_floor_ms"))
             ),

@@ -148,11 +148,13 @@ pub struct LlmPool {
     #[serde(default)]
     pub overhead_per_prompt_token_us: f64,
     /// Time of a request in the server before the engine's queue (HTTP, text to tokens),
-    /// milliseconds; part of the network in the latency budget. Default 0.
+    /// milliseconds, 0 to 1e9; part of the network in the latency budget. Not with
+    /// `role = "decode"`. Default 0.
     #[serde(default)]
     pub request_overhead_ms: f64,
-    /// Time from the engine to the network (tokens to text, streaming), milliseconds, for every
-    /// token; it holds up no iteration. Default 0.
+    /// Time from the engine to the network (tokens to text, streaming), milliseconds, 0 to 1e9, for
+    /// every token; it holds up no iteration. Where prompts and answers are computed apart it is
+    /// that of the pool that makes the last token, for the first token, too. Default 0.
     #[serde(default)]
     pub response_overhead_ms: f64,
     /// Microseconds that each further accelerator of `tp` adds to every all-reduce, since they do not

@@ -10,6 +10,7 @@ use crate::workload::Sampler;
 use crate::workload::arrivals::{Arrivals, Modulated, UnitGap};
 use crate::workload::lengths::{LengthLaw, LengthPair};
 use crate::workload::profile::RateClock;
+use crate::workload::session_means::SessionMeans;
 use crate::workload::sessions::{SessionPlan, TurnLaw};
 use crate::workload::source::SourcePlan;
 
@@ -119,6 +120,22 @@ pub(super) fn resolve_sessions(
         lengths: resolve_lengths(&later, problems)?,
         system_prompt_tokens: sessions.system_prompt_tokens,
         max_context_tokens: sessions.max_context_tokens.unwrap_or(LONGEST_CONTEXT),
+    })
+}
+
+/// What sessions are on average, where there are any.
+pub(super) fn session_means(
+    workload: &Workload,
+    source: &SourcePlan,
+    sessions: Option<&SessionPlan>,
+) -> Option<SessionMeans> {
+    let (stated, plan) = (workload.sessions.as_ref()?, sessions?);
+    let SourcePlan::Drawn { lengths, .. } = source else {
+        return None;
+    };
+    Some(match stated.max_context_tokens {
+        Some(_) => SessionMeans::of_limited(plan, lengths),
+        None => SessionMeans::of_whole(plan, lengths),
     })
 }
 

@@ -4,6 +4,7 @@ use super::speculative::check_speculative;
 use crate::perf::MOST_CAPTURED;
 use crate::scenario::fleet::{LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::Problems;
+use crate::scenario::roles::Role;
 use crate::scenario::validate::MOST_MS;
 
 /// Most ranks of data-parallel attention.
@@ -73,6 +74,12 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
         ("response_overhead_ms", pool.response_overhead_ms),
     ] {
         problems.non_negative(&path(field), value, MOST_MS);
+    }
+    if pool.role == Role::Decode && pool.request_overhead_ms > 0.0 {
+        let allowed = "does nothing with role = \"decode\": prompts come from prefill pools";
+        let remedy = "state it in the prefill pools";
+        let given = pool.request_overhead_ms;
+        problems.push(&path("request_overhead_ms"), given, allowed, remedy);
     }
     let skew_us = pool.all_reduce_skew_us;
     problems.non_negative(&path("all_reduce_skew_us"), skew_us, 1e6);
