@@ -38,6 +38,26 @@ pub struct ClosedLoopArgs {
     rows: Option<PathBuf>,
 }
 
+impl ClosedLoopArgs {
+    /// Refuses options that would do nothing without a table.
+    pub fn check(&self) -> Result<(), String> {
+        if self.closed_loop.is_some() {
+            return Ok(());
+        }
+        for (given, option) in [
+            (self.fit, "--fit"),
+            (self.overheads.is_some(), "--overheads"),
+            (self.write_overheads.is_some(), "--write-overheads"),
+            (self.rows.is_some(), "--rows"),
+        ] {
+            if given {
+                return Err(format!("{option}: needs --closed-loop FILE"));
+            }
+        }
+        Ok(())
+    }
+}
+
 pub fn closed_loop(
     args: &ClosedLoopArgs,
     file: &Path,

@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 use super::closed_loop::{ClosedLoopArgs, closed_loop};
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, json_text};
 use crate::report::number::{count, significant, wrap};
-use crate::validate::compare::{Comparison, Metric, compare, engine_state, error_pct};
+use crate::validate::compare::{Compared, Comparison, Metric, compare, engine_state, error_pct};
 use crate::validate::replay::{Replay, replay};
 use crate::validate::{MeasuredRun, open, picture};
 
 /// Columns of a page.
 const WIDTH: usize = 100;
+
+/// Share of the requests that the simulated fleet may leave unanswered under `--within`.
+const MOST_MISSING: f64 = 0.05;
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +31,8 @@ pub struct ValidateArgs {
     /// Overrides a field of the runs' fleet, such as pools.0.kv_blocks=2588 (may be repeated)
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Exits with 1 unless the mean TTFT, TPOT and E2E of every run are within this many percent
+    /// Exits with 1 unless the mean TTFT, TPOT and E2E of every run are within this many percent, and
+    /// no more than 5 % of the requests were left unanswered in the simulation
     #[arg(long, value_name = "PERCENT")]
     within: Option<f64>,
     /// Simulates the requests of a run's first so many seconds without comparing them: a server
@@ -57,6 +61,14 @@ pub fn validate(args: &ValidateArgs) -> Result<Finished, Failure> {
             args.warmup_s
         )));
     }
+    if let Some(within) = args.within
+        && !(within >= 0.0 && within.is_finite())
+    {
+        return Err(Failure::of(format!(
+            "--within {within}: must be 0 or more percent"
+        )));
+    }
+    args.closed_loop.check().map_err(Failure::of)?;
     if let Some(file) = &args.closed_loop.closed_loop {
         return closed_loop(&args.closed_loop, file, &changes, args.json);
     }
@@ -73,12 +85,19 @@ pub fn validate(args: &ValidateArgs) -> Result<Finished, Failure> {
         false => judged.iter().map(page).collect::<Vec<_>>().join("\n"),
     };
     let off = |judged: &Judged| {
-        let limit = args.within.unwrap_or(f64::INFINITY);
-        judged.parts.first().is_some_and(|whole| {
+        let Some(limit) = args.within else {
+            return false;
+        };
+        judged.parts.first().is_none_or(|whole| {
             let metrics = whole.metrics.iter();
-            metrics
-                .filter(|compared| compared.metric != Metric::Queue)
-                .any(|compared| compared.errors_pct()[0].is_some_and(|error| error.abs() > limit))
+            // What was not compared is not within anything.
+            let missing = whole.not_simulated as f64 > MOST_MISSING * whole.offered as f64;
+            let judged = |compared: &&Compared| compared.metric != Metric::Queue;
+            missing
+                || !whole.metrics.iter().any(|compared| judged(&compared))
+                || metrics.filter(judged).any(|compared| {
+                    compared.errors_pct()[0].is_none_or(|error| error.abs() > limit)
+                })
         })
     };
     Ok(Finished {
@@ -170,6 +189,12 @@ fn part_page(part: &Comparison) -> String {
         out.push_str(&format!(
             "  {warmup} requests of the warm-up were simulated and not compared\n"
         ));
+    }
+    if part.compared == 0 {
+        out.push_str(
+            "  NOTHING WAS COMPARED: no request has stamps, was answered in both, and came after the \
+             warm-up\n",
+        );
     }
     let (observed, simulated) = part.saturated;
     if observed || simulated {

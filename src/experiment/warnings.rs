@@ -1,6 +1,7 @@
 //! What makes the figures of a run doubtful.
 
 use crate::fleet::plan::{EnginePlan, ServicePlan};
+use crate::fleet::request::Status;
 use crate::fleet::world::handover::ceiling;
 use crate::scenario::resolve::Plan;
 
@@ -40,6 +41,11 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
             plan.fleet.horizon.as_secs_f64()
         ));
     }
+    if tally.arrived > 0 && tally.ended_as(Status::Completed) == 0 && tally.in_flight == 0 {
+        warnings.push(
+            "no request was answered: all were turned away, for the reasons given below".to_owned(),
+        );
+    }
     if let Some((half, end)) = growing(tally) {
         warnings.push(format!(
             "growing: {half} requests were in flight half way through the measured window and {end} \
@@ -78,7 +84,9 @@ pub fn growing(tally: &Tally) -> Option<(u64, u64)> {
     let each = |count: u64| count / u64::from(tally.replications.max(1));
     let (half, end) = (each(tally.present.0), each(tally.present.1));
     let more = end.saturating_sub(half) as f64;
-    let noise = 20.0 + 5.0 * ((half + end) as f64).sqrt();
+    // Chance averages out over replications.
+    let replications = f64::from(tally.replications.max(1));
+    let noise = (20.0 + 5.0 * ((half + end) as f64).sqrt()) / replications.sqrt();
     (end as f64 > 1.5 * half as f64 && more > noise).then_some((half, end))
 }
 

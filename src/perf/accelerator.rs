@@ -221,6 +221,14 @@ impl AcceleratorCard {
             .max(self.bf16_dense_tflops)
     }
 
+    /// Whether the card gives a rate above that of 16 bits for products with weights of `dtype`, or
+    /// none is needed.
+    #[must_use]
+    pub fn has_rate(&self, dtype: Dtype) -> bool {
+        let sixteen_bits = matches!(dtype, Dtype::Bf16 | Dtype::Fp16);
+        sixteen_bits || self.peak_tflops(dtype) > self.bf16_dense_tflops
+    }
+
     /// Memory in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> f64 {

@@ -13,6 +13,8 @@ const ASSUMED: &str = "assumed";
 const DEVICE: &str = "imported: accelerator card";
 /// A figure of the model card.
 const MODEL: &str = "imported: model card";
+/// A figure the user gave, or left to its default.
+const STATED: &str = "given: scenario, or its default";
 /// A figure the user gave.
 const GIVEN: &str = "given: scenario";
 /// A figure computed from a card.
@@ -53,9 +55,13 @@ pub(crate) fn rows(
         (
             "accelerator.peak",
             format!(
-                "{} TFLOP/s ({})",
+                "{} TFLOP/s ({}{})",
                 accelerator.peak_tflops(dtypes.weight),
-                dtypes.weight
+                dtypes.weight,
+                match accelerator.has_rate(dtypes.weight) {
+                    true => "",
+                    false => ", for which the card has no rate: that of bf16",
+                }
             ),
             DEVICE,
         ),
@@ -70,9 +76,9 @@ pub(crate) fn rows(
             DEVICE,
         ),
         ("accelerator.scale_up", link, DEVICE),
-        ("tp", tp.to_string(), GIVEN),
-        ("weight_dtype", dtypes.weight.to_string(), GIVEN),
-        ("kv_dtype", dtypes.kv.to_string(), GIVEN),
+        ("tp", tp.to_string(), STATED),
+        ("weight_dtype", dtypes.weight.to_string(), STATED),
+        ("kv_dtype", dtypes.kv.to_string(), STATED),
         (
             "fixed_us",
             format!("{} us per step", overheads.fixed_us),

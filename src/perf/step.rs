@@ -361,8 +361,18 @@ impl StepModel {
             self.dtypes,
             self.overheads,
         );
-        if let Some(measured) = &self.measured {
-            super::provenance::add_tables(measured, &mut rows);
+        let measures_experts = |measured: &Measured| measured.experts_ns(1.0).is_some();
+        if self.model.experts == 0 || self.measured.as_deref().is_some_and(measures_experts) {
+            rows.retain(|(name, ..)| name != "expert routing");
+        }
+        match &self.measured {
+            Some(measured) => super::provenance::add_tables(measured, &mut rows),
+            None => rows.push((
+                "steps".to_owned(),
+                "the roofline of the cards at the efficiencies above: no measured kernels"
+                    .to_owned(),
+                "assumed",
+            )),
         }
         rows
     }

@@ -298,14 +298,15 @@ fn cost(page: &mut Page, result: &RunResult) {
         return;
     };
     page.title("Cost");
-    page.line(&format!(
-        "  {} accelerators at ${} an hour: ${} a year; ${} ({} %) saved against all on-demand",
+    let bill = format!(
+        "{} accelerators at ${} an hour: ${} a year; ${} ({} %) saved against all on-demand",
         significant(number("accelerators")),
         significant(number("usd_per_gpu_hour")),
         significant(Some(year)),
         significant(number("saved_usd_per_year")),
         significant(number("saved_pct"))
-    ));
+    );
+    page.line(&format!("  {}", wrap(&bill, WIDTH, 2)));
     if let Some(requests) = number("usd_per_million_requests") {
         let mut line = format!("  ${} per million requests", significant(Some(requests)));
         let tokens = number("usd_per_million_output_tokens").filter(|_| !all_abstract(result));

@@ -53,6 +53,7 @@ pub fn read(
             })?
         }
     };
+    check(&file, &fleet, &measured)?;
     let mut notes: Vec<String> = measured.source.into_iter().collect();
     let path = match (given, &measured.requests) {
         (Some(given), _) => given.to_owned(),
@@ -73,6 +74,34 @@ pub fn read(
         },
         notes,
     })
+}
+
+/// Refuses what would do nothing: a workload or claims, which a replay does not have, and stages
+/// that are empty or of one name.
+fn check(file: &str, fleet: &Document, measured: &Measured) -> Result<(), ValidateError> {
+    let fail = |place: &str, value: String, allowed: &str, remedy: &str| {
+        Err(ValidateError::value(file, place, value, allowed, remedy))
+    };
+    for table in ["workload", "claims"] {
+        if fleet.to_json().get(table).is_some() {
+            let allowed = "nothing: the requests are those measured";
+            return fail(table, "given".to_owned(), allowed, "take it away");
+        }
+    }
+    for (index, stage) in measured.stages.iter().enumerate() {
+        let place = format!("measured.stages.{index}");
+        if !(stage.from_s >= 0.0 && stage.to_s > stage.from_s) {
+            let value = format!("from_s = {}, to_s = {}", stage.from_s, stage.to_s);
+            let allowed = "0 or more seconds, and to_s above from_s";
+            return fail(&place, value, allowed, "correct the two");
+        }
+        let before = &measured.stages[..index];
+        if before.iter().any(|other| other.name == stage.name) {
+            let (allowed, remedy) = ("names that differ", "give it another name");
+            return fail(&place, format!("name = {:?}", stage.name), allowed, remedy);
+        }
+    }
+    Ok(())
 }
 
 /// The file of requests in a folder whose `run.toml` names none.

@@ -2,10 +2,12 @@
 
 use super::{Row, Sheet, row};
 use crate::experiment::theory::{mean_tokens, offered};
-use crate::perf::{self, PrefillChunk};
+use crate::fleet::world::handover::ceiling;
+use crate::perf::{self, NodeCeiling, PrefillChunk};
 use crate::report::number::significant;
 use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::{LlmFacts, Plan};
+use crate::scenario::roles::Role;
 
 /// What the hardware of a pool could do.
 pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) -> Sheet {
@@ -26,8 +28,9 @@ pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) 
     .into_iter()
     .map(|figure| spread.of_replica(Row::from(figure)))
     .collect();
-    if let Some((rate, _)) = offered(plan) {
-        let each = rate / f64::from(pool.replicas);
+    let bound = ceiling(&plan.fleet, index, prompt, output);
+    let each = offered(plan).map(|(rate, _)| rate / f64::from(sharers(plan, pool.role)));
+    if let Some(each) = each {
         let tokens =
             perf::tokens_per_request_at(&facts.model, &facts.accelerator, tp, facts.dtypes, each);
         let numbers = format!("at {} requests/s a replica", significant(Some(each)));
@@ -37,6 +40,10 @@ pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) 
         rows.push(row(name, formula, numbers, tokens, "tokens"));
     }
     rows.extend(steps(facts, prompt, output));
+    if pool.role != Role::Mixed {
+        rows.retain_mut(|row| of_role(pool.role, bound.as_ref(), row));
+    }
+    let beyond = matches!((each, &bound), (Some(each), Some(bound)) if each > bound.by_compute_rps);
     let mut note =
         "roofline arithmetic at peak rates: a bound, not a forecast; a simulated run adds \
                     efficiencies, overheads and queueing"
@@ -56,6 +63,9 @@ pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) 
              run may do more than the most requests at peak compute, and beat the TTFT floor",
         );
     }
+    if beyond {
+        note.push_str("; MORE IS OFFERED than peak compute can do");
+    }
     Sheet {
         title: format!(
             "Pool {name}: {} on {} x {}, for {prompt} prompt and {output} output tokens",
@@ -63,6 +73,29 @@ pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) 
         ),
         note: Some(note),
         rows,
+    }
+}
+
+/// Replicas that share the requests which the router, or the second one, deals out: on average all
+/// replicas of pools with that part get as many.
+fn sharers(plan: &Plan, role: Role) -> u32 {
+    let decodes = role == Role::Decode;
+    let alike = plan.fleet.pools.iter();
+    let alike = alike.filter(|pool| (pool.role == Role::Decode) == decodes);
+    alike.map(|pool| pool.replicas).sum::<u32>().max(1)
+}
+
+/// Makes a figure that of the part of requests which a pool computes; false where there is none.
+fn of_role(role: Role, bound: Option<&NodeCeiling>, row: &mut Row) -> bool {
+    match row.name.as_str() {
+        "most requests per second at peak compute" => {
+            row.value = bound.map(|bound| bound.by_compute_rps);
+            row.substituted = format!("the {} of a request only", role.name());
+            true
+        }
+        "TTFT floor" => role == Role::Prefill,
+        "TPOT floor" | "most requests per second at peak bandwidth" => role == Role::Decode,
+        name => !(role == Role::Decode && name.contains("step of a prompt")),
     }
 }
 

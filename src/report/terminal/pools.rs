@@ -94,14 +94,15 @@ pub(super) fn pools(page: &mut Page, result: &RunResult) {
                 whole("kv_blocks")
             ));
         } else if number("batches").unwrap_or(0.0) > 0.0 {
-            page.line(&format!(
-                "    {} batches of {} requests on average; {} sent full or of a preferred size, {} \
-                 when due",
+            let line = format!(
+                "{} batches of {} requests on average; {} sent full or of a preferred size, {} when \
+                 due",
                 whole("batches"),
                 significant(number("mean_batch")),
                 whole("batches_closed_by_size"),
                 whole("batches_closed_by_window")
-            ));
+            );
+            page.line(&format!("    {}", wrap(&line, WIDTH, 4)));
         }
         kv_transfer(page, pool);
     }

@@ -29,8 +29,10 @@ pub struct LlmPool {
     #[serde(default = "super::one_u32")]
     pub tp: u32,
     /// Pipeline parallelism: stages of `tp` accelerators each that the layers are dealt out to, 1 to
-    /// 64; as many micro-batches are under way at once. Every iteration is then an event of the
-    /// simulator. Default 1.
+    /// 64; as many micro-batches may be under way at once. As in vLLM nobody deals sequences out to
+    /// them: a light load, or a burst that fits one iteration, goes round in one and leaves the other
+    /// stages idle (`micro_batch_seqs` bounds that). Every iteration is then an event of the simulator.
+    /// Default 1.
     #[serde(default = "super::one_u32", skip_serializing_if = "is_one")]
     pub pp: u32,
     /// Bandwidth from an accelerator to that of the next stage, 1e9 bytes per second. Default: that

@@ -222,6 +222,17 @@ pub(super) fn resolve_llm(
             return None;
         }
     };
+    for (index, tier) in tiers(pool, &model, dtypes).iter().enumerate() {
+        if tier.blocks == 0 {
+            problems.push(
+                &format!("{at}.kv_tiers.{index}.capacity_gb"),
+                pool.kv_tiers[index].capacity_gb,
+                "must hold at least one KV block",
+                "raise it",
+            );
+            return None;
+        }
+    }
     let kv_tokens = kv_blocks * u64::from(pool.block_size);
     let longest = u64::from(pool.max_model_len.unwrap_or(model.max_context));
     let rules = EngineRules {

@@ -30,12 +30,9 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
     int("max_num_seqs", u64::from(pool.max_num_seqs), 1, 1 << 20);
     int("block_size", u64::from(pool.block_size), 1, 4_096);
     let (seqs, tokens) = (pool.max_num_seqs, pool.max_num_batched_tokens);
-    int(
-        "max_num_batched_tokens",
-        u64::from(tokens),
-        u64::from(seqs.max(1)),
-        1 << 24,
-    );
+    // Beyond their own range the sequences say nothing of the tokens.
+    let least = u64::from(seqs.clamp(1, 1 << 20));
+    int("max_num_batched_tokens", u64::from(tokens), least, 1 << 24);
     let captured = u64::from(MOST_CAPTURED);
     int(
         "max_graph_tokens",

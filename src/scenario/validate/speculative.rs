@@ -2,6 +2,7 @@
 
 use crate::scenario::fleet::{LlmPool, Scheduler};
 use crate::scenario::problems::{Problems, grouped};
+use crate::scenario::roles::Role;
 
 /// Most tokens drafted for a sequence.
 const MOST_DRAFT_TOKENS: u64 = 64;
@@ -11,6 +12,11 @@ pub(super) fn check_speculative(pool: &LlmPool, at: &str, problems: &mut Problem
     let Some(speculative) = &pool.speculative else {
         return;
     };
+    if pool.role == Role::Prefill {
+        let allowed =
+            "does nothing in a pool with role = \"prefill\", which makes first tokens only";
+        problems.push(&format!("{at}.speculative"), "", allowed, "take it away");
+    }
     let path = |field: &str| format!("{at}.speculative.{field}");
     let drafts = u64::from(speculative.draft_tokens);
     if problems.int_in_range(&path("draft_tokens"), drafts, 1, MOST_DRAFT_TOKENS) {
