@@ -133,6 +133,66 @@ fn requests_of_the_warm_up_are_simulated_and_not_compared() {
 }
 
 #[test]
+fn what_was_not_compared_is_not_within_anything() {
+    let text = "arrival_ns,prompt_tokens,output_tokens,first_token_ns,last_token_ns\n\
+                0,300,50,20000000,400000000\n500000000,300,50,520000000,900000000\n";
+    let folder = folder_with(&[("run.toml", POOL), ("requests.csv", text)]);
+    let path = folder.path().to_str().unwrap();
+    let code = |more: &[&str]| {
+        let mut all = vec!["validate", path];
+        all.extend(more);
+        seatrial(&all).output().unwrap().status.code()
+    };
+    assert_eq!(code(&["--within", "1000"]), Some(0));
+    // Nothing after the warm-up; nothing that fits the cache; no stamps at all.
+    assert_eq!(code(&["--within", "1000", "--warmup-s", "100"]), Some(1));
+    assert_eq!(
+        code(&["--within", "1000", "--set", "pools.0.kv_blocks=3"]),
+        Some(1)
+    );
+    let bare = folder_with(&[
+        ("run.toml", POOL),
+        (
+            "requests.csv",
+            "arrival_ns,prompt_tokens,output_tokens\n0,300,50\n",
+        ),
+    ]);
+    let page = seatrial(&["validate", bare.path().to_str().unwrap(), "--within", "5"]);
+    let mut page = page;
+    assert_eq!(page.output().unwrap().status.code(), Some(1));
+    for wrong in [&["--within=nan"][..], &["--within=-1"], &["--fit"]] {
+        assert_eq!(code(wrong), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn tables_that_would_do_nothing_are_refused() {
+    let requests = "arrival_ns,prompt_tokens,output_tokens\n0,300,50\n";
+    for (more, place) in [
+        ("workload.max_requests = 5", "workload"),
+        ("[[claims]]\nid = \"a\"", "claims"),
+        (
+            "[[measured.stages]]\nname = \"a\"\nfrom_s = 5\nto_s = 2",
+            "stages.0",
+        ),
+        (
+            "[[measured.stages]]\nname = \"a\"\nfrom_s = 0\nto_s = 2\n\
+             [[measured.stages]]\nname = \"a\"\nfrom_s = 2\nto_s = 3",
+            "stages.1",
+        ),
+    ] {
+        // Tables last, bare keys first.
+        let run = match more.starts_with('[') {
+            true => format!("{POOL}\n{more}\n"),
+            false => format!("{more}\n{POOL}"),
+        };
+        let folder = folder_with(&[("run.toml", &run), ("requests.csv", requests)]);
+        let said = refused(folder.path());
+        assert!(said.contains(place), "{said}");
+    }
+}
+
+#[test]
 fn the_page_is_at_most_100_columns_wide_and_draws_both_distributions() {
     let rows: String = (0_u64..200)
         .map(|i| {

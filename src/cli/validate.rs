@@ -69,6 +69,11 @@ pub fn validate(args: &ValidateArgs) -> Result<Finished, Failure> {
         )));
     }
     args.closed_loop.check().map_err(Failure::of)?;
+    if args.warmup_s > 0.0 && args.closed_loop.closed_loop.is_some() {
+        let why =
+            "--warmup-s: does nothing with --closed-loop, whose client has a warm-up of its own";
+        return Err(Failure::of(why));
+    }
     if let Some(file) = &args.closed_loop.closed_loop {
         return closed_loop(&args.closed_loop, file, &changes, args.json);
     }

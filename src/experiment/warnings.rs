@@ -4,6 +4,7 @@ use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::fleet::request::Status;
 use crate::fleet::world::handover::ceiling;
 use crate::scenario::resolve::Plan;
+use crate::workload::sessions::SessionCounts;
 
 use super::roles::through;
 use super::tally::Tally;
@@ -54,7 +55,7 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
         ));
     }
     if let Some(counts) = &tally.sessions
-        && counts.cut as f64 > MOST_CUT * counts.started as f64
+        && cut_often(counts)
     {
         warnings.push(format!(
             "sessions: {} of {} were cut by the end of arrivals, so that late turns, which have the \
@@ -77,6 +78,11 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
     warnings
 }
 
+/// Whether so many sessions were cut by the end of arrivals that the rest does not stand for all.
+fn cut_often(counts: &SessionCounts) -> bool {
+    counts.cut as f64 > MOST_CUT * counts.started as f64
+}
+
 /// Requests in flight half way and at the last arrival, a replication, where the latter are so
 /// many more that it cannot well be chance: half as many again, and twenty, and five times the
 /// square root of both.
@@ -91,9 +97,12 @@ pub fn growing(tally: &Tally) -> Option<(u64, u64)> {
 }
 
 /// Whether a fleet without bound is offered more work than it can do. Not known of sessions some
-/// of which a turn turned away has ended: they offer less than all their turns.
+/// of which a turn turned away has ended, or the end of the run: they offer less than all their
+/// turns.
 pub fn is_unstable(plan: &Plan, tally: &Tally) -> bool {
-    if tally.sessions.is_some_and(|sessions| sessions.broken > 0) {
+    if let Some(counts) = &tally.sessions
+        && (counts.broken > 0 || cut_often(counts))
+    {
         return false;
     }
     if let Some(queue) = queue_of(plan) {

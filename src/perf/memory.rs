@@ -72,7 +72,7 @@ impl Ask {
             (weights / f64::from(self.tp), activations, block * share)
         };
         let blocks = |&(weights, activations, block): &(f64, f64, f64)| {
-            (self.available - weights - activations) / block
+            (self.available - weights - activations - RESERVE_GB * 1e9) / block
         };
         let stages = layers.iter().enumerate().map(stage);
         stages

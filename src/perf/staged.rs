@@ -22,7 +22,8 @@ pub fn stage_layers(layers: u32, stages: u32) -> Vec<u32> {
 }
 
 /// The iterations of a replica of several stages. One alone takes as long as on one stage, since
-/// it passes all layers; what several at once gain is up to the engine, and bounded by the ceiling.
+/// it passes all layers; what several at once gain is up to the engine, and bounded by the ceiling
+/// and the floor.
 #[derive(Debug)]
 pub struct Staged {
     times: Arc<dyn StepTimes>,
@@ -81,8 +82,12 @@ impl StepTimes for Staged {
         self.times.physical_floor_ns(prefill, decodes, context)
     }
 
+    /// The chunks of a prompt go through the stages behind one another, so that no more than its
+    /// share of a stage is certain; the tokens of an answer wait for one another.
     fn request_floor_ns(&self, prompt: u32, output: u32) -> Option<(f64, f64)> {
-        self.times.request_floor_ns(prompt, output)
+        let (first, last) = self.times.request_floor_ns(prompt, output)?;
+        let least = first / f64::from(self.stages);
+        Some((least, least + (last - first)))
     }
 
     fn max_requests_per_s(&self, prompt: u32, output: u32) -> Option<NodeCeiling> {

@@ -127,6 +127,13 @@ impl Spread {
     /// passes the stages one after the other, so that its times stay; of ranks it is at one, but the
     /// experts are on the devices of all, so that no more than their share of a time is certain.
     fn of_replica(&self, mut row: Row) -> Row {
+        if row.name == "TTFT floor" && self.stages > 1 {
+            // Chunks of a prompt may be in all stages at once.
+            row.value = row.value.map(|value| value / f64::from(self.stages));
+            row.substituted
+                .push_str(&format!(", in chunks over {} stages", self.stages));
+            return row;
+        }
         let (factor, text) = match row.unit.as_str() {
             "requests/s" | "tokens/s" => {
                 let groups = self.groups();

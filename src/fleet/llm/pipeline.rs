@@ -23,6 +23,7 @@ use crate::engine::{SimTime, Timer};
 use crate::fleet::context::Context;
 use crate::fleet::kv::Growth;
 use crate::fleet::meters::PoolMeter;
+use crate::fleet::request::Requests;
 use crate::perf::StepTimes;
 
 /// How busy a flight keeps the stages.
@@ -205,6 +206,21 @@ impl Engine {
                 lane.chunks.retain(|chunk| chunk.slot != slot);
             }
         }
+    }
+
+    /// Whether a prompt that the next chunk completes may stay in the micro-batch at hand, to
+    /// decode in it. Another one takes it otherwise: it is woken for that.
+    pub(super) fn may_join(&self, requests: &Requests) -> bool {
+        let Some(pipeline) = &self.pipeline else {
+            return true;
+        };
+        let joins = |chunk: &&Chunk| {
+            let request = requests.at(chunk.slot);
+            let work = &request.work;
+            work.computed + work.in_flight >= request.prompt_tokens + work.generated
+        };
+        let members = self.decodes + self.chunks.iter().filter(joins).count() as u32;
+        members < pipeline.micro_batch_seqs
     }
 
     /// Sequences that may yet join the micro-batch at hand.

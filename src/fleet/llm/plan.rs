@@ -42,6 +42,10 @@ impl Engine {
             if tokens == 0 {
                 break;
             }
+            if tokens == left && !self.may_join(ctx.requests) {
+                index += 1;
+                continue;
+            }
             let blocks = self.blocks_to_grow(computed, tokens);
             while blocks > self.kv.free() && self.preempt(true, rules, ctx) {
                 preempted = true;
@@ -213,9 +217,10 @@ impl Engine {
                 return true;
             }
             // Everything running was preempted, or nothing was left to run but somebody who came
-            // after the cutoff: plan again, now with admission.
+            // after the cutoff: plan again, now with admission. What others have under way runs.
             self.cutoff = ctx.now;
-            if self.waiting.is_empty() || !(self.preempted || self.held_back) {
+            let again = (self.preempted || self.held_back) && !self.others_fly();
+            if self.waiting.is_empty() || !again {
                 return false;
             }
         }

@@ -101,7 +101,11 @@ impl Skew {
             let value = |column: usize| number(&file, line, COLUMNS[column], &fields[column]);
             let (n, longest, mean) = (value(1)?, value(8)?, value(9)?);
             // A row that could not be timed has no alpha, and one of like sequences no skew.
-            let Ok(alpha) = fields[13].parse::<f64>() else {
+            let Some(alpha) = fields[13]
+                .parse::<f64>()
+                .ok()
+                .filter(|alpha| alpha.is_finite())
+            else {
                 continue;
             };
             if mean > 0.0 && longest > mean {
@@ -158,7 +162,10 @@ fn is_disabled(folder: &Path) -> Result<bool, PerfError> {
         .lines()
         .skip_while(|line| line.trim_end() != "skew_fit:");
     let mut inside = section.skip(1).take_while(|line| line.starts_with(' '));
-    Ok(inside.any(|line| line.trim() == "enabled: false"))
+    Ok(inside.any(|line| {
+        let said = line.split('#').next().unwrap_or_default();
+        said.trim() == "enabled: false"
+    }))
 }
 
 /// The expected greatest of `n` draws of the standard normal law.

@@ -28,10 +28,14 @@ impl StepModel {
 
     /// Nanoseconds of the routed experts for the rows of all ranks.
     pub(super) fn experts_ns(&self, rows: f64) -> f64 {
+        self.experts_of_ns(self.graphs.rows(rows))
+    }
+
+    /// The same for rows that are padded already.
+    fn experts_of_ns(&self, rows: f64) -> f64 {
         let Some(measured) = &self.measured else {
-            return self.roofline_experts_ns(rows);
+            return self.experts.ns(rows, self.experts_touched(rows)) + self.exchange_ns(rows);
         };
-        let rows = self.graphs.rows(rows);
         let computed = measured
             .experts_ns(rows)
             .unwrap_or_else(|| self.experts.ns(rows, self.experts_touched(rows)));
@@ -59,7 +63,9 @@ impl StepModel {
         let each = ranks
             .iter()
             .map(|rank| self.without_experts_ns(rank.prefill, rank.decodes, rank.context));
-        let ns = each.fold(0.0, f64::max) + self.experts_ns(rows);
+        // Each rank runs from a captured graph of its own.
+        let padded = ranks.iter().map(|rank| self.graphs.rows(rank.rows())).sum();
+        let ns = each.fold(0.0, f64::max) + self.experts_of_ns(padded);
         ns.max(self.joint_floor_ns(ranks))
     }
 

@@ -78,8 +78,24 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
         let given = pool.request_overhead_ms;
         problems.push(&path("request_overhead_ms"), given, allowed, remedy);
     }
+    if pool.role == Role::Prefill && pool.response_overhead_ms > 0.0 {
+        let allowed = "does nothing with role = \"prefill\": answers come from decode pools";
+        let remedy = "state it in the decode pools";
+        let given = pool.response_overhead_ms;
+        problems.push(&path("response_overhead_ms"), given, allowed, remedy);
+    }
     let skew_us = pool.all_reduce_skew_us;
     problems.non_negative(&path("all_reduce_skew_us"), skew_us, 1e6);
+    if skew_us > 0.0 && (pool.tp <= 1 || pool.profile.is_some()) {
+        let allowed =
+            "does nothing with `tp` = 1, where there are no all-reduces, nor with `profile`";
+        problems.push(
+            &path("all_reduce_skew_us"),
+            skew_us,
+            allowed,
+            "take it away",
+        );
+    }
     check_scheduler(pool, at, problems);
     check_pipeline(pool, at, problems);
     check_ranks(pool, at, problems);
