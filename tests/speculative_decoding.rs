@@ -445,6 +445,10 @@ fn a_value_out_of_range_is_refused_with_its_line_and_a_remedy() {
         &["s.toml:15", "speculative.draft_model", "lama-3.1-8b"],
     );
     refused(
+        &with("draft_tokens = 4, acceptance = 0.5, draft_model = \"qwen3-30b-a3b\""),
+        &["speculative.draft_model", "vocabulary", "128256", "151936"],
+    );
+    refused(
         &with("draft_tokens = 4, acceptance = 0.5, draft_model = \"llama-3.1-70b\""),
         &[
             "speculative.draft_model",

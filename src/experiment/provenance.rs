@@ -158,6 +158,13 @@ fn spread(name: &str, pool: &LlmPool, rules: &EngineRules) -> Vec<Figure> {
             row(what, format!("{value_ms} ms"), "given: scenario");
         }
     }
+    for tier in &pool.kv_tiers {
+        let value = format!(
+            "{} GB at {} GB/s, {} ms before the first block",
+            tier.capacity_gb, tier.bandwidth_gb_per_s, tier.latency_ms
+        );
+        row(&format!("kv tier {}", tier.name), value, "given: scenario");
+    }
     if pool.all_reduce_skew_us > 0.0 {
         let value = format!("{} us per further device", pool.all_reduce_skew_us);
         row("all_reduce_skew_us", value, "given: scenario");

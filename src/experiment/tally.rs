@@ -89,6 +89,8 @@ pub struct PoolTally {
     pub prefill_tokens: u64,
     /// Prompt tokens found in a prefix cache.
     pub cached_tokens: u64,
+    /// Of these: brought back from tiers.
+    pub tier_tokens: u64,
     /// Output tokens made in decode steps.
     pub decode_tokens: u64,
     /// Sequences whose drafts were verified, counted once an iteration.
@@ -255,6 +257,7 @@ impl PoolTally {
             closed_by_window: meter.closed_by_window,
             prefill_tokens: meter.prefill_tokens,
             cached_tokens: meter.cached_tokens,
+            tier_tokens: meter.tier_tokens,
             decode_tokens: meter.decode_tokens,
             verified: meter.verified,
             accepted_drafts: meter.accepted_drafts,
@@ -279,6 +282,7 @@ impl PoolTally {
         self.closed_by_window += other.closed_by_window;
         self.prefill_tokens += other.prefill_tokens;
         self.cached_tokens += other.cached_tokens;
+        self.tier_tokens += other.tier_tokens;
         self.decode_tokens += other.decode_tokens;
         self.verified += other.verified;
         self.accepted_drafts += other.accepted_drafts;

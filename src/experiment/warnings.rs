@@ -78,6 +78,14 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
     warnings
 }
 
+/// Whether a pool had no more time to give.
+fn is_busy_throughout(tally: &Tally) -> bool {
+    let pools = tally.pools.iter();
+    pools
+        .into_iter()
+        .any(|pool| pool.busy_s >= 0.98 * pool.available_s)
+}
+
 /// Whether so many sessions were cut by the end of arrivals that the rest does not stand for all.
 fn cut_often(counts: &SessionCounts) -> bool {
     counts.cut as f64 > MOST_CUT * counts.started as f64
@@ -97,11 +105,11 @@ pub fn growing(tally: &Tally) -> Option<(u64, u64)> {
 }
 
 /// Whether a fleet without bound is offered more work than it can do. Not known of sessions some
-/// of which a turn turned away has ended, or the end of the run: they offer less than all their
-/// turns.
+/// of which a turn turned away has ended, or the end of the run where nobody was busy throughout:
+/// they offer less than all their turns.
 pub fn is_unstable(plan: &Plan, tally: &Tally) -> bool {
     if let Some(counts) = &tally.sessions
-        && (counts.broken > 0 || cut_often(counts))
+        && (counts.broken > 0 || (cut_often(counts) && !is_busy_throughout(tally)))
     {
         return false;
     }

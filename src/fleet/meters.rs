@@ -49,6 +49,8 @@ pub struct PoolMeter {
     pub prefill_tokens: u64,
     /// Prompt tokens found in a prefix cache.
     pub cached_tokens: u64,
+    /// Of these: brought back from the tiers below the accelerators' memory.
+    pub tier_tokens: u64,
     /// Output tokens made by decode steps.
     pub decode_tokens: u64,
     /// Sequences whose drafts were verified, counted once an iteration.
@@ -91,6 +93,7 @@ impl PoolMeter {
             closed_by_window: 0,
             prefill_tokens: 0,
             cached_tokens: 0,
+            tier_tokens: 0,
             decode_tokens: 0,
             verified: 0,
             accepted_drafts: 0,

@@ -91,6 +91,7 @@ fn llm_row(plan: &Plan, index: usize, counted: &PoolTally) -> Value {
         "mean_iteration_ms": ratio(counted.iterations_s * 1e3, counted.batches as f64),
         "prefill_tokens": counted.prefill_tokens,
         "cached_tokens": counted.cached_tokens,
+        "tier_tokens": counted.tier_tokens,
         "cached_share": ratio(
             counted.cached_tokens as f64,
             (counted.cached_tokens + counted.prefill_tokens) as f64,

@@ -170,6 +170,8 @@ impl Engine {
             request.cached_tokens = request.work.computed;
             if ctx.meter.measures(ctx.now) {
                 ctx.meter.cached_tokens += u64::from(request.work.computed);
+                let size = u64::from(self.kv.block_size());
+                ctx.meter.tier_tokens += u64::from(hit.loaded.blocks) * size;
             }
         }
     }

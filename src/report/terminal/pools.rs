@@ -87,6 +87,12 @@ pub(super) fn pools(page: &mut Page, result: &RunResult) {
                     bar(number("cached_share").unwrap_or(0.0), BAR)
                 ));
             }
+            if number("tier_tokens").unwrap_or(0.0) > 0.0 {
+                page.line(&format!(
+                    "      of these {} tokens came back from the tiers below",
+                    whole("tier_tokens")
+                ));
+            }
             page.line(&format!(
                 "    KV cache at most {:>7}  {}  of {} blocks",
                 percent(peak),

@@ -48,6 +48,16 @@ pub(super) fn draft(
     };
     let unfit = |error: PerfError| (error.to_string(), "");
     let card = ModelCard::load(name, base_dir).map_err(unfit)?;
+    if card.vocab != model.vocab {
+        return Err((
+            format!(
+                "must have the vocabulary of {}, {} tokens, and has {}: its drafts could not be \
+                 verified",
+                model.name, model.vocab, card.vocab
+            ),
+            "choose a draft model of the same family",
+        ));
+    }
     let kv = match &pool.kv_dtype {
         // It was checked with the pool's own model.
         Some(name) => Dtype::parse(name).map_err(unfit)?,
