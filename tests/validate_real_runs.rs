@@ -150,10 +150,41 @@ fn h100_servers_are_met_stage_by_stage() {
                 let off = error(stage, metric, "mean").abs();
                 assert!(off < within_pct, "{name}, stage {index}: {metric} {off}");
             }
-            // In the second stage of the 70B model nearly all seats (`max_num_seqs`) are taken, and
-            // a per cent of TPOT moves the wait for one by tens of per cent.
+            // In the second stage of the 70B model requests queue for seats (`max_num_seqs`): see
+            // `a_queue_for_seats_is_met_where_the_step_is`.
             let off = error(stage, "ttft_ms", "mean").abs();
             assert!(edge || off < 15.0, "{name}, stage {index}: TTFT {off}");
         }
     }
+}
+
+/// Where requests queue for seats, a per cent of TPOT moves TTFT by some 15 %, so that no step model
+/// of a few per cent can meet it. The queue itself can be judged: with the step set so that the mean
+/// TPOT of this stage is met, the waiting must be the measured one, to its tail.
+#[test]
+fn a_queue_for_seats_is_met_where_the_step_is() {
+    let Some(runs) = shared("h100_runs") else {
+        return;
+    };
+    let run = runs.join("20260217-202857-llama-2-70b-tp4-general.csv.gz");
+    let stage_with = |skew_us: f64| {
+        let skew = format!("pools.0.all_reduce_skew_us={skew_us}");
+        let sets = ["gateway.cost_ms=6.3".to_owned(), skew];
+        let result = validated_after(&run, &sets, "10");
+        result["stages"][1].clone()
+    };
+    let met = stage_with(1.5);
+    let slower = stage_with(2.0);
+    tell("step met", &met);
+    tell("step 1.5 % slower", &slower);
+    assert!(error(&met, "tpot_ms", "mean").abs() < 0.5);
+    for statistic in ["mean", "p50", "p90", "p99"] {
+        let off = error(&met, "ttft_ms", statistic).abs();
+        assert!(off < 15.0, "TTFT {statistic}: {off}");
+    }
+    let moved = |metric: &str| {
+        let mean = |stage: &Value| stage["simulated"][metric]["mean"].as_f64().unwrap();
+        mean(&slower) / mean(&met) - 1.0
+    };
+    assert!(moved("ttft_ms") > 10.0 * moved("tpot_ms"));
 }
