@@ -5,19 +5,16 @@
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
 
-use common::{plan_of, run_rows, simulate};
+use common::{plan_of, rows, simulate, with_times};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use seatrial::fleet::outcome::RequestRow;
-use seatrial::fleet::plan::EnginePlan;
 use seatrial::perf::tables::{ExpertsKey, KernelBackend, KernelDtype, KernelTables, Spread};
 use seatrial::perf::{
     AcceleratorCard, DecodePiece, Dtype, MemoryPlan, ModelCard, Overheads, Parallelism,
     PrefillChunk, RankWork, StepModel, StepTimes,
 };
-use seatrial::scenario::resolve::{Plan, resolve};
+use seatrial::scenario::resolve::resolve;
 use seatrial::scenario::{Document, SourceText};
 
 /// Iterations of a millisecond, and a microsecond more for every token of the slowest rank.
@@ -39,22 +36,6 @@ impl StepTimes for PerToken {
     }
 }
 
-fn per_token(mut plan: Plan) -> Plan {
-    for pool in &mut plan.fleet.pools {
-        if let EnginePlan::Llm { step, .. } = &mut pool.engine {
-            *step = Arc::new(PerToken);
-        }
-    }
-    plan
-}
-
-fn rows(plan: &Plan) -> Vec<RequestRow> {
-    let mut rows = Vec::new();
-    run_rows(plan, 0, |row| rows.push(row.clone()));
-    rows.sort_by_key(|row| row.id);
-    rows
-}
-
 fn burst(requests: u32, prompt: &str, output: u32, pool: &str) -> String {
     format!(
         "name = \"burst\"\n[run]\nwarmup_s = 0\n\
@@ -71,7 +52,10 @@ const SHORT: &str = "{ law = \"constant\", tokens = 10 }";
 
 #[test]
 fn requests_that_come_together_are_dealt_out_evenly() {
-    let all = rows(&per_token(plan_of(&burst(8, SHORT, 5, "dp = 4"))));
+    let all = rows(&with_times(
+        plan_of(&burst(8, SHORT, 5, "dp = 4")),
+        PerToken,
+    ));
     // Two prompts of ten tokens at each rank, then four iterations of two sequences.
     for row in &all {
         let scheduled = row.scheduled_ns.unwrap();
@@ -104,7 +88,7 @@ fn a_rank_with_a_long_prompt_holds_up_the_others() {
     assert!((PerToken.joint_ns(&[decoding, long]) - 3e6).abs() < 1e-6);
     // Prompts of two lengths at two ranks: all iterations end together.
     let two = "{ law = \"exponential\", mean_tokens = 1000 }";
-    let all = rows(&per_token(plan_of(&burst(2, two, 1, "dp = 2"))));
+    let all = rows(&with_times(plan_of(&burst(2, two, 1, "dp = 2")), PerToken));
     assert_ne!(all[0].prompt_tokens, all[1].prompt_tokens);
     assert_eq!(all[0].last_token_ns, all[1].last_token_ns);
 }

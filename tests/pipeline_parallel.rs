@@ -4,18 +4,13 @@
 
 mod common;
 
-use std::sync::Arc;
-
-use common::{e2e_ns, plan_of, run_rows, simulate};
+use common::{e2e_ns, plan_of, rows, simulate, with_times};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use seatrial::fleet::outcome::RequestRow;
-use seatrial::fleet::plan::EnginePlan;
 use seatrial::perf::{
     AcceleratorCard, DecodePiece, Dtype, MemoryPlan, ModelCard, Parallelism, PrefillChunk,
     StepParts, StepTimes,
 };
-use seatrial::scenario::resolve::Plan;
 use seatrial::scenario::{Document, SourceText};
 
 /// Iterations whose layers take so many nanoseconds, and so many more for every token.
@@ -48,23 +43,6 @@ impl StepTimes for Even {
             last_ns: self.last_ns,
         }
     }
-}
-
-fn with_times(mut plan: Plan, times: Even) -> Plan {
-    let times = Arc::new(times);
-    for pool in &mut plan.fleet.pools {
-        if let EnginePlan::Llm { step, .. } = &mut pool.engine {
-            *step = times.clone();
-        }
-    }
-    plan
-}
-
-fn rows(plan: &Plan) -> Vec<RequestRow> {
-    let mut rows = Vec::new();
-    run_rows(plan, 0, |row| rows.push(row.clone()));
-    rows.sort_by_key(|row| row.id);
-    rows
 }
 
 /// Requests that arrive together, at stages with nothing between them.

@@ -169,14 +169,22 @@ fn a_queue_for_seats_is_met_where_the_step_is() {
     let run = runs.join("20260217-202857-llama-2-70b-tp4-general.csv.gz");
     let stage_with = |skew_us: f64| {
         let skew = format!("pools.0.all_reduce_skew_us={skew_us}");
+        // As the first stage of another run has it: see above.
         let sets = ["gateway.cost_ms=6.3".to_owned(), skew];
         let result = validated_after(&run, &sets, "10");
         result["stages"][1].clone()
     };
-    let met = stage_with(1.5);
-    let slower = stage_with(2.0);
+    // Chosen by TPOT alone, and judged by TTFT.
+    let off = |skew_us: f64| error(&stage_with(skew_us), "tpot_ms", "mean").abs();
+    let candidates = (0..=10).map(|half| f64::from(half) / 2.0);
+    let skew_us = candidates
+        .min_by(|&a, &b| off(a).total_cmp(&off(b)))
+        .unwrap();
+    println!("TPOT of this stage is met with a skew of {skew_us} us");
+    let met = stage_with(skew_us);
+    let slower = stage_with(skew_us + 0.5);
     tell("step met", &met);
-    tell("step 1.5 % slower", &slower);
+    tell("step slower", &slower);
     assert!(error(&met, "tpot_ms", "mean").abs() < 0.5);
     for statistic in ["mean", "p50", "p90", "p99"] {
         let off = error(&met, "ttft_ms", statistic).abs();

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use seatrial::fleet::outcome::RequestRow;
+use seatrial::fleet::plan::EnginePlan;
 use seatrial::fleet::simulation::{Hooks, Simulation};
+use seatrial::perf::StepTimes;
 use seatrial::scenario::resolve::{Plan, resolve};
 use seatrial::scenario::{Document, SourceText};
 
@@ -52,4 +54,23 @@ pub fn simulate(text: &str) -> (Vec<RequestRow>, Simulation) {
 /// End-to-end latency of a completed request, nanoseconds.
 pub fn e2e_ns(row: &RequestRow) -> u64 {
     row.last_token_ns.unwrap() - row.arrival_ns
+}
+
+/// `plan` with `times` for the iterations of every LLM engine.
+pub fn with_times(mut plan: Plan, times: impl StepTimes + 'static) -> Plan {
+    let times: Arc<dyn StepTimes> = Arc::new(times);
+    for pool in &mut plan.fleet.pools {
+        if let EnginePlan::Llm { step, .. } = &mut pool.engine {
+            *step = times.clone();
+        }
+    }
+    plan
+}
+
+/// All requests of a run, by number.
+pub fn rows(plan: &Plan) -> Vec<RequestRow> {
+    let mut rows = Vec::new();
+    run_rows(plan, 0, |row| rows.push(row.clone()));
+    rows.sort_by_key(|row| row.id);
+    rows
 }
