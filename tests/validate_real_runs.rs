@@ -145,24 +145,23 @@ fn h100_servers_are_met_stage_by_stage() {
         let result = with(name, cost_ms, skew_us);
         for (index, stage) in result["stages"].as_array().unwrap().iter().enumerate() {
             tell(&format!("{name}, stage {index}"), stage);
-            let edge = name.contains("70b") && index == 1;
             for metric in ["tpot_ms", "e2e_ms"] {
                 let off = error(stage, metric, "mean").abs();
                 assert!(off < within_pct, "{name}, stage {index}: {metric} {off}");
             }
-            // In the second stage of the 70B model requests queue for seats (`max_num_seqs`): see
-            // `a_queue_for_seats_is_met_where_the_step_is`.
+            // In the second stage of the 70B model requests queue for seats (`max_num_seqs`), so that
+            // a per cent of TPOT moves TTFT by 10 % or more: see
+            // `a_queue_for_seats_moves_ten_times_as_much_as_the_step`.
             let off = error(stage, "ttft_ms", "mean").abs();
-            assert!(edge || off < 15.0, "{name}, stage {index}: TTFT {off}");
+            assert!(off < 15.0, "{name}, stage {index}: TTFT {off}");
         }
     }
 }
 
-/// Where requests queue for seats, a per cent of TPOT moves TTFT by some 15 %, so that no step model
-/// of a few per cent can meet it. The queue itself can be judged: with the step set so that the mean
-/// TPOT of this stage is met, the waiting must be the measured one, to its tail.
+/// Where requests queue for seats, a per cent of TPOT moves TTFT by 10 % or more: how far that
+/// stage can be trusted.
 #[test]
-fn a_queue_for_seats_is_met_where_the_step_is() {
+fn a_queue_for_seats_moves_ten_times_as_much_as_the_step() {
     let Some(runs) = shared("h100_runs") else {
         return;
     };
@@ -174,25 +173,12 @@ fn a_queue_for_seats_is_met_where_the_step_is() {
         let result = validated_after(&run, &sets, "10");
         result["stages"][1].clone()
     };
-    // Chosen by TPOT alone, and judged by TTFT.
-    let off = |skew_us: f64| error(&stage_with(skew_us), "tpot_ms", "mean").abs();
-    let candidates = (0..=10).map(|half| f64::from(half) / 2.0);
-    let skew_us = candidates
-        .min_by(|&a, &b| off(a).total_cmp(&off(b)))
-        .unwrap();
-    println!("TPOT of this stage is met with a skew of {skew_us} us");
-    let met = stage_with(skew_us);
-    let slower = stage_with(skew_us + 0.5);
-    tell("step met", &met);
-    tell("step slower", &slower);
-    assert!(error(&met, "tpot_ms", "mean").abs() < 0.5);
-    for statistic in ["mean", "p50", "p90", "p99"] {
-        let off = error(&met, "ttft_ms", statistic).abs();
-        assert!(off < 15.0, "TTFT {statistic}: {off}");
-    }
+    let (as_fitted, slower) = (stage_with(2.5), stage_with(3.0));
+    tell("as fitted on another run", &as_fitted);
+    tell("half a microsecond later", &slower);
     let moved = |metric: &str| {
         let mean = |stage: &Value| stage["simulated"][metric]["mean"].as_f64().unwrap();
-        mean(&slower) / mean(&met) - 1.0
+        mean(&slower) / mean(&as_fitted) - 1.0
     };
     assert!(moved("ttft_ms") > 10.0 * moved("tpot_ms"));
 }

@@ -130,6 +130,14 @@ def attention(folder, name, kind):
     return lines
 
 
+def attention_kernels(folder):
+    """The kernels that decode attention was measured with, of heads of width 128."""
+    table = pyarrow.parquet.read_table(
+        folder / "generation_attention_perf.parquet", columns=["kernel_source", "head_dim"]
+    ).to_pydict()
+    return "+".join(sorted({kernel for kernel, width in zip(*table.values()) if width == 128}))
+
+
 def allreduce(folder):
     lines = Lines("allreduce")
     rows = list(rows_of_allreduce(folder / "custom_allreduce_perf.parquet"))
@@ -199,7 +207,7 @@ def main():
                       attention(at("attention"), "generation", "decode"), allreduce(at("comm")),
                       collective(nccl, "all_gather", "allgather"), collective(nccl, "reduce_scatter", "reducescatter"),
                       moe(at("moe")), mla(at("mla"), "prefill"), mla(at("mla"), "decode")]
-            lines = ["table,1", f"meta,{system},{backend},{version}"]
+            lines = ["table,1", f"meta,{system},{backend},{version},{attention_kernels(at('attention'))}"]
             for table in tables:
                 lines.extend(table.text())
             text = "\n".join(lines) + "\n"

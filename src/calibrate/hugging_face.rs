@@ -236,6 +236,7 @@ impl Config<'_> {
                 Family::Gpt2 => max_context,
                 _ => 0,
             },
+            alibi: family == Family::Bloom,
             experts: 0,
             experts_per_token: 0,
             shared_experts: 0,

@@ -8,7 +8,7 @@ use self::lookup::Lookup;
 use super::accelerator::AcceleratorCard;
 use super::dtype::Dtypes;
 use super::memo::Memo;
-use super::model::ModelCard;
+use super::model::{Attention, ModelCard};
 use super::parallelism::Parallelism;
 use super::step::PrefillChunk;
 use super::tables::{Curve, DecodeCurve, GemmCurve, KernelTables, PrefillCurve, Reach};
@@ -78,6 +78,8 @@ pub(crate) struct Measured {
     experts: Option<(f64, Curve)>,
     prefill: Option<Prefill>,
     pub(crate) decode: Option<DecodeCurve>,
+    /// Whether prompts share a kernel with decoding sequences; MLA has kernels of their own.
+    joins_attention: bool,
     /// All-reduces of a step, values of a row, and their time by values.
     reduce: Option<(f64, f64, Curve)>,
     exchange: Option<Exchange>,
@@ -123,6 +125,7 @@ impl Measured {
             experts,
             prefill,
             decode,
+            joins_attention: tables.joins_attention() && model.attention == Attention::Gqa,
             reduce,
             exchange,
             small: lookup.small(),
@@ -184,8 +187,9 @@ impl Measured {
     /// Prompt attention of all layers for chunks that run together, nanoseconds. Each chunk takes
     /// its share of a kernel over as many sequences of its own length. A chunk after earlier
     /// context takes the part of the whole sequence's time that its pairs of query and key are, and
-    /// no less than its own tokens take alone or than reading that context takes.
-    pub(crate) fn prefill_ns(&self, chunks: &[PrefillChunk]) -> Option<f64> {
+    /// no less than its own tokens take alone or than reading that context takes. Where they share
+    /// a kernel with `decodes` decoding sequences, its launch is in the time of those.
+    pub(crate) fn prefill_ns(&self, chunks: &[PrefillChunk], decodes: u32) -> Option<f64> {
         let attention = self.prefill.as_ref()?;
         let count = chunks.len() as f64;
         let mut ns = 0.0;
@@ -218,7 +222,18 @@ impl Measured {
             };
             ns += self.layers[0] * full + self.layers[1] * windowed;
         }
+        if decodes > 0 && self.joins_attention {
+            let launches = self.layers.iter().sum::<f64>() * attention.full.launch_ns();
+            let read: f64 = chunks.iter().map(|chunk| self.read_ns(chunk)).sum();
+            return Some((ns - launches).max(read));
+        }
         Some(ns)
+    }
+
+    /// Nanoseconds to read the context of a chunk in all layers at peak bandwidth.
+    fn read_ns(&self, chunk: &PrefillChunk) -> f64 {
+        let windowed = f64::from(chunk.context.min(self.window));
+        (self.layers[0] * f64::from(chunk.context) + self.layers[1] * windowed) * self.kv_ns
     }
 
     fn window_pairs(&self, chunk: &PrefillChunk) -> f64 {

@@ -72,6 +72,9 @@ pub struct ModelCard {
     /// Learned position embeddings (rows), 0 if positions are rotary or by bias.
     #[serde(default)]
     pub learned_positions: u32,
+    /// Whether positions are a bias on attention (`ALiBi`) instead of rotations.
+    #[serde(default)]
+    pub alibi: bool,
     /// Routed experts per layer, 0 if the model is dense.
     #[serde(default)]
     pub experts: u32,

@@ -64,6 +64,12 @@ impl ModelCard {
         tables * self.head_params() + f64::from(self.learned_positions) * f64::from(self.hidden)
     }
 
+    /// Whether queries and keys are rotated by their positions.
+    #[must_use]
+    pub fn rotates(&self) -> bool {
+        self.learned_positions == 0 && !self.alibi
+    }
+
     /// All parameters (matrices; norms and biases, below 0.1 %, are left out).
     #[must_use]
     pub fn params(&self) -> f64 {

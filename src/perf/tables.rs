@@ -143,6 +143,8 @@ pub struct KernelTables {
     pub backend: String,
     /// The framework's version.
     pub version: String,
+    /// The kernels that decode attention was measured with, joined by `+`.
+    pub attention_kernels: String,
     /// Matrix products.
     pub gemm: GemmTable,
     /// Attention of prompts, by sequences and their length.
@@ -168,6 +170,22 @@ impl KernelTables {
     #[must_use]
     pub fn builtin(system: &str, backend: KernelBackend) -> Option<&'static Self> {
         builtin::tables(system, backend)
+    }
+
+    /// Whether the prompts and the decoding sequences of an iteration share one kernel of attention:
+    /// vLLM calls FlashAttention once for all sequences of an iteration, and FlashInfer's kernels
+    /// for prompts and for decoding apart, as TensorRT-LLM does its own.
+    #[must_use]
+    pub fn joins_attention(&self) -> bool {
+        self.attention_kernels.contains("vllm_flash_attn")
+    }
+
+    /// Whether measured attention rotates queries and keys. TensorRT-LLM's takes what the projection
+    /// makes; vLLM's and SGLang's were measured with queries and keys that were rotated before, as
+    /// these frameworks call them.
+    #[must_use]
+    pub fn attention_rotates(&self) -> bool {
+        self.backend == KernelBackend::Trtllm.name()
     }
 
     /// The systems that have built-in tables, sorted.

@@ -371,8 +371,8 @@ impl<'a> Lookup<'a> {
         Some((f64::from(count), f64::from(self.model.hidden), curve?))
     }
 
-    /// Nanoseconds of small kernels per row and per step: two norms with residual and one
-    /// activation in a layer, and the embedding.
+    /// Nanoseconds of small kernels per row and per step: two norms with residual, one activation
+    /// and the rotation of queries and keys in a layer, and the embedding.
     pub(super) fn small(&self) -> (f64, f64) {
         let m = self.model;
         let rate = self.bandwidth * SMALL_BANDWIDTH;
@@ -387,8 +387,15 @@ impl<'a> Lookup<'a> {
             f64::from(m.dense_layers) * activation(m.dense_ffn)
                 + f64::from(m.moe_layers() * m.shared_experts) * activation(m.shared_ffn)
         };
-        let bytes = layers * 2.0 * norm + activations + 4.0 * hidden;
-        (bytes / rate, (3.0 * layers + 1.0) * SMALL_LAUNCH_US * 1e3)
+        // The attention block of MLA was measured with its rotation.
+        let rotates =
+            m.attention == Attention::Gqa && m.rotates() && !self.tables.attention_rotates();
+        let rotations = if rotates { layers } else { 0.0 };
+        let heads = self.split(m.heads) + m.kv_heads.div_ceil(self.tp);
+        let rotation = 4.0 * f64::from(heads * m.head_dim);
+        let bytes = layers * 2.0 * norm + activations + rotations * rotation + 4.0 * hidden;
+        let launches = 3.0 * layers + rotations + 1.0;
+        (bytes / rate, launches * SMALL_LAUNCH_US * 1e3)
     }
 }
 

@@ -104,7 +104,7 @@ impl StepModel {
         }
         let sequences = f64::from(decodes) + prefill.len() as f64;
         let attention = measured
-            .prefill_ns(prefill)
+            .prefill_ns(prefill, decodes)
             .unwrap_or_else(|| self.prefill_attention(prefill));
         let decode = match &measured.decode {
             _ if decodes == 0 => 0.0,

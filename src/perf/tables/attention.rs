@@ -117,6 +117,11 @@ impl PrefillCurve {
         })
     }
 
+    /// Nanoseconds of the least kernel, which do not grow with the work.
+    pub(crate) fn launch_ns(&self) -> f64 {
+        self.launch
+    }
+
     /// Nanoseconds for `sequences` sequences of `length` tokens each: interpolated linearly in
     /// length and in sequences; with more sequences than were measured at that length, in
     /// proportion to them; at longer lengths, in proportion to their square.

@@ -183,6 +183,10 @@ impl GemmTable {
                 let times = self.shapes.get(&(dtype, column, summand));
                 if let Some(times) = times.filter(|_| weight * other > 0.0) {
                     let roof = roof(f64::from(column), f64::from(summand));
+                    let times = match reach {
+                        Reach::Measured => times.clone(),
+                        _ => never_above_larger(times),
+                    };
                     corners.push((times, roof, weight * other));
                 }
             }
@@ -215,6 +219,18 @@ impl GemmTable {
             reach,
         })
     }
+}
+
+/// The times with none above that of more rows, which could do the same padded. Where a library
+/// chooses a kernel badly for some rows, it does so for that very shape, not for its neighbours.
+fn never_above_larger(times: &[f64]) -> Vec<f64> {
+    let mut least = f64::INFINITY;
+    let mut lowered: Vec<f64> = times.to_vec();
+    for time in lowered.iter_mut().rev().filter(|time| time.is_finite()) {
+        least = least.min(*time);
+        *time = least;
+    }
+    lowered
 }
 
 /// The two widths around `x` with their weights (the logarithm decides), and how near that is.

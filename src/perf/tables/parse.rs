@@ -74,7 +74,12 @@ fn parse_line(line: &str, tables: &mut KernelTables) -> Result<(), String> {
             other => Err(format!("version {} is not known", other.unwrap_or("none"))),
         },
         "meta" => {
-            for field in [&mut tables.system, &mut tables.backend, &mut tables.version] {
+            for field in [
+                &mut tables.system,
+                &mut tables.backend,
+                &mut tables.version,
+                &mut tables.attention_kernels,
+            ] {
                 *field = cells.next().unwrap_or_default().to_owned();
             }
             Ok(())
