@@ -7,6 +7,7 @@ pub mod event;
 pub mod gateway;
 pub mod ids;
 pub mod kv;
+pub mod least;
 pub mod llm;
 pub mod meters;
 pub mod outcome;

@@ -527,7 +527,7 @@ fn steps_agree_with_the_estimator_of_the_tables() {
                 let mut absolute: Vec<f64> = signed.iter().map(|e| e.abs()).collect();
                 let (rows, bias, error) = (signed.len(), median(signed), median(&mut absolute));
                 if group == "all" {
-                    assert!(error < 2.9, "{kind}: median error {error} %");
+                    assert!(error < 2.0, "{kind}: median error {error} %");
                 }
                 format!("{kind} {error:.1} % (bias {bias:+.1} %, {rows} rows)")
             });

@@ -81,6 +81,24 @@ fn a_run_too_short_for_whole_sessions_says_so() {
     let counts = short.requests.sessions.unwrap();
     assert!(counts.cut * 4 > counts.started, "{counts:?}");
     assert!(warned(&short, "sessions"), "{:?}", short.warnings);
+    // Many short turns keep the engine busy all the time, and nobody waits.
+    let many = talks("")
+        .replace("turns = 20", "turns = 300")
+        .replace("tokens = 800", "tokens = 5");
+    let many = scenario(&many, run, "max_model_len = 131072")
+        .replace("tokens = 400", "tokens = 5")
+        .replace("tokens = 100", "tokens = 10")
+        .replace("rate_per_s = 0.5", "rate_per_s = 6")
+        .replace("warmup_s = 0", "warmup_s = 20")
+        .replace("mean_ms = 1000", "mean_ms = 4000");
+    let many = result(&many);
+    let busy = many.pools[0]["utilization"].as_f64().unwrap();
+    assert!(busy > 0.98, "{busy}");
+    assert!(
+        warned(&many, "sessions") && !warned(&many, "unstable"),
+        "{:?}",
+        many.warnings
+    );
     let few = scenario(&talks(""), RUN, "prefix_caching = true")
         .replace("[workload]\n", "[workload]\nmax_requests = 200\n");
     assert!(warned(&result(&few), "sessions"));

@@ -169,7 +169,7 @@ fn a_queue_for_seats_moves_ten_times_as_much_as_the_step() {
     let stage_with = |skew_us: f64| {
         let skew = format!("pools.0.all_reduce_skew_us={skew_us}");
         // As the first stage of another run has it: see above.
-        let sets = ["gateway.cost_ms=6.3".to_owned(), skew];
+        let sets = ["gateway.cost_ms=7.3".to_owned(), skew];
         let result = validated_after(&run, &sets, "10");
         result["stages"][1].clone()
     };

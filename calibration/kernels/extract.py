@@ -131,11 +131,13 @@ def attention(folder, name, kind):
 
 
 def attention_kernels(folder):
-    """The kernels that decode attention was measured with, of heads of width 128."""
+    """The kernels that decode attention was measured with over caches of 16 and of 8 bits."""
     table = pyarrow.parquet.read_table(
-        folder / "generation_attention_perf.parquet", columns=["kernel_source", "head_dim"]
+        folder / "generation_attention_perf.parquet", columns=["kernel_source", "kv_cache_dtype", "head_dim"]
     ).to_pydict()
-    return "+".join(sorted({kernel for kernel, width in zip(*table.values()) if width == 128}))
+    for cache in SHORT:
+        rows = zip(*table.values())
+        yield "+".join(sorted({kernel for kernel, kv, width in rows if kv == cache and width == 128}))
 
 
 def allreduce(folder):
@@ -207,7 +209,7 @@ def main():
                       attention(at("attention"), "generation", "decode"), allreduce(at("comm")),
                       collective(nccl, "all_gather", "allgather"), collective(nccl, "reduce_scatter", "reducescatter"),
                       moe(at("moe")), mla(at("mla"), "prefill"), mla(at("mla"), "decode")]
-            lines = ["table,1", f"meta,{system},{backend},{version},{attention_kernels(at('attention'))}"]
+            lines = ["table,1", ",".join(("meta", system, backend, version, *attention_kernels(at("attention"))))]
             for table in tables:
                 lines.extend(table.text())
             text = "\n".join(lines) + "\n"

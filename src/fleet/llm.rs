@@ -73,57 +73,59 @@ struct Chunk {
     tokens: u32,
 }
 
-/// One replica's engine.
+/// One replica's engine. What an arrival and the end of a run of decode iterations look at comes
+/// first: in a fleet of thousands, an engine looked at is in no cache.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub struct Engine {
-    replica: ReplicaId,
-    waiting: Waiting,
-    running: RequestList,
-    /// Sequences whose KV is being sent to another replica, in the order of their first tokens.
-    sending: RequestList,
-    /// Whether they all are once their first token was made.
-    hands_over: bool,
-    /// Running sequences still in prefill, in order of admission.
-    prefilling: Vec<u32>,
-    /// Running sequences that decode.
-    decodes: u32,
-    /// KV tokens they hold in all, before iteration `iteration`.
-    context: u64,
-    /// The sum of the squares of what each of them holds.
-    squares: u128,
+    flight: Flight,
     /// Iterations done.
     iteration: u64,
-    kv: KvBlocks,
+    /// KV tokens they hold in all, before iteration `iteration`.
+    context: u64,
+    /// Running sequences that decode.
+    decodes: u32,
+    replica: ReplicaId,
+    flight_start: SimTime,
+    boundary: Option<Timer>,
+    origin: Option<Origin>,
     /// `(iteration at which it ends, slot, generation)`, with entries of preempted ones left in.
     finishing: BinaryHeap<Reverse<(u64, u32, u32)>>,
-    flight: Flight,
-    flight_start: SimTime,
-    origin: Option<Origin>,
-    boundary: Option<Timer>,
+    waiting: Waiting,
+    running: RequestList,
+    /// With data-parallel attention: which rank it is, of how many. 0 and 1 without.
+    rank: u16,
+    ranks: u16,
+    /// The sum of the squares of what each of them holds.
+    squares: u128,
+    kv: KvBlocks,
+    /// Running sequences still in prefill, in order of admission.
+    prefilling: Vec<u32>,
     chunks: Vec<Chunk>,
     prefill: Vec<PrefillChunk>,
-    /// Whether a prompt holds the blocks of all of it from its admission on.
-    reserves: bool,
     /// With asynchronous scheduling: when the iteration that has just ended began, which is when
     /// the one to be planned now was planned. Who came later is not in it.
     cutoff: SimTime,
-    /// Whether somebody who could be admitted came after the cutoff.
-    held_back: bool,
-    /// Whether the plan of the iteration preempted somebody.
-    preempted: bool,
-    /// With speculative decoding: every flight is a mixed one, and no block is taken ahead.
-    speculation: Option<Box<Speculation>>,
-    /// Iterations done when a prompt was last computed, and when the queue's head began to wait for
-    /// others, where prompts wait.
-    looked: u64,
-    waits_since: Option<u64>,
     /// Nanoseconds to bring back blocks from the tiers for the iteration being planned.
     loading_ns: f64,
     /// With pipeline parallelism: the other micro-batches, and the stages.
     pipeline: Option<Box<Pipeline>>,
-    /// With data-parallel attention: which rank it is, of how many. 0 and 1 without.
-    rank: u16,
-    ranks: u16,
+    /// With speculative decoding: every flight is a mixed one, and no block is taken ahead.
+    speculation: Option<Box<Speculation>>,
+    /// Whether a prompt holds the blocks of all of it from its admission on.
+    reserves: bool,
+    /// Whether sequences are handed over once their first token was made.
+    hands_over: bool,
+    /// Whether somebody who could be admitted came after the cutoff.
+    held_back: bool,
+    /// Whether the plan of the iteration preempted somebody.
+    preempted: bool,
+    /// Sequences whose KV is being sent to another replica, in the order of their first tokens.
+    sending: RequestList,
+    /// Iterations done when a prompt was last computed, and when the queue's head began to wait for
+    /// others, where prompts wait.
+    looked: u64,
+    waits_since: Option<u64>,
 }
 
 impl Engine {

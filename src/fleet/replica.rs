@@ -10,14 +10,15 @@ use super::servers::{BatchServers, Servers};
 use super::sharing::Sharing;
 use super::window::Window;
 
-/// One replica of a pool.
+/// One replica of a pool: little more than where its parts are, so that those of thousands stay in
+/// the cache.
 #[derive(Debug, Clone)]
 pub struct Replica {
     /// The pool it belongs to.
     pub pool: PoolId,
     /// Holds requests back before the engine (unused by [`ReplicaEngine::Batches`], which forms
     /// its batches itself).
-    pub window: Window,
+    pub window: Box<Window>,
     /// What does the work.
     pub engine: ReplicaEngine,
 }
@@ -26,11 +27,11 @@ pub struct Replica {
 #[derive(Debug, Clone)]
 pub enum ReplicaEngine {
     /// Servers that take one request each.
-    Servers(Servers),
+    Servers(Box<Servers>),
     /// Servers that take batches.
-    Batches(BatchServers),
+    Batches(Box<BatchServers>),
     /// Processor sharing.
-    Sharing(Sharing),
+    Sharing(Box<Sharing>),
     /// Continuous batching of a language model.
     Llm(Box<Engine>),
     /// The same by ranks that share the experts.
@@ -60,10 +61,14 @@ impl ReplicaEngine {
                 capacity,
                 service,
             } => match service {
-                ServicePlan::Single(_) => ReplicaEngine::Servers(Servers::new(*servers, *capacity)),
-                ServicePlan::Shared(_) => ReplicaEngine::Sharing(Sharing::new(*servers, *capacity)),
+                ServicePlan::Single(_) => {
+                    ReplicaEngine::Servers(Box::new(Servers::new(*servers, *capacity)))
+                }
+                ServicePlan::Shared(_) => {
+                    ReplicaEngine::Sharing(Box::new(Sharing::new(*servers, *capacity)))
+                }
                 ServicePlan::Batch(_) => {
-                    ReplicaEngine::Batches(BatchServers::new(*servers, *capacity))
+                    ReplicaEngine::Batches(Box::new(BatchServers::new(*servers, *capacity)))
                 }
             },
         }

@@ -1,19 +1,12 @@
 //! Which replica serves a request.
 
-use std::cmp::Reverse;
-use std::hash::BuildHasherDefault;
-
-use priority_queue::PriorityQueue;
 use rand::RngExt;
-use rustc_hash::FxHasher;
 
 use crate::engine::{SimRng, Streams};
 use crate::scenario::fleet::Router as Policy;
 
 use super::ids::{NONE, ReplicaId};
-
-/// Replicas by least load, then least index.
-type Least = PriorityQueue<u32, Reverse<(u64, u32)>, BuildHasherDefault<FxHasher>>;
+use super::least::LeastLoaded;
 
 /// The router and what it believes of the replicas: it counts what it sent and what came back.
 #[derive(Debug, Clone)]
@@ -26,10 +19,9 @@ pub struct Router {
     index_of: Vec<u32>,
     next: u32,
     /// Requests (or tokens) outstanding at each replica.
-    outstanding: Vec<u64>,
-    /// The same as a queue by least load, then least index; kept only for policies that look at
-    /// all replicas.
-    least: Option<Least>,
+    outstanding: LeastLoaded,
+    /// Whether the policy looks at all of them.
+    looks_at_all: bool,
 }
 
 impl Router {
@@ -41,7 +33,6 @@ impl Router {
                 policy,
                 Policy::LeastRequest { choices: 0 } | Policy::LeastTokens { .. }
             );
-        let all = || (0..replicas).map(|index| (index, Reverse((0, index))));
         let all_replicas = members.iter().map(|id| id.0 as usize + 1).max();
         let mut index_of = vec![NONE; all_replicas.unwrap_or(0)];
         for (index, id) in members.iter().enumerate() {
@@ -53,8 +44,8 @@ impl Router {
             members,
             index_of,
             next: 0,
-            outstanding: vec![0; replicas as usize],
-            least: looks_at_all.then(|| all().collect()),
+            outstanding: LeastLoaded::new(replicas as usize),
+            looks_at_all,
         }
     }
 
@@ -69,8 +60,8 @@ impl Router {
         if replicas == 1 {
             return 0;
         }
-        if let Some(least) = &self.least {
-            return least.peek().map_or(0, |(&index, _)| index);
+        if self.looks_at_all {
+            return self.outstanding.least();
         }
         match self.policy {
             Policy::RoundRobin {} => {
@@ -83,7 +74,7 @@ impl Router {
                 for _ in 1..choices {
                     let other = self.draw();
                     // Ties stay with the one sampled first.
-                    if self.outstanding[other as usize] < self.outstanding[best as usize] {
+                    if self.outstanding.load(other) < self.outstanding.load(best) {
                         best = other;
                     }
                 }
@@ -109,7 +100,7 @@ impl Router {
 
     /// Load outstanding over all replicas: 0 when nothing is in flight (checked at a run's end).
     pub fn total_outstanding(&self) -> u64 {
-        self.outstanding.iter().sum()
+        self.outstanding.total()
     }
 
     fn weight(&self, prompt_tokens: u32) -> u64 {
@@ -123,11 +114,8 @@ impl Router {
 
     fn change(&mut self, replica: ReplicaId, to: impl Fn(u64) -> u64) {
         let index = self.index_of[replica.0 as usize];
-        let load = &mut self.outstanding[index as usize];
-        *load = to(*load);
-        if let Some(least) = &mut self.least {
-            least.change_priority(&index, Reverse((*load, index)));
-        }
+        let load = to(self.outstanding.load(index));
+        self.outstanding.set(index, load);
     }
 
     fn draw(&mut self) -> u32 {

@@ -31,7 +31,6 @@ use super::plan::FleetPlan;
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
 use super::router::Router;
-use super::window::Window;
 use handover::{Handover, replicas_where};
 
 /// How long a closed-loop user who was turned away and does not think stays away: otherwise the
@@ -102,7 +101,7 @@ impl World {
                 let id = ReplicaId(replicas.len() as u32);
                 replicas.push(Replica {
                     pool: PoolId(index as u16),
-                    window: Window::default(),
+                    window: Box::default(),
                     engine: ReplicaEngine::new(&pool.engine, pool.role, id, plan.streams),
                 });
             }

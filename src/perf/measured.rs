@@ -4,7 +4,7 @@
 mod lookup;
 mod number_types;
 
-use self::lookup::Lookup;
+use self::lookup::{Lookup, kv_dtype};
 use super::accelerator::AcceleratorCard;
 use super::dtype::Dtypes;
 use super::memo::Memo;
@@ -102,6 +102,7 @@ impl Measured {
     ) -> Self {
         let mut lookup = Lookup::new(tables, model, accelerator, parallelism, dtypes);
         let blocks = lookup.mla();
+        let mla = blocks.is_some();
         let (mla_prefill, mla_decode) = blocks.unzip();
         let products = lookup.products(mla_prefill.is_none());
         let head = lookup.head();
@@ -125,10 +126,11 @@ impl Measured {
             experts,
             prefill,
             decode,
-            joins_attention: tables.joins_attention() && model.attention == Attention::Gqa,
+            joins_attention: model.attention == Attention::Gqa
+                && tables.joins_attention(kv_dtype(dtypes)),
             reduce,
             exchange,
-            small: lookup.small(),
+            small: lookup.small(mla),
             layers: [model.layers - model.window_layers, model.window_layers].map(f64::from),
             window: model.sliding_window,
             kv_ns: lookup.kv_ns(),
@@ -187,9 +189,8 @@ impl Measured {
     /// Prompt attention of all layers for chunks that run together, nanoseconds. Each chunk takes
     /// its share of a kernel over as many sequences of its own length. A chunk after earlier
     /// context takes the part of the whole sequence's time that its pairs of query and key are, and
-    /// no less than its own tokens take alone or than reading that context takes. Where they share
-    /// a kernel with `decodes` decoding sequences, its launch is in the time of those.
-    pub(crate) fn prefill_ns(&self, chunks: &[PrefillChunk], decodes: u32) -> Option<f64> {
+    /// no less than its own tokens take alone or than reading that context takes.
+    pub(crate) fn prefill_ns(&self, chunks: &[PrefillChunk]) -> Option<f64> {
         let attention = self.prefill.as_ref()?;
         let count = chunks.len() as f64;
         let mut ns = 0.0;
@@ -222,12 +223,22 @@ impl Measured {
             };
             ns += self.layers[0] * full + self.layers[1] * windowed;
         }
-        if decodes > 0 && self.joins_attention {
-            let launches = self.layers.iter().sum::<f64>() * attention.full.launch_ns();
-            let read: f64 = chunks.iter().map(|chunk| self.read_ns(chunk)).sum();
-            return Some((ns - launches).max(read));
-        }
         Some(ns)
+    }
+
+    /// Nanoseconds of attention where chunks take `prefill` alone and the decoding sequences of the
+    /// iteration take `decode`. In a kernel for both the launch is paid once; no less is taken than
+    /// by either alone, nor than by reading the context of both.
+    pub(crate) fn attention_ns(&self, chunks: &[PrefillChunk], prefill: f64, decode: f64) -> f64 {
+        let Some(attention) = self.prefill.as_ref().filter(|_| self.joins_attention) else {
+            return prefill + decode;
+        };
+        if chunks.is_empty() || decode == 0.0 {
+            return prefill + decode;
+        }
+        let launches = self.layers.iter().sum::<f64>() * attention.full.launch_ns();
+        let read: f64 = chunks.iter().map(|chunk| self.read_ns(chunk)).sum();
+        ((prefill - launches).max(read) + decode).max(prefill)
     }
 
     /// Nanoseconds to read the context of a chunk in all layers at peak bandwidth.

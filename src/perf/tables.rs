@@ -143,8 +143,9 @@ pub struct KernelTables {
     pub backend: String,
     /// The framework's version.
     pub version: String,
-    /// The kernels that decode attention was measured with, joined by `+`.
-    pub attention_kernels: String,
+    /// The kernels that decode attention was measured with over caches of 16 and of 8 bits, joined
+    /// by `+`.
+    pub attention_kernels: [String; 2],
     /// Matrix products.
     pub gemm: GemmTable,
     /// Attention of prompts, by sequences and their length.
@@ -176,8 +177,9 @@ impl KernelTables {
     /// vLLM calls FlashAttention once for all sequences of an iteration, and FlashInfer's kernels
     /// for prompts and for decoding apart, as TensorRT-LLM does its own.
     #[must_use]
-    pub fn joins_attention(&self) -> bool {
-        self.attention_kernels.contains("vllm_flash_attn")
+    pub fn joins_attention(&self, kv: KernelDtype) -> bool {
+        let narrow = kv != KernelDtype::Bf16;
+        self.attention_kernels[usize::from(narrow)].contains("vllm_flash_attn")
     }
 
     /// Whether measured attention rotates queries and keys. TensorRT-LLM's takes what the projection

@@ -16,14 +16,14 @@ pub(super) enum Waiting {
     /// First come, first served; preempted ones go back to the front.
     Fcfs(RequestList),
     /// By priority, then by arrival; preempted ones go back to where that puts them.
-    Priority(PriorityQueue<u32, Rank>),
+    Priority(Box<PriorityQueue<u32, Rank>>),
 }
 
 impl Waiting {
     pub fn new(policy: SchedulingPolicy) -> Waiting {
         match policy {
             SchedulingPolicy::Fcfs => Waiting::Fcfs(RequestList::default()),
-            SchedulingPolicy::Priority => Waiting::Priority(PriorityQueue::new()),
+            SchedulingPolicy::Priority => Waiting::Priority(Box::default()),
         }
     }
 

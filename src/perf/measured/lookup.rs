@@ -190,11 +190,7 @@ impl<'a> Lookup<'a> {
     }
 
     fn kv_dtype(&self) -> KernelDtype {
-        if self.dtypes.kv.bytes() < 2.0 {
-            KernelDtype::Fp8
-        } else {
-            KernelDtype::Bf16
-        }
+        kv_dtype(self.dtypes)
     }
 
     fn key(&self, query: KernelDtype, window: u32) -> AttentionKey {
@@ -372,8 +368,9 @@ impl<'a> Lookup<'a> {
     }
 
     /// Nanoseconds of small kernels per row and per step: two norms with residual, one activation
-    /// and the rotation of queries and keys in a layer, and the embedding.
-    pub(super) fn small(&self) -> (f64, f64) {
+    /// and the rotation of queries and keys in a layer, and the embedding. `mla`: whether there is a
+    /// measured block of MLA.
+    pub(super) fn small(&self, mla: bool) -> (f64, f64) {
         let m = self.model;
         let rate = self.bandwidth * SMALL_BANDWIDTH;
         let (layers, hidden) = (f64::from(m.layers), f64::from(m.hidden));
@@ -387,15 +384,22 @@ impl<'a> Lookup<'a> {
             f64::from(m.dense_layers) * activation(m.dense_ffn)
                 + f64::from(m.moe_layers() * m.shared_experts) * activation(m.shared_ffn)
         };
-        // The attention block of MLA was measured with its rotation.
-        let rotates =
-            m.attention == Attention::Gqa && m.rotates() && !self.tables.attention_rotates();
+        // The attention block of MLA was measured with its rotation, where it was measured.
+        let rotates = m.rotates() && !mla && !self.tables.attention_rotates();
         let rotations = if rotates { layers } else { 0.0 };
         let heads = self.split(m.heads) + m.kv_heads.div_ceil(self.tp);
         let rotation = 4.0 * f64::from(heads * m.head_dim);
         let bytes = layers * 2.0 * norm + activations + rotations * rotation + 4.0 * hidden;
         let launches = 3.0 * layers + rotations + 1.0;
         (bytes / rate, launches * SMALL_LAUNCH_US * 1e3)
+    }
+}
+
+/// The number type of measured caches that stands for that of a pool.
+pub(super) fn kv_dtype(dtypes: Dtypes) -> KernelDtype {
+    match dtypes.kv.bytes() < 2.0 {
+        true => KernelDtype::Fp8,
+        false => KernelDtype::Bf16,
     }
 }
 

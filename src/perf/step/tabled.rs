@@ -104,7 +104,7 @@ impl StepModel {
         }
         let sequences = f64::from(decodes) + prefill.len() as f64;
         let attention = measured
-            .prefill_ns(prefill, decodes)
+            .prefill_ns(prefill)
             .unwrap_or_else(|| self.prefill_attention(prefill));
         let decode = match &measured.decode {
             _ if decodes == 0 => 0.0,
@@ -115,7 +115,8 @@ impl StepModel {
             }
             None => self.decode_attention(decodes, context),
         };
-        self.measured_rows_ns(measured, rows, sequences) + attention + decode
+        self.measured_rows_ns(measured, rows, sequences)
+            + measured.attention_ns(prefill, attention, decode)
     }
 
     /// A pure decode step from tables, held to the floor, as a piece.

@@ -150,6 +150,43 @@ impl GemmTable {
         self.shapes.keys().any(|key| key.0 == dtype)
     }
 
+    /// By how much the products of a number type usually exceed, at each number of rows, the least
+    /// time of as many rows or more: the median over its shapes. Above 1 where the library has no
+    /// good kernel for that number of rows, whatever the shape.
+    fn usual_excess(&self, dtype: KernelDtype) -> Vec<f64> {
+        let mut excess = vec![Vec::new(); self.rows.len()];
+        for times in self.of(dtype) {
+            let least = least_from(times);
+            for (at, time) in times.iter().enumerate().filter(|(_, us)| us.is_finite()) {
+                excess[at].push(time / least[at]);
+            }
+        }
+        let median = |mut of_rows: Vec<f64>| {
+            of_rows.sort_by(f64::total_cmp);
+            of_rows.get(of_rows.len() / 2).copied().unwrap_or(1.0)
+        };
+        excess.into_iter().map(median).collect()
+    }
+
+    fn of(&self, dtype: KernelDtype) -> impl Iterator<Item = &Vec<f64>> {
+        let shapes = self.shapes.iter();
+        shapes
+            .filter(move |(key, _)| key.0 == dtype)
+            .map(|(_, times)| times)
+    }
+
+    /// The times of a shape as they stand for its neighbours: where a library chooses a kernel badly
+    /// for some rows of that very shape, they are lowered to what is usual at that number of rows,
+    /// and no further than the roofline.
+    fn without_spikes(&self, times: &[f64], usual: &[f64], roof: &Roof) -> Vec<f64> {
+        let least = least_from(times);
+        let lowered = times.iter().enumerate().map(|(at, time)| {
+            let floor = roof.ns(self.rows[at]) / 1e3;
+            time.min((least[at] * usual[at]).max(floor))
+        });
+        lowered.collect()
+    }
+
     /// The time of products with n columns and k summands. At a shape not measured the share of the
     /// peak is interpolated between the (up to four) shapes around it, in the logarithms of n and
     /// k; outside all shapes it is the outermost one's.
@@ -177,6 +214,10 @@ impl GemmTable {
         let (columns, columns_reach) = around(&widths(|key| key.1), n)?;
         let (summands, summands_reach) = around(&widths(|key| key.2), k)?;
         let reach = columns_reach.max(summands_reach);
+        let usual = match reach {
+            Reach::Measured => Vec::new(),
+            _ => self.usual_excess(dtype),
+        };
         let mut corners = Vec::new();
         for (column, weight) in columns {
             for (summand, other) in summands {
@@ -185,7 +226,7 @@ impl GemmTable {
                     let roof = roof(f64::from(column), f64::from(summand));
                     let times = match reach {
                         Reach::Measured => times.clone(),
-                        _ => never_above_larger(times),
+                        _ => self.without_spikes(times, &usual, &roof),
                     };
                     corners.push((times, roof, weight * other));
                 }
@@ -221,11 +262,10 @@ impl GemmTable {
     }
 }
 
-/// The times with none above that of more rows, which could do the same padded. Where a library
-/// chooses a kernel badly for some rows, it does so for that very shape, not for its neighbours.
-fn never_above_larger(times: &[f64]) -> Vec<f64> {
+/// At each number of rows the least time of as many rows or more, which could do the same padded.
+fn least_from(times: &[f64]) -> Vec<f64> {
     let mut least = f64::INFINITY;
-    let mut lowered: Vec<f64> = times.to_vec();
+    let mut lowered = times.to_vec();
     for time in lowered.iter_mut().rev().filter(|time| time.is_finite()) {
         least = least.min(*time);
         *time = least;

@@ -74,11 +74,13 @@ fn parse_line(line: &str, tables: &mut KernelTables) -> Result<(), String> {
             other => Err(format!("version {} is not known", other.unwrap_or("none"))),
         },
         "meta" => {
+            let [wide, narrow] = &mut tables.attention_kernels;
             for field in [
                 &mut tables.system,
                 &mut tables.backend,
                 &mut tables.version,
-                &mut tables.attention_kernels,
+                wide,
+                narrow,
             ] {
                 *field = cells.next().unwrap_or_default().to_owned();
             }
