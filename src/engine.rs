@@ -4,6 +4,7 @@
 
 pub mod digest;
 pub mod queue;
+mod ring;
 pub mod rng;
 pub mod run;
 pub mod time;

@@ -4,14 +4,16 @@
 //! before it, so that events of one instant run first in, first out. *Late* events run after every
 //! ordinary event of their instant, by rank: see [`EventQueue::schedule_late`].
 //!
-//! Three structures share that order, so where an event is kept never changes when it runs:
-//! a 4-ary heap for delays that vary, first-in first-out lanes for delays that do not (a lane is
+//! Four structures share that order, so where an event is kept never changes when it runs:
+//! a 4-ary heap for delays that vary, buckets of time that keep what is not due soon out of it
+//! where there is much (`ring.rs`), first-in first-out lanes for delays that do not vary (a lane is
 //! sorted by itself, because time never goes back), and a table of live timers that makes
 //! cancelling O(1): a cancelled entry stays where it is until it surfaces or until half of the
-//! heap is dead, when the dead are swept out.
+//! entries are dead, when the dead are swept out.
 
 use std::collections::VecDeque;
 
+use super::ring::{Due, Ring};
 use super::time::{SimDuration, SimTime};
 
 /// Entries that cannot be cancelled have no slot in the timer table.
@@ -24,6 +26,9 @@ const LATE_COUNT_BITS: u32 = 31;
 const ARITY: usize = 4;
 /// Below this many entries a sweep of the dead is not worth its cost.
 const SWEEP_FLOOR: usize = 64;
+/// With more than this many entries in the heap, later ones are kept in buckets; with no more than
+/// a quarter of it in buckets, the heap takes them back.
+const HEAP_MOST: usize = 256;
 
 /// A constant delay with its own first-in first-out lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +56,12 @@ impl<E> Entry<E> {
     }
 }
 
+impl<E> Due for Entry<E> {
+    fn due(&self) -> u64 {
+        self.time
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Lane<E> {
     delay: SimDuration,
@@ -74,13 +85,18 @@ pub struct EventQueue<E> {
     now: SimTime,
     next_sequence: u64,
     heap: Vec<Entry<E>>,
+    /// With more in the heap than this the ring takes over; twice what came from it at least, so
+    /// that many of one instant are not moved to and fro.
+    heap_most: usize,
+    /// What is due after all that is in the heap.
+    ring: Ring<Entry<E>>,
     lanes: Vec<Lane<E>>,
     /// Key of each lane's head, `u128::MAX` when it is empty: one compare a lane at each pop.
     lane_heads: Vec<u128>,
     /// Sequence of the live timer in each slot, 0 when the slot is free.
     timers: Vec<u64>,
     free_slots: Vec<u32>,
-    dead_in_heap: usize,
+    dead: usize,
     counts: QueueCounts,
 }
 
@@ -98,11 +114,13 @@ impl<E: Copy> EventQueue<E> {
             // Zero marks a free timer slot, so counting starts at one.
             next_sequence: 1,
             heap: Vec::new(),
+            heap_most: HEAP_MOST,
+            ring: Ring::new(),
             lanes: Vec::new(),
             lane_heads: Vec::new(),
             timers: Vec::new(),
             free_slots: Vec::new(),
-            dead_in_heap: 0,
+            dead: 0,
             counts: QueueCounts::default(),
         }
     }
@@ -120,6 +138,7 @@ impl<E: Copy> EventQueue<E> {
     /// Pending entries, with cancelled ones not yet swept.
     pub fn pending(&self) -> usize {
         self.heap.len()
+            + self.ring.len()
             + self
                 .lanes
                 .iter()
@@ -212,8 +231,9 @@ impl<E: Copy> EventQueue<E> {
                 *live = 0;
                 self.free_slots.push(timer.slot);
                 self.counts.cancelled += 1;
-                self.dead_in_heap += usize::from(timer.in_heap);
-                if self.heap.len() > SWEEP_FLOOR && self.dead_in_heap > self.heap.len() / 2 {
+                self.dead += usize::from(timer.in_heap);
+                let entries = self.heap.len() + self.ring.len();
+                if entries > SWEEP_FLOOR && self.dead > entries / 2 {
                     self.sweep();
                 }
                 true
@@ -230,6 +250,9 @@ impl<E: Copy> EventQueue<E> {
     /// Takes the next event that comes before `end`; one at or after `end` stays pending.
     pub fn pop_before(&mut self, end: SimTime) -> Option<(SimTime, E)> {
         loop {
+            if self.heap.is_empty() && self.ring.len() > 0 {
+                self.refill();
+            }
             let mut best = self.heap.first().map_or(u128::MAX, Entry::key);
             let mut from_lane = None;
             for (index, &head) in self.lane_heads.iter().enumerate() {
@@ -247,7 +270,7 @@ impl<E: Copy> EventQueue<E> {
             };
             if entry.slot != NO_SLOT && !self.release(entry.slot, entry.sequence) {
                 if from_lane.is_none() {
-                    self.dead_in_heap = self.dead_in_heap.saturating_sub(1);
+                    self.dead = self.dead.saturating_sub(1);
                 }
                 continue;
             }
@@ -320,6 +343,17 @@ impl<E: Copy> EventQueue<E> {
             slot,
             event,
         };
+        if self.ring.takes(entry.time) {
+            self.ring.push(entry);
+            return;
+        }
+        self.sift_up(entry);
+        if self.heap.len() > self.heap_most && self.ring.len() == 0 {
+            self.ring.take_over(&mut self.heap);
+        }
+    }
+
+    fn sift_up(&mut self, entry: Entry<E>) {
         self.heap.push(entry);
         let mut hole = self.heap.len() - 1;
         while hole > 0 {
@@ -378,17 +412,38 @@ impl<E: Copy> EventQueue<E> {
         self.heap[hole] = entry;
     }
 
+    /// Fills the empty heap with what is due next, without what was cancelled.
+    fn refill(&mut self) {
+        while self.heap.is_empty() && self.ring.refill(&mut self.heap, HEAP_MOST / 4) {
+            let moved = self.heap.len();
+            let timers = &self.timers;
+            self.heap.retain(|entry| is_live(timers, entry));
+            self.dead -= moved - self.heap.len();
+        }
+        self.heap_most = HEAP_MOST.max(2 * self.heap.len());
+        self.restore();
+    }
+
     /// Drops the cancelled entries and restores the heap.
     fn sweep(&mut self) {
         let timers = &self.timers;
-        self.heap.retain(|entry| {
-            entry.slot == NO_SLOT || timers.get(entry.slot as usize) == Some(&entry.sequence)
-        });
-        self.dead_in_heap = 0;
+        self.heap.retain(|entry| is_live(timers, entry));
+        self.ring.retain(|entry| is_live(timers, entry));
+        self.dead = 0;
+        self.restore();
+    }
+
+    /// Makes a heap of entries in any order.
+    fn restore(&mut self) {
         for index in (0..self.heap.len() / ARITY + 1).rev() {
             if let Some(&entry) = self.heap.get(index) {
                 self.sift_down(index, entry);
             }
         }
     }
+}
+
+/// Whether an entry was not cancelled.
+fn is_live<E>(timers: &[u64], entry: &Entry<E>) -> bool {
+    entry.slot == NO_SLOT || timers.get(entry.slot as usize) == Some(&entry.sequence)
 }

@@ -17,6 +17,7 @@
 //! an event for every iteration, which walks its batch.
 
 mod cached;
+mod endings;
 mod handover;
 mod origin;
 mod patience;
@@ -28,13 +29,11 @@ mod settle;
 mod speculative;
 mod waiting;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use crate::engine::{SimTime, Streams, Timer};
 use crate::perf::{PrefillChunk, StepTimes};
 use crate::scenario::fleet::PromptBlocks;
 
+use self::endings::Endings;
 use self::origin::Origin;
 use self::pipeline::Pipeline;
 pub use self::ranks::Ranks;
@@ -86,16 +85,19 @@ pub struct Engine {
     /// Running sequences that decode.
     decodes: u32,
     replica: ReplicaId,
-    flight_start: SimTime,
-    boundary: Option<Timer>,
-    origin: Option<Origin>,
-    /// `(iteration at which it ends, slot, generation)`, with entries of preempted ones left in.
-    finishing: BinaryHeap<Reverse<(u64, u32, u32)>>,
-    waiting: Waiting,
-    running: RequestList,
+    /// With pipeline parallelism: the other micro-batches, and the stages.
+    pipeline: Option<Box<Pipeline>>,
+    /// With speculative decoding: every flight is a mixed one, and no block is taken ahead.
+    speculation: Option<Box<Speculation>>,
     /// With data-parallel attention: which rank it is, of how many. 0 and 1 without.
     rank: u16,
     ranks: u16,
+    flight_start: SimTime,
+    boundary: Option<Timer>,
+    origin: Option<Origin>,
+    endings: Endings,
+    waiting: Waiting,
+    running: RequestList,
     /// The sum of the squares of what each of them holds.
     squares: u128,
     kv: KvBlocks,
@@ -108,10 +110,6 @@ pub struct Engine {
     cutoff: SimTime,
     /// Nanoseconds to bring back blocks from the tiers for the iteration being planned.
     loading_ns: f64,
-    /// With pipeline parallelism: the other micro-batches, and the stages.
-    pipeline: Option<Box<Pipeline>>,
-    /// With speculative decoding: every flight is a mixed one, and no block is taken ahead.
-    speculation: Option<Box<Speculation>>,
     /// Whether a prompt holds the blocks of all of it from its admission on.
     reserves: bool,
     /// Whether sequences are handed over once their first token was made.
@@ -148,7 +146,7 @@ impl Engine {
                 rules.prefix_caching,
                 &rules.tiers,
             ),
-            finishing: BinaryHeap::new(),
+            endings: Endings::new(),
             flight: Flight::Idle,
             flight_start: SimTime::ZERO,
             origin: None,
@@ -344,7 +342,27 @@ impl Engine {
         self.kv.blocks_for(after) - self.kv.blocks_for(u64::from(computed))
     }
 
-    /// Whether an entry of `finishing` still speaks of a sequence that decodes here.
+    /// The iteration at which the next sequence ends, `u64::MAX` if none decodes.
+    fn next_end(&mut self, requests: &Requests) -> u64 {
+        let mut endings = std::mem::replace(&mut self.endings, Endings::new());
+        let first = endings.first(|iteration, slot, generation| {
+            self.is_current(requests, slot, generation, iteration)
+        });
+        self.endings = endings;
+        first
+    }
+
+    /// A sequence that has ended by now, taken off.
+    fn next_ended(&mut self, requests: &Requests) -> Option<u32> {
+        let mut endings = std::mem::replace(&mut self.endings, Endings::new());
+        let ended = endings.pop(self.iteration, |iteration, slot, generation| {
+            self.is_current(requests, slot, generation, iteration)
+        });
+        self.endings = endings;
+        ended
+    }
+
+    /// Whether an entry of `endings` still speaks of a sequence that decodes here.
     fn is_current(&self, requests: &Requests, slot: u32, generation: u32, iteration: u64) -> bool {
         if requests.id(slot).generation != generation {
             return false;

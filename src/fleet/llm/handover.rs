@@ -1,7 +1,5 @@
 //! Prompts computed at one replica and answered at another.
 
-use std::cmp::Reverse;
-
 use super::cached::Hit;
 use super::{Engine, EngineRules, Flight};
 use crate::fleet::context::Context;
@@ -102,8 +100,7 @@ impl Engine {
         if self.speculation.is_some() {
             return;
         }
-        self.finishing
-            .push(Reverse((self.iteration + left, slot, generation)));
+        self.endings.push(self.iteration + left, slot, generation);
         self.kv.join(self.iteration, tokens);
     }
 }

@@ -14,9 +14,7 @@
 //!
 //! **Cost.** Every iteration is an event, and takes time in proportion to the stages.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
+use super::endings::Endings;
 use super::plan::ROUNDING;
 use super::{Chunk, Engine, EngineRules, Flight};
 use crate::engine::{SimTime, Timer};
@@ -54,7 +52,7 @@ struct Lane {
     squares: u128,
     growth: Growth,
     chunks: Vec<Chunk>,
-    finishing: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    endings: Endings,
 }
 
 /// The micro-batches that are not at hand, and when each stage is free.
@@ -85,7 +83,7 @@ impl Pipeline {
             squares: 0,
             growth: Growth::new(rules.block_size),
             chunks: Vec::new(),
-            finishing: BinaryHeap::new(),
+            endings: Endings::new(),
         };
         let stages = rule.layer_shares.len();
         Some(Box::new(Pipeline {
@@ -141,7 +139,7 @@ impl Engine {
             swap(&mut self.squares, &mut parked.squares);
             self.kv.swap_growth(&mut parked.growth);
             swap(&mut self.chunks, &mut parked.chunks);
-            swap(&mut self.finishing, &mut parked.finishing);
+            swap(&mut self.endings, &mut parked.endings);
         }
         pipeline.here = lane;
     }

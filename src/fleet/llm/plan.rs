@@ -1,7 +1,5 @@
 //! What comes next: blocks, chunks, admissions and preemptions.
 
-use std::cmp::Reverse;
-
 use super::cached::Hit;
 use super::origin::Origin;
 use super::waiting::rank;
@@ -314,14 +312,10 @@ impl Engine {
     /// How many iterations can pass before anything changes by itself: a sequence ends, blocks
     /// run out, or the step time leaves its affine piece.
     fn steps_ahead(&mut self, origin: &Origin, ctx: &Context<'_>) -> u64 {
-        let mut to_end = 1;
-        while let Some(&Reverse((iteration, slot, generation))) = self.finishing.peek() {
-            if self.is_current(ctx.requests, slot, generation, iteration) {
-                to_end = iteration - self.iteration;
-                break;
-            }
-            self.finishing.pop();
-        }
+        let to_end = match self.next_end(ctx.requests) {
+            u64::MAX => 1,
+            end => end - self.iteration,
+        };
         let in_piece = (origin.piece.until_context.saturating_sub(self.context))
             .div_ceil(u64::from(self.decodes))
             .max(1);
@@ -386,6 +380,7 @@ impl Engine {
         self.release(ctx.requests, slot, blocks, tokens);
         self.origin = None;
         if folds {
+            self.endings.preempted();
             self.kv.leave(self.iteration, tokens);
         }
         self.count_out(tokens);

@@ -1,7 +1,5 @@
 //! The end of iterations: tokens made, sequences that end.
 
-use std::cmp::Reverse;
-
 use super::{Engine, Flight};
 use crate::engine::SimTime;
 use crate::fleet::context::Context;
@@ -78,14 +76,7 @@ impl Engine {
 
     /// Lets go of the decoding sequences that have made their last token.
     fn end_decodes(&mut self, ctx: &mut Context<'_>) {
-        while let Some(&Reverse((iteration, slot, generation))) = self.finishing.peek() {
-            if iteration > self.iteration {
-                break;
-            }
-            self.finishing.pop();
-            if !self.is_current(ctx.requests, slot, generation, iteration) {
-                continue;
-            }
+        while let Some(slot) = self.next_ended(ctx.requests) {
             self.origin = None;
             let tokens = self.tokens_held(ctx.requests, slot);
             self.kv.leave(self.iteration, tokens);
