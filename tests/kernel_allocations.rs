@@ -126,6 +126,19 @@ fn a_language_model_pool_in_steady_state_allocates_next_to_nothing() {
 }
 
 #[test]
+fn ranks_that_share_experts_allocate_next_to_nothing_in_steady_state() {
+    let ranks = LLM.replace(
+        "model = \"llama-3.1-8b\"",
+        "model = \"qwen3-30b-a3b\"\ndp = 4",
+    );
+    assert_ne!(ranks, LLM);
+    let few = allocations(&ranks, NEVER_MEASURED, 3_000);
+    let many = allocations(&ranks, NEVER_MEASURED, 30_000);
+    println!("ranks: {few} allocations for 3,000 requests, {many} for 30,000");
+    assert!(many.abs_diff(few) < 400, "{few} and then {many}");
+}
+
+#[test]
 fn measuring_allocates_with_the_logarithm_of_the_requests() {
     for (scenario, first) in [(QUEUE, 3_000), (LLM, 600)] {
         let made = [1, 10, 100].map(|times| allocations(scenario, "0", first * times));

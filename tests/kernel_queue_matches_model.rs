@@ -20,6 +20,11 @@ enum Action {
     Cancel(prop::sample::Index),
     Pop,
     PopBefore(u64),
+    /// Many timers at once, so many that they are kept by their time: `(how many, a seed, bits of
+    /// the longest delay)`.
+    Burst(u64, u64, u32),
+    /// Many events taken at once.
+    PopMany(usize),
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -32,6 +37,9 @@ fn action() -> impl Strategy<Value = Action> {
         5 => any::<prop::sample::Index>().prop_map(Action::Cancel),
         4 => Just(Action::Pop),
         2 => (0u64..20).prop_map(Action::PopBefore),
+        1 => (0u64..500, any::<u64>(), 0u32..62)
+            .prop_map(|(count, seed, bits)| Action::Burst(count, seed, bits)),
+        1 => (0usize..300).prop_map(Action::PopMany),
     ]
 }
 
@@ -108,6 +116,25 @@ fn play(actions: &[Action]) -> Result<(), TestCaseError> {
                 let expected = model.pop_before(u64::MAX);
                 prop_assert_eq!(queue.pop(), expected);
                 fired += u64::from(expected.is_some());
+            }
+            Action::Burst(count, seed, bits) => {
+                for at in 0..count {
+                    // Delays of all magnitudes, many of them equal.
+                    let word = seed
+                        .wrapping_add(at / 2)
+                        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    let after = (word >> 2) >> (62 - bits);
+                    let key = model.add((model.now + after).min(u64::MAX / 2), None);
+                    let timer = queue.schedule_timer(SimTime(key.0), model.sequence);
+                    handles.push((timer, key));
+                }
+            }
+            Action::PopMany(count) => {
+                for _ in 0..count {
+                    let expected = model.pop_before(u64::MAX);
+                    prop_assert_eq!(queue.pop(), expected);
+                    fired += u64::from(expected.is_some());
+                }
             }
             Action::PopBefore(after) => {
                 let end = model.now + after;

@@ -110,10 +110,22 @@ impl Floor {
     /// least that routing permits), and the KV of the context, not replicated.
     #[must_use]
     pub fn physical_floor_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
+        self.floor_of_ns(prefill.iter(), decodes, context)
+    }
+
+    /// The same for chunks from anywhere.
+    pub(crate) fn floor_of_ns<'a>(
+        &self,
+        prefill: impl Iterator<Item = &'a PrefillChunk>,
+        decodes: u32,
+        context: u64,
+    ) -> f64 {
+        let mut heads = f64::from(decodes);
         let mut rows = f64::from(decodes);
         let mut attention = self.layer_tokens(decodes, context) * self.decode_flops;
         let mut kv = self.layer_tokens(decodes, context) * self.kv_bytes;
         for chunk in prefill {
+            heads += 1.0;
             rows += f64::from(chunk.tokens);
             attention += self.model.attention_flops(chunk.tokens, chunk.context);
             kv += self.layer_tokens(1, u64::from(chunk.context)) * self.kv_bytes;
@@ -121,7 +133,6 @@ impl Floor {
         if rows == 0.0 {
             return 0.0;
         }
-        let heads = f64::from(decodes) + prefill.len() as f64;
         let compute = rows * self.row_flops / self.row_rate
             + heads * self.head_flops / self.head_rate
             + attention / self.attention_rate;

@@ -9,6 +9,8 @@
 
 use super::plan::ROUNDING;
 use super::{Engine, EngineRules, Flight};
+use smallvec::SmallVec;
+
 use crate::engine::{SimTime, Streams, Timer};
 use crate::fleet::context::Context;
 use crate::fleet::event::Event;
@@ -104,9 +106,12 @@ impl Ranks {
             engine.list_prefill(ctx.requests);
             loading_ns = loading_ns.max(std::mem::take(&mut engine.loading_ns));
         }
-        let ranks: Vec<RankWork<'_>> = self.engines.iter().map(Engine::rank_work).collect();
+        // In place up to as many as there usually are.
+        let ranks: SmallVec<[RankWork<'_>; 16]> =
+            self.engines.iter().map(Engine::rank_work).collect();
         let ns = model.joint_ns(&ranks);
         let floor = model.joint_floor_ns(&ranks);
+        drop(ranks);
         ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
         let ns = (ns + loading_ns).round() as u64;
         let end = SimTime(ctx.now.0 + ns.max(1));

@@ -72,13 +72,10 @@ impl StepModel {
     /// Least nanoseconds of it: the arithmetic and the bytes of all ranks as of one batch, on all
     /// devices.
     pub(crate) fn joint_floor_ns(&self, ranks: &[RankWork<'_>]) -> f64 {
-        let chunks: Vec<PrefillChunk> = ranks
-            .iter()
-            .flat_map(|rank| rank.prefill.iter().copied())
-            .collect();
+        let chunks = ranks.iter().flat_map(|rank| rank.prefill.iter());
         let decodes = ranks.iter().map(|rank| rank.decodes).sum();
         let context = ranks.iter().map(|rank| rank.context).sum();
-        self.physical_floor_ns(&chunks, decodes, context)
+        self.floor.floor_of_ns(chunks, decodes, context) / self.ranks()
     }
 
     /// Experts of a layer whose weights a step of `rows` tokens reads, if each token draws k of E
