@@ -1,10 +1,11 @@
 //! seatrial's command line: parse, run, exit code.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use seatrial::cli::{Cli, FAILURE, execute};
+use seatrial::report::number::wrap;
 
 #[allow(clippy::print_stderr)]
 fn main() -> ExitCode {
@@ -26,8 +27,20 @@ fn main() -> ExitCode {
             }
         }
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("{}", for_people(&format!("error: {failure}")));
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// Long lines are wrapped for who reads them on a terminal; programs get them whole.
+fn for_people(message: &str) -> String {
+    if !std::io::stderr().is_terminal() {
+        return message.to_owned();
+    }
+    let lines = message.lines().map(|line| {
+        let begun = line.len() - line.trim_start().len();
+        format!("{}{}", &line[..begun], wrap(line, 100, begun + 2))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

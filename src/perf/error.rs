@@ -124,6 +124,25 @@ pub(crate) fn nearest<'a>(
     best.map(|(_, c)| c.to_owned())
 }
 
+/// What a parser says of a value of the wrong type, without the names of types.
+fn in_plain_words(reason: &str) -> String {
+    let Some((found, expected)) = reason
+        .strip_prefix("invalid type: ")
+        .or(reason.strip_prefix("invalid value: "))
+        .and_then(|rest| rest.split_once(", expected "))
+    else {
+        return reason.to_owned();
+    };
+    let allowed = match expected {
+        "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" => "text in quotes",
+        other => other,
+    };
+    format!("{found} is not {allowed}")
+}
+
 /// Shapes a TOML error: names the line, keeps the reason, and finds the allowed name nearest to an
 /// unknown one.
 pub(crate) fn parse_error(file: &str, text: &str, error: &toml::de::Error) -> PerfError {
@@ -131,7 +150,7 @@ pub(crate) fn parse_error(file: &str, text: &str, error: &toml::de::Error) -> Pe
         text.get(..s.start)
             .map_or(1, |head| head.matches('\n').count() + 1)
     });
-    let reason = error.message().trim();
+    let reason = &in_plain_words(error.message().trim());
     let message = line.map_or_else(
         || reason.to_owned(),
         |n| match text.lines().nth(n - 1) {
