@@ -273,6 +273,15 @@ fn a_bad_choice_of_a_kernel_stays_with_its_shape() {
     };
     let own = [48, 64, 80, 96].map(|m| us(m, 12_288).unwrap());
     assert!(own[0] > 1.15 * own[1] && own[2] > 1.15 * own[3]);
+    // Nor is a product that was not measured a fast one: L40S at 160 rows and 57,344 columns.
+    let l40s = KernelTables::builtin("l40s", KernelBackend::Vllm).unwrap();
+    let wide = [129, 160, 192].map(|m| {
+        let us = l40s
+            .gemm
+            .us(KernelDtype::Fp8, (m, 57_344, 8192), 733e3, 864.0);
+        us.unwrap()
+    });
+    assert!(wide[1] > wide[0] && wide[1] < 1.2 * wide[2], "{wide:?}");
     let between: Vec<f64> = (1..=256).map(|m| us(m, 14_336).unwrap()).collect();
     for (at, pair) in between.windows(2).enumerate() {
         assert!(pair[1] > 0.985 * pair[0], "{} rows: {pair:?}", at + 1);

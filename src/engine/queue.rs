@@ -348,7 +348,8 @@ impl<E: Copy> EventQueue<E> {
             return;
         }
         self.sift_up(entry);
-        if self.heap.len() > self.heap_most && self.ring.len() == 0 {
+        // A new epoch moves all there is: only when much was added to it.
+        if self.heap.len() > self.heap_most && self.heap.len() > self.ring.len() / 8 {
             self.ring.take_over(&mut self.heap);
         }
     }

@@ -55,7 +55,7 @@ impl<T: Copy + Due> Ring<T> {
     /// Whether an event due then is to be kept here.
     #[inline]
     pub(super) fn takes(&self, due: u64) -> bool {
-        due >= self.from
+        due >= self.from && self.from != u64::MAX
     }
 
     pub(super) fn len(&self) -> usize {
@@ -78,6 +78,10 @@ impl<T: Copy + Due> Ring<T> {
     /// [`Ring::refill`].
     pub(super) fn take_over(&mut self, events: &mut Vec<T>) {
         self.later.append(events);
+        for bucket in &mut self.buckets[self.next..self.used] {
+            self.later.append(bucket);
+        }
+        self.count = 0;
         self.begin_epoch();
     }
 
@@ -85,11 +89,13 @@ impl<T: Copy + Due> Ring<T> {
     /// they all come, and the ring is at rest.
     pub(super) fn refill(&mut self, into: &mut Vec<T>, few: usize) -> bool {
         if self.len() <= few {
-            for bucket in &mut self.buckets[self.next.min(self.used)..self.used] {
+            for bucket in &mut self.buckets[self.next..self.used] {
                 into.append(bucket);
+                give_back(bucket);
             }
             into.append(&mut self.later);
             (self.count, self.from) = (0, u64::MAX);
+            (self.used, self.next) = (0, 0);
             return !into.is_empty();
         }
         if self.count == 0 {
@@ -101,8 +107,9 @@ impl<T: Copy + Due> Ring<T> {
             if !bucket.is_empty() {
                 self.count -= bucket.len();
                 into.append(bucket);
+                give_back(bucket);
                 let span = (self.next as u64).saturating_mul(1 << self.shift);
-                self.from = self.start.saturating_add(span).min(u64::MAX - 1);
+                self.from = self.start.saturating_add(span);
                 return true;
             }
         }
@@ -111,7 +118,7 @@ impl<T: Copy + Due> Ring<T> {
 
     /// Keeps those of which `keep` says so.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
-        for bucket in &mut self.buckets[..self.used] {
+        for bucket in &mut self.buckets[self.next..self.used] {
             let before = bucket.len();
             bucket.retain(&mut keep);
             self.count -= before - bucket.len();
@@ -149,5 +156,53 @@ impl<T: Copy + Due> Ring<T> {
                 at += 1;
             }
         }
+    }
+}
+
+/// Lets the memory of an emptied bucket go if it held a burst: otherwise every bucket would come to
+/// have room for the largest that ever fell into it.
+fn give_back<T>(bucket: &mut Vec<T>) {
+    if bucket.capacity() > 8 * IN_A_BUCKET {
+        *bucket = Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Due, Ring};
+
+    impl Due for u64 {
+        fn due(&self) -> u64 {
+            *self
+        }
+    }
+
+    /// Bursts fall into another bucket each time; none may keep room for one.
+    #[test]
+    fn emptied_buckets_give_back_what_bursts_took() {
+        let mut ring = Ring::new();
+        let mut heap: Vec<u64> = (0..4_000).map(|at| at * 1_000).collect();
+        ring.take_over(&mut heap);
+        let mut now = 0;
+        for burst in 0..400_u64 {
+            let due = now + 37_000 + burst % 7 * 1_000;
+            for at in 0..2_000 {
+                ring.push(due.max(ring.from) + at % 3);
+            }
+            for _ in 0..60 {
+                heap.clear();
+                if ring.refill(&mut heap, 64) {
+                    now = heap.iter().copied().max().unwrap_or(now);
+                    for at in 0..heap.len().min(16) as u64 {
+                        ring.push((now + 4_000_000 + at).max(ring.from));
+                    }
+                }
+                if !ring.takes(u64::MAX - 9) {
+                    ring.take_over(&mut vec![now + 1, now + 2]);
+                }
+            }
+        }
+        let room: usize = ring.buckets.iter().map(Vec::capacity).sum();
+        assert!(room < 40_000, "room for {room} events in {}", ring.len());
     }
 }

@@ -84,7 +84,10 @@ fn is_overrun(tally: &Tally) -> bool {
     let [.., queued] = &tally.latencies;
     let queued_s = queued.sum_ns() as f64 / 1e9;
     let mut pools = tally.pools.iter();
-    pools.any(|pool| pool.busy_s >= 0.98 * pool.available_s && queued_s >= pool.busy_s)
+    pools.any(|pool| {
+        let busy = pool.available_s > 0.0 && pool.busy_s >= 0.98 * pool.available_s;
+        busy && queued_s >= pool.busy_s
+    })
 }
 
 /// Whether so many sessions were cut by the end of arrivals that the rest does not stand for all.

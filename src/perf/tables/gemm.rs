@@ -181,6 +181,10 @@ impl GemmTable {
     fn without_spikes(&self, times: &[f64], usual: &[f64], roof: &Roof) -> Vec<f64> {
         let least = least_from(times);
         let lowered = times.iter().enumerate().map(|(at, time)| {
+            // What was not measured stays unmeasured: `min` would take the other for NaN.
+            if !time.is_finite() {
+                return *time;
+            }
             let floor = roof.ns(self.rows[at]) / 1e3;
             time.min((least[at] * usual[at]).max(floor))
         });
