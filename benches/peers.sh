@@ -28,6 +28,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --aisimulate) with_aisimulate=true ;;
         --requests) shift; requests=$1 ;;
+        -h | --help) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
         -*) echo "peers.sh: $1 is not an option; --aisimulate and --requests N are" >&2; exit 2 ;;
         *) scratch=$1 ;;
     esac

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use seatrial::cli::{Cli, FAILURE, execute};
-use seatrial::report::number::wrap;
+use seatrial::report::number::{WIDTH, wrap};
 
 #[allow(clippy::print_stderr)]
 fn main() -> ExitCode {
@@ -40,7 +40,7 @@ fn for_people(message: &str) -> String {
     }
     let lines = message.lines().map(|line| {
         let begun = line.len() - line.trim_start().len();
-        format!("{}{}", &line[..begun], wrap(line, 100, begun + 2))
+        format!("{}{}", &line[..begun], wrap(line, WIDTH, begun + 2))
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -185,3 +185,34 @@ fn what_a_cache_may_find_is_no_load() {
     }
     warns(&scenario(run, &workload(""), &pool(false)), "unstable");
 }
+
+#[test]
+fn nothing_to_measure_is_told_and_is_no_overload() {
+    let run = "horizon_s = 10";
+    warns(&scenario(run, &poisson(1e-9), ONE), "no request arrived");
+    let llm = |more: &str| {
+        format!(
+            "[[pools]]\nname = \"m\"\nengine = \"llm\"\nmodel = \"llama-3.1-8b\"\n\
+             accelerator = \"h100-sxm\"\n{more}"
+        )
+    };
+    // Longer than the engine takes, and at a rate that it could not serve.
+    let long = format!(
+        "{}\noutput_tokens = {{ law = \"constant\", tokens = 200000 }}",
+        poisson(50.0)
+    );
+    let warnings = result(&scenario(run, &long, &llm(""))).warnings;
+    let says = |word: &str| warnings.iter().any(|warning| warning.starts_with(word));
+    assert!(says("no request was answered"), "{warnings:?}");
+    assert!(!says("unstable"), "{warnings:?}");
+    let longer = llm("max_model_len = 131073");
+    warns(
+        &scenario(run, &poisson(1.0), &longer),
+        "m: max_model_len is 131073",
+    );
+    is_calm(&scenario(
+        run,
+        &poisson(1.0),
+        &llm("max_model_len = 131072"),
+    ));
+}

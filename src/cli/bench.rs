@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::json;
 
 use super::progress::Progress;
 use super::{Failure, Finished, json_text};
 use crate::experiment::speed::{SHIPPED, Speed, hold_ns, time};
-use crate::report::number::{count, significant, wrap};
+use crate::report::number::{WIDTH, count, significant, wrap};
 use crate::scenario::resolve::resolve;
 use crate::scenario::{Document, SourceText};
 
-/// Columns of a page.
-const WIDTH: usize = 100;
 /// Events pending in the hold model.
 const PENDING: [u32; 3] = [100, 10_000, 1_000_000];
 
@@ -91,6 +89,8 @@ fn documents(args: &BenchArgs) -> Result<Vec<(Document, PathBuf)>, Failure> {
 fn page(speeds: &[Speed], holds: &[(u32, f64)], runs: u32) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH as u16);
     table.set_header([
         "scenario",
         "events",

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use super::validate::signed;
 use super::{FINE, Failure, Finished, json_text};
 use crate::calibrate::OverheadTable;
-use crate::report::number::{count, significant};
+use crate::report::number::{WIDTH, count, significant};
 use crate::validate::closed_loop::fitting::{Fit, fit};
 use crate::validate::closed_loop::row::{Row, read};
 use crate::validate::closed_loop::score::{Score, Scores, score};
@@ -121,6 +121,8 @@ fn overheads_text(fit: &Fit) -> Result<String, Failure> {
 fn lines(rows: Vec<Vec<String>>, texts: usize) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH as u16);
     let columns = rows.first().map_or(0, Vec::len);
     for row in rows {
         table.add_row(row);
@@ -163,25 +165,23 @@ fn page(scores: &Scores) -> String {
         count(scores.scored.len() as u64)
     );
     let mut rows = vec![heads(&[""])];
-    let mut push = |name: &str, score: &Score| {
+    let mut push = |name: &str, score: Option<&Score>| {
         let mut row = vec![name.to_owned()];
-        row.extend(figures(score));
+        row.extend(score.map_or_else(Default::default, figures));
         rows.push(row);
     };
-    push("all", &scores.over(|_| true));
-    push("client known", &scores.over(Row::client_is_known));
-    push("other clients", &scores.over(|row| !row.client_is_known()));
+    push("all", Some(&scores.over(|_| true)));
+    push("client known", Some(&scores.over(Row::client_is_known)));
+    let others = scores.over(|row| !row.client_is_known());
+    push("other clients", Some(&others));
     for (name, groups) in scores.groups() {
         let clients = match name {
             "by_origin" => "",
             _ => " (client known)",
         };
-        push(
-            &format!("{}{clients}", name.replace('_', " ")),
-            &scores.over(|_| false),
-        );
+        push(&format!("{}{clients}", name.replace('_', " ")), None);
         for (group, score) in &groups {
-            push(&format!("  {group}"), score);
+            push(&format!("  {group}"), Some(score));
         }
     }
     out.push_str(&lines(rows, 1));

@@ -8,13 +8,10 @@ use serde_json::{Value, json};
 
 use super::closed_loop::{ClosedLoopArgs, closed_loop};
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, json_text};
-use crate::report::number::{count, significant, wrap};
+use crate::report::number::{WIDTH, count, significant, wrap};
 use crate::validate::compare::{Compared, Comparison, Metric, compare, engine_state, error_pct};
 use crate::validate::replay::{Replay, replay};
 use crate::validate::{MeasuredRun, open, picture};
-
-/// Columns of a page.
-const WIDTH: usize = 100;
 
 /// Share of the requests that the simulated fleet may leave unanswered under `--within`.
 const MOST_MISSING: f64 = 0.05;
@@ -229,7 +226,7 @@ fn part_page(part: &Comparison) -> String {
 fn table(part: &Comparison) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING);
-    table.add_row(["", "", "mean", "p50", "p90", "p99"]);
+    table.add_row(["ms", "", "mean", "p50", "p90", "p99"]);
     let mut row = |name: &str, of: &str, values: [String; 4]| {
         let mut cells = vec![name.to_owned(), of.to_owned()];
         cells.extend(values);

@@ -3,6 +3,7 @@
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::fleet::request::Status;
 use crate::fleet::world::handover::ceiling;
+use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::Plan;
 use crate::workload::sessions::SessionCounts;
 
@@ -42,7 +43,27 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
             plan.fleet.horizon.as_secs_f64()
         ));
     }
-    if tally.arrived > 0 && tally.ended_as(Status::Completed) == 0 && tally.in_flight == 0 {
+    if tally.arrived == 0 {
+        warnings.push(
+            "no request arrived: there is nothing to measure; raise the rate or run.horizon_s"
+                .to_owned(),
+        );
+    }
+    for (pool, facts) in plan.scenario.pools.iter().zip(&plan.llm) {
+        if let (Pool::Llm(pool), Some(facts)) = (pool, facts)
+            && let Some(longest) = pool
+                .max_model_len
+                .filter(|most| *most > facts.model.max_context)
+        {
+            warnings.push(format!(
+                "{}: max_model_len is {longest}, but {} was made for {} tokens of context: what it \
+                 would answer beyond is not known; lower max_model_len, or name a card that states \
+                 the longer context",
+                pool.name, facts.model.name, facts.model.max_context
+            ));
+        }
+    }
+    if none_answered(tally) {
         warnings.push(
             "no request was answered: all were turned away, for the reasons given below".to_owned(),
         );
@@ -76,6 +97,11 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Whether all that came was turned away.
+fn none_answered(tally: &Tally) -> bool {
+    tally.arrived > 0 && tally.ended_as(Status::Completed) == 0 && tally.in_flight == 0
 }
 
 /// Whether a pool had no more time to give while requests queued: on average one for each busy
@@ -115,6 +141,10 @@ pub fn is_unstable(plan: &Plan, tally: &Tally) -> bool {
     if let Some(counts) = &tally.sessions
         && (counts.broken > 0 || (cut_often(counts) && !is_overrun(tally)))
     {
+        return false;
+    }
+    // What was turned away is no load.
+    if none_answered(tally) {
         return false;
     }
     if let Some(queue) = queue_of(plan) {

@@ -33,7 +33,7 @@ use crate::engine::{SimTime, Streams, Timer};
 use crate::perf::{PrefillChunk, StepTimes};
 use crate::scenario::fleet::PromptBlocks;
 
-use self::endings::Endings;
+use self::endings::{Ending, Endings};
 use self::origin::Origin;
 use self::pipeline::Pipeline;
 pub use self::ranks::Ranks;
@@ -344,34 +344,28 @@ impl Engine {
 
     /// The iteration at which the next sequence ends, `u64::MAX` if none decodes.
     fn next_end(&mut self, requests: &Requests) -> u64 {
-        let mut endings = std::mem::replace(&mut self.endings, Endings::new());
-        let first = endings.first(|iteration, slot, generation| {
-            self.is_current(requests, slot, generation, iteration)
-        });
-        self.endings = endings;
-        first
+        let here = (self.replica, self.lane());
+        self.endings
+            .first(|ending| is_current(requests, here, ending))
     }
 
     /// A sequence that has ended by now, taken off.
     fn next_ended(&mut self, requests: &Requests) -> Option<u32> {
-        let mut endings = std::mem::replace(&mut self.endings, Endings::new());
-        let ended = endings.pop(self.iteration, |iteration, slot, generation| {
-            self.is_current(requests, slot, generation, iteration)
-        });
-        self.endings = endings;
-        ended
+        let here = (self.replica, self.lane());
+        self.endings
+            .pop(self.iteration, |ending| is_current(requests, here, ending))
     }
+}
 
-    /// Whether an entry of `endings` still speaks of a sequence that decodes here.
-    fn is_current(&self, requests: &Requests, slot: u32, generation: u32, iteration: u64) -> bool {
-        if requests.id(slot).generation != generation {
-            return false;
-        }
-        let request = requests.at(slot);
-        let left = u64::from(request.output_tokens.saturating_sub(request.work.generated));
-        request.work.decoding
-            && request.replica == self.replica
-            && request.work.lane == self.lane()
-            && request.work.mark + left == iteration
+/// Whether an ending still speaks of a sequence that decodes at that replica and micro-batch.
+fn is_current(requests: &Requests, here: (ReplicaId, u16), ending: Ending) -> bool {
+    let (iteration, slot, generation) = ending;
+    if requests.id(slot).generation != generation {
+        return false;
     }
+    let request = requests.at(slot);
+    let left = u64::from(request.output_tokens.saturating_sub(request.work.generated));
+    request.work.decoding
+        && (request.replica, request.work.lane) == here
+        && request.work.mark + left == iteration
 }

@@ -79,7 +79,9 @@ pub(crate) struct Measured {
     prefill: Option<Prefill>,
     pub(crate) decode: Option<DecodeCurve>,
     /// Whether prompts share a kernel with decoding sequences; MLA has kernels of their own.
-    joins_attention: bool,
+    pub(crate) joins_attention: bool,
+    /// Whether queries and keys are rotated by a small kernel.
+    pub(crate) rotates_apart: bool,
     /// All-reduces of a step, values of a row, and their time by values.
     reduce: Option<(f64, f64, Curve)>,
     exchange: Option<Exchange>,
@@ -130,6 +132,7 @@ impl Measured {
                 && tables.joins_attention(kv_dtype(dtypes)),
             reduce,
             exchange,
+            rotates_apart: lookup.rotates_apart(mla),
             small: lookup.small(mla),
             layers: [model.layers - model.window_layers, model.window_layers].map(f64::from),
             window: model.sliding_window,

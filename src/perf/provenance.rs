@@ -149,9 +149,23 @@ pub(crate) fn add_tables(measured: &Measured, rows: &mut Vec<(String, String, &'
         };
         rows.push((part.name.to_owned(), part.value.clone(), origin));
     }
+    if measured.joins_attention {
+        rows.push((
+            "kernels.attention".to_owned(),
+            "prompts share a kernel with decoding sequences: its launch is counted once".to_owned(),
+            ASSUMED,
+        ));
+    }
     rows.push((
         "kernels.small".to_owned(),
-        "norms, activations, embedding: bytes at 0.8 of the peak bandwidth + 3 us each".to_owned(),
+        format!(
+            "norms, activations, embedding{}: bytes at 0.8 of the peak bandwidth + 3 us each",
+            if measured.rotates_apart {
+                ", rotation of queries and keys"
+            } else {
+                ""
+            }
+        ),
         ASSUMED,
     ));
 }

@@ -1,4 +1,7 @@
-//! Numbers as people read them.
+//! Numbers and lines as people read them.
+
+/// Columns of a page.
+pub const WIDTH: usize = 100;
 
 /// A whole number with its digits in groups of three: `19,366`.
 pub fn count(value: u64) -> String {

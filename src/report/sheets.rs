@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 use crate::experiment::estimate::{Row, Sheet, Sheets};
 
-use super::number::{significant, wrap};
-
-const WIDTH: usize = 100;
+use super::number::{WIDTH, significant, wrap};
 
 /// The sheets as text, each source named once at the end.
 pub fn render(scenario: &str, all: &[Sheets]) -> String {

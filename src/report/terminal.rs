@@ -53,7 +53,7 @@ pub fn render(outcome: &Outcome) -> String {
 fn head(page: &mut Page, outcome: &Outcome) {
     let result = &outcome.result;
     if let Some(partial) = &result.partial {
-        page.line(&format!("PARTIAL RESULT: {partial}"));
+        page.line(&wrap(&format!("PARTIAL RESULT: {partial}"), WIDTH, 2));
         page.line("");
     }
     let replications = match result.replications {

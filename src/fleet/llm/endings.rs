@@ -3,6 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// The iteration at which a sequence ends, its slot and generation.
+pub(super) type Ending = (u64, u32, u32);
+
 /// The iterations at which decoding sequences end. Preempted ones stay in it until they come first.
 #[derive(Debug, Clone)]
 pub(super) struct Endings {
@@ -11,8 +14,7 @@ pub(super) struct Endings {
     first: u64,
     /// Entries that were preempted.
     stale: u32,
-    /// `(iteration, slot, generation)`.
-    heap: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    heap: BinaryHeap<Reverse<Ending>>,
 }
 
 impl Endings {
@@ -37,42 +39,33 @@ impl Endings {
 
     /// The first iteration at which one ends, `u64::MAX` if none does. Entries of which `is_current`
     /// says otherwise are dropped; it is asked only while there are any.
-    pub fn first(&mut self, is_current: impl Fn(u64, u32, u32) -> bool) -> u64 {
+    pub fn first(&mut self, is_current: impl Fn(Ending) -> bool) -> u64 {
         while self.stale > 0
-            && let Some(&Reverse((iteration, slot, generation))) = self.heap.peek()
-            && !is_current(iteration, slot, generation)
+            && let Some(&Reverse(ending)) = self.heap.peek()
+            && !is_current(ending)
         {
             self.take();
             self.stale -= 1;
         }
-        debug_assert!(
-            self.heap
-                .peek()
-                .is_none_or(|&Reverse((iteration, slot, generation))| is_current(
-                    iteration, slot, generation
-                ))
-        );
+        let first = self.heap.peek();
+        debug_assert!(first.is_none_or(|Reverse(ending)| is_current(*ending)));
         self.first
     }
 
     /// Takes off a sequence that ends by `iteration`, if there is one: its slot.
-    pub fn pop(
-        &mut self,
-        iteration: u64,
-        is_current: impl Fn(u64, u32, u32) -> bool,
-    ) -> Option<u32> {
+    pub fn pop(&mut self, iteration: u64, is_current: impl Fn(Ending) -> bool) -> Option<u32> {
         while self.first <= iteration {
-            let Reverse((at, slot, generation)) = self.take()?;
-            if self.stale == 0 || is_current(at, slot, generation) {
-                return Some(slot);
+            let ending = self.take()?;
+            if self.stale == 0 || is_current(ending) {
+                return Some(ending.1);
             }
             self.stale -= 1;
         }
         None
     }
 
-    fn take(&mut self) -> Option<Reverse<(u64, u32, u32)>> {
-        let taken = self.heap.pop();
+    fn take(&mut self) -> Option<Ending> {
+        let taken = self.heap.pop().map(|Reverse(ending)| ending);
         let first = self.heap.peek();
         self.first = first.map_or(u64::MAX, |Reverse((iteration, ..))| *iteration);
         taken

@@ -367,6 +367,12 @@ impl<'a> Lookup<'a> {
         Some((f64::from(count), f64::from(self.model.hidden), curve?))
     }
 
+    /// Whether queries and keys are rotated by a kernel that was not measured with attention. The
+    /// block of MLA was measured with its own; `mla`: whether there is one.
+    pub(super) fn rotates_apart(&self, mla: bool) -> bool {
+        self.model.rotates() && !mla && !self.tables.attention_rotates()
+    }
+
     /// Nanoseconds of small kernels per row and per step: two norms with residual, one activation
     /// and the rotation of queries and keys in a layer, and the embedding. `mla`: whether there is a
     /// measured block of MLA.
@@ -384,9 +390,7 @@ impl<'a> Lookup<'a> {
             f64::from(m.dense_layers) * activation(m.dense_ffn)
                 + f64::from(m.moe_layers() * m.shared_experts) * activation(m.shared_ffn)
         };
-        // The attention block of MLA was measured with its rotation, where it was measured.
-        let rotates = m.rotates() && !mla && !self.tables.attention_rotates();
-        let rotations = if rotates { layers } else { 0.0 };
+        let rotations = if self.rotates_apart(mla) { layers } else { 0.0 };
         let heads = self.split(m.heads) + m.kv_heads.div_ceil(self.tp);
         let rotation = 4.0 * f64::from(heads * m.head_dim);
         let bytes = layers * 2.0 * norm + activations + rotations * rotation + 4.0 * hidden;

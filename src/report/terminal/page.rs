@@ -3,10 +3,9 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
+pub(super) use crate::report::number::WIDTH;
 use crate::report::number::wrap;
 
-/// Columns a page takes.
-pub(super) const WIDTH: usize = 100;
 /// Columns of a bar.
 pub(super) const BAR: usize = 30;
 

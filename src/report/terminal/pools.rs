@@ -58,12 +58,13 @@ pub(super) fn pools(page: &mut Page, result: &RunResult) {
             percent(share),
             bar(share.unwrap_or(0.0), BAR)
         ));
-        page.line(&format!(
-            "    {} requests/s a replica, {} requests in the pool on average, {} ms of work a request",
+        let load = format!(
+            "{} requests/s a replica, {} requests in the pool on average, {} ms of work a request",
             significant(number("requests_per_s_per_replica")),
             significant(number("mean_in_system")),
             significant(number("busy_ms_per_request"))
-        ));
+        );
+        page.line(&format!("    {}", wrap(&load, WIDTH, 6)));
         if text("engine") == "llm" {
             page.line(&format!(
                 "    {} iterations of {} sequences and {} ms on average, {} preemptions",
