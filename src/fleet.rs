@@ -18,6 +18,7 @@ pub mod request;
 pub mod router;
 pub mod servers;
 pub mod sharing;
+pub mod signals;
 pub mod simulation;
 pub mod tiers;
 pub mod transfer;

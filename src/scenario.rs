@@ -14,6 +14,7 @@ pub mod problems;
 pub mod resolve;
 pub mod roles;
 pub mod schema;
+pub mod signals;
 mod suggest;
 pub mod text;
 mod tree;

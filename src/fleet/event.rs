@@ -32,13 +32,17 @@ pub enum Event {
     Responded(RequestId),
     /// The KV of a prompt has come from its prefill replica.
     KvArrived(RequestId),
+    /// A gateway replica asks the replicas for their load.
+    AskReplicas(u16),
+    /// Answers to that have come.
+    ReportsSeen(u16),
 }
 
 const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
 
 impl Event {
     /// How many kinds there are.
-    pub const KINDS: usize = 10;
+    pub const KINDS: usize = 12;
 
     /// Names of the kinds, by [`Self::kind`].
     pub const KIND_NAMES: [&'static str; Self::KINDS] = [
@@ -52,6 +56,8 @@ impl Event {
         "step",
         "responded",
         "kv_arrived",
+        "ask_replicas",
+        "reports_seen",
     ];
 
     /// The index of its kind.
@@ -67,6 +73,8 @@ impl Event {
             Event::Step(..) => 7,
             Event::Responded(_) => 8,
             Event::KvArrived(_) => 9,
+            Event::AskReplicas(_) => 10,
+            Event::ReportsSeen(_) => 11,
         }
     }
 
@@ -76,6 +84,7 @@ impl Event {
         let payload = match self {
             Event::Arrival => 0,
             Event::UserReady(user) => u64::from(*user),
+            Event::AskReplicas(gateway) | Event::ReportsSeen(gateway) => u64::from(*gateway),
             Event::GatewayDone(id)
             | Event::Delivered(id)
             | Event::ServiceDone(id)

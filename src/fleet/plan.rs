@@ -14,6 +14,7 @@ use crate::workload::source::SourcePlan;
 
 use super::llm::EngineRules;
 use super::servers::BatchTime;
+use super::signals::SignalRule;
 use super::transfer::TransferPlan;
 use super::window::WindowRule;
 
@@ -48,8 +49,12 @@ pub struct FleetPlan {
     pub gateway_cost: SimDuration,
     /// `(requests per second, burst)` of the gateway's token bucket.
     pub rate_limit: Option<(f64, f64)>,
-    /// The router's policy.
+    /// Gateway replicas, at least one.
+    pub gateways: u16,
+    /// The routers' policy.
     pub router: RouterPolicy,
+    /// How routers ask the replicas for their load; none where each counts what it sent.
+    pub signals: Option<SignalRule>,
     /// The batching window.
     pub window: WindowRule,
     /// The pools, at least one.
@@ -79,8 +84,9 @@ pub struct TierPlan {
     pub name: String,
     /// Share of the traffic, relative to the others'.
     pub share: f64,
-    /// Who is served first where the scheduling policy is `priority`: the lower number.
-    pub priority: i32,
+    /// Who is served first where the scheduling policy is `priority`: the lower number. The rank of
+    /// the tier's priority among those of all tiers.
+    pub rank: u16,
     /// Its objective.
     pub slo: Option<Slo>,
 }

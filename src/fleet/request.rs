@@ -59,8 +59,10 @@ pub struct Request {
     pub next: u32,
     /// Previous in that list.
     pub previous: u32,
-    /// Its tier's priority: lower goes first.
-    pub priority: i32,
+    /// Its tier's rank: lower goes first.
+    pub rank: u16,
+    /// The gateway replica it came to.
+    pub gateway_replica: u16,
     /// First scheduled.
     pub scheduled: SimTime,
     /// First token made.
@@ -143,7 +145,8 @@ impl Request {
             user: NONE,
             tier: 0,
             preemptions: 0,
-            priority: 0,
+            rank: 0,
+            gateway_replica: 0,
             cached_tokens: 0,
             prefix: Prefix::own(serial),
             work: Work::default(),

@@ -1,5 +1,7 @@
 //! Which replica serves a request.
 
+use std::collections::BTreeMap;
+
 use rand::RngExt;
 
 use crate::engine::{SimRng, Streams};
@@ -8,7 +10,19 @@ use crate::scenario::fleet::Router as Policy;
 use super::ids::{NONE, ReplicaId};
 use super::least::LeastLoaded;
 
-/// The router and what it believes of the replicas: it counts what it sent and what came back.
+/// Where the loads come from that a router compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loads {
+    /// What it sent itself and has not got back.
+    Own,
+    /// What it was told last.
+    Told {
+        /// And what it sent itself since.
+        and_own: bool,
+    },
+}
+
+/// A router of one gateway replica, and what it believes of the replicas.
 #[derive(Debug, Clone)]
 pub struct Router {
     policy: Policy,
@@ -17,16 +31,28 @@ pub struct Router {
     members: Vec<ReplicaId>,
     /// The index in `members` of each replica of all pools.
     index_of: Vec<u32>,
+    /// The indices of those that may be chosen, rising.
+    eligible: Vec<u32>,
     next: u32,
-    /// Requests (or tokens) outstanding at each replica.
-    outstanding: LeastLoaded,
+    source: Loads,
+    /// Load it takes each eligible member to have; those of the others are in `aside`.
+    loads: LeastLoaded,
+    aside: BTreeMap<u32, u64>,
+    /// What it sent and has not got back, over all members.
+    outstanding: u64,
     /// Whether the policy looks at all of them.
     looks_at_all: bool,
 }
 
 impl Router {
     /// Router number `number` of a fleet, over those replicas (at least one).
-    pub fn new(policy: Policy, members: Vec<ReplicaId>, streams: Streams, number: u64) -> Router {
+    pub fn new(
+        policy: Policy,
+        source: Loads,
+        members: Vec<ReplicaId>,
+        streams: Streams,
+        number: u64,
+    ) -> Router {
         let replicas = members.len() as u32;
         let looks_at_all = replicas > 1
             && matches!(
@@ -43,30 +69,37 @@ impl Router {
             rng: streams.stream("router", number, "choices"),
             members,
             index_of,
+            eligible: (0..replicas).collect(),
             next: 0,
-            outstanding: LeastLoaded::new(replicas as usize),
+            source,
+            loads: LeastLoaded::new(replicas as usize),
+            aside: BTreeMap::new(),
+            outstanding: 0,
             looks_at_all,
         }
     }
 
-    /// Chooses a replica.
-    pub fn choose(&mut self) -> ReplicaId {
-        let index = self.choose_index();
-        self.members[index as usize]
+    /// Chooses a replica; none when none may be chosen.
+    pub fn choose(&mut self) -> Option<ReplicaId> {
+        let index = self.choose_index()?;
+        Some(self.members[index as usize])
     }
 
-    fn choose_index(&mut self) -> u32 {
-        let replicas = self.members.len() as u32;
-        if replicas == 1 {
-            return 0;
+    fn choose_index(&mut self) -> Option<u32> {
+        match self.eligible[..] {
+            [] => return None,
+            [only] => return Some(only),
+            _ => {}
         }
         if self.looks_at_all {
-            return self.outstanding.least();
+            return Some(self.loads.least());
         }
-        match self.policy {
+        Some(match self.policy {
             Policy::RoundRobin {} => {
-                let index = self.next;
-                self.next = (index + 1) % replicas;
+                // The next eligible one after the last.
+                let from = self.eligible.partition_point(|&index| index < self.next);
+                let index = self.eligible[from % self.eligible.len()];
+                self.next = index + 1;
                 index
             }
             Policy::LeastRequest { choices } if choices > 1 => {
@@ -74,7 +107,7 @@ impl Router {
                 for _ in 1..choices {
                     let other = self.draw();
                     // Ties stay with the one sampled first.
-                    if self.outstanding.load(other) < self.outstanding.load(best) {
+                    if self.loads.load(other) < self.loads.load(best) {
                         best = other;
                     }
                 }
@@ -83,43 +116,88 @@ impl Router {
             Policy::Random {} | Policy::LeastRequest { .. } | Policy::LeastTokens { .. } => {
                 self.draw()
             }
+        })
+    }
+
+    /// Whether a replica may be chosen from now on.
+    pub fn set_eligible(&mut self, replica: ReplicaId, may: bool) {
+        let index = self.index_of[replica.0 as usize];
+        match (self.eligible.binary_search(&index), may) {
+            (Err(place), true) => {
+                self.eligible.insert(place, index);
+                let load = self.aside.remove(&index).unwrap_or(0);
+                self.loads.set(index, load);
+            }
+            (Ok(place), false) => {
+                self.eligible.remove(place);
+                self.aside.insert(index, self.loads.load(index));
+                self.loads.set(index, LeastLoaded::NEVER);
+            }
+            _ => {}
         }
     }
 
+    /// How many of its members may be chosen, and how many it has.
+    pub fn eligible(&self) -> (usize, usize) {
+        (self.eligible.len(), self.members.len())
+    }
+
     /// Notes that a request was sent to `replica`.
+    #[inline]
     pub fn sent(&mut self, replica: ReplicaId, prompt_tokens: u32) {
-        let weight = self.weight(prompt_tokens);
-        self.change(replica, |load| load + weight);
+        let weight = weight_of(&self.policy, prompt_tokens);
+        self.outstanding += weight;
+        if self.source != (Loads::Told { and_own: false }) {
+            self.change(replica, |load| load + weight);
+        }
     }
 
     /// Notes that a request came back from `replica`.
+    #[inline]
     pub fn returned(&mut self, replica: ReplicaId, prompt_tokens: u32) {
-        let weight = self.weight(prompt_tokens);
-        self.change(replica, |load| load - weight);
+        let weight = weight_of(&self.policy, prompt_tokens);
+        self.outstanding -= weight;
+        if self.source == Loads::Own {
+            self.change(replica, |load| load - weight);
+        }
+    }
+
+    /// Notes what `replica` says of itself.
+    pub fn told(&mut self, replica: ReplicaId, load: u64) {
+        self.change(replica, |_| load);
     }
 
     /// Load outstanding over all replicas: 0 when nothing is in flight (checked at a run's end).
     pub fn total_outstanding(&self) -> u64 {
-        self.outstanding.total()
+        self.outstanding
     }
 
-    fn weight(&self, prompt_tokens: u32) -> u64 {
-        match self.policy {
-            Policy::LeastTokens {
-                expected_output_tokens,
-            } => u64::from(prompt_tokens) + u64::from(expected_output_tokens),
-            _ => 1,
+    #[inline]
+    fn change(&mut self, replica: ReplicaId, to: impl Fn(u64) -> u64) {
+        let index = self.index_of[replica.0 as usize];
+        match self.loads.load(index) {
+            LeastLoaded::NEVER => {
+                if let Some(load) = self.aside.get_mut(&index) {
+                    *load = to(*load);
+                }
+            }
+            load => self.loads.set(index, to(load)),
         }
     }
 
-    fn change(&mut self, replica: ReplicaId, to: impl Fn(u64) -> u64) {
-        let index = self.index_of[replica.0 as usize];
-        let load = to(self.outstanding.load(index));
-        self.outstanding.set(index, load);
-    }
-
     fn draw(&mut self) -> u32 {
-        let replicas = self.members.len() as u32;
-        self.rng.random_range(0..replicas)
+        let eligible = self.eligible.len() as u32;
+        self.eligible[self.rng.random_range(0..eligible) as usize]
+    }
+}
+
+/// The load that one request is to a policy.
+#[inline]
+pub fn weight_of(policy: &Policy, prompt_tokens: u32) -> u64 {
+    match policy {
+        Policy::LeastTokens {
+            expected_output_tokens,
+        } => u64::from(prompt_tokens) + u64::from(*expected_output_tokens),
+        _ => 1,
     }
 }

@@ -10,6 +10,7 @@
 //! Components never hold one another. The world hands each a
 //! [`Context`](super::context::Context), and routes what they return.
 
+mod gateways;
 pub mod handover;
 mod inspect;
 mod replicas;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 
 use crate::engine::queue::LaneId;
 use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime};
-use crate::scenario::roles::Role;
 use crate::trace::TraceError;
 use crate::workload::{Offered, Source};
 
@@ -30,8 +30,8 @@ use super::outcome::{FleetMeters, RequestRow};
 use super::plan::FleetPlan;
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
-use super::router::Router;
-use handover::{Handover, replicas_where};
+use gateways::Gateways;
+use handover::Handover;
 
 /// How long a closed-loop user who was turned away and does not think stays away: otherwise the
 /// next request would come at the same instant, for ever. An assumption.
@@ -50,7 +50,7 @@ pub struct World {
     plan: Arc<FleetPlan>,
     source: Source,
     gateway: Gateway,
-    router: Router,
+    gateways: Gateways,
     handover: Option<Handover>,
     pools: Vec<Pool>,
     replicas: Vec<Replica>,
@@ -122,12 +122,7 @@ impl World {
             .rate_limit
             .map(|(rate, burst)| TokenBucket::new(rate, burst));
         let mut world = World {
-            router: Router::new(
-                plan.router,
-                replicas_where(&plan, Role::is_entry),
-                plan.streams,
-                0,
-            ),
+            gateways: Gateways::new(&plan),
             handover: Handover::new(&plan),
             gateway: Gateway::new(bucket),
             meters: FleetMeters::new(&plan),
@@ -172,7 +167,8 @@ impl World {
         self.serial += 1;
         request.tier = offered.tier;
         request.prefix = offered.prefix;
-        request.priority = self.plan.tiers[offered.tier as usize].priority;
+        request.rank = self.plan.tiers[offered.tier as usize].rank;
+        request.gateway_replica = self.gateways.pick();
         request.user = offered.user;
         self.meters.arrived(&request, &self.plan);
         let id = self.requests.insert(request);
@@ -196,12 +192,15 @@ impl World {
         if request.replica.0 != NONE {
             let replica = request.replica;
             let prompt_tokens = request.prompt_tokens;
-            self.router_of(replica).returned(replica, prompt_tokens);
+            let gateway = request.gateway_replica;
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
+            let role = self.plan.pools[pool].role;
+            let router = self.gateways.router(gateway, role);
+            router.returned(replica, prompt_tokens);
             if status == Status::Completed {
                 self.completed_at(slot, pool, queue.now());
             } else {
-                self.leave_replica(slot, queue.now());
+                self.leave_replica(slot, queue);
             }
         }
         let request = self.requests.at(slot);
@@ -262,6 +261,8 @@ impl Model for World {
                 self.at_replica(replica, event, queue);
             }
             Event::Responded(id) => self.respond(id, queue),
+            Event::AskReplicas(gateway) => self.ask_replicas(gateway, queue),
+            Event::ReportsSeen(gateway) => self.reports_seen(gateway, queue),
             Event::KvArrived(id) => {
                 if let Some(slot) = self.requests.live_slot(id) {
                     self.take_over(slot, queue);

@@ -2,6 +2,7 @@
 
 use super::fleet::{Pool, Router};
 use super::schema::Scenario;
+use super::signals::Signals;
 use super::workload::{Arrivals, Dejitter, Law, Lengths, PrefixSharing, Sessions, Turns};
 
 /// Whether a run of the scenario draws no number that could change its result: a trace replayed
@@ -49,6 +50,12 @@ pub fn is_certain(scenario: &Scenario) -> bool {
         .iter()
         .map(|pool| u64::from(pool.replicas()))
         .sum();
+    // A request comes to any of several gateway replicas, and answers may be lost.
+    let front = scenario.gateway.replicas == 1
+        && match scenario.signals {
+            Signals::Own {} => true,
+            Signals::Reported { loss, .. } => loss == 0.0 || loss == 1.0,
+        };
     let router = match scenario.router {
         Router::RoundRobin {} | Router::LeastTokens { .. } => true,
         Router::LeastRequest { choices } => choices == 0,
@@ -67,7 +74,14 @@ pub fn is_certain(scenario: &Scenario) -> bool {
         },
     });
     let tiers = scenario.tiers.len() <= 1;
-    arrivals && lengths && sessions && prefix && tiers && pools && (router || replicas == 1)
+    arrivals
+        && lengths
+        && sessions
+        && prefix
+        && tiers
+        && pools
+        && (router || replicas == 1)
+        && front
 }
 
 fn is_fixed(law: &Law) -> bool {

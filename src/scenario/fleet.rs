@@ -22,13 +22,31 @@ pub struct Network {
 }
 
 /// `[gateway]`: the front door.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gateway {
     /// Fixed cost of a request (TLS, authentication, routing decision), milliseconds. Default 0.
     pub cost_ms: f64,
     /// A token bucket; requests beyond it are rejected. Default: none.
     pub rate_limit: Option<RateLimit>,
+    /// Gateway replicas, 1 to 1,000: a request comes to any of them, and each routes on what it
+    /// knows itself. The rate limit is one for all. Default 1.
+    #[serde(skip_serializing_if = "is_one")]
+    pub replicas: u16,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Gateway {
+            cost_ms: 0.0,
+            rate_limit: None,
+            replicas: 1,
+        }
+    }
+}
+
+fn is_one(value: &u16) -> bool {
+    *value == 1
 }
 
 /// A token bucket: it starts full, a request takes one token.

@@ -17,11 +17,13 @@ use super::fleet::{AbstractPool, Discipline, Pool};
 use super::problems::Problems;
 use super::roles::check_same_kv;
 use super::schema::{Scenario, Tier, Warmup};
+use super::signals::Signals;
 use super::text::Document;
 use super::validate::{self, MOST_S};
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan, TierPlan};
 use crate::fleet::servers::BatchTime;
+use crate::fleet::signals::SignalRule;
 use crate::fleet::transfer::TransferPlan;
 use crate::fleet::window::WindowRule;
 use crate::perf::{AcceleratorCard, Dtypes, MemoryPlan, ModelCard, Overheads, StepModel};
@@ -222,10 +224,13 @@ fn fleet_plan(
         true => std::slice::from_ref(&default_tier),
         false => &scenario.tiers,
     };
+    let mut priorities: Vec<i32> = tiers.iter().map(|tier| tier.priority).collect();
+    priorities.sort_unstable();
+    priorities.dedup();
     let tiers = tiers.iter().map(|tier| TierPlan {
         name: tier.name.clone(),
         share: tier.share,
-        priority: tier.priority,
+        rank: priorities.partition_point(|other| *other < tier.priority) as u16,
         slo: tier.slo.or(scenario.slo),
     });
     FleetPlan {
@@ -249,7 +254,9 @@ fn fleet_plan(
             .gateway
             .rate_limit
             .map(|limit| (limit.requests_per_s, limit.burst)),
+        gateways: scenario.gateway.replicas,
         router: scenario.router,
+        signals: signal_rule(&scenario.signals),
         window: WindowRule {
             window: SimDuration::from_ms_f64(scenario.batching.window_ms),
             max_batch: scenario.batching.max_batch,
@@ -258,6 +265,23 @@ fn fleet_plan(
         pools,
         transfer: None,
         record_requests: false,
+    }
+}
+
+fn signal_rule(signals: &Signals) -> Option<SignalRule> {
+    match *signals {
+        Signals::Own {} => None,
+        Signals::Reported {
+            interval_ms,
+            delay_ms,
+            loss,
+            count_own,
+        } => Some(SignalRule {
+            interval: SimDuration::from_ms_f64(interval_ms),
+            delay: SimDuration::from_ms_f64(delay_ms),
+            loss,
+            count_own,
+        }),
     }
 }
 

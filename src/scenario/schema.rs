@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fleet::{Batching, Gateway, Network, Pool, Router};
 use super::roles::KvTransfer;
+use super::signals::Signals;
 use super::workload::Workload;
 
 /// A scenario: one TOML file, readable from top to bottom as a description of the fleet.
@@ -40,6 +41,9 @@ pub struct Scenario {
     /// Who serves a request.
     #[serde(default)]
     pub router: Router,
+    /// What routers know of the replicas' load.
+    #[serde(default, skip_serializing_if = "Signals::is_default")]
+    pub signals: Signals,
     /// The dynamic-batching window.
     #[serde(default)]
     pub batching: Batching,

@@ -82,6 +82,10 @@ fn check_front(scenario: &Scenario, problems: &mut Problems<'_>) {
         problems.positive(path, limit.requests_per_s, MOST_PER_S);
         problems.in_range("gateway.rate_limit.burst", limit.burst, 1.0, MOST_PER_S);
     }
+    let gateways = u64::from(scenario.gateway.replicas);
+    problems.int_in_range("gateway.replicas", gateways, 1, 1_000);
+    scenario.signals.check("signals", problems);
+    check_signals_are_used(scenario, problems);
     if let Router::LeastRequest { choices } = scenario.router {
         problems.int_in_range("router.choices", u64::from(choices), 0, 1_000);
     }
@@ -107,6 +111,23 @@ fn check_front(scenario: &Scenario, problems: &mut Problems<'_>) {
                 batching.max_batch
             ),
             "sort the sizes and drop those above max_batch",
+        );
+    }
+}
+
+/// A router that compares no loads has no use for reports of them.
+fn check_signals_are_used(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let compares = match scenario.router {
+        Router::LeastRequest { choices } => choices != 1,
+        Router::LeastTokens { .. } => true,
+        Router::RoundRobin {} | Router::Random {} => false,
+    };
+    if !scenario.signals.is_default() && !compares {
+        problems.push(
+            "signals.source",
+            "\"reported\"",
+            "has no effect: this router compares no loads",
+            "take [signals] away, or use router.policy = \"least_request\"",
         );
     }
 }

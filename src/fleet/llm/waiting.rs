@@ -8,7 +8,7 @@ use crate::fleet::request::{RequestList, Requests};
 use crate::scenario::fleet::SchedulingPolicy;
 
 /// Who goes first by priority: the lower number, then the earlier request.
-type Rank = Reverse<(i32, u64)>;
+type Rank = Reverse<(u16, u64)>;
 
 /// The waiting requests of an engine, in the order of its policy.
 #[derive(Debug, Clone)]
@@ -87,5 +87,5 @@ impl Waiting {
 /// By priority, then in order of arrival (serial numbers are).
 pub(super) fn rank(requests: &Requests, slot: u32) -> Rank {
     let request = requests.at(slot);
-    Reverse((request.priority, request.serial))
+    Reverse((request.rank, request.serial))
 }

@@ -16,7 +16,6 @@ use crate::fleet::event::Event;
 use crate::fleet::ids::ReplicaId;
 use crate::fleet::plan::{EnginePlan, FleetPlan};
 use crate::fleet::replica::ReplicaEngine;
-use crate::fleet::router::Router;
 use crate::fleet::transfer::Links;
 use crate::perf::NodeCeiling;
 use crate::scenario::roles::Role;
@@ -26,7 +25,6 @@ use super::World;
 /// What a fleet with prefill and decode pools has beside the others.
 #[derive(Debug, Clone)]
 pub(super) struct Handover {
-    router: Router,
     links: Links,
 }
 
@@ -34,16 +32,9 @@ impl Handover {
     /// None where no pool has a role.
     pub fn new(plan: &FleetPlan) -> Option<Handover> {
         let transfer = plan.transfer?;
-        let members = replicas_where(plan, |role| role == Role::Decode);
         Some(Handover {
-            router: Router::new(plan.router, members, plan.streams, 1),
             links: Links::new(transfer, plan),
         })
-    }
-
-    /// See [`Router::total_outstanding`].
-    pub fn total_outstanding(&self) -> u64 {
-        self.router.total_outstanding()
     }
 }
 
@@ -93,17 +84,6 @@ pub fn ceiling(plan: &FleetPlan, pool: usize, prompt: u32, output: u32) -> Optio
 }
 
 impl World {
-    /// The router that chose a replica.
-    pub(super) fn router_of(&mut self, id: ReplicaId) -> &mut Router {
-        match (
-            &mut self.handover,
-            self.plan.pools[pool_of(&self.replicas, id)].role,
-        ) {
-            (Some(handover), Role::Decode) => &mut handover.router,
-            _ => &mut self.router,
-        }
-    }
-
     /// Whether a request whose prompt was computed where it is is answered elsewhere.
     pub(super) fn goes_on_elsewhere(&self, slot: u32) -> bool {
         let request = self.requests.at(slot);
@@ -135,13 +115,17 @@ impl World {
         self.with_engine(slot, from, now, queue, Task::Sent);
         let pool = pool_of(&self.replicas, from);
         self.completed_at(slot, pool, now);
-        self.leave_replica(slot, now);
-        self.router.returned(from, prompt);
-        let Some(handover) = &mut self.handover else {
+        self.leave_replica(slot, queue);
+        let gateway = self.requests.at(slot).gateway_replica;
+        self.gateways
+            .router(gateway, Role::Prefill)
+            .returned(from, prompt);
+        let router = self.gateways.router(gateway, Role::Decode);
+        let Some(to) = router.choose() else {
             return;
         };
-        let to = handover.router.choose();
-        handover.router.sent(to, prompt);
+        router.sent(to, prompt);
+        self.note_present(to, prompt, true, queue);
         self.requests.at_mut(slot).replica = to;
         self.pools[pool_of(&self.replicas, to)].meter.came(now);
         self.with_engine(slot, to, now, queue, Task::Offer);

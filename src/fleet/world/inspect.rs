@@ -10,7 +10,6 @@ use crate::measure::SloMeter;
 use crate::workload::sessions::SessionCounts;
 
 use super::World;
-use super::handover::Handover;
 
 impl World {
     /// Whether more requests came than may be in flight: the run ends there.
@@ -134,9 +133,7 @@ impl World {
                 ));
             }
         }
-        let handover = self.handover.as_ref();
-        let outstanding =
-            self.router.total_outstanding() + handover.map_or(0, Handover::total_outstanding);
+        let outstanding = self.gateways.total_outstanding();
         if let Some(counts) = self.session_counts()
             && !counts.balances()
         {

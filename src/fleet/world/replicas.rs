@@ -16,11 +16,14 @@ use super::{World, handover};
 
 impl World {
     pub(super) fn route(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
-        let replica = self.router.choose();
         let request = self.requests.at_mut(slot);
+        let router = self.gateways.router(request.gateway_replica, Role::Mixed);
+        let Some(replica) = router.choose() else {
+            return;
+        };
+        router.sent(replica, request.prompt_tokens);
         request.gateway = queue.now();
         request.replica = replica;
-        self.router.sent(replica, request.prompt_tokens);
         let pool = self.replicas[replica.0 as usize].pool.0 as usize;
         if self.plan.hop_to(pool) == SimDuration::ZERO {
             self.deliver(slot, queue);
@@ -35,7 +38,8 @@ impl World {
         let now = queue.now();
         let request = self.requests.at_mut(slot);
         request.delivered = now;
-        let id = request.replica;
+        let (id, prompt_tokens) = (request.replica, request.prompt_tokens);
+        self.note_present(id, prompt_tokens, true, queue);
         let replica = &mut self.replicas[id.0 as usize];
         let pool = &mut self.pools[replica.pool.0 as usize];
         pool.meter.came(now);
@@ -187,7 +191,7 @@ impl World {
             }
             let id = self.requests.id(slot);
             self.requests.at_mut(slot).last_token = queue.now();
-            self.leave_replica(slot, queue.now());
+            self.leave_replica(slot, queue);
             let replica = self.requests.at(slot).replica;
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
             if self.plan.hop_back(pool) == SimDuration::ZERO {
@@ -199,10 +203,12 @@ impl World {
         self.done = done;
     }
 
-    pub(super) fn leave_replica(&mut self, slot: u32, now: SimTime) {
-        let id = self.requests.at(slot).replica;
+    pub(super) fn leave_replica(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let request = self.requests.at(slot);
+        let (id, prompt_tokens) = (request.replica, request.prompt_tokens);
         let pool = self.replicas[id.0 as usize].pool;
-        self.pools[pool.0 as usize].meter.left(now);
+        self.pools[pool.0 as usize].meter.left(queue.now());
+        self.note_present(id, prompt_tokens, false, queue);
     }
 
     pub(super) fn respond(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {

@@ -1,0 +1,151 @@
+//! What a gateway replica knows of the replicas' load by asking them, and how old that is.
+//!
+//! A reading is a value with the instant at which it was true. Nothing is copied that did not
+//! change: a replica whose load changed since it was last read is on a list, the list is read at the
+//! next question, and no question is asked while the list is empty. So a change costs O(1) and a
+//! fleet at rest nothing, however often it is asked.
+
+use std::collections::VecDeque;
+
+use rand::RngExt;
+
+use crate::engine::{EventQueue, SimDuration, SimRng, SimTime, Streams};
+
+use super::event::Event;
+use super::ids::ReplicaId;
+
+/// When replicas are asked, and what becomes of their answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SignalRule {
+    /// Time between two questions, above 0.
+    pub interval: SimDuration,
+    /// How long an answer takes.
+    pub delay: SimDuration,
+    /// Probability that an answer is lost.
+    pub loss: f64,
+    /// Whether a gateway adds what it sent itself since the last answer.
+    pub count_own: bool,
+}
+
+/// What was outstanding at a replica, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Requests, or tokens.
+    pub load: u64,
+    /// When that was so.
+    pub at: SimTime,
+}
+
+/// What one gateway replica has been told.
+#[derive(Debug, Clone)]
+pub struct Signals {
+    gateway: u16,
+    rule: SignalRule,
+    /// When in each interval it asks: gateways do not ask in step.
+    phase: SimDuration,
+    rng: SimRng,
+    /// Replicas whose load is not what was last read, and whether one is on the list.
+    changed: Vec<ReplicaId>,
+    is_changed: Vec<bool>,
+    asking: bool,
+    /// Answers on their way, in the order in which they come: when, from whom, what.
+    coming: VecDeque<(SimTime, ReplicaId, Reading)>,
+    /// The last answer of each replica.
+    known: Vec<Reading>,
+}
+
+impl Signals {
+    /// What gateway replica `gateway` of `gateways` knows of `replicas` idle replicas.
+    pub fn new(
+        rule: SignalRule,
+        gateway: u16,
+        gateways: u16,
+        replicas: usize,
+        streams: Streams,
+    ) -> Signals {
+        let idle = Reading {
+            load: 0,
+            at: SimTime::ZERO,
+        };
+        let share = rule.interval.0 / u64::from(gateways.max(1));
+        Signals {
+            gateway,
+            rule,
+            phase: SimDuration(share * u64::from(gateway)),
+            rng: streams.stream("gateway", u64::from(gateway), "lost reports"),
+            changed: Vec::new(),
+            is_changed: vec![false; replicas],
+            asking: false,
+            coming: VecDeque::new(),
+            known: vec![idle; replicas],
+        }
+    }
+
+    /// The last answer of a replica that has come.
+    pub fn known(&self, replica: ReplicaId) -> Reading {
+        self.known[replica.0 as usize]
+    }
+
+    /// The load of a replica is not what it was: it is read at the next question.
+    #[inline]
+    pub fn changed(&mut self, replica: ReplicaId, queue: &mut EventQueue<Event>) {
+        let listed = &mut self.is_changed[replica.0 as usize];
+        if !std::mem::replace(listed, true) {
+            self.changed.push(replica);
+            self.ask_in_time(queue);
+        }
+    }
+
+    /// Asks all whose load has changed; `load` is what they answer.
+    pub fn ask(&mut self, load: impl Fn(ReplicaId) -> u64, queue: &mut EventQueue<Event>) {
+        let now = queue.now();
+        self.asking = false;
+        let mut lost = 0;
+        for index in 0..self.changed.len() {
+            let replica = self.changed[index];
+            if self.rule.loss > 0.0 && self.rng.random::<f64>() < self.rule.loss {
+                self.changed[lost] = replica;
+                lost += 1;
+                continue;
+            }
+            self.is_changed[replica.0 as usize] = false;
+            let load = load(replica);
+            let reading = Reading { load, at: now };
+            let comes = now + self.rule.delay;
+            self.coming.push_back((comes, replica, reading));
+        }
+        self.changed.truncate(lost);
+        if lost > 0 {
+            self.ask_in_time(queue);
+        }
+        // Answers without delay are seen at once.
+        if self.rule.delay > SimDuration::ZERO && !self.coming.is_empty() {
+            queue.schedule(now + self.rule.delay, Event::ReportsSeen(self.gateway));
+        }
+    }
+
+    /// The next answer that has come by now.
+    pub fn next_answer(&mut self, now: SimTime) -> Option<(ReplicaId, Reading)> {
+        let &(comes, replica, reading) = self.coming.front()?;
+        if comes > now {
+            return None;
+        }
+        self.coming.pop_front();
+        self.known[replica.0 as usize] = reading;
+        Some((replica, reading))
+    }
+
+    /// Schedules the next question, which comes after now.
+    fn ask_in_time(&mut self, queue: &mut EventQueue<Event>) {
+        if std::mem::replace(&mut self.asking, true) {
+            return;
+        }
+        let (now, interval, phase) = (queue.now().0, self.rule.interval.0, self.phase.0);
+        let asked = match now >= phase {
+            true => (now - phase) / interval + 1,
+            false => 0,
+        };
+        let at = SimTime(phase.saturating_add(asked.saturating_mul(interval)));
+        queue.schedule(at, Event::AskReplicas(self.gateway));
+    }
+}
