@@ -2,6 +2,7 @@
 //!
 //! Read [`event`] (what can happen), then [`world`] (who talks to whom), then any component.
 
+pub mod calls;
 pub mod context;
 pub mod event;
 pub mod gateway;
@@ -15,11 +16,13 @@ pub mod plan;
 pub mod prefix;
 pub mod replica;
 pub mod request;
+pub mod retry;
 pub mod router;
 pub mod servers;
 pub mod sharing;
 pub mod signals;
 pub mod simulation;
+pub mod slab;
 pub mod tiers;
 pub mod transfer;
 pub mod window;

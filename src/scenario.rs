@@ -5,6 +5,7 @@
 //! of the three knows what a document is about: any serde type can be read through them.
 
 pub mod certain;
+pub mod clients;
 mod decode;
 pub mod error;
 pub mod fleet;
@@ -18,6 +19,7 @@ pub mod signals;
 mod suggest;
 pub mod text;
 mod tree;
+pub mod tries;
 mod validate;
 pub mod workload;
 

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::engine::Digest;
 use crate::engine::Ended;
+use crate::fleet::calls::TryMeter;
 use crate::fleet::event::Event;
-use crate::fleet::request::Status;
+use crate::fleet::request::{Outcome, Status};
 use crate::measure::{BudgetRow, Interval, SloRow, Summary};
 use crate::scenario::resolve::Plan;
 use crate::workload::sessions::SessionCounts;
@@ -140,6 +141,12 @@ pub struct Requests {
     pub measured_in_flight: u64,
     /// Rejected, by reason.
     pub rejected_by: RejectedBy,
+    /// Failed, by reason; not there where nothing can fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_by: Option<FailedBy>,
+    /// What became of the tries; not there where every request is one try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tries: Option<Tries>,
     /// What became of sessions; not there without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<SessionCounts>,
@@ -154,6 +161,62 @@ pub struct RejectedBy {
     pub queue_full: u64,
     /// Longer than the KV cache or `max_model_len`.
     pub too_long: u64,
+}
+
+/// Failures by reason.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedBy {
+    /// With the replica it was at, or was sent to.
+    pub replica: u64,
+    /// No replica could be chosen.
+    pub no_replica: u64,
+}
+
+/// What became of the tries: `made` is the sum of those that ended, by how they ended, and of those
+/// in flight. A try that was given up counts by how it ended at the fleet.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tries {
+    /// Tries made.
+    pub made: u64,
+    /// Tries made for each request.
+    pub per_request: Option<f64>,
+    /// Of the tries: made because another failed.
+    pub retries: u64,
+    /// Of the tries: made beside one that was slow.
+    pub hedges: u64,
+    /// Retries and hedges that the budget did not allow.
+    pub refused_by_budget: u64,
+    /// Tries given up while they were under way.
+    pub given_up: u64,
+    /// Of those: answered in full all the same.
+    pub answered_for_nobody: u64,
+    /// Output tokens made by those given up.
+    pub wasted_output_tokens: u64,
+    /// How they ended at the fleet.
+    pub ended: BTreeMap<&'static str, u64>,
+    /// Under way when the run ended.
+    pub in_flight: u64,
+}
+
+impl Tries {
+    fn of(meter: &TryMeter, in_flight: u64, requests: u64) -> Tries {
+        let ended = Status::ALL.iter().zip(meter.ended);
+        Tries {
+            made: meter.made,
+            per_request: ratio(meter.made as f64, requests as f64),
+            retries: meter.retries,
+            hedges: meter.hedges,
+            refused_by_budget: meter.refused,
+            given_up: meter.given_up,
+            answered_for_nobody: meter.answered_for_nobody,
+            wasted_output_tokens: meter.wasted_output_tokens,
+            ended: ended
+                .filter(|(_, count)| *count > 0)
+                .map(|(status, count)| (status.name(), count))
+                .collect(),
+            in_flight,
+        }
+    }
 }
 
 /// Rates within the measured window.
@@ -293,19 +356,26 @@ fn requests(tally: &Tally) -> Requests {
         queue_full: tally.ended_as(Status::RejectedQueueFull),
         too_long: tally.ended_as(Status::RejectedTooLong),
     };
+    let failed_by = FailedBy {
+        replica: tally.ended_as(Status::FailedReplica),
+        no_replica: tally.ended_as(Status::FailedNoReplica),
+    };
+    let tries = tally.tries.as_ref();
     Requests {
         arrived: tally.arrived,
         completed: tally.ended_as(Status::Completed),
-        rejected: rejected_by.rate_limit + rejected_by.queue_full + rejected_by.too_long,
-        shed: 0,
-        timed_out: 0,
-        failed: 0,
-        cancelled: 0,
+        rejected: tally.ended_in(Outcome::Rejected),
+        shed: tally.ended_in(Outcome::Shed),
+        timed_out: tally.ended_in(Outcome::TimedOut),
+        failed: tally.ended_in(Outcome::Failed),
+        cancelled: tally.ended_in(Outcome::Cancelled),
         in_flight: tally.in_flight,
         measured: tally.arrived_measured,
         measured_completed: tally.latencies[2].count(),
         measured_in_flight: tally.undecided,
         rejected_by,
+        failed_by: tries.map(|_| failed_by),
+        tries: tries.map(|(meter, under_way)| Tries::of(meter, *under_way, tally.arrived)),
         sessions: tally.sessions,
     }
 }

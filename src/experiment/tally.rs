@@ -1,10 +1,11 @@
 //! What one replication measured, ready to be put together with others.
 
 use crate::engine::{Ended, SimTime};
+use crate::fleet::calls::TryMeter;
 use crate::fleet::event::Event;
 use crate::fleet::meters::LinkMeter;
 use crate::fleet::plan::{EnginePlan, FleetPlan};
-use crate::fleet::request::Status;
+use crate::fleet::request::{Outcome, Status};
 use crate::fleet::simulation::Simulation;
 use crate::measure::{Interval, LatencyBudget, LatencyHistogram, SloMeter};
 use crate::workload::sessions::SessionCounts;
@@ -26,6 +27,9 @@ pub struct Tally {
     pub ended: [u64; Status::COUNT],
     /// Requests in flight at the end.
     pub in_flight: u64,
+    /// What became of their tries, and how many were under way at the end, where there may be
+    /// several of one request.
+    pub tries: Option<(TryMeter, u64)>,
     /// Requests that arrived in the measured window.
     pub arrived_measured: u64,
     /// Requests completed in the measured window.
@@ -134,6 +138,10 @@ impl Tally {
             arrived: meters.arrived,
             ended: meters.ended,
             in_flight: simulation.world.in_flight(),
+            tries: plan
+                .clients
+                .as_ref()
+                .map(|_| (meters.tries.clone(), simulation.world.tries_in_flight())),
             arrived_measured: meters.arrived_measured,
             completed_measured: meters.completed_measured,
             tokens_measured: meters.tokens_measured,
@@ -166,6 +174,10 @@ impl Tally {
         self.arrived += other.arrived;
         add_each(&mut self.ended, &other.ended);
         self.in_flight += other.in_flight;
+        if let (Some(mine), Some(theirs)) = (&mut self.tries, &other.tries) {
+            mine.0.merge(&theirs.0);
+            mine.1 += theirs.1;
+        }
         self.arrived_measured += other.arrived_measured;
         self.completed_measured += other.completed_measured;
         self.tokens_measured.0 += other.tokens_measured.0;
@@ -201,6 +213,13 @@ impl Tally {
     /// Events run.
     pub fn events(&self) -> u64 {
         self.events_by_kind.iter().sum()
+    }
+
+    /// Requests that ended in that way.
+    pub fn ended_in(&self, outcome: Outcome) -> u64 {
+        let ended = Status::ALL.iter().zip(self.ended);
+        let of_it = ended.filter(|(status, _)| status.outcome() == outcome);
+        of_it.map(|(_, count)| count).sum()
     }
 
     /// Requests that ended in one way.

@@ -1,6 +1,6 @@
 //! What can happen in a fleet.
 
-use super::ids::{ReplicaId, RequestId};
+use super::ids::{CallId, ReplicaId, RequestId};
 
 /// Everything that can happen. Small and `Copy`.
 ///
@@ -36,13 +36,25 @@ pub enum Event {
     AskReplicas(u16),
     /// Answers to that have come.
     ReportsSeen(u16),
+    /// A call has come to its deadline.
+    CallDue(CallId),
+    /// A user has waited long enough.
+    UserLeaves(CallId),
+    /// A call tries again.
+    Retry(CallId),
+    /// A call tries beside a try that is slow.
+    Hedge(CallId),
+    /// A try, or its first token, has taken too long.
+    TryDue(RequestId),
+    /// A replica learns that a try was given up.
+    Cancel(RequestId),
 }
 
 const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
 
 impl Event {
     /// How many kinds there are.
-    pub const KINDS: usize = 12;
+    pub const KINDS: usize = 18;
 
     /// Names of the kinds, by [`Self::kind`].
     pub const KIND_NAMES: [&'static str; Self::KINDS] = [
@@ -58,6 +70,12 @@ impl Event {
         "kv_arrived",
         "ask_replicas",
         "reports_seen",
+        "call_due",
+        "user_leaves",
+        "retry",
+        "hedge",
+        "try_due",
+        "cancel",
     ];
 
     /// The index of its kind.
@@ -75,6 +93,12 @@ impl Event {
             Event::KvArrived(_) => 9,
             Event::AskReplicas(_) => 10,
             Event::ReportsSeen(_) => 11,
+            Event::CallDue(_) => 12,
+            Event::UserLeaves(_) => 13,
+            Event::Retry(_) => 14,
+            Event::Hedge(_) => 15,
+            Event::TryDue(_) => 16,
+            Event::Cancel(_) => 17,
         }
     }
 
@@ -89,7 +113,13 @@ impl Event {
             | Event::Delivered(id)
             | Event::ServiceDone(id)
             | Event::Responded(id)
-            | Event::KvArrived(id) => of(id),
+            | Event::KvArrived(id)
+            | Event::CallDue(id)
+            | Event::UserLeaves(id)
+            | Event::Retry(id)
+            | Event::Hedge(id)
+            | Event::TryDue(id)
+            | Event::Cancel(id) => of(id),
             Event::WindowDue(replica) | Event::ShareDone(replica) => u64::from(replica.0),
             Event::Step(replica, lane) => u64::from(*lane) << 32 | u64::from(replica.0),
         };

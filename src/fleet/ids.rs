@@ -1,13 +1,19 @@
 //! Identifiers: newtypes into slot vectors.
 
-/// A request in flight: a slot and the generation that tells it from the slot's earlier tenants.
+/// What is in flight: a slot and the generation that tells it from the slot's earlier tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestId {
+pub struct SlotId {
     /// Slot in the slab.
     pub slot: u32,
-    /// How many requests lived in the slot before.
+    /// How many tenants lived in the slot before.
     pub generation: u32,
 }
+
+/// A request at the fleet: one try of a call.
+pub type RequestId = SlotId;
+
+/// A call: what a client wants, however often it tries.
+pub type CallId = SlotId;
 
 /// A replica, by its index over all pools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -16,6 +16,7 @@
 //! same `S(k)`, so that both give the same stamps. Speculative decoding ([`SpeculativeRule`]) has
 //! an event for every iteration, which walks its batch.
 
+mod abort;
 mod cached;
 mod endings;
 mod handover;
@@ -120,6 +121,10 @@ pub struct Engine {
     preempted: bool,
     /// Sequences whose KV is being sent to another replica, in the order of their first tokens.
     sending: RequestList,
+    /// Running sequences to be dropped at the next boundary.
+    aborts: Vec<u32>,
+    /// How many times as long as it should an iteration takes: 1 unless something is wrong.
+    slowdown: f64,
     /// Iterations done when a prompt was last computed, and when the queue's head began to wait for
     /// others, where prompts wait.
     looked: u64,
@@ -129,6 +134,14 @@ pub struct Engine {
 impl Engine {
     /// An idle engine with an empty cache.
     pub fn new(replica: ReplicaId, rules: &EngineRules, streams: Streams) -> Engine {
+        Engine::empty(replica, rules, Speculation::new(replica, rules, streams))
+    }
+
+    fn empty(
+        replica: ReplicaId,
+        rules: &EngineRules,
+        speculation: Option<Box<Speculation>>,
+    ) -> Engine {
         Engine {
             replica,
             waiting: Waiting::new(rules.policy),
@@ -157,7 +170,9 @@ impl Engine {
             cutoff: SimTime::ZERO,
             held_back: false,
             preempted: false,
-            speculation: Speculation::new(replica, rules, streams),
+            speculation,
+            aborts: Vec::new(),
+            slowdown: 1.0,
             looked: 0,
             waits_since: None,
             loading_ns: 0.0,
@@ -201,10 +216,17 @@ impl Engine {
         self.turn_to(lane);
         self.boundary = None;
         self.settle(ctx);
+        self.drop_aborted(ctx);
         if self.plan(rules, ctx) {
             self.launch(rules, model, ctx);
             self.wake_another(rules, ctx);
         }
+    }
+
+    /// Its iterations take `factor` (1 or more) times as long, from the next that is planned on.
+    pub fn slow_down(&mut self, factor: f64, ctx: &mut Context<'_>) {
+        self.slowdown = factor;
+        self.interrupt(ctx);
     }
 
     /// Requests waiting and running.

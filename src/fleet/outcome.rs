@@ -4,6 +4,7 @@ use crate::engine::{Digest, SimDuration, SimTime};
 use crate::measure::{BatchMeans, LatencyBudget, LatencyHistogram, SloMeter, SloTargets};
 use crate::scenario::roles::Role;
 
+use super::calls::TryMeter;
 use super::event::Event;
 use super::ids::NONE;
 use super::plan::{EnginePlan, FleetPlan};
@@ -57,6 +58,8 @@ pub struct FleetMeters {
     pub budget: LatencyBudget,
     /// Objectives, one a tier.
     pub slo: Vec<SloMeter>,
+    /// What became of the tries, where calls make several.
+    pub tries: TryMeter,
     /// Events by kind.
     pub events_by_kind: [u64; Event::KINDS],
     /// A digest of every request's end, in order.
@@ -95,6 +98,7 @@ impl FleetMeters {
             e2e_floor: LatencyHistogram::default(),
             budget: LatencyBudget::default(),
             slo: slo.collect(),
+            tries: TryMeter::default(),
             events_by_kind: [0; Event::KINDS],
             outcomes: Digest::default(),
             window: (plan.warmup, plan.horizon),
@@ -126,11 +130,11 @@ impl FleetMeters {
         self.present.1 = in_flight;
     }
 
-    /// Notes the end of a request at `now`.
-    pub fn ended(&mut self, request: &Request, status: Status, now: SimTime) {
+    /// Notes the end of a call at `now`, and the last of its tries.
+    pub fn ended(&mut self, request: &Request, ending: &Ending, status: Status, now: SimTime) {
         self.ended[status.index()] += 1;
         for word in [
-            request.serial,
+            ending.serial,
             status.index() as u64,
             request.scheduled.0,
             request.first_token.0,
@@ -139,8 +143,8 @@ impl FleetMeters {
             self.outcomes.add(word);
         }
         if status != Status::Completed {
-            if self.measures(request.arrival) {
-                self.slo[request.tier as usize].record_miss();
+            if self.measures(ending.arrival) {
+                self.slo[ending.tier as usize].record_miss();
             }
             return;
         }
@@ -150,16 +154,17 @@ impl FleetMeters {
             self.tokens_measured.1 += u64::from(request.output_tokens);
         }
         // It has just come back to the gateway.
-        let latencies = Latencies::of(request, now - request.last_token);
+        let before = request.arrival - ending.arrival;
+        let latencies = Latencies::of(request, now - request.last_token).after(before);
         if let Some(pilot) = &mut self.pilot {
             pilot.push(latencies.e2e_ns as f64);
         }
-        if self.measures(request.arrival) {
-            self.record(request, &latencies);
+        if self.measures(ending.arrival) {
+            self.record(ending.tier, &latencies);
         }
     }
 
-    fn record(&mut self, request: &Request, latencies: &Latencies) {
+    fn record(&mut self, tier: u16, latencies: &Latencies) {
         self.ttft.record(latencies.ttft_ns);
         self.e2e.record(latencies.e2e_ns);
         self.queue.record(latencies.queue_ns());
@@ -167,11 +172,7 @@ impl FleetMeters {
             self.tpot.record(tpot_ns);
         }
         self.budget.record(latencies.e2e_ns, &latencies.parts_ns);
-        self.slo[request.tier as usize].record(
-            latencies.ttft_ns,
-            latencies.tpot_ns,
-            latencies.e2e_ns,
-        );
+        self.slo[tier as usize].record(latencies.ttft_ns, latencies.tpot_ns, latencies.e2e_ns);
     }
 
     /// Whether requests that arrive at an instant are measured.
@@ -211,6 +212,31 @@ fn floor_ns(request: &Request, plan: &FleetPlan) -> Option<(f64, f64)> {
         least = (least.0.min(apart.0), least.1.min(apart.1));
     }
     Some(least)
+}
+
+/// What is known of a call at its end beside its last try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// Serial number.
+    pub serial: u64,
+    /// When it began.
+    pub arrival: SimTime,
+    /// Tier.
+    pub tier: u16,
+    /// Tries it made.
+    pub tries: u16,
+}
+
+impl Ending {
+    /// That of a call with this one try.
+    pub fn of(request: &Request) -> Ending {
+        Ending {
+            serial: request.serial,
+            arrival: request.arrival,
+            tier: request.tier,
+            tries: 1,
+        }
+    }
 }
 
 /// The latencies of one completed request, as seen at the gateway.
@@ -256,6 +282,14 @@ impl Latencies {
                 0,
             ],
         }
+    }
+
+    /// The same, of a call whose tries before this one began took `before`.
+    pub fn after(mut self, before: SimDuration) -> Latencies {
+        self.ttft_ns += before.0;
+        self.e2e_ns += before.0;
+        self.parts_ns[6] += before.0;
+        self
     }
 
     fn queue_ns(&self) -> u64 {
@@ -310,9 +344,10 @@ pub struct RequestRow {
 }
 
 impl RequestRow {
-    /// The row of a request.
+    /// The row of a call, whose last try is `request`.
     pub fn new(
         request: &Request,
+        ending: &Ending,
         status: &'static str,
         plan: &FleetPlan,
         replicas: &[Replica],
@@ -323,11 +358,11 @@ impl RequestRow {
         let hop = pool.map_or(0, |pool| plan.hop_back(usize::from(pool)).0);
         let token = |time: SimTime| stamp(time).map(|ns| ns + hop);
         RequestRow {
-            id: request.serial,
-            tier: request.tier,
+            id: ending.serial,
+            tier: ending.tier,
             pool,
             replica: routed.then_some(request.replica.0),
-            arrival_ns: request.arrival.0,
+            arrival_ns: ending.arrival.0,
             gateway_ns: stamp(request.gateway),
             queued_ns: stamp(request.queued),
             scheduled_ns: stamp(request.scheduled),
@@ -337,7 +372,7 @@ impl RequestRow {
             output_tokens: request.output_tokens,
             cached_tokens: request.cached_tokens,
             preemptions: request.preemptions,
-            attempts: 1,
+            attempts: ending.tries,
             status,
             delivered_ns: stamp(request.delivered),
             prefill_replica: (request.prefill_replica.0 != NONE)

@@ -12,6 +12,7 @@ use crate::workload::Sampler;
 use crate::workload::sessions::SessionPlan;
 use crate::workload::source::SourcePlan;
 
+use super::calls::ClientPlan;
 use super::llm::EngineRules;
 use super::servers::BatchTime;
 use super::signals::SignalRule;
@@ -49,6 +50,8 @@ pub struct FleetPlan {
     pub gateway_cost: SimDuration,
     /// `(requests per second, burst)` of the gateway's token bucket.
     pub rate_limit: Option<(f64, f64)>,
+    /// What clients do about what fails; none where nothing can be given up or fail.
+    pub clients: Option<ClientPlan>,
     /// Gateway replicas, at least one.
     pub gateways: u16,
     /// The routers' policy.

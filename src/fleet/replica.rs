@@ -1,8 +1,9 @@
 //! One replica: a batching window and an engine of one of the kinds.
 
-use crate::engine::Streams;
+use crate::engine::{SimTime, Streams};
 use crate::scenario::roles::Role;
 
+use super::context::Context;
 use super::ids::{PoolId, ReplicaId};
 use super::llm::{Engine, Ranks};
 use super::plan::{EnginePlan, ServicePlan};
@@ -71,6 +72,66 @@ impl ReplicaEngine {
                     ReplicaEngine::Batches(Box::new(BatchServers::new(*servers, *capacity)))
                 }
             },
+        }
+    }
+}
+
+impl Replica {
+    /// Drops a request that is present. False where that has to wait for the work under way: the
+    /// request is then reported as done.
+    pub fn abort(
+        &mut self,
+        slot: u32,
+        id: ReplicaId,
+        plan: &EnginePlan,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let in_window = ctx.requests.at(slot).queued == SimTime::NEVER;
+        match (&mut self.engine, plan) {
+            (ReplicaEngine::Batches(servers), _) => return servers.abort(slot, ctx),
+            _ if in_window => self.window.abort(slot, ctx),
+            (ReplicaEngine::Servers(servers), _) => servers.abort(slot, ctx),
+            (ReplicaEngine::Sharing(sharing), _) => sharing.abort(slot, id, ctx),
+            (ReplicaEngine::Llm(engine), EnginePlan::Llm { rules, .. }) => {
+                return engine.abort(slot, rules, ctx);
+            }
+            (ReplicaEngine::Ranks(ranks), EnginePlan::Llm { rules, .. }) => {
+                return ranks.abort(slot, rules, ctx);
+            }
+            _ => debug_assert!(false, "an engine of another kind than its plan"),
+        }
+        true
+    }
+
+    /// Dies with all that is in it, and is as new.
+    pub fn crash(&mut self, id: ReplicaId, plan: &EnginePlan, ctx: &mut Context<'_>) {
+        *self.window = Window::default();
+        match (&mut self.engine, plan) {
+            (ReplicaEngine::Servers(servers), _) => servers.crash(ctx),
+            (ReplicaEngine::Batches(servers), _) => servers.crash(ctx),
+            (ReplicaEngine::Sharing(sharing), _) => sharing.crash(id, ctx),
+            (ReplicaEngine::Llm(engine), EnginePlan::Llm { rules, .. }) => engine.crash(rules, ctx),
+            (ReplicaEngine::Ranks(ranks), EnginePlan::Llm { rules, .. }) => ranks.crash(rules, ctx),
+            _ => debug_assert!(false, "an engine of another kind than its plan"),
+        }
+    }
+
+    /// Takes `factor` (1 or more) times as long for everything from now on.
+    pub fn slow_down(&mut self, factor: f64, id: ReplicaId, ctx: &mut Context<'_>) {
+        match &mut self.engine {
+            ReplicaEngine::Servers(servers) => servers.slow_down(factor),
+            ReplicaEngine::Batches(servers) => servers.slow_down(factor),
+            ReplicaEngine::Sharing(sharing) => sharing.slow_down(factor, id, ctx),
+            ReplicaEngine::Llm(engine) => engine.slow_down(factor, ctx),
+            ReplicaEngine::Ranks(ranks) => ranks.slow_down(factor),
+        }
+    }
+
+    /// Something begins that holds up the work under way: runs of iterations end at the next
+    /// boundary.
+    pub fn interrupt(&mut self, ctx: &mut Context<'_>) {
+        if let ReplicaEngine::Llm(engine) = &mut self.engine {
+            engine.interrupt(ctx);
         }
     }
 }

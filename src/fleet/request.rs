@@ -1,11 +1,12 @@
-//! A request in flight, and the slab that holds all of them.
+//! A request in flight.
 
 use crate::engine::SimTime;
 
-use super::ids::{NONE, ReplicaId, RequestId};
+use super::ids::{NONE, ReplicaId};
 use super::prefix::Prefix;
+use super::slab::Slab;
 
-/// How a request ended.
+/// How a request ended, or one try of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -17,9 +18,46 @@ pub enum Status {
     RejectedQueueFull,
     /// Prompt and output do not fit the KV cache or `max_model_len`.
     RejectedTooLong,
+    /// Its client would wait no longer, and counts that as a failure.
+    TimedOut,
+    /// Its client has left, or needs it no more.
+    Cancelled,
+    /// Its replica died with it, or was dead when it came.
+    FailedReplica,
+    /// No replica could be chosen for it.
+    FailedNoReplica,
+}
+
+/// The six ways in which a request can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered in full.
+    Completed,
+    /// Turned away by a limit that it was beyond.
+    Rejected,
+    /// Dropped to protect the fleet.
+    Shed,
+    /// Given up after a time limit.
+    TimedOut,
+    /// Lost to a failure.
+    Failed,
+    /// Given up by its user.
+    Cancelled,
 }
 
 impl Status {
+    /// All of them, by [`Self::index`].
+    pub const ALL: [Status; Self::COUNT] = [
+        Status::Completed,
+        Status::RejectedRateLimit,
+        Status::RejectedQueueFull,
+        Status::RejectedTooLong,
+        Status::TimedOut,
+        Status::Cancelled,
+        Status::FailedReplica,
+        Status::FailedNoReplica,
+    ];
+
     /// The name used in request files.
     pub fn name(self) -> &'static str {
         match self {
@@ -27,6 +65,23 @@ impl Status {
             Status::RejectedRateLimit => "rejected_rate_limit",
             Status::RejectedQueueFull => "rejected_queue_full",
             Status::RejectedTooLong => "rejected_too_long",
+            Status::TimedOut => "timed_out",
+            Status::Cancelled => "cancelled",
+            Status::FailedReplica => "failed_replica",
+            Status::FailedNoReplica => "failed_no_replica",
+        }
+    }
+
+    /// Which of the six it is.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Status::Completed => Outcome::Completed,
+            Status::RejectedRateLimit | Status::RejectedQueueFull | Status::RejectedTooLong => {
+                Outcome::Rejected
+            }
+            Status::TimedOut => Outcome::TimedOut,
+            Status::Cancelled => Outcome::Cancelled,
+            Status::FailedReplica | Status::FailedNoReplica => Outcome::Failed,
         }
     }
 
@@ -36,7 +91,7 @@ impl Status {
     }
 
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 8;
 }
 
 /// Everything known of one request. Stamps are [`SimTime::NEVER`] until they happen; those of the
@@ -122,6 +177,8 @@ pub struct Work {
     pub lane: u16,
     /// LLM engines: whether it decodes (true) or is still in prefill.
     pub decoding: bool,
+    /// Whether it is at its replica: it has come, and neither left nor got lost.
+    pub present: bool,
 }
 
 impl Request {
@@ -156,98 +213,8 @@ impl Request {
     }
 }
 
-/// All requests in flight, in slots that are reused: memory follows what is in flight.
-#[derive(Debug, Clone, Default)]
-pub struct Requests {
-    slots: Vec<Request>,
-    generations: Vec<u32>,
-    free: Vec<u32>,
-    most: usize,
-}
-
-impl Requests {
-    /// An empty slab.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Requests in flight.
-    pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-
-    /// True when nothing is in flight.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The most that were ever in flight at once.
-    pub fn most(&self) -> usize {
-        self.most
-    }
-
-    /// Takes a request in.
-    pub fn insert(&mut self, request: Request) -> RequestId {
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = request;
-                slot
-            }
-            None => {
-                self.slots.push(request);
-                self.generations.push(0);
-                (self.slots.len() - 1) as u32
-            }
-        };
-        self.most = self.most.max(self.len());
-        RequestId {
-            slot,
-            generation: self.generations[slot as usize],
-        }
-    }
-
-    /// Lets a request go; its slot's next tenant has another generation.
-    pub fn remove(&mut self, slot: u32) {
-        let generation = &mut self.generations[slot as usize];
-        *generation = generation.wrapping_add(1);
-        self.free.push(slot);
-    }
-
-    /// The identifier of the present tenant of a slot.
-    pub fn id(&self, slot: u32) -> RequestId {
-        RequestId {
-            slot,
-            generation: self.generations[slot as usize],
-        }
-    }
-
-    /// The slot of a request that is still in flight.
-    pub fn live_slot(&self, id: RequestId) -> Option<u32> {
-        (self.generations.get(id.slot as usize) == Some(&id.generation)).then_some(id.slot)
-    }
-
-    /// All requests in flight, in no particular order. Looks at every slot: for the end of a run.
-    pub fn live(&self) -> impl Iterator<Item = &Request> {
-        let mut free = vec![false; self.slots.len()];
-        for &slot in &self.free {
-            free[slot as usize] = true;
-        }
-        let slots = self.slots.iter().zip(free);
-        slots.filter(|(_, free)| !free).map(|(request, _)| request)
-    }
-
-    /// The tenant of a slot.
-    #[inline]
-    pub fn at(&self, slot: u32) -> &Request {
-        &self.slots[slot as usize]
-    }
-
-    /// The tenant of a slot, to change.
-    #[inline]
-    pub fn at_mut(&mut self, slot: u32) -> &mut Request {
-        &mut self.slots[slot as usize]
-    }
-}
+/// All requests in flight.
+pub type Requests = Slab<Request>;
 
 /// A doubly linked list of requests, threaded through the slab: no allocation, O(1) removal.
 /// A request is on one list at a time.

@@ -18,6 +18,7 @@ pub struct Servers {
     capacity: u32,
     busy: u32,
     waiting: RequestList,
+    slowdown: f64,
 }
 
 impl Servers {
@@ -28,6 +29,7 @@ impl Servers {
             capacity,
             busy: 0,
             waiting: RequestList::default(),
+            slowdown: 1.0,
         }
     }
 
@@ -55,14 +57,48 @@ impl Servers {
         }
     }
 
+    /// Drops a request, wherever it is.
+    pub fn abort(&mut self, slot: u32, ctx: &mut Context<'_>) {
+        if ctx.requests.at(slot).scheduled == SimTime::NEVER {
+            self.waiting.remove(ctx.requests, slot);
+            return;
+        }
+        self.busy -= 1;
+        ctx.meter.ceased(ctx.now);
+        if let Some(next) = self.waiting.pop_front(ctx.requests) {
+            self.start(next, ctx);
+        }
+    }
+
+    /// Dies: it forgets everything, and is as new.
+    pub fn crash(&mut self, ctx: &mut Context<'_>) {
+        for _ in 0..std::mem::take(&mut self.busy) {
+            ctx.meter.ceased(ctx.now);
+        }
+        self.waiting = RequestList::default();
+    }
+
+    /// What begins from now on takes `factor` times as long.
+    pub fn slow_down(&mut self, factor: f64) {
+        self.slowdown = factor;
+    }
+
     fn start(&mut self, slot: u32, ctx: &mut Context<'_>) {
         self.busy += 1;
         let request = ctx.requests.at_mut(slot);
         request.scheduled = ctx.now;
-        let end = ctx.now + SimDuration(request.work.mark);
+        let end = ctx.now + slowed(SimDuration(request.work.mark), self.slowdown);
         ctx.meter.began(ctx.now);
         let id = ctx.requests.id(slot);
         ctx.queue.schedule(end, Event::ServiceDone(id));
+    }
+}
+
+/// A time that is `factor` times as long.
+fn slowed(time: SimDuration, factor: f64) -> SimDuration {
+    match factor == 1.0 {
+        true => time,
+        false => SimDuration((time.0 as f64 * factor).round() as u64),
     }
 }
 
@@ -101,6 +137,7 @@ pub struct BatchServers {
     queue: RequestList,
     /// When the pending `WindowDue` comes, if one is pending.
     due: Option<SimTime>,
+    slowdown: f64,
 }
 
 impl BatchServers {
@@ -112,6 +149,7 @@ impl BatchServers {
             busy: 0,
             queue: RequestList::default(),
             due: None,
+            slowdown: 1.0,
         }
     }
 
@@ -144,6 +182,29 @@ impl BatchServers {
             slot = next;
         }
         self.send(batching, ctx);
+    }
+
+    /// Drops a request that waits; one that is in a batch under way goes with it: false.
+    pub fn abort(&mut self, slot: u32, ctx: &mut Context<'_>) -> bool {
+        let waits = ctx.requests.at(slot).scheduled == SimTime::NEVER;
+        if waits {
+            self.queue.remove(ctx.requests, slot);
+        }
+        waits
+    }
+
+    /// Dies: it forgets everything, and is as new.
+    pub fn crash(&mut self, ctx: &mut Context<'_>) {
+        for _ in 0..std::mem::take(&mut self.busy) {
+            ctx.meter.ceased(ctx.now);
+        }
+        self.queue = RequestList::default();
+        self.due = None;
+    }
+
+    /// Batches that begin from now on take `factor` times as long.
+    pub fn slow_down(&mut self, factor: f64) {
+        self.slowdown = factor;
     }
 
     fn send(&mut self, batching: &mut Batching<'_>, ctx: &mut Context<'_>) {
@@ -184,7 +245,8 @@ impl BatchServers {
                 batch.push_back(ctx.requests, slot);
             }
         }
-        let end = ctx.now + batching.time.draw(size, batching.rng);
+        let time = batching.time.draw(size, batching.rng);
+        let end = ctx.now + slowed(time, self.slowdown);
         ctx.meter.began(ctx.now);
         if ctx.meter.measures(ctx.now) {
             ctx.meter.batches += 1;

@@ -26,6 +26,7 @@ pub struct Sharing {
     /// their bits do.
     finishing: BinaryHeap<Reverse<(u64, u32)>>,
     timer: Option<Timer>,
+    slowdown: f64,
 }
 
 impl Sharing {
@@ -38,6 +39,7 @@ impl Sharing {
             updated: SimTime::ZERO,
             finishing: BinaryHeap::new(),
             timer: None,
+            slowdown: 1.0,
         }
     }
 
@@ -77,6 +79,29 @@ impl Sharing {
         self.arm(replica, ctx);
     }
 
+    /// Drops a request. Looks at all that are present.
+    pub fn abort(&mut self, slot: u32, replica: ReplicaId, ctx: &mut Context<'_>) {
+        self.settle(ctx);
+        self.finishing
+            .retain(|Reverse((_, present))| *present != slot);
+        self.arm(replica, ctx);
+    }
+
+    /// Dies: it forgets everything, and is as new.
+    pub fn crash(&mut self, replica: ReplicaId, ctx: &mut Context<'_>) {
+        self.settle(ctx);
+        self.finishing.clear();
+        self.attained_ns = 0.0;
+        self.arm(replica, ctx);
+    }
+
+    /// All takes `factor` times as long from now on.
+    pub fn slow_down(&mut self, factor: f64, replica: ReplicaId, ctx: &mut Context<'_>) {
+        self.settle(ctx);
+        self.slowdown = factor;
+        self.arm(replica, ctx);
+    }
+
     /// Servers at work, and since when that has not been counted.
     pub fn at_work(&self) -> (u64, SimTime) {
         let at_work = self.finishing.len().min(self.servers as usize);
@@ -86,7 +111,7 @@ impl Sharing {
     /// Service each request gets per unit of time.
     fn speed(&self) -> f64 {
         let present = self.finishing.len() as f64;
-        (f64::from(self.servers) / present).min(1.0)
+        (f64::from(self.servers) / present).min(1.0) / self.slowdown
     }
 
     fn settle(&mut self, ctx: &mut Context<'_>) {

@@ -98,6 +98,11 @@ impl Window {
         self.release(rule, replica, ctx, released);
     }
 
+    /// Drops a request that is held back.
+    pub fn abort(&mut self, slot: u32, ctx: &mut Context<'_>) {
+        self.held.remove(ctx.requests, slot);
+    }
+
     fn release(
         &mut self,
         rule: &WindowRule,

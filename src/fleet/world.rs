@@ -10,6 +10,8 @@
 //! Components never hold one another. The world hands each a
 //! [`Context`](super::context::Context), and routes what they return.
 
+mod calls;
+mod cancel;
 mod gateways;
 pub mod handover;
 mod inspect;
@@ -22,11 +24,12 @@ use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime};
 use crate::trace::TraceError;
 use crate::workload::{Offered, Source};
 
+use super::calls::Calls;
 use super::event::Event;
 use super::gateway::{Gateway, TokenBucket};
-use super::ids::{NONE, PoolId, ReplicaId};
+use super::ids::{NONE, PoolId, ReplicaId, RequestId};
 use super::meters::PoolMeter;
-use super::outcome::{FleetMeters, RequestRow};
+use super::outcome::{Ending, FleetMeters, RequestRow};
 use super::plan::FleetPlan;
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
@@ -55,6 +58,8 @@ pub struct World {
     pools: Vec<Pool>,
     replicas: Vec<Replica>,
     requests: Requests,
+    /// What clients want, where they may try more than once.
+    calls: Option<Box<Calls>>,
     /// Numbers over all requests.
     pub meters: FleetMeters,
     /// Rows of requests that ended, until somebody takes them.
@@ -72,6 +77,34 @@ struct Lanes {
     gateway: LaneId,
     to_replica: Vec<LaneId>,
     from_replica: Vec<LaneId>,
+    call_due: Option<LaneId>,
+    hedge: Option<LaneId>,
+    /// For a try's last token, and for its first.
+    try_due: [Option<LaneId>; 2],
+}
+
+impl Lanes {
+    fn new(plan: &FleetPlan, queue: &mut EventQueue<Event>) -> Lanes {
+        let pools = 0..plan.pools.len();
+        let to_replica = pools.clone().map(|pool| queue.lane(plan.hop_to(pool)));
+        let to_replica = to_replica.collect();
+        let from_replica = pools.map(|pool| queue.lane(plan.hop_back(pool)));
+        let from_replica = from_replica.collect();
+        let gateway = queue.lane(plan.gateway_cost);
+        let mut lane = |delay: Option<SimDuration>| delay.map(|delay| queue.lane(delay));
+        let clients = plan.clients.as_ref();
+        Lanes {
+            gateway,
+            to_replica,
+            from_replica,
+            call_due: lane(clients.and_then(|clients| clients.timeout)),
+            hedge: lane(clients.and_then(|clients| Some(clients.hedge?.0))),
+            try_due: [
+                lane(clients.and_then(|clients| clients.try_timeout)),
+                lane(clients.and_then(|clients| clients.first_token_timeout)),
+            ],
+        }
+    }
 }
 
 impl World {
@@ -106,18 +139,9 @@ impl World {
                 });
             }
         }
-        let mut by_pool = |hop: &dyn Fn(usize) -> SimDuration| -> Vec<LaneId> {
-            (0..plan.pools.len())
-                .map(|pool| queue.lane(hop(pool)))
-                .collect()
-        };
-        let to_replica = by_pool(&|pool| plan.hop_to(pool));
-        let from_replica = by_pool(&|pool| plan.hop_back(pool));
-        let lanes = Lanes {
-            gateway: queue.lane(plan.gateway_cost),
-            to_replica,
-            from_replica,
-        };
+        let lanes = Lanes::new(&plan, queue);
+        let calls = plan.clients.as_ref();
+        let calls = calls.map(|clients| Box::new(Calls::new(clients, plan.streams)));
         let bucket = plan
             .rate_limit
             .map(|(rate, burst)| TokenBucket::new(rate, burst));
@@ -130,6 +154,7 @@ impl World {
             pools,
             replicas,
             requests: Requests::new(),
+            calls,
             rows: Vec::new(),
             pending: None,
             serial: 0,
@@ -165,15 +190,26 @@ impl World {
             offered.output_tokens,
         );
         self.serial += 1;
+        self.meters.arrived(&request, &self.plan);
+        if self.calls.is_some() {
+            self.open_call(&offered, request.serial, queue);
+            self.meters
+                .present_at_arrival(queue.now(), self.in_flight());
+            return;
+        }
         request.tier = offered.tier;
         request.prefix = offered.prefix;
         request.rank = self.plan.tiers[offered.tier as usize].rank;
         request.gateway_replica = self.gateways.pick();
         request.user = offered.user;
-        self.meters.arrived(&request, &self.plan);
         let id = self.requests.insert(request);
         self.meters
             .present_at_arrival(queue.now(), self.requests.len() as u64);
+        self.enter(id, queue);
+    }
+
+    /// A request comes to its gateway replica.
+    fn enter(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {
         let slot = id.slot;
         if !self.gateway.admit(queue.now()) {
             self.end(slot, Status::RejectedRateLimit, queue);
@@ -189,6 +225,7 @@ impl World {
     fn end(&mut self, slot: u32, status: Status, queue: &mut EventQueue<Event>) {
         let request = self.requests.at(slot);
         let user = request.user;
+        let present = request.work.present;
         if request.replica.0 != NONE {
             let replica = request.replica;
             let prompt_tokens = request.prompt_tokens;
@@ -199,26 +236,30 @@ impl World {
             router.returned(replica, prompt_tokens);
             if status == Status::Completed {
                 self.completed_at(slot, pool, queue.now());
-            } else {
+            } else if present {
                 self.leave_replica(slot, queue);
             }
         }
+        if self.calls.is_some() {
+            return self.try_ended(slot, status, queue);
+        }
         let request = self.requests.at(slot);
-        self.meters.ended(request, status, queue.now());
+        let ending = Ending::of(request);
+        self.meters.ended(request, &ending, status, queue.now());
         if self.plan.record_requests {
-            let request = self.requests.at(slot);
-            self.rows.push(RequestRow::new(
-                request,
-                status.name(),
-                &self.plan,
-                &self.replicas,
-            ));
+            let name = status.name();
+            let row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
+            self.rows.push(row);
         }
         self.requests.remove(slot);
+        self.user_goes_on(user, status == Status::Completed, queue);
+    }
+
+    /// The request of a user has ended: the next one comes in time.
+    fn user_goes_on(&mut self, user: u32, answered: bool, queue: &mut EventQueue<Event>) {
         if user == NONE {
             return;
         }
-        let answered = status == Status::Completed;
         if let Some(pause) = self.source.ended(user, answered, BACK_OFF) {
             queue.schedule(queue.now() + pause, Event::UserReady(user));
         }
@@ -253,7 +294,10 @@ impl Model for World {
                 }
             }
             Event::ServiceDone(id) => {
-                if let Some(slot) = self.requests.live_slot(id) {
+                // One that was lost with its replica is served no more.
+                if let Some(slot) = self.requests.live_slot(id)
+                    && self.requests.at(slot).work.present
+                {
                     self.at_replica(self.requests.at(slot).replica, event, queue);
                 }
             }
@@ -261,6 +305,16 @@ impl Model for World {
                 self.at_replica(replica, event, queue);
             }
             Event::Responded(id) => self.respond(id, queue),
+            Event::CallDue(id) => self.call_due(id, queue),
+            Event::UserLeaves(id) => self.user_leaves(id, queue),
+            Event::Retry(id) => self.retry(id, queue),
+            Event::Hedge(id) => self.hedge(id, queue),
+            Event::TryDue(id) => self.try_due(id, queue),
+            Event::Cancel(id) => {
+                if let Some(slot) = self.requests.live_slot(id) {
+                    self.cancel(slot, queue);
+                }
+            }
             Event::AskReplicas(gateway) => self.ask_replicas(gateway, queue),
             Event::ReportsSeen(gateway) => self.reports_seen(gateway, queue),
             Event::KvArrived(id) => {

@@ -144,6 +144,7 @@ fn requests(page: &mut Page, result: &RunResult) {
     if why.too_long > 0 {
         longest_requests(page, result);
     }
+    tries(page, result);
     if let Some(sessions) = &requests.sessions {
         let mut parts = vec![format!("{} finished", count(sessions.finished))];
         for (name, value) in [
@@ -174,6 +175,41 @@ fn requests(page: &mut Page, result: &RunResult) {
         significant(rates.prompt_tokens_per_s),
         significant(rates.output_tokens_per_s)
     ));
+}
+
+/// What became of the tries, where requests make several.
+fn tries(page: &mut Page, result: &RunResult) {
+    let requests = &result.requests;
+    if let Some(why) = requests.failed_by.as_ref().filter(|_| requests.failed > 0) {
+        page.line(&format!(
+            "  failed: {} with their replica, {} as no replica was there",
+            count(why.replica),
+            count(why.no_replica)
+        ));
+    }
+    let Some(tries) = &requests.tries else { return };
+    let mut text = format!(
+        "tries: {} made ({} a request), {} of them retries and {} hedges",
+        count(tries.made),
+        significant(tries.per_request),
+        count(tries.retries),
+        count(tries.hedges)
+    );
+    if tries.refused_by_budget > 0 {
+        text.push_str(&format!(
+            "; the retry budget refused {}",
+            count(tries.refused_by_budget)
+        ));
+    }
+    if tries.given_up > 0 {
+        text.push_str(&format!(
+            "; {} given up while under way, {} of them answered for nobody, {} output tokens wasted",
+            count(tries.given_up),
+            count(tries.answered_for_nobody),
+            count(tries.wasted_output_tokens)
+        ));
+    }
+    page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
 }
 
 /// Tokens, and the difference between first and last of them, mean nothing to abstract servers.

@@ -19,9 +19,12 @@ use super::roles::check_same_kv;
 use super::schema::{Scenario, Tier, Warmup};
 use super::signals::Signals;
 use super::text::Document;
+use super::tries::Clients;
 use super::validate::{self, MOST_S};
 use crate::engine::{SimDuration, SimTime, Streams};
+use crate::fleet::calls::ClientPlan;
 use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan, TierPlan};
+use crate::fleet::retry::{Backoff, Budget};
 use crate::fleet::servers::BatchTime;
 use crate::fleet::signals::SignalRule;
 use crate::fleet::transfer::TransferPlan;
@@ -138,7 +141,12 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     let times = Times::of(&scenario, trace.as_ref());
     times.check(document)?;
     let session_means = session_means(&scenario.workload, &source, sessions.as_ref());
+    let mut problems = Problems::new(document);
+    let clients = scenario.clients.as_ref();
+    let clients = clients.map(|clients| client_plan(clients, &mut problems));
+    problems.finish()?;
     let mut fleet = fleet_plan(&scenario, source, pools, &times);
+    fleet.clients = clients.flatten();
     fleet.sessions = sessions;
     fleet.transfer = TransferPlan::new(&scenario, &llm);
     Ok(Plan {
@@ -254,6 +262,7 @@ fn fleet_plan(
             .gateway
             .rate_limit
             .map(|limit| (limit.requests_per_s, limit.burst)),
+        clients: None,
         gateways: scenario.gateway.replicas,
         router: scenario.router,
         signals: signal_rule(&scenario.signals),
@@ -266,6 +275,31 @@ fn fleet_plan(
         transfer: None,
         record_requests: false,
     }
+}
+
+fn client_plan(clients: &Clients, problems: &mut Problems<'_>) -> Option<ClientPlan> {
+    let ms = |value: Option<f64>| value.map(SimDuration::from_ms_f64);
+    let patience = match &clients.patience {
+        Some(patience) => {
+            let law = Sampler::new(&patience.after);
+            let law = noted(law, "clients.patience.after", problems)?;
+            Some((law, patience.unless))
+        }
+        None => None,
+    };
+    let hedge = clients.hedge;
+    Some(ClientPlan {
+        timeout: ms(clients.timeout_ms),
+        try_timeout: ms(clients.try_timeout_ms),
+        first_token_timeout: ms(clients.first_token_timeout_ms),
+        patience,
+        max_retries: clients.max_retries,
+        retry_on: clients.retry_on.clone(),
+        backoff: Backoff::new(&clients.backoff),
+        budget: Budget::new(&clients.retry_budget),
+        hedge: hedge.map(|hedge| (SimDuration::from_ms_f64(hedge.after_ms), hedge.max)),
+        propagate_cancel: clients.propagate_cancel,
+    })
 }
 
 fn signal_rule(signals: &Signals) -> Option<SignalRule> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::fleet::{Batching, Gateway, Network, Pool, Router};
 use super::roles::KvTransfer;
 use super::signals::Signals;
+use super::tries::Clients;
 use super::workload::Workload;
 
 /// A scenario: one TOML file, readable from top to bottom as a description of the fleet.
@@ -32,6 +33,9 @@ pub struct Scenario {
     pub tiers: Vec<Tier>,
     /// The objective of every tier that states none. Default: none.
     pub slo: Option<Slo>,
+    /// What clients do about what fails. Default: they wait for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
     /// Fixed hops.
     #[serde(default)]
     pub network: Network,

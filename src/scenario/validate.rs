@@ -30,6 +30,7 @@ pub fn check(scenario: &Scenario, problems: &mut Problems<'_>) {
     check_run(scenario, problems);
     check_workload(scenario, problems);
     check_front(scenario, problems);
+    check_clients(scenario, problems);
     check_tiers(scenario, problems);
     check_pools(scenario, problems);
     check_roles(scenario, problems);
@@ -70,6 +71,16 @@ fn check_run(scenario: &Scenario, problems: &mut Problems<'_>) {
     problems.int_in_range("run.max_in_flight", in_flight, 1, 1_000_000_000);
     problems.int_in_range("run.replications", u64::from(run.replications), 1, 10_000);
     problems.in_range("run.confidence", run.confidence, 0.5, 0.9999);
+}
+
+fn check_clients(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let Some(clients) = &scenario.clients else {
+        return;
+    };
+    clients.check("clients", problems);
+    if let Some(patience) = &clients.patience {
+        check_law(&patience.after, "clients.patience.after", problems);
+    }
 }
 
 fn check_front(scenario: &Scenario, problems: &mut Problems<'_>) {

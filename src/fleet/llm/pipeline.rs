@@ -152,6 +152,15 @@ impl Engine {
         }
     }
 
+    /// Takes the ends of the iterations under way in other micro-batches.
+    pub(super) fn take_boundaries(&mut self) -> impl Iterator<Item = Timer> + use<'_> {
+        let lanes = self
+            .pipeline
+            .iter_mut()
+            .flat_map(|pipeline| &mut pipeline.lanes);
+        lanes.filter_map(|lane| lane.boundary.take())
+    }
+
     /// Whether another micro-batch than the one at hand is under way or about to be planned.
     pub(super) fn others_fly(&self) -> bool {
         let Some(pipeline) = &self.pipeline else {
@@ -270,6 +279,7 @@ impl Engine {
     ) {
         self.list_prefill(ctx.requests);
         let (prefill, decodes, context) = (&self.prefill, self.decodes, self.context);
+        let slowdown = self.slowdown;
         let parts = model.parts(prefill, decodes, context, self.spread());
         let floor = model.physical_floor_ns(prefill, decodes, context);
         ctx.meter.faster_than_physics += u64::from(parts.total_ns() < floor * ROUNDING);
@@ -295,6 +305,7 @@ impl Engine {
             if stage == last {
                 ns += parts.last_ns;
             }
+            ns *= slowdown;
             let enters = at.max(*free);
             *free = after(enters, ns);
             work_ns += free.since(enters).0;

@@ -263,7 +263,7 @@ impl Engine {
         let ns = model.spread_step_ns(&self.prefill, decodes, context, spread);
         let floor = model.physical_floor_ns(&self.prefill, decodes, context);
         ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
-        let ns = ns + std::mem::take(&mut self.loading_ns);
+        let ns = ns * self.slowdown + std::mem::take(&mut self.loading_ns);
         self.begin(decoding);
         self.schedule_boundary(SimTime(ctx.now.0 + (ns.round() as u64).max(1)), ctx);
     }
@@ -274,16 +274,23 @@ impl Engine {
         model: &dyn StepTimes,
         ctx: &mut Context<'_>,
     ) {
-        let fresh = self
-            .origin
-            .is_none_or(|origin| self.context >= origin.piece.until_context);
+        // An iteration that ended late, or at another speed, is none that the origin tells of.
+        let fresh = self.origin.is_none_or(|origin| {
+            self.context >= origin.piece.until_context
+                || origin.slowdown != self.slowdown
+                || origin.boundary(self.iteration) != ctx.now
+        });
         if fresh {
+            let mut piece = model.spread_piece(self.decodes, self.context, self.spread());
+            piece.base_ns *= self.slowdown;
+            piece.per_context_ns *= self.slowdown;
             self.origin = Some(Origin {
                 start: ctx.now,
                 iteration: self.iteration,
                 context: self.context,
                 decodes: self.decodes,
-                piece: model.spread_piece(self.decodes, self.context, self.spread()),
+                piece,
+                slowdown: self.slowdown,
             });
         }
         let Some(origin) = self.origin else { return };
@@ -346,6 +353,18 @@ impl Engine {
         let Some(slot) = self.victim(rules, ctx.requests) else {
             return false;
         };
+        self.take_out(slot, planned, ctx);
+        let request = ctx.requests.at_mut(slot);
+        request.preemptions = request.preemptions.saturating_add(1);
+        if ctx.meter.measures(ctx.now) {
+            ctx.meter.preemptions += 1;
+        }
+        self.waiting.push_again(ctx.requests, slot);
+        true
+    }
+
+    /// Takes a running sequence out of its batch, and its blocks back.
+    pub(super) fn take_out(&mut self, slot: u32, planned: bool, ctx: &mut Context<'_>) {
         // A micro-batch under way has its blocks.
         let here = self.lane();
         let work = ctx.requests.at(slot).work;
@@ -358,15 +377,9 @@ impl Engine {
             self.preempt_prompt(slot, ctx);
         }
         self.running.remove(ctx.requests, slot);
-        let request = ctx.requests.at_mut(slot);
-        request.work.computed = 0;
-        request.work.lookahead = 0;
-        request.preemptions = request.preemptions.saturating_add(1);
-        if ctx.meter.measures(ctx.now) {
-            ctx.meter.preemptions += 1;
-        }
-        self.waiting.push_again(ctx.requests, slot);
-        true
+        let work = &mut ctx.requests.at_mut(slot).work;
+        work.computed = 0;
+        work.lookahead = 0;
     }
 
     /// Takes a decoding sequence out of its micro-batch.

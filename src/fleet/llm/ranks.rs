@@ -26,11 +26,13 @@ const WAITING_WEIGHT: u32 = 4;
 #[derive(Debug, Clone)]
 pub struct Ranks {
     replica: ReplicaId,
-    engines: Vec<Engine>,
+    pub(super) engines: Vec<Engine>,
     /// Where the search for the least loaded rank begins next.
     next: usize,
     /// The end of the iteration under way, or the instant at which one is planned.
-    boundary: Option<Timer>,
+    pub(super) boundary: Option<Timer>,
+    /// How many times as long as they should iterations take.
+    pub(super) slowdown: f64,
 }
 
 impl Ranks {
@@ -46,6 +48,7 @@ impl Ranks {
             engines: (0..rules.data_parallel).map(rank).collect(),
             next: 0,
             boundary: None,
+            slowdown: 1.0,
         }
     }
 
@@ -79,7 +82,7 @@ impl Ranks {
     }
 
     /// Plans at this very instant, after its ordinary events, if nothing is under way.
-    fn wake(&mut self, ctx: &mut Context<'_>) {
+    pub(super) fn wake(&mut self, ctx: &mut Context<'_>) {
         if self.boundary.is_none() {
             self.schedule(ctx.now, ctx);
         }
@@ -96,6 +99,7 @@ impl Ranks {
         let mut works = false;
         for engine in &mut self.engines {
             engine.settle(ctx);
+            engine.drop_aborted(ctx);
             works |= engine.plan(rules, ctx);
         }
         if !works {
@@ -113,7 +117,7 @@ impl Ranks {
         let floor = model.joint_floor_ns(&ranks);
         drop(ranks);
         ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
-        let ns = (ns + loading_ns).round() as u64;
+        let ns = (ns * self.slowdown + loading_ns).round() as u64;
         let end = SimTime(ctx.now.0 + ns.max(1));
         for engine in &mut self.engines {
             engine.depart(ctx.now);

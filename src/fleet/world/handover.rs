@@ -13,9 +13,10 @@
 use crate::engine::{EventQueue, SimTime};
 use crate::fleet::context::Context;
 use crate::fleet::event::Event;
-use crate::fleet::ids::ReplicaId;
+use crate::fleet::ids::{NONE, ReplicaId};
 use crate::fleet::plan::{EnginePlan, FleetPlan};
 use crate::fleet::replica::ReplicaEngine;
+use crate::fleet::request::Status;
 use crate::fleet::transfer::Links;
 use crate::perf::NodeCeiling;
 use crate::scenario::roles::Role;
@@ -121,17 +122,21 @@ impl World {
             .router(gateway, Role::Prefill)
             .returned(from, prompt);
         let router = self.gateways.router(gateway, Role::Decode);
-        let Some(to) = router.choose() else {
-            return;
+        let to = router.choose();
+        self.requests.at_mut(slot).replica = to.unwrap_or(ReplicaId(NONE));
+        let Some(to) = to else {
+            return self.end(slot, Status::FailedNoReplica, queue);
         };
+        let router = self.gateways.router(gateway, Role::Decode);
         router.sent(to, prompt);
         self.note_present(to, prompt, true, queue);
-        self.requests.at_mut(slot).replica = to;
+        let request = self.requests.at_mut(slot);
+        request.work.present = true;
         self.pools[pool_of(&self.replicas, to)].meter.came(now);
         self.with_engine(slot, to, now, queue, Task::Offer);
     }
 
-    fn with_engine(
+    pub(super) fn with_engine(
         &mut self,
         slot: u32,
         id: ReplicaId,
@@ -162,7 +167,7 @@ impl World {
 
 /// What an engine is told of a request that moves.
 #[derive(Debug, Clone, Copy)]
-enum Task {
+pub(super) enum Task {
     Sent,
     Offer,
 }

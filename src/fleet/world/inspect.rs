@@ -1,11 +1,13 @@
 //! What can be seen of the fleet from outside, and what must hold in it.
 
 use crate::engine::SimTime;
+use crate::fleet::calls::Call;
 #[cfg(debug_assertions)]
 use crate::fleet::event::Event;
 use crate::fleet::meters::PoolMeter;
-use crate::fleet::outcome::RequestRow;
+use crate::fleet::outcome::{Ending, RequestRow};
 use crate::fleet::replica::ReplicaEngine;
+use crate::fleet::request::Request;
 use crate::measure::SloMeter;
 use crate::workload::sessions::SessionCounts;
 
@@ -22,25 +24,50 @@ impl World {
         self.source.failure()
     }
 
-    /// Requests in flight.
+    /// Requests in flight, however many tries they have under way.
     pub fn in_flight(&self) -> u64 {
-        self.requests.len() as u64
+        match &self.calls {
+            Some(calls) => calls.slab.len() as u64,
+            None => self.requests.len() as u64,
+        }
     }
 
     /// The most requests that were in flight at once.
     pub fn most_in_flight(&self) -> u64 {
-        self.requests.most() as u64
+        match &self.calls {
+            Some(calls) => calls.slab.most() as u64,
+            None => self.requests.most() as u64,
+        }
+    }
+
+    /// Tries in flight, those given up among them.
+    pub fn tries_in_flight(&self) -> u64 {
+        self.requests.len() as u64
+    }
+
+    /// The requests in flight: of each what would be known at its end, and its last try, if one is
+    /// under way. Looks at all of them: for the end of a run.
+    fn live(&self) -> Vec<(Ending, Option<&Request>)> {
+        let Some(calls) = &self.calls else {
+            let live = self.requests.live();
+            return live
+                .map(|request| (Ending::of(request), Some(request)))
+                .collect();
+        };
+        let last = |call: &Call| call.live.last().map(|slot| self.requests.at(*slot));
+        let live = calls.slab.live();
+        live.map(|call| (call.ending(), last(call))).collect()
     }
 
     /// Counts the measured requests in flight at `now` against their objectives: for the end of a
     /// run.
     pub fn slo_with_in_flight(&self, now: SimTime) -> Vec<SloMeter> {
         let mut meters = self.meters.slo.clone();
-        for request in self.requests.live() {
-            if self.meters.measures(request.arrival) {
-                let seen = request.first_token != SimTime::NEVER;
-                let age_ns = now.since(request.arrival).0;
-                meters[request.tier as usize].record_in_flight(age_ns, seen);
+        for (call, request) in self.live() {
+            if self.meters.measures(call.arrival) {
+                let seen = request.is_some_and(|request| request.first_token != SimTime::NEVER);
+                let age_ns = now.since(call.arrival).0;
+                meters[call.tier as usize].record_in_flight(age_ns, seen);
             }
         }
         meters
@@ -48,15 +75,20 @@ impl World {
 
     /// Requests in flight that arrived within the measured window.
     pub fn measured_in_flight(&self) -> u64 {
-        let live = self.requests.live();
-        live.filter(|request| self.meters.measures(request.arrival))
+        let live = self.live().into_iter();
+        live.filter(|(call, _)| self.meters.measures(call.arrival))
             .count() as u64
     }
 
     /// Rows of the requests in flight, in order of arrival.
     pub fn in_flight_rows(&self) -> Vec<RequestRow> {
-        let row = |request| RequestRow::new(request, "in_flight", &self.plan, &self.replicas);
-        let mut rows: Vec<RequestRow> = self.requests.live().map(row).collect();
+        let row = |(call, request): (Ending, Option<&Request>)| {
+            // Between two tries nothing is known but when it came.
+            let waits = Request::new(call.serial, call.arrival, 0, 0);
+            let request = request.unwrap_or(&waits);
+            RequestRow::new(request, &call, "in_flight", &self.plan, &self.replicas)
+        };
+        let mut rows: Vec<RequestRow> = self.live().into_iter().map(row).collect();
         rows.sort_by_key(|row| row.id);
         rows
     }
@@ -138,6 +170,15 @@ impl World {
             && !counts.balances()
         {
             return Err(format!("sessions do not add up: {counts:?}"));
+        }
+        let tries = &self.meters.tries;
+        let ended: u64 = tries.ended.iter().sum();
+        let under_way = self.tries_in_flight();
+        if self.calls.is_some() && tries.made != ended + under_way {
+            return Err(format!(
+                "{} tries were made, but {ended} ended and {under_way} are under way",
+                tries.made
+            ));
         }
         if self.requests.is_empty() && outstanding != 0 {
             return Err(format!(

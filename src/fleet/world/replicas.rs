@@ -19,7 +19,7 @@ impl World {
         let request = self.requests.at_mut(slot);
         let router = self.gateways.router(request.gateway_replica, Role::Mixed);
         let Some(replica) = router.choose() else {
-            return;
+            return self.end(slot, Status::FailedNoReplica, queue);
         };
         router.sent(replica, request.prompt_tokens);
         request.gateway = queue.now();
@@ -38,6 +38,7 @@ impl World {
         let now = queue.now();
         let request = self.requests.at_mut(slot);
         request.delivered = now;
+        request.work.present = true;
         let (id, prompt_tokens) = (request.replica, request.prompt_tokens);
         self.note_present(id, prompt_tokens, true, queue);
         let replica = &mut self.replicas[id.0 as usize];
@@ -182,9 +183,13 @@ impl World {
     }
 
     /// Sends the answers of requests that have just made their last token.
-    fn send_done(&mut self, queue: &mut EventQueue<Event>) {
+    pub(super) fn send_done(&mut self, queue: &mut EventQueue<Event>) {
         let mut done = std::mem::take(&mut self.done);
         for slot in done.drain(..) {
+            if self.calls.is_some() && self.was_dropped(slot) {
+                self.end_dropped(slot, queue);
+                continue;
+            }
             if self.goes_on_elsewhere(slot) {
                 self.hand_over(slot, queue);
                 continue;
@@ -204,7 +209,8 @@ impl World {
     }
 
     pub(super) fn leave_replica(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
-        let request = self.requests.at(slot);
+        let request = self.requests.at_mut(slot);
+        request.work.present = false;
         let (id, prompt_tokens) = (request.replica, request.prompt_tokens);
         let pool = self.replicas[id.0 as usize].pool;
         self.pools[pool.0 as usize].meter.left(queue.now());

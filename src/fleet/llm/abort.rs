@@ -1,0 +1,101 @@
+//! Requests that an engine is to drop, and engines that die.
+
+use super::{Engine, EngineRules, Flight, Ranks};
+use crate::fleet::context::Context;
+
+impl Engine {
+    /// Drops a request. True where that is done at once, since it waits. A sequence that runs is
+    /// dropped where the next iteration is planned, as vLLM does, and then reported as done.
+    pub fn abort(&mut self, slot: u32, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
+        if self.runs(slot, ctx) {
+            self.aborts.push(slot);
+            self.interrupt(ctx);
+            return false;
+        }
+        let headed = self.waiting.front() == Some(slot);
+        self.waiting.remove(ctx.requests, slot);
+        // The one behind it may fit where it did not.
+        if headed && !self.waiting.is_empty() && !self.others_fly() {
+            match self.flight {
+                Flight::Idle if self.ranks == 1 => self.wake(ctx),
+                Flight::Decode { .. } if self.has_seats(rules) => self.interrupt(ctx),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn runs(&self, slot: u32, ctx: &Context<'_>) -> bool {
+        ctx.requests.at(slot).work.decoding || self.prefilling.contains(&slot)
+    }
+
+    /// Ends a run of decode iterations at the next boundary, so that what has changed is seen.
+    pub fn interrupt(&mut self, ctx: &mut Context<'_>) {
+        if let Flight::Decode { until } = self.flight {
+            self.cut(until, 0, ctx);
+        }
+    }
+
+    /// At a boundary: drops the running sequences that are to be dropped.
+    pub(super) fn drop_aborted(&mut self, ctx: &mut Context<'_>) {
+        let mut aborts = std::mem::take(&mut self.aborts);
+        for slot in aborts.drain(..) {
+            // It may have made its last token at this boundary.
+            if self.runs(slot, ctx) {
+                self.take_out(slot, false, ctx);
+                ctx.done.push(slot);
+            }
+        }
+        self.aborts = aborts;
+    }
+
+    /// Dies: it forgets everything, and is as new. Whoever was in it is the caller's to find.
+    pub fn crash(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) {
+        ctx.meter.busy_ns += self.busy_under_way_ns(ctx.meter, ctx.now);
+        for timer in self
+            .boundary
+            .take()
+            .into_iter()
+            .chain(self.take_boundaries())
+        {
+            ctx.queue.cancel(timer);
+        }
+        // Random numbers go on where they were.
+        let speculation = self.speculation.take();
+        let fresh = Engine::empty(self.replica, rules, speculation);
+        *self = Engine {
+            rank: self.rank,
+            ranks: self.ranks,
+            hands_over: self.hands_over,
+            slowdown: self.slowdown,
+            ..fresh
+        };
+    }
+}
+
+impl Ranks {
+    /// See [`Engine::abort`].
+    pub fn abort(&mut self, slot: u32, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
+        let rank = usize::from(ctx.requests.at(slot).work.lane);
+        let dropped = self.engines[rank].abort(slot, rules, ctx);
+        if dropped && !self.engines[rank].waiting.is_empty() {
+            self.wake(ctx);
+        }
+        dropped
+    }
+
+    /// See [`Engine::crash`].
+    pub fn crash(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) {
+        if let Some(timer) = self.boundary.take() {
+            ctx.queue.cancel(timer);
+        }
+        for engine in &mut self.engines {
+            engine.crash(rules, ctx);
+        }
+    }
+
+    /// Its iterations take `factor` times as long from the next on.
+    pub fn slow_down(&mut self, factor: f64) {
+        self.slowdown = factor;
+    }
+}
