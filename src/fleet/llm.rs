@@ -34,6 +34,7 @@ use crate::engine::{SimTime, Streams, Timer};
 use crate::perf::{PrefillChunk, StepTimes};
 use crate::scenario::fleet::PromptBlocks;
 
+use self::abort::Upset;
 use self::endings::{Ending, Endings};
 use self::origin::Origin;
 use self::pipeline::Pipeline;
@@ -93,6 +94,8 @@ pub struct Engine {
     /// With data-parallel attention: which rank it is, of how many. 0 and 1 without.
     rank: u16,
     ranks: u16,
+    /// What is not as it should be, if anything is or was.
+    upset: Option<Box<Upset>>,
     flight_start: SimTime,
     boundary: Option<Timer>,
     origin: Option<Origin>,
@@ -121,10 +124,6 @@ pub struct Engine {
     preempted: bool,
     /// Sequences whose KV is being sent to another replica, in the order of their first tokens.
     sending: RequestList,
-    /// Running sequences to be dropped at the next boundary.
-    aborts: Vec<u32>,
-    /// How many times as long as it should an iteration takes: 1 unless something is wrong.
-    slowdown: f64,
     /// Iterations done when a prompt was last computed, and when the queue's head began to wait for
     /// others, where prompts wait.
     looked: u64,
@@ -171,8 +170,7 @@ impl Engine {
             held_back: false,
             preempted: false,
             speculation,
-            aborts: Vec::new(),
-            slowdown: 1.0,
+            upset: None,
             looked: 0,
             waits_since: None,
             loading_ns: 0.0,
@@ -221,12 +219,6 @@ impl Engine {
             self.launch(rules, model, ctx);
             self.wake_another(rules, ctx);
         }
-    }
-
-    /// Its iterations take `factor` (1 or more) times as long, from the next that is planned on.
-    pub fn slow_down(&mut self, factor: f64, ctx: &mut Context<'_>) {
-        self.slowdown = factor;
-        self.interrupt(ctx);
     }
 
     /// Requests waiting and running.

@@ -127,11 +127,10 @@ impl Replica {
         }
     }
 
-    /// Something begins that holds up the work under way: runs of iterations end at the next
-    /// boundary.
-    pub fn interrupt(&mut self, ctx: &mut Context<'_>) {
+    /// It makes no progress for a while: the ends of what is under way will come late.
+    pub fn stall(&mut self, ctx: &mut Context<'_>) {
         if let ReplicaEngine::Llm(engine) = &mut self.engine {
-            engine.interrupt(ctx);
+            engine.stall(ctx);
         }
     }
 }

@@ -86,13 +86,14 @@ impl Router {
     }
 
     fn choose_index(&mut self) -> Option<u32> {
+        if self.looks_at_all {
+            let least = self.loads.least();
+            return (self.loads.load(least) != LeastLoaded::NEVER).then_some(least);
+        }
         match self.eligible[..] {
             [] => return None,
             [only] => return Some(only),
             _ => {}
-        }
-        if self.looks_at_all {
-            return Some(self.loads.least());
         }
         Some(match self.policy {
             Policy::RoundRobin {} => {

@@ -3,12 +3,65 @@
 use super::{Engine, EngineRules, Flight, Ranks};
 use crate::fleet::context::Context;
 
+/// What faults and cancellations have to do with an engine.
+#[derive(Debug, Clone)]
+pub(super) struct Upset {
+    /// Running sequences to be dropped at the next boundary.
+    aborts: Vec<u32>,
+    /// How many times as long as it should an iteration takes.
+    slowdown: f64,
+    /// Whether the next run of decode iterations begins afresh, whatever was foreseen.
+    afresh: bool,
+}
+
+impl Default for Upset {
+    fn default() -> Self {
+        Upset {
+            aborts: Vec::new(),
+            slowdown: 1.0,
+            afresh: false,
+        }
+    }
+}
+
 impl Engine {
+    /// How many times as long as it should an iteration takes.
+    #[inline]
+    pub(super) fn slowdown(&self) -> f64 {
+        self.upset.as_ref().map_or(1.0, |upset| upset.slowdown)
+    }
+
+    /// Whether what was foreseen of a run of decode iterations may be wrong; asked once.
+    #[inline]
+    pub(super) fn begins_afresh(&mut self) -> bool {
+        match &mut self.upset {
+            Some(upset) => std::mem::take(&mut upset.afresh),
+            None => false,
+        }
+    }
+
+    fn upset(&mut self) -> &mut Upset {
+        self.upset.get_or_insert_default()
+    }
+
+    /// Its iterations take `factor` (1 or more) times as long, from the next that is planned on.
+    pub fn slow_down(&mut self, factor: f64, ctx: &mut Context<'_>) {
+        self.upset().slowdown = factor;
+        self.upset().afresh = true;
+        self.interrupt(ctx);
+    }
+
+    /// It makes no progress for a while: the end of what is under way will come late.
+    pub fn stall(&mut self, ctx: &mut Context<'_>) {
+        self.upset().afresh = true;
+        self.interrupt(ctx);
+    }
+
     /// Drops a request. True where that is done at once, since it waits. A sequence that runs is
     /// dropped where the next iteration is planned, as vLLM does, and then reported as done.
     pub fn abort(&mut self, slot: u32, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
         if self.runs(slot, ctx) {
-            self.aborts.push(slot);
+            self.upset().aborts.push(slot);
             self.interrupt(ctx);
             return false;
         }
@@ -30,7 +83,7 @@ impl Engine {
     }
 
     /// Ends a run of decode iterations at the next boundary, so that what has changed is seen.
-    pub fn interrupt(&mut self, ctx: &mut Context<'_>) {
+    fn interrupt(&mut self, ctx: &mut Context<'_>) {
         if let Flight::Decode { until } = self.flight {
             self.cut(until, 0, ctx);
         }
@@ -38,7 +91,8 @@ impl Engine {
 
     /// At a boundary: drops the running sequences that are to be dropped.
     pub(super) fn drop_aborted(&mut self, ctx: &mut Context<'_>) {
-        let mut aborts = std::mem::take(&mut self.aborts);
+        let Some(upset) = &mut self.upset else { return };
+        let mut aborts = std::mem::take(&mut upset.aborts);
         for slot in aborts.drain(..) {
             // It may have made its last token at this boundary.
             if self.runs(slot, ctx) {
@@ -46,7 +100,7 @@ impl Engine {
                 ctx.done.push(slot);
             }
         }
-        self.aborts = aborts;
+        self.upset().aborts = aborts;
     }
 
     /// Dies: it forgets everything, and is as new. Whoever was in it is the caller's to find.
@@ -60,6 +114,10 @@ impl Engine {
         {
             ctx.queue.cancel(timer);
         }
+        let upset = self.upset.take().map(|mut upset| {
+            upset.aborts.clear();
+            upset
+        });
         // Random numbers go on where they were.
         let speculation = self.speculation.take();
         let fresh = Engine::empty(self.replica, rules, speculation);
@@ -67,7 +125,7 @@ impl Engine {
             rank: self.rank,
             ranks: self.ranks,
             hands_over: self.hands_over,
-            slowdown: self.slowdown,
+            upset,
             ..fresh
         };
     }

@@ -11,8 +11,6 @@ pub(super) struct Origin {
     pub context: u64,
     pub decodes: u32,
     pub piece: DecodePiece,
-    /// The engine's slowdown, which is in the piece.
-    pub slowdown: f64,
 }
 
 impl Origin {

@@ -279,7 +279,7 @@ impl Engine {
     ) {
         self.list_prefill(ctx.requests);
         let (prefill, decodes, context) = (&self.prefill, self.decodes, self.context);
-        let slowdown = self.slowdown;
+        let slowdown = self.slowdown();
         let parts = model.parts(prefill, decodes, context, self.spread());
         let floor = model.physical_floor_ns(prefill, decodes, context);
         ctx.meter.faster_than_physics += u64::from(parts.total_ns() < floor * ROUNDING);

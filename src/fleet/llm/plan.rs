@@ -263,7 +263,7 @@ impl Engine {
         let ns = model.spread_step_ns(&self.prefill, decodes, context, spread);
         let floor = model.physical_floor_ns(&self.prefill, decodes, context);
         ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
-        let ns = ns * self.slowdown + std::mem::take(&mut self.loading_ns);
+        let ns = ns * self.slowdown() + std::mem::take(&mut self.loading_ns);
         self.begin(decoding);
         self.schedule_boundary(SimTime(ctx.now.0 + (ns.round() as u64).max(1)), ctx);
     }
@@ -274,23 +274,20 @@ impl Engine {
         model: &dyn StepTimes,
         ctx: &mut Context<'_>,
     ) {
-        // An iteration that ended late, or at another speed, is none that the origin tells of.
-        let fresh = self.origin.is_none_or(|origin| {
-            self.context >= origin.piece.until_context
-                || origin.slowdown != self.slowdown
-                || origin.boundary(self.iteration) != ctx.now
-        });
+        let fresh = self.begins_afresh()
+            || self
+                .origin
+                .is_none_or(|origin| self.context >= origin.piece.until_context);
         if fresh {
             let mut piece = model.spread_piece(self.decodes, self.context, self.spread());
-            piece.base_ns *= self.slowdown;
-            piece.per_context_ns *= self.slowdown;
+            piece.base_ns *= self.slowdown();
+            piece.per_context_ns *= self.slowdown();
             self.origin = Some(Origin {
                 start: ctx.now,
                 iteration: self.iteration,
                 context: self.context,
                 decodes: self.decodes,
                 piece,
-                slowdown: self.slowdown,
             });
         }
         let Some(origin) = self.origin else { return };

@@ -122,7 +122,7 @@ impl Engine {
         }
         self.give_back(slots);
         let ns = model.verify_ns(&self.prefill, prompts, self.spread());
-        let ns = ns * self.slowdown + std::mem::take(&mut self.loading_ns);
+        let ns = ns * self.slowdown() + std::mem::take(&mut self.loading_ns);
         let floor = model.physical_floor_ns(&self.prefill, 0, 0);
         ctx.meter.faster_than_physics += u64::from(ns < floor * ROUNDING);
         self.flight = Flight::Mixed { decoding: true };
