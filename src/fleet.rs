@@ -7,6 +7,7 @@ pub mod calls;
 pub mod context;
 pub mod event;
 pub mod gateway;
+pub mod health;
 pub mod ids;
 pub mod kv;
 pub mod least;

@@ -10,6 +10,7 @@ pub mod clients;
 mod decode;
 pub mod error;
 pub mod fleet;
+pub mod health;
 mod overrides;
 mod probe;
 pub mod problems;
