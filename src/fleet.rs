@@ -2,6 +2,7 @@
 //!
 //! Read [`event`] (what can happen), then [`world`] (who talks to whom), then any component.
 
+pub mod admission;
 pub mod balance;
 pub mod calls;
 pub mod context;

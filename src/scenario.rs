@@ -4,6 +4,7 @@
 //! and takes overrides, and [`Problems`] gathers everything that is wrong with the values. None
 //! of the three knows what a document is about: any serde type can be read through them.
 
+pub mod admission;
 pub mod balance;
 pub mod certain;
 pub mod clients;
