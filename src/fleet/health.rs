@@ -8,6 +8,7 @@ mod calls;
 pub mod outlier;
 pub mod panic;
 pub mod thresholds;
+pub mod watch;
 
 pub use active::{ActiveChecks, Checked, Health, Probe};
 pub use admission_control::AdmissionControl;
@@ -15,3 +16,4 @@ pub use breaker::{Acquired, Breaker, State, Transition};
 pub use outlier::{Cause, Change, HostResult, OutlierDetector};
 pub use panic::{Level, PriorityLoad};
 pub use thresholds::{Limits, Resource};
+pub use watch::{Reason, Watch};

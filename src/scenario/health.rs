@@ -6,6 +6,7 @@ mod breaker;
 mod limits;
 mod outlier;
 mod priorities;
+mod watch;
 
 pub use self::active::ActiveCheck;
 pub use self::admission::AdmissionControl;
@@ -13,6 +14,7 @@ pub use self::breaker::{AfterWait, CircuitBreaker, SlidingWindow};
 pub use self::limits::CircuitLimits;
 pub use self::outlier::OutlierDetection;
 pub use self::priorities::Priorities;
+pub use self::watch::{BreakerScope, HealthRules};
 
 use super::problems::Problems;
 
