@@ -7,6 +7,7 @@ pub mod balance;
 pub mod calls;
 pub mod context;
 pub mod event;
+pub mod faults;
 pub mod gateway;
 pub mod geo;
 pub mod health;

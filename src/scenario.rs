@@ -10,6 +10,7 @@ pub mod certain;
 pub mod clients;
 mod decode;
 pub mod error;
+pub mod faults;
 pub mod fleet;
 pub mod health;
 mod overrides;

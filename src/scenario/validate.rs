@@ -7,7 +7,8 @@ mod workload;
 use std::collections::BTreeMap;
 
 use self::llm::check_llm;
-use self::workload::{check_law, check_workload};
+pub(in crate::scenario) use self::workload::check_law;
+use self::workload::check_workload;
 use super::fleet::{AbstractPool, Discipline, Pool, Router};
 use super::problems::{Problems, grouped};
 use super::roles::check_roles;

@@ -314,7 +314,7 @@ fn check_lengths(lengths: &Lengths, at: &str, problems: &mut Problems<'_>) {
     }
 }
 
-pub(super) fn check_law(law: &Law, at: &str, problems: &mut Problems<'_>) {
+pub(in crate::scenario) fn check_law(law: &Law, at: &str, problems: &mut Problems<'_>) {
     let path = |field: &str| format!("{at}.{field}");
     // Below a nanosecond a mean would be rounded away.
     let mean = |mean_ms: f64, problems: &mut Problems<'_>| {
