@@ -6,6 +6,7 @@
 
 pub mod cursor;
 pub mod error;
+pub mod faults;
 pub mod format;
 pub mod import;
 mod lines;
