@@ -173,7 +173,7 @@ fn what_is_no_list_of_events() {
     );
     has(
         &kubernetes("{\n\"items\": [1,]}").unwrap_err(),
-        &["line 2, byte 14"],
+        &["line 2, byte 13"],
     );
     has(
         &kubernetes("[]").unwrap_err(),

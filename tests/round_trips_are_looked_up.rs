@@ -180,7 +180,7 @@ fn what_is_refused() {
     );
     refused(
         "\"us/eu\" = 80",
-        "\"us/ue\" = 80",
+        "\"us/euu\" = 80",
         &["did you mean \"eu\"?"],
     );
     refused(
