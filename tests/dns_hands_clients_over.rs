@@ -1,4 +1,4 @@
-//! Clients follow a region's health as caches, health checks and routes let them.
+//! Population follow a region's health as caches, health checks and routes let them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -11,7 +11,7 @@ use seatrial::engine::{SimTime, Streams};
 use seatrial::fleet::geo::{
     Geo, NoAnswer, PopulationPlace, RegionIndex, expected_share_moved, expected_time_to_move_s,
 };
-use seatrial::scenario::regions::{Clients, Region, RoundTrips, RttMatrix, RttTable};
+use seatrial::scenario::regions::{Population, Region, RoundTrips, RttMatrix, RttTable};
 use seatrial::scenario::steering::{AnswerPolicy, Anycast, Dns, HealthChecks, Steering};
 use seatrial::scenario::{Document, Problems, SourceText};
 
@@ -40,7 +40,7 @@ fn geo_of(config: &Steering, replication: u64) -> Geo {
     };
     let regions: Vec<Region> = names.iter().map(region).collect();
     let times = [("a", 10.0), ("b", 50.0), ("c", 90.0)];
-    let clients = Clients {
+    let clients = Population {
         name: "all".to_owned(),
         region: None,
         rtt_ms: Some(times.map(|(name, rtt)| (name.to_owned(), rtt)).into()),

@@ -19,7 +19,7 @@ fn layout() -> Layout {
     Layout {
         pools: vec![pool("h100", 0, 10, 0), pool("spot", 10, 20, 1)],
         regions: vec!["us".to_owned(), "eu".to_owned()],
-        clients: vec!["phones".to_owned()],
+        populations: vec!["phones".to_owned()],
     }
 }
 
@@ -100,7 +100,7 @@ kind = "control_plane_loss"
 [[faults.timeline]]
 at_s = 1
 kind = "dns_outage"
-target = { clients = "phones" }
+target = { population = "phones" }
 
 [[faults.timeline]]
 at_s = 1
@@ -219,7 +219,7 @@ fn fields_that_a_kind_does_not_have() {
     );
     refused(
         &entry("kind = \"partition\"\ntarget = { region = \"us\" }\nfrom = \"client\""),
-        &["`clients`"],
+        &["`population`"],
     );
     refused("[[faults.timeline]]\nkind = \"crash\"\n", &["at_s"]);
 }
@@ -309,7 +309,7 @@ fn targets() {
     );
     refused(&crash("{ rack = \"r9\" }"), &["[[faults.racks]]"]);
     refused(
-        &crash("{ clients = \"phones\" }"),
+        &crash("{ population = \"phones\" }"),
         &["cannot be the target of crash"],
     );
     refused(

@@ -31,7 +31,7 @@ fn layout(replicas: u32, accelerators_per_replica: u32) -> Layout {
     Layout {
         pools: vec![pool("a", 0, half, 0), pool("b", half, replicas - half, 1)],
         regions: vec!["us".to_owned(), "eu".to_owned()],
-        clients: vec!["phones".to_owned(), "agents".to_owned()],
+        populations: vec!["phones".to_owned(), "agents".to_owned()],
     }
 }
 
@@ -468,14 +468,14 @@ fn regions_and_clients_count_too() {
     assert!(!wide.is_cut_off(us, Peer::Region(eu)));
 
     wide.apply(&change(Scope::Fleet, What::Begin(Effect::DnsOutage)));
-    wide.apply(&change(Scope::Clients(1), What::Begin(Effect::DnsOutage)));
+    wide.apply(&change(Scope::Population(1), What::Begin(Effect::DnsOutage)));
     assert!(wide.dns_is_out(0) && wide.dns_is_out(1));
     wide.apply(&change(Scope::Fleet, What::End(Effect::DnsOutage)));
     assert!(!wide.dns_is_out(0) && wide.dns_is_out(1));
 
     let spike = Effect::TrafficSpike { factor: 3.0 };
     wide.apply(&change(Scope::Fleet, What::Begin(spike)));
-    wide.apply(&change(Scope::Clients(0), What::Begin(spike)));
+    wide.apply(&change(Scope::Population(0), What::Begin(spike)));
     assert_eq!((wide.traffic_factor(0), wide.traffic_factor(1)), (9.0, 3.0));
 
     wide.apply(&change(

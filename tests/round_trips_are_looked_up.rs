@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use seatrial::scenario::regions::{Clients, Region, RoundTrips, RttFrom, RttMatrix, RttTable};
+use seatrial::scenario::regions::{Population, Region, RoundTrips, RttFrom, RttMatrix, RttTable};
 use seatrial::scenario::{Document, Problems, ScenarioError, SourceText};
 
 #[derive(Debug, Deserialize)]
@@ -14,7 +14,7 @@ struct Part {
     network: RoundTrips,
     regions: Vec<Region>,
     #[serde(default)]
-    clients: Vec<Clients>,
+    populations: Vec<Population>,
 }
 
 fn read(text: &str) -> Result<Part, ScenarioError> {
@@ -24,16 +24,16 @@ fn read(text: &str) -> Result<Part, ScenarioError> {
     let Part {
         network,
         regions,
-        clients,
+        populations,
     } = &part;
-    network.check("network", regions, clients, &mut problems);
+    network.check("network", regions, populations, &mut problems);
     problems.finish().map(|()| part)
 }
 
 fn matrix(text: &str) -> RttMatrix {
     let part = read(text).unwrap_or_else(|error| panic!("{error}"));
     let table = RttTable::shipped().unwrap();
-    RttMatrix::new(&part.regions, &part.clients, &part.network, &table).unwrap()
+    RttMatrix::new(&part.regions, &part.populations, &part.network, &table).unwrap()
 }
 
 const STATED: &str = r#"
@@ -52,13 +52,13 @@ gateways = 3
 [[regions]]
 name = "asia"
 
-[[clients]]
+[[populations]]
 name = "berlin"
 region = "eu"
 access_rtt_ms = 20
 share = 2
 
-[[clients]]
+[[populations]]
 name = "ships"
 rtt_ms = { us = 600, eu = 610, asia = 620 }
 "#;
@@ -75,7 +75,7 @@ fn stated_times_are_the_same_both_ways() {
     }
     assert_eq!(matrix.between_from(0, 1), RttFrom::Stated);
     assert_eq!(matrix.between_from(1, 1), RttFrom::StatedWithin);
-    let from = |population| [0, 1, 2].map(|region| matrix.from_clients_ms(population, region));
+    let from = |population| [0, 1, 2].map(|region| matrix.from_population_ms(population, region));
     assert_eq!(from(0), [100.0, 20.5, 260.0]);
     assert_eq!(from(1), [600.0, 610.0, 620.0]);
     assert_eq!(matrix.regions(), 3);
@@ -92,7 +92,7 @@ place = "us-east-1"
 name = "eu-west-1"
 [[regions]]
 name = "eu-central-1"
-[[clients]]
+[[populations]]
 name = "tokyo"
 region = "ap-northeast-1"
 "#;
@@ -119,9 +119,9 @@ region = "ap-northeast-1"
     assert_eq!(matrix.between_ms(0, 2), 88.7);
     assert_eq!(matrix.between_ms(0, 0), 1.0);
     assert_eq!(matrix.between_from(0, 0), RttFrom::AssumedWithin);
-    assert_eq!(matrix.from_clients_ms(0, 0), 145.0);
-    assert_eq!(matrix.from_clients_ms(0, 2), 225.0);
-    assert_eq!(matrix.from_clients_from(0, 2), RttFrom::Stated);
+    assert_eq!(matrix.from_population_ms(0, 0), 145.0);
+    assert_eq!(matrix.from_population_ms(0, 2), 225.0);
+    assert_eq!(matrix.from_population_from(0, 2), RttFrom::Stated);
 }
 
 #[test]

@@ -144,7 +144,7 @@ pub enum FaultKind {
     /// target is a region or nothing: everywhere.
     ControlPlaneLoss {},
     /// Resolvers get no answer; what they have cached lasts for its TTL and while it may be served
-    /// stale. The target is clients or nothing: all of them.
+    /// stale. The target is a population or nothing: all of them.
     DnsOutage {},
     /// Another fault that comes and goes: on for the first `on_share` of every period.
     Oscillating {
@@ -155,7 +155,7 @@ pub enum FaultKind {
         /// The fault: any kind but `oscillating`, `drain` and a `bad_deploy` with steps.
         fault: Box<FaultKind>,
     },
-    /// More arrivals. The target is clients or nothing: all of them.
+    /// More arrivals. The target is a population or nothing: all of them.
     TrafficSpike {
         /// Factor on the arrival rate, 0 to 10,000. Below 1 is a lull.
         factor: f64,
@@ -202,7 +202,7 @@ pub enum Peer {
 
 /// What a fault befalls: `{ pool = "h100" }`, `{ pool = "h100", replica = 3 }`,
 /// `{ pool = "h100", share = 0.3 }`, `{ region = "eu" }`, `{ rack = "r1" }` or
-/// `{ clients = "phones" }`.
+/// `{ population = "phones" }`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Target {
@@ -222,9 +222,9 @@ pub struct Target {
     /// A rack of `[[faults.racks]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rack: Option<String>,
-    /// A population of `[[clients]]`.
+    /// A population of `[[populations]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub clients: Option<String>,
+    pub population: Option<String>,
 }
 
 impl Target {

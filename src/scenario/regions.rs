@@ -1,4 +1,4 @@
-//! `[[regions]]`, `[[clients]]` and the round-trip times between them.
+//! `[[regions]]`, `[[populations]]` and the round-trip times between them.
 
 mod check;
 mod rtt;
@@ -38,7 +38,7 @@ impl Region {
 /// A population of clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Clients {
+pub struct Population {
     /// Name, unique, of letters, digits, `_` and `-`.
     pub name: String,
     /// Where they are: a region of `[[regions]]`, or another place of the table of round-trip

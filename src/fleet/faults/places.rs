@@ -23,7 +23,7 @@ pub enum Scope {
     /// A rack of `[[faults.racks]]`, by its index.
     Rack(u32),
     /// A population of clients, by its index.
-    Clients(u16),
+    Population(u16),
     /// Everything.
     Fleet,
 }
@@ -68,7 +68,7 @@ impl Places {
             Scope::Pool(pool) => (self.pools.get(usize::from(pool.0)).cloned(), &[]),
             Scope::Region(region) => (None, list_of(&self.regions, usize::from(region.0))),
             Scope::Rack(rack) => (None, list_of(&self.racks, rack as usize)),
-            Scope::Clients(_) => (None, &[]),
+            Scope::Population(_) => (None, &[]),
             Scope::Fleet => (None, &self.pools),
         };
         one.into_iter().chain(many.iter().cloned())
@@ -119,8 +119,8 @@ pub(super) fn scope_of(target: Option<&Target>, layout: &Layout, racks: &[Rack])
     if let Some(name) = &target.region {
         return layout.region(name).map(RegionIndex).map(Scope::Region);
     }
-    if let Some(name) = &target.clients {
-        return layout.clients(name).map(Scope::Clients);
+    if let Some(name) = &target.population {
+        return layout.population(name).map(Scope::Population);
     }
     let rack = racks
         .iter()

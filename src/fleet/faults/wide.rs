@@ -54,7 +54,7 @@ impl ActiveDeploy {
             Scope::Pool(other) => other == pool,
             Scope::Region(other) => Some(other) == region,
             Scope::Fleet => true,
-            Scope::Replicas { .. } | Scope::Rack(_) | Scope::Clients(_) => false,
+            Scope::Replicas { .. } | Scope::Rack(_) | Scope::Population(_) => false,
         }
     }
 }
@@ -120,7 +120,7 @@ impl FleetImpairments {
                 self.control_plane.change(Some(region.0), begins);
             }
             (Effect::ControlPlaneLoss, _) => self.control_plane.change(None, begins),
-            (Effect::DnsOutage, Scope::Clients(clients)) => self.dns.change(Some(clients), begins),
+            (Effect::DnsOutage, Scope::Population(clients)) => self.dns.change(Some(clients), begins),
             (Effect::DnsOutage, _) => self.dns.change(None, begins),
             (Effect::TrafficSpike { factor }, scope) => self.spike(scope, factor, begins),
             (
@@ -147,7 +147,7 @@ impl FleetImpairments {
 
     fn spike(&mut self, scope: Scope, factor: f64, begins: bool) {
         let factors = match scope {
-            Scope::Clients(clients) => self.traffic.get_mut(usize::from(clients)),
+            Scope::Population(clients) => self.traffic.get_mut(usize::from(clients)),
             _ => Some(&mut self.all_traffic),
         };
         match (factors, begins) {

@@ -39,7 +39,7 @@ impl Picker {
             index.ok_or_else(|| format!("region {name:?} is not there"))
         };
         let mut order: Vec<RegionIndex> = (0..names.len() as u16).map(RegionIndex).collect();
-        let far = |region: &RegionIndex| rtt.from_clients_ms(population, usize::from(region.0));
+        let far = |region: &RegionIndex| rtt.from_population_ms(population, usize::from(region.0));
         // The sort is stable: of two as near, the one named first.
         order.sort_by(|a, b| far(a).total_cmp(&far(b)));
         let rule = match policy {

@@ -12,7 +12,7 @@ pub struct Layout {
     /// Names of the regions, in the order of the scenario.
     pub regions: Vec<String>,
     /// Names of the populations of clients, in the order of the scenario.
-    pub clients: Vec<String>,
+    pub populations: Vec<String>,
 }
 
 /// Where a pool is.
@@ -55,8 +55,8 @@ impl Layout {
     }
 
     /// The index of a population of clients.
-    pub fn clients(&self, name: &str) -> Option<u16> {
-        index_of(&self.clients, name)
+    pub fn population(&self, name: &str) -> Option<u16> {
+        index_of(&self.populations, name)
     }
 
     /// Replicas of a region, a range for each of its pools.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Clients, MOST_REGIONS, Region, RoundTrips, RttMatrix, RttTable};
+use super::{Population, MOST_REGIONS, Region, RoundTrips, RttMatrix, RttTable};
 use crate::scenario::problems::Problems;
 use crate::scenario::suggest::nearest;
 
@@ -17,7 +17,7 @@ impl RoundTrips {
         &self,
         at: &str,
         regions: &[Region],
-        clients: &[Clients],
+        populations: &[Population],
         problems: &mut Problems<'_>,
     ) {
         let table = match RttTable::shipped() {
@@ -28,12 +28,12 @@ impl RoundTrips {
             }
         };
         check_regions(regions, problems);
-        check_clients(clients, problems);
+        check_populations(populations, problems);
         let mut places: Vec<&str> = regions.iter().map(|region| region.name.as_str()).collect();
         if self.rtt_table.is_some() {
             places.extend(table.places());
         }
-        let homes = clients.iter().filter_map(|it| it.region.as_deref());
+        let homes = populations.iter().filter_map(|it| it.region.as_deref());
         let mut stated = places.clone();
         stated.extend(homes);
         self.check_pairs(&format!("{at}.rtt_ms"), &stated, problems);
@@ -49,7 +49,7 @@ impl RoundTrips {
             problems.push(&path, format!("{name:?}"), &allowed, remedy);
         }
         let fine = problems.is_empty();
-        let missing = RttMatrix::new(regions, clients, self, &table).err();
+        let missing = RttMatrix::new(regions, populations, self, &table).err();
         if let Some(missing) = missing.filter(|_| fine) {
             let (a, b) = (&missing.a, &missing.b);
             let allowed = format!("has no round-trip time between {a:?} and {b:?}");
@@ -104,14 +104,14 @@ fn check_regions(regions: &[Region], problems: &mut Problems<'_>) {
     }
 }
 
-fn check_clients(clients: &[Clients], problems: &mut Problems<'_>) {
-    problems.unique("clients", clients.iter().map(|it| it.name.as_str()));
-    if clients.len() > 1_000 {
+fn check_populations(populations: &[Population], problems: &mut Problems<'_>) {
+    problems.unique("populations", populations.iter().map(|it| it.name.as_str()));
+    if populations.len() > 1_000 {
         let allowed = "must be 1,000 populations at most";
-        problems.push("clients", clients.len(), allowed, "merge some");
+        problems.push("populations", populations.len(), allowed, "merge some");
     }
-    for (index, population) in clients.iter().enumerate() {
-        let at = format!("clients.{index}");
+    for (index, population) in populations.iter().enumerate() {
+        let at = format!("populations.{index}");
         let path = |field: &str| format!("{at}.{field}");
         problems.name(&path("name"), &population.name);
         problems.positive(&path("share"), population.share, 1e9);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Clients, Region, RoundTrips};
+use super::{Population, Region, RoundTrips};
 
 /// The shipped table.
 const SHIPPED: &str = include_str!("../../../calibration/rtt.toml");
@@ -102,7 +102,7 @@ fn look_up(pairs: &BTreeMap<String, f64>, a: &str, b: &str) -> Option<f64> {
 pub struct RttMatrix {
     regions: usize,
     between: Vec<(f64, RttFrom)>,
-    from_clients: Vec<(f64, RttFrom)>,
+    from_population: Vec<(f64, RttFrom)>,
 }
 
 impl RttMatrix {
@@ -110,7 +110,7 @@ impl RttMatrix {
     /// error that names both.
     pub fn new(
         regions: &[Region],
-        clients: &[Clients],
+        populations: &[Population],
         stated: &RoundTrips,
         table: &RttTable,
     ) -> Result<RttMatrix, MissingRtt> {
@@ -125,8 +125,8 @@ impl RttMatrix {
                 between.push(ways.find((&a.name, a.place()), (&b.name, b.place()))?);
             }
         }
-        let mut from_clients = Vec::with_capacity(clients.len() * regions.len());
-        for population in clients {
+        let mut from_population = Vec::with_capacity(populations.len() * regions.len());
+        for population in populations {
             for region in regions {
                 let (rtt, from) = match (&population.rtt_ms, &population.region) {
                     (Some(own), _) => {
@@ -140,13 +140,13 @@ impl RttMatrix {
                     }
                     (None, None) => return Err(missing(&population.name, &region.name)),
                 };
-                from_clients.push((rtt + population.access_rtt_ms, from));
+                from_population.push((rtt + population.access_rtt_ms, from));
             }
         }
         Ok(RttMatrix {
             regions: regions.len(),
             between,
-            from_clients,
+            from_population,
         })
     }
 
@@ -168,13 +168,13 @@ impl RttMatrix {
 
     /// Round-trip time from a population of clients to a region by index, milliseconds, with that
     /// of the access network.
-    pub fn from_clients_ms(&self, population: usize, region: usize) -> f64 {
-        self.from_clients[population * self.regions + region].0
+    pub fn from_population_ms(&self, population: usize, region: usize) -> f64 {
+        self.from_population[population * self.regions + region].0
     }
 
-    /// Where [`RttMatrix::from_clients_ms`] comes from, the access network aside.
-    pub fn from_clients_from(&self, population: usize, region: usize) -> RttFrom {
-        self.from_clients[population * self.regions + region].1
+    /// Where [`RttMatrix::from_population_ms`] comes from, the access network aside.
+    pub fn from_population_from(&self, population: usize, region: usize) -> RttFrom {
+        self.from_population[population * self.regions + region].1
     }
 }
 

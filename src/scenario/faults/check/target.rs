@@ -68,7 +68,7 @@ pub(super) fn check_allowed(
         ("pool", &target.pool),
         ("region", &target.region),
         ("rack", &target.rack),
-        ("clients", &target.clients),
+        ("population", &target.population),
     ];
     let given: Vec<(&str, &String)> = given
         .into_iter()
@@ -76,7 +76,7 @@ pub(super) fn check_allowed(
         .collect();
     let [(field, name)] = given[..] else {
         let remedy = format!("write target = {}", what.shown());
-        let allowed = "must name exactly one of pool, region, rack and clients";
+        let allowed = "must name exactly one of pool, region, rack and population";
         problems.push(at, "", allowed, &remedy);
         return;
     };
@@ -100,7 +100,7 @@ pub(super) fn check_allowed(
             .collect(),
         "region" => place.layout.regions.iter().map(String::as_str).collect(),
         "rack" => place.racks.iter().map(|it| it.name.as_str()).collect(),
-        _ => place.layout.clients.iter().map(String::as_str).collect(),
+        _ => place.layout.populations.iter().map(String::as_str).collect(),
     };
     if known(
         &format!("{at}.{field}"),
@@ -156,7 +156,7 @@ pub(super) fn known<'n>(
     if !fine {
         let table = match what {
             "rack" => "[[faults.racks]]".to_owned(),
-            "clients" => "[[clients]]".to_owned(),
+            "population" => "[[populations]]".to_owned(),
             other => format!("[[{other}s]]"),
         };
         let remedy = match nearest(name, all) {
