@@ -29,6 +29,8 @@ pub mod signals;
 pub mod simulation;
 pub mod slab;
 pub mod tiers;
+pub mod timeline;
+pub mod topology;
 pub mod transfer;
 pub mod window;
 pub mod world;

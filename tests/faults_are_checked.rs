@@ -219,7 +219,7 @@ fn fields_that_a_kind_does_not_have() {
     );
     refused(
         &entry("kind = \"partition\"\ntarget = { region = \"us\" }\nfrom = \"client\""),
-        &["`population`"],
+        &["`clients`"],
     );
     refused("[[faults.timeline]]\nkind = \"crash\"\n", &["at_s"]);
 }

@@ -468,7 +468,10 @@ fn regions_and_clients_count_too() {
     assert!(!wide.is_cut_off(us, Peer::Region(eu)));
 
     wide.apply(&change(Scope::Fleet, What::Begin(Effect::DnsOutage)));
-    wide.apply(&change(Scope::Population(1), What::Begin(Effect::DnsOutage)));
+    wide.apply(&change(
+        Scope::Population(1),
+        What::Begin(Effect::DnsOutage),
+    ));
     assert!(wide.dns_is_out(0) && wide.dns_is_out(1));
     wide.apply(&change(Scope::Fleet, What::End(Effect::DnsOutage)));
     assert!(!wide.dns_is_out(0) && wide.dns_is_out(1));

@@ -144,6 +144,9 @@ pub struct Requests {
     /// Failed, by reason; not there where nothing can fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_by: Option<FailedBy>,
+    /// Shed, by reason; not there where nothing can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shed_by: Option<ShedBy>,
     /// What became of the tries; not there where every request is one try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tries: Option<Tries>,
@@ -170,6 +173,21 @@ pub struct FailedBy {
     pub replica: u64,
     /// No replica could be chosen.
     pub no_replica: u64,
+    /// With its gateway.
+    pub gateway: u64,
+    /// What it was sent to could not be reached.
+    pub network: u64,
+    /// Its client found no region.
+    pub dns: u64,
+    /// By a bad deployment.
+    pub deploy: u64,
+}
+
+/// Shed, by reason.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShedBy {
+    /// As many as allowed were under way at the gateway.
+    pub limit: u64,
 }
 
 /// What became of the tries: `made` is the sum of those that ended, by how they ended, and of those
@@ -359,6 +377,13 @@ fn requests(tally: &Tally) -> Requests {
     let failed_by = FailedBy {
         replica: tally.ended_as(Status::FailedReplica),
         no_replica: tally.ended_as(Status::FailedNoReplica),
+        gateway: tally.ended_as(Status::FailedGateway),
+        network: tally.ended_as(Status::FailedNetwork),
+        dns: tally.ended_as(Status::FailedDns),
+        deploy: tally.ended_as(Status::FailedDeploy),
+    };
+    let shed_by = ShedBy {
+        limit: tally.ended_as(Status::ShedLimit),
     };
     let tries = tally.tries.as_ref();
     Requests {
@@ -375,6 +400,7 @@ fn requests(tally: &Tally) -> Requests {
         measured_in_flight: tally.undecided,
         rejected_by,
         failed_by: tries.map(|_| failed_by),
+        shed_by: tries.map(|_| shed_by),
         tries: tries.map(|(meter, under_way)| Tries::of(meter, *under_way, tally.arrived)),
         sessions: tally.sessions,
     }

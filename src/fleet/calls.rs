@@ -1,6 +1,7 @@
 //! What clients want: a call, however often it tries. Each try is a
 //! [`Request`](super::request::Request) at the fleet.
 
+use rand::RngExt;
 use smallvec::SmallVec;
 
 use crate::engine::{SimDuration, SimRng, SimTime, Streams, Timer};
@@ -13,6 +14,7 @@ use super::prefix::Prefix;
 use super::request::{Outcome, Status};
 use super::retry::{Backoff, Budget};
 use super::slab::Slab;
+use super::topology::PopulationPlan;
 
 /// What clients do about what fails.
 #[derive(Debug, Clone)]
@@ -83,6 +85,10 @@ pub struct Call {
     pub user: u32,
     /// What its prompt has in common with others'.
     pub prefix: Prefix,
+    /// The population that its client is of, and which of its users that is.
+    pub population: u16,
+    /// See there.
+    pub who: u32,
     /// Tries made, hedges among them.
     pub tries: u16,
     /// Of these: retries, and hedges.
@@ -124,8 +130,18 @@ pub struct Try {
     pub why: Why,
     /// Whether its replica was told to drop it, and will when it can.
     pub dropped: bool,
-    /// What it failed of, while the news is on its way back.
+    /// Whether the router that chose its replica counts it.
+    pub counted: bool,
+    /// The population that its client is of.
+    pub population: u16,
+    /// The region it was sent to.
+    pub region: u16,
+    /// How long it took to come to its gateway.
+    pub outward: SimDuration,
+    /// How it ended, while the news is on its way back.
     pub failed: Option<Status>,
+    /// How it ended at its gateway, while that is on its way to the client.
+    pub ended: Option<Status>,
     /// When it is given up for want of its last token, and of its first.
     pub timers: [Option<Timer>; 2],
 }
@@ -137,7 +153,12 @@ impl Try {
             call,
             why,
             dropped: false,
+            counted: false,
+            population: 0,
+            region: 0,
+            outward: SimDuration::ZERO,
             failed: None,
+            ended: None,
             timers: [None; 2],
         }
     }
@@ -158,6 +179,7 @@ pub struct Calls {
     pub budget: Budget,
     backoff_rng: SimRng,
     patience_rng: SimRng,
+    who_rng: SimRng,
 }
 
 impl Calls {
@@ -169,6 +191,7 @@ impl Calls {
             budget: plan.budget.clone(),
             backoff_rng: streams.stream("clients", 0, "backoff"),
             patience_rng: streams.stream("clients", 0, "patience"),
+            who_rng: streams.stream("clients", 0, "populations"),
         }
     }
 
@@ -199,6 +222,27 @@ impl Calls {
             .backoff
             .delay(number, call.backoff, &mut self.backoff_rng);
         call.backoff
+    }
+
+    /// The population that a client is of, and which of its users that is. `weight` is a factor on
+    /// the populations' shares at the moment. Two numbers are drawn, whatever they say.
+    pub fn who(
+        &mut self,
+        populations: &[PopulationPlan],
+        weight: impl Fn(u16) -> f64,
+    ) -> (u16, u32) {
+        let (drawn, user): (f64, f64) = (self.who_rng.random(), self.who_rng.random());
+        let mut at = 0;
+        if populations.len() > 1 {
+            let share = |at: usize| populations[at].share * weight(at as u16);
+            let total: f64 = (0..populations.len()).map(share).sum();
+            let mut left = drawn * total;
+            while at + 1 < populations.len() && left >= share(at) {
+                left -= share(at);
+                at += 1;
+            }
+        }
+        (at as u16, (user * f64::from(populations[at].users)) as u32)
     }
 
     /// How long a user waits.

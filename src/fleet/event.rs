@@ -1,6 +1,6 @@
 //! What can happen in a fleet.
 
-use super::ids::{CallId, ReplicaId, RequestId};
+use super::ids::{CallId, ReplicaId, RequestId, SlotId};
 
 /// Everything that can happen. Small and `Copy`.
 ///
@@ -48,13 +48,31 @@ pub enum Event {
     TryDue(RequestId),
     /// A replica learns that a try was given up.
     Cancel(RequestId),
+    /// A try comes from its client to its gateway.
+    AtGateway(RequestId),
+    /// What became of a try comes from its gateway to its client.
+    Answered(RequestId),
+    /// The news that a try has failed comes to its gateway.
+    Failed(RequestId),
+    /// A request beside those of the arrival process is due: traffic is heavier than that.
+    Extra(SlotId),
+    /// Faults begin or end.
+    Fault,
+    /// A gateway replica probes a replica.
+    Probe(u16, ReplicaId),
+    /// A probe has waited long enough for its answer.
+    ProbeLost(u16, ReplicaId),
+    /// A gateway replica judges the replicas by what it has seen of them.
+    Sweep(u16),
+    /// A breaker of a gateway replica has waited long enough.
+    BreakerDue(u16, u32),
 }
 
 const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
 
 impl Event {
     /// How many kinds there are.
-    pub const KINDS: usize = 18;
+    pub const KINDS: usize = 27;
 
     /// Names of the kinds, by [`Self::kind`].
     pub const KIND_NAMES: [&'static str; Self::KINDS] = [
@@ -76,6 +94,15 @@ impl Event {
         "hedge",
         "try_due",
         "cancel",
+        "at_gateway",
+        "answered",
+        "failed",
+        "extra",
+        "fault",
+        "probe",
+        "probe_lost",
+        "sweep",
+        "breaker_due",
     ];
 
     /// The index of its kind.
@@ -99,6 +126,15 @@ impl Event {
             Event::Hedge(_) => 15,
             Event::TryDue(_) => 16,
             Event::Cancel(_) => 17,
+            Event::AtGateway(_) => 18,
+            Event::Answered(_) => 19,
+            Event::Failed(_) => 20,
+            Event::Extra(_) => 21,
+            Event::Fault => 22,
+            Event::Probe(..) => 23,
+            Event::ProbeLost(..) => 24,
+            Event::Sweep(_) => 25,
+            Event::BreakerDue(..) => 26,
         }
     }
 
@@ -106,9 +142,15 @@ impl Event {
     pub fn word(&self) -> u64 {
         let of = |id: &RequestId| (u64::from(id.generation) << 32) | u64::from(id.slot);
         let payload = match self {
-            Event::Arrival => 0,
+            Event::Arrival | Event::Fault => 0,
             Event::UserReady(user) => u64::from(*user),
-            Event::AskReplicas(gateway) | Event::ReportsSeen(gateway) => u64::from(*gateway),
+            Event::AskReplicas(gateway) | Event::ReportsSeen(gateway) | Event::Sweep(gateway) => {
+                u64::from(*gateway)
+            }
+            Event::Probe(gateway, replica) | Event::ProbeLost(gateway, replica) => {
+                u64::from(*gateway) << 32 | u64::from(replica.0)
+            }
+            Event::BreakerDue(gateway, index) => u64::from(*gateway) << 32 | u64::from(*index),
             Event::GatewayDone(id)
             | Event::Delivered(id)
             | Event::ServiceDone(id)
@@ -119,7 +161,11 @@ impl Event {
             | Event::Retry(id)
             | Event::Hedge(id)
             | Event::TryDue(id)
-            | Event::Cancel(id) => of(id),
+            | Event::Cancel(id)
+            | Event::AtGateway(id)
+            | Event::Answered(id)
+            | Event::Failed(id)
+            | Event::Extra(id) => of(id),
             Event::WindowDue(replica) | Event::ShareDone(replica) => u64::from(replica.0),
             Event::Step(replica, lane) => u64::from(*lane) << 32 | u64::from(replica.0),
         };

@@ -10,6 +10,7 @@ use super::ids::NONE;
 use super::plan::{EnginePlan, FleetPlan};
 use super::replica::Replica;
 use super::request::{Request, Status};
+use super::timeline::Timeline;
 
 /// A latency, as a histogram and as batches for its interval.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +61,8 @@ pub struct FleetMeters {
     pub slo: Vec<SloMeter>,
     /// What became of the tries, where calls make several.
     pub tries: TryMeter,
+    /// What happened when, where anything can fail.
+    pub timeline: Timeline,
     /// Events by kind.
     pub events_by_kind: [u64; Event::KINDS],
     /// A digest of every request's end, in order.
@@ -99,6 +102,7 @@ impl FleetMeters {
             budget: LatencyBudget::default(),
             slo: slo.collect(),
             tries: TryMeter::default(),
+            timeline: Timeline::new(plan.clients.is_some(), plan.horizon),
             events_by_kind: [0; Event::KINDS],
             outcomes: Digest::default(),
             window: (plan.warmup, plan.horizon),
@@ -131,7 +135,16 @@ impl FleetMeters {
     }
 
     /// Notes the end of a call at `now`, and the last of its tries.
-    pub fn ended(&mut self, request: &Request, ending: &Ending, status: Status, now: SimTime) {
+    ///
+    /// `outward` is how long that took from its client to its gateway.
+    pub fn ended(
+        &mut self,
+        request: &Request,
+        ending: &Ending,
+        status: Status,
+        outward: SimDuration,
+        now: SimTime,
+    ) {
         self.ended[status.index()] += 1;
         for word in [
             ending.serial,
@@ -143,6 +156,7 @@ impl FleetMeters {
             self.outcomes.add(word);
         }
         if status != Status::Completed {
+            self.timeline.ended(now, status, false);
             if self.measures(ending.arrival) {
                 self.slo[ending.tier as usize].record_miss();
             }
@@ -155,7 +169,16 @@ impl FleetMeters {
         }
         // It has just come back to the gateway.
         let before = request.arrival - ending.arrival;
-        let latencies = Latencies::of(request, now - request.last_token).after(before);
+        let back = now - request.last_token;
+        let latencies = Latencies::of(request, back).after(before, outward);
+        if self.timeline.is_on() {
+            let good = self.slo[ending.tier as usize].is_good(
+                latencies.ttft_ns,
+                latencies.tpot_ns,
+                latencies.e2e_ns,
+            );
+            self.timeline.ended(now, status, good);
+        }
         if let Some(pilot) = &mut self.pilot {
             pilot.push(latencies.e2e_ns as f64);
         }
@@ -284,8 +307,11 @@ impl Latencies {
         }
     }
 
-    /// The same, of a call whose tries before this one began took `before`.
-    pub fn after(mut self, before: SimDuration) -> Latencies {
+    /// The same, of a call whose tries before this one began took `before`, and whose last took
+    /// `outward` to its gateway: that is network, not gateway.
+    pub fn after(mut self, before: SimDuration, outward: SimDuration) -> Latencies {
+        self.parts_ns[0] += outward.0;
+        self.parts_ns[1] -= outward.0;
         self.ttft_ns += before.0;
         self.e2e_ns += before.0;
         self.parts_ns[6] += before.0;
@@ -355,7 +381,8 @@ impl RequestRow {
         let stamp = |time: SimTime| (time != SimTime::NEVER).then_some(time.0);
         let routed = request.replica.0 != NONE;
         let pool = routed.then(|| replicas[request.replica.0 as usize].pool.0);
-        let hop = pool.map_or(0, |pool| plan.hop_back(usize::from(pool)).0);
+        let region = plan.region_of_gateway(request.gateway_replica);
+        let hop = pool.map_or(0, |pool| plan.hop_back(region, usize::from(pool)).0);
         let token = |time: SimTime| stamp(time).map(|ns| ns + hop);
         RequestRow {
             id: ending.serial,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::perf::StepTimes;
+use crate::scenario::faults::{Faults, Layout};
 use crate::scenario::fleet::Router as RouterPolicy;
+use crate::scenario::health::HealthRules;
 use crate::scenario::roles::Role;
 use crate::scenario::schema::Slo;
 use crate::scenario::workload::PrefixSharing;
@@ -16,6 +18,7 @@ use super::calls::ClientPlan;
 use super::llm::EngineRules;
 use super::servers::BatchTime;
 use super::signals::SignalRule;
+use super::topology::Topology;
 use super::transfer::TransferPlan;
 use super::window::WindowRule;
 
@@ -52,8 +55,16 @@ pub struct FleetPlan {
     pub rate_limit: Option<(f64, f64)>,
     /// What clients do about what fails; none where nothing can be given up or fail.
     pub clients: Option<ClientPlan>,
-    /// Gateway replicas, at least one.
-    pub gateways: u16,
+    /// Where everything is.
+    pub topology: Topology,
+    /// How gateways judge the replicas; none where they do not.
+    pub health: Option<HealthRules>,
+    /// What breaks; none where nothing does.
+    pub faults: Option<FaultPlan>,
+    /// How long one tries to connect to what does not answer.
+    pub connect_timeout: SimDuration,
+    /// How long a lost message waits until it is sent again.
+    pub retransmit: SimDuration,
     /// The routers' policy.
     pub router: RouterPolicy,
     /// How routers ask the replicas for their load; none where each counts what it sent.
@@ -69,15 +80,39 @@ pub struct FleetPlan {
 }
 
 impl FleetPlan {
-    /// From the gateway to an engine of that pool.
-    pub fn hop_to(&self, pool: usize) -> SimDuration {
-        self.to_replica + self.pools[pool].inbound
+    /// From a gateway of a region to an engine of a pool.
+    pub fn hop_to(&self, region: u16, pool: usize) -> SimDuration {
+        let there = &self.pools[pool];
+        let way = self.topology.between(region, there.region);
+        self.to_replica + there.inbound + way
     }
 
-    /// From an engine of that pool to the gateway.
-    pub fn hop_back(&self, pool: usize) -> SimDuration {
-        self.from_replica + self.pools[pool].outbound
+    /// The region of a gateway replica.
+    pub fn region_of_gateway(&self, gateway: u16) -> u16 {
+        let mut first = 0;
+        let mut regions = (0_u16..).zip(&self.topology.regions);
+        let here = regions.find(|(_, region)| {
+            first += region.gateways;
+            gateway < first
+        });
+        here.map_or(0, |(index, _)| index)
     }
+
+    /// From an engine of a pool to a gateway of a region.
+    pub fn hop_back(&self, region: u16, pool: usize) -> SimDuration {
+        let there = &self.pools[pool];
+        let way = self.topology.between(there.region, region);
+        self.from_replica + there.outbound + way
+    }
+}
+
+/// What breaks.
+#[derive(Debug, Clone)]
+pub struct FaultPlan {
+    /// The faults, those of a file among them.
+    pub faults: Faults,
+    /// What they name.
+    pub layout: Layout,
 }
 
 /// A service level.
@@ -103,6 +138,8 @@ pub struct PoolPlan {
     pub replicas: u32,
     /// Which part of a request it computes.
     pub role: Role,
+    /// The region it is in, by index.
+    pub region: u16,
     /// Accelerators of one replica.
     pub accelerators_per_replica: u32,
     /// From the network to the engine's queue.

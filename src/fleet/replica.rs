@@ -128,9 +128,19 @@ impl Replica {
     }
 
     /// It makes no progress for a while: the ends of what is under way will come late.
-    pub fn stall(&mut self, ctx: &mut Context<'_>) {
-        if let ReplicaEngine::Llm(engine) = &mut self.engine {
-            engine.stall(ctx);
+    pub fn stall(&mut self, id: ReplicaId, ctx: &mut Context<'_>) {
+        match &mut self.engine {
+            ReplicaEngine::Llm(engine) => engine.stall(ctx),
+            ReplicaEngine::Sharing(sharing) => sharing.stall(id, ctx),
+            // The ends of services and iterations are held back.
+            ReplicaEngine::Servers(_) | ReplicaEngine::Batches(_) | ReplicaEngine::Ranks(_) => {}
+        }
+    }
+
+    /// It goes on.
+    pub fn resume(&mut self, id: ReplicaId, ctx: &mut Context<'_>) {
+        if let ReplicaEngine::Sharing(sharing) = &mut self.engine {
+            sharing.resume(id, ctx);
         }
     }
 }

@@ -26,6 +26,16 @@ pub enum Status {
     FailedReplica,
     /// No replica could be chosen for it.
     FailedNoReplica,
+    /// Its gateway died with it, or was dead when it came.
+    FailedGateway,
+    /// What it was sent to could not be reached.
+    FailedNetwork,
+    /// Its client found no region to send it to.
+    FailedDns,
+    /// A bad deployment failed it.
+    FailedDeploy,
+    /// As many requests as allowed were under way at its gateway.
+    ShedLimit,
 }
 
 /// The six ways in which a request can end.
@@ -56,6 +66,11 @@ impl Status {
         Status::Cancelled,
         Status::FailedReplica,
         Status::FailedNoReplica,
+        Status::FailedGateway,
+        Status::FailedNetwork,
+        Status::FailedDns,
+        Status::FailedDeploy,
+        Status::ShedLimit,
     ];
 
     /// The name used in request files.
@@ -69,6 +84,11 @@ impl Status {
             Status::Cancelled => "cancelled",
             Status::FailedReplica => "failed_replica",
             Status::FailedNoReplica => "failed_no_replica",
+            Status::FailedGateway => "failed_gateway",
+            Status::FailedNetwork => "failed_network",
+            Status::FailedDns => "failed_dns",
+            Status::FailedDeploy => "failed_deploy",
+            Status::ShedLimit => "shed_limit",
         }
     }
 
@@ -81,7 +101,13 @@ impl Status {
             }
             Status::TimedOut => Outcome::TimedOut,
             Status::Cancelled => Outcome::Cancelled,
-            Status::FailedReplica | Status::FailedNoReplica => Outcome::Failed,
+            Status::ShedLimit => Outcome::Shed,
+            Status::FailedReplica
+            | Status::FailedNoReplica
+            | Status::FailedGateway
+            | Status::FailedNetwork
+            | Status::FailedDns
+            | Status::FailedDeploy => Outcome::Failed,
         }
     }
 
@@ -91,7 +117,7 @@ impl Status {
     }
 
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 13;
 }
 
 /// Everything known of one request. Stamps are [`SimTime::NEVER`] until they happen; those of the

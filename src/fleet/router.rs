@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use rand::RngExt;
 
-use crate::engine::{SimRng, Streams};
+use crate::engine::{SimRng, SimTime, Streams};
 use crate::scenario::fleet::Router as Policy;
 
+use super::balance::SlowStartRise;
 use super::ids::{NONE, ReplicaId};
 use super::least::LeastLoaded;
 
@@ -42,6 +43,11 @@ pub struct Router {
     outstanding: u64,
     /// Whether the policy looks at all of them.
     looks_at_all: bool,
+    /// The sum of the loads of those that may be chosen.
+    load: u64,
+    /// How a replica that comes back gets its share, and those that have come back lately.
+    slow_start: Option<SlowStartRise>,
+    rising: Vec<(u32, SimTime)>,
 }
 
 impl Router {
@@ -76,13 +82,41 @@ impl Router {
             aside: BTreeMap::new(),
             outstanding: 0,
             looks_at_all,
+            load: 0,
+            slow_start: None,
+            rising: Vec::new(),
         }
     }
 
+    /// The same router, which gives replicas that come back their share little by little.
+    pub fn with_slow_start(mut self, rise: Option<SlowStartRise>) -> Router {
+        self.slow_start = rise;
+        self
+    }
+
     /// Chooses a replica; none when none may be chosen.
-    pub fn choose(&mut self) -> Option<ReplicaId> {
-        let index = self.choose_index()?;
+    pub fn choose(&mut self, now: SimTime) -> Option<ReplicaId> {
+        let mut index = self.choose_index()?;
+        if !self.rising.is_empty() {
+            index = self.thinned(index, now);
+        }
         Some(self.members[index as usize])
+    }
+
+    /// The choice that fell on `index`: another one, as likely as that has not yet its full share.
+    fn thinned(&mut self, index: u32, now: SimTime) -> u32 {
+        let Some(rise) = &self.slow_start else {
+            return index;
+        };
+        let window = rise.window();
+        self.rising.retain(|(_, since)| now.since(*since) < window);
+        let rising = self.rising.iter().find(|(member, _)| *member == index);
+        match rising {
+            Some((_, since)) if self.rng.random::<f64>() >= rise.factor(now.since(*since)) => {
+                self.draw()
+            }
+            _ => index,
+        }
     }
 
     fn choose_index(&mut self) -> Option<u32> {
@@ -121,20 +155,46 @@ impl Router {
     }
 
     /// Whether a replica may be chosen from now on.
-    pub fn set_eligible(&mut self, replica: ReplicaId, may: bool) {
+    pub fn set_eligible(&mut self, replica: ReplicaId, may: bool, now: SimTime) {
         let index = self.index_of[replica.0 as usize];
         match (self.eligible.binary_search(&index), may) {
             (Err(place), true) => {
                 self.eligible.insert(place, index);
                 let load = self.aside.remove(&index).unwrap_or(0);
                 self.loads.set(index, load);
+                self.load += load;
+                if self.slow_start.is_some() {
+                    self.rising.push((index, now));
+                }
             }
             (Ok(place), false) => {
                 self.eligible.remove(place);
-                self.aside.insert(index, self.loads.load(index));
+                let load = self.loads.load(index);
+                self.aside.insert(index, load);
                 self.loads.set(index, LeastLoaded::NEVER);
+                self.load -= load;
+                self.rising.retain(|(member, _)| *member != index);
             }
             _ => {}
+        }
+    }
+
+    /// Its members.
+    pub fn members(&self) -> &[ReplicaId] {
+        &self.members
+    }
+
+    /// Whether a replica is one of them.
+    pub fn has(&self, replica: ReplicaId) -> bool {
+        let index = self.index_of.get(replica.0 as usize);
+        index.is_some_and(|index| *index != NONE)
+    }
+
+    /// Load for each member that may be chosen; infinite where none may.
+    pub fn load_per_member(&self) -> f64 {
+        match self.eligible.len() {
+            0 => f64::INFINITY,
+            members => self.load as f64 / members as f64,
         }
     }
 
@@ -182,7 +242,11 @@ impl Router {
                     *load = to(*load);
                 }
             }
-            load => self.loads.set(index, to(load)),
+            load => {
+                let after = to(load);
+                self.load = self.load - load + after;
+                self.loads.set(index, after);
+            }
         }
     }
 

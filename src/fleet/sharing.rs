@@ -27,6 +27,7 @@ pub struct Sharing {
     finishing: BinaryHeap<Reverse<(u64, u32)>>,
     timer: Option<Timer>,
     slowdown: f64,
+    stalled: bool,
 }
 
 impl Sharing {
@@ -40,6 +41,7 @@ impl Sharing {
             finishing: BinaryHeap::new(),
             timer: None,
             slowdown: 1.0,
+            stalled: false,
         }
     }
 
@@ -102,6 +104,20 @@ impl Sharing {
         self.arm(replica, ctx);
     }
 
+    /// Nothing is served for a while.
+    pub fn stall(&mut self, replica: ReplicaId, ctx: &mut Context<'_>) {
+        self.settle(ctx);
+        self.stalled = true;
+        self.arm(replica, ctx);
+    }
+
+    /// It goes on where it was.
+    pub fn resume(&mut self, replica: ReplicaId, ctx: &mut Context<'_>) {
+        self.settle(ctx);
+        self.stalled = false;
+        self.arm(replica, ctx);
+    }
+
     /// Servers at work, and since when that has not been counted.
     pub fn at_work(&self) -> (u64, SimTime) {
         let at_work = self.finishing.len().min(self.servers as usize);
@@ -116,7 +132,7 @@ impl Sharing {
 
     fn settle(&mut self, ctx: &mut Context<'_>) {
         let elapsed = ctx.now.since(self.updated);
-        if !self.finishing.is_empty() {
+        if !self.finishing.is_empty() && !self.stalled {
             self.attained_ns += elapsed.0 as f64 * self.speed();
             let at_work = self.finishing.len().min(self.servers as usize);
             let ns = ctx.meter.overlap_ns(self.updated, ctx.now);
@@ -132,6 +148,9 @@ impl Sharing {
         let Some(&Reverse((bits, _))) = self.finishing.peek() else {
             return;
         };
+        if self.stalled {
+            return;
+        }
         let left_ns = (f64::from_bits(bits) - self.attained_ns).max(0.0) / self.speed();
         let due = SimTime(ctx.now.0.saturating_add(left_ns.ceil() as u64));
         self.timer = Some(ctx.queue.schedule_timer(due, Event::ShareDone(replica)));

@@ -12,12 +12,17 @@
 
 mod calls;
 mod cancel;
+mod faults;
 mod gateways;
 pub mod handover;
+mod health;
 mod inspect;
 mod replicas;
+mod travel;
 
 use std::sync::Arc;
+
+use rand::RngExt;
 
 use crate::engine::queue::LaneId;
 use crate::engine::{EventQueue, Model, SimDuration, SimRng, SimTime};
@@ -27,18 +32,41 @@ use crate::workload::{Offered, Source};
 use super::calls::Calls;
 use super::event::Event;
 use super::gateway::{Gateway, TokenBucket};
+use super::geo::Geo;
+use super::health::Change;
 use super::ids::{NONE, PoolId, ReplicaId, RequestId};
 use super::meters::PoolMeter;
 use super::outcome::{Ending, FleetMeters, RequestRow};
 use super::plan::FleetPlan;
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
+use super::slab::Slab;
+use faults::Faults;
 use gateways::Gateways;
 use handover::Handover;
 
 /// How long a closed-loop user who was turned away and does not think stays away: otherwise the
 /// next request would come at the same instant, for ever. An assumption.
 const BACK_OFF: SimDuration = SimDuration(1_000_000_000);
+
+/// Where traffic is heavier than the arrival process, the requests beside it come within so long of
+/// those that they are like. An assumption: long against the gaps of any fleet worth the name, short
+/// against any spike.
+const EXTRA_WITHIN: SimDuration = SimDuration(1_000_000_000);
+
+/// How clients find a region, where there are regions.
+fn geo_of(plan: &FleetPlan) -> Result<Option<Geo>, TraceError> {
+    let topology = &plan.topology;
+    let Some(steering) = &topology.steering else {
+        return Ok(None);
+    };
+    let names = topology.regions.iter().map(|region| region.name.clone());
+    let names: Vec<String> = names.collect();
+    let (matrix, places) = (&steering.matrix, &steering.places);
+    Geo::new(&steering.steering, &names, matrix, places, plan.streams)
+        .map(Some)
+        .map_err(|reason| TraceError::Setup { reason })
+}
 
 /// A pool at work: its plan's engine, its service stream, its meters.
 #[derive(Debug, Clone)]
@@ -60,6 +88,10 @@ pub struct World {
     requests: Requests,
     /// What clients want, where they may try more than once.
     calls: Option<Box<Calls>>,
+    /// How clients find a region, where there are several.
+    geo: Option<Box<Geo>>,
+    /// What breaks, if anything does.
+    faults: Option<Box<Faults>>,
     /// Numbers over all requests.
     pub meters: FleetMeters,
     /// Rows of requests that ended, until somebody takes them.
@@ -69,14 +101,20 @@ pub struct World {
     lanes: Lanes,
     done: Vec<u32>,
     released: Vec<u32>,
+    ejections: Vec<Change>,
+    /// Requests beside those of the arrival process, until they are due.
+    extras: Slab<Offered>,
+    extra_rng: SimRng,
 }
 
 /// Lanes of the constant delays; those of replicas by pool.
 #[derive(Debug, Clone)]
 struct Lanes {
     gateway: LaneId,
+    /// By region of the gateway and pool.
     to_replica: Vec<LaneId>,
     from_replica: Vec<LaneId>,
+    pools: usize,
     call_due: Option<LaneId>,
     hedge: Option<LaneId>,
     /// For a try's last token, and for its first.
@@ -85,10 +123,17 @@ struct Lanes {
 
 impl Lanes {
     fn new(plan: &FleetPlan, queue: &mut EventQueue<Event>) -> Lanes {
-        let pools = 0..plan.pools.len();
-        let to_replica = pools.clone().map(|pool| queue.lane(plan.hop_to(pool)));
+        let pools = plan.pools.len();
+        let regions = 0..plan.topology.regions.len() as u16;
+        let pairs = regions.flat_map(|region| (0..pools).map(move |pool| (region, pool)));
+        let pairs: Vec<(u16, usize)> = pairs.collect();
+        let to_replica = pairs
+            .iter()
+            .map(|&(region, pool)| queue.lane(plan.hop_to(region, pool)));
         let to_replica = to_replica.collect();
-        let from_replica = pools.map(|pool| queue.lane(plan.hop_back(pool)));
+        let from_replica = pairs
+            .iter()
+            .map(|&(region, pool)| queue.lane(plan.hop_back(region, pool)));
         let from_replica = from_replica.collect();
         let gateway = queue.lane(plan.gateway_cost);
         let mut lane = |delay: Option<SimDuration>| delay.map(|delay| queue.lane(delay));
@@ -97,6 +142,7 @@ impl Lanes {
             gateway,
             to_replica,
             from_replica,
+            pools,
             call_due: lane(clients.and_then(|clients| clients.timeout)),
             hedge: lane(clients.and_then(|clients| Some(clients.hedge?.0))),
             try_due: [
@@ -104,6 +150,18 @@ impl Lanes {
                 lane(clients.and_then(|clients| clients.first_token_timeout)),
             ],
         }
+    }
+}
+
+impl Lanes {
+    #[inline]
+    fn to_replica(&self, region: u16, pool: usize) -> LaneId {
+        self.to_replica[usize::from(region) * self.pools + pool]
+    }
+
+    #[inline]
+    fn from_replica(&self, region: u16, pool: usize) -> LaneId {
+        self.from_replica[usize::from(region) * self.pools + pool]
     }
 }
 
@@ -155,12 +213,17 @@ impl World {
             replicas,
             requests: Requests::new(),
             calls,
+            geo: geo_of(&plan)?.map(Box::new),
+            faults: Faults::new(&plan)?,
             rows: Vec::new(),
             pending: None,
             serial: 0,
             lanes,
             done: Vec::new(),
             released: Vec::new(),
+            ejections: Vec::new(),
+            extras: Slab::new(),
+            extra_rng: plan.streams.stream("workload", 0, "extra requests"),
             plan,
         };
         for user in 0..world.source.users() {
@@ -169,6 +232,7 @@ impl World {
             queue.schedule(ready, Event::UserReady(user));
         }
         world.await_next(queue);
+        world.faults_change(queue);
         Ok(world)
     }
 
@@ -179,6 +243,33 @@ impl World {
         self.pending = self.source.next_offered();
         if let Some(offered) = &self.pending {
             queue.schedule(offered.time.max(queue.now()), Event::Arrival);
+        }
+    }
+
+    /// A request of the arrival process is due. Where a fault makes traffic heavier, others like it
+    /// come within the next second; where it makes it lighter, it may not come at all.
+    fn offer(&mut self, offered: Offered, queue: &mut EventQueue<Event>) {
+        if self.faults.is_none() {
+            return self.arrive(offered, queue);
+        }
+        let populations = self.plan.topology.populations.iter();
+        let factors = (0_u16..)
+            .zip(populations)
+            .map(|(at, population)| population.share * faults::traffic_factor(&self.faults, at));
+        let factor: f64 = factors.sum();
+        if factor == 1.0 {
+            return self.arrive(offered, queue);
+        }
+        // As many in all as the factor says on average.
+        let mut copies = factor as u64;
+        copies += u64::from(self.extra_rng.random::<f64>() < factor.fract());
+        for _ in 1..copies {
+            let id = self.extras.insert(offered.clone());
+            let within = self.extra_rng.random_range(0..EXTRA_WITHIN.0);
+            queue.schedule(queue.now() + SimDuration(within), Event::Extra(id));
+        }
+        if copies > 0 {
+            self.arrive(offered, queue);
         }
     }
 
@@ -193,14 +284,15 @@ impl World {
         self.meters.arrived(&request, &self.plan);
         if self.calls.is_some() {
             self.open_call(&offered, request.serial, queue);
-            self.meters
-                .present_at_arrival(queue.now(), self.in_flight());
+            let in_flight = self.in_flight();
+            self.meters.present_at_arrival(queue.now(), in_flight);
+            self.meters.timeline.arrived(queue.now(), in_flight);
             return;
         }
         request.tier = offered.tier;
         request.prefix = offered.prefix;
         request.rank = self.plan.tiers[offered.tier as usize].rank;
-        request.gateway_replica = self.gateways.pick();
+        request.gateway_replica = self.gateways.pick(0);
         request.user = offered.user;
         let id = self.requests.insert(request);
         self.meters
@@ -211,6 +303,12 @@ impl World {
     /// A request comes to its gateway replica.
     fn enter(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {
         let slot = id.slot;
+        if self.faults.is_some() {
+            let region = self.gateways.region(self.requests.at(slot).gateway_replica);
+            if self.region_is_down(region) {
+                return self.end(slot, Status::FailedGateway, queue);
+            }
+        }
         if !self.gateway.admit(queue.now()) {
             self.end(slot, Status::RejectedRateLimit, queue);
         } else if self.plan.gateway_cost == SimDuration::ZERO {
@@ -231,9 +329,18 @@ impl World {
             let prompt_tokens = request.prompt_tokens;
             let gateway = request.gateway_replica;
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-            let role = self.plan.pools[pool].role;
-            let router = self.gateways.router(gateway, role);
-            router.returned(replica, prompt_tokens);
+            let (role, region) = (self.plan.pools[pool].role, self.plan.pools[pool].region);
+            let counted = self
+                .calls
+                .as_ref()
+                .is_none_or(|calls| calls.attempt(slot).counted);
+            if counted {
+                let router = self.gateways.router(gateway, role, region);
+                router.returned(replica, prompt_tokens);
+            }
+            if self.plan.health.is_some() {
+                self.note_result(slot, status, queue);
+            }
             if status == Status::Completed {
                 self.completed_at(slot, pool, queue.now());
             } else if present {
@@ -241,11 +348,12 @@ impl World {
             }
         }
         if self.calls.is_some() {
-            return self.try_ended(slot, status, queue);
+            return self.answer(slot, status, queue);
         }
         let request = self.requests.at(slot);
         let ending = Ending::of(request);
-        self.meters.ended(request, &ending, status, queue.now());
+        self.meters
+            .ended(request, &ending, status, SimDuration::ZERO, queue.now());
         if self.plan.record_requests {
             let name = status.name();
             let row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
@@ -274,7 +382,7 @@ impl Model for World {
         match event {
             Event::Arrival => {
                 if let Some(offered) = self.pending.take() {
-                    self.arrive(offered, queue);
+                    self.offer(offered, queue);
                 }
                 self.await_next(queue);
             }
@@ -315,6 +423,25 @@ impl Model for World {
                     self.cancel(slot, queue);
                 }
             }
+            Event::AtGateway(id) => {
+                if self.requests.live_slot(id).is_some() {
+                    self.enter(id, queue);
+                }
+            }
+            Event::Answered(id) => self.answered(id, queue),
+            Event::Failed(id) => self.failed(id, queue),
+            Event::Extra(id) => {
+                let offered = self.extras.at(id.slot).clone();
+                self.extras.remove(id.slot);
+                self.arrive(offered, queue);
+            }
+            Event::Fault => self.faults_change(queue),
+            Event::Probe(gateway, replica) => self.probe(gateway, replica, queue),
+            Event::ProbeLost(gateway, replica) => {
+                self.probe_over(gateway, replica, false, queue);
+            }
+            Event::Sweep(gateway) => self.sweep(gateway, queue),
+            Event::BreakerDue(gateway, index) => self.breaker_due(gateway, index, queue),
             Event::AskReplicas(gateway) => self.ask_replicas(gateway, queue),
             Event::ReportsSeen(gateway) => self.reports_seen(gateway, queue),
             Event::KvArrived(id) => {

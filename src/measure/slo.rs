@@ -66,10 +66,15 @@ impl SloMeter {
     #[inline]
     pub fn record(&mut self, ttft_ns: u64, tpot_ns: Option<u64>, e2e_ns: u64) {
         self.count += 1;
-        let good = ttft_ns <= self.ttft_ns
+        self.good += u64::from(self.is_good(ttft_ns, tpot_ns, e2e_ns));
+    }
+
+    /// Whether a completed request meets every bound.
+    #[inline]
+    pub fn is_good(&self, ttft_ns: u64, tpot_ns: Option<u64>, e2e_ns: u64) -> bool {
+        ttft_ns <= self.ttft_ns
             && tpot_ns.is_none_or(|ns| ns <= self.tpot_ns)
-            && e2e_ns <= self.e2e_ns;
-        self.good += u64::from(good);
+            && e2e_ns <= self.e2e_ns
     }
 
     /// Counts a request that was not answered: it misses any objective.

@@ -181,11 +181,18 @@ fn requests(page: &mut Page, result: &RunResult) {
 fn tries(page: &mut Page, result: &RunResult) {
     let requests = &result.requests;
     if let Some(why) = requests.failed_by.as_ref().filter(|_| requests.failed > 0) {
-        page.line(&format!(
-            "  failed: {} with their replica, {} as no replica was there",
-            count(why.replica),
-            count(why.no_replica)
-        ));
+        let reasons = [
+            (why.replica, "with their replica"),
+            (why.gateway, "with their gateway"),
+            (why.no_replica, "as no replica could be chosen"),
+            (why.network, "out of reach"),
+            (why.dns, "without the name of a region"),
+            (why.deploy, "by a bad deployment"),
+        ];
+        let some = reasons.iter().filter(|(failed, _)| *failed > 0);
+        let parts = some.map(|(failed, reason)| format!("{} {reason}", count(*failed)));
+        let text = format!("failed: {}", parts.collect::<Vec<_>>().join(", "));
+        page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
     }
     let Some(tries) = &requests.tries else { return };
     let mut text = format!(

@@ -2,23 +2,68 @@
 
 mod llm;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::llm::{
     KvTier, LlmPool, PromptBlocks, Scheduler, SchedulingPolicy, Speculative, StepModelChoice,
 };
+use super::regions::RoundTrips;
 use super::roles::Role;
 use super::workload::Law;
 
-/// `[network]`: fixed hops inside the region.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// `[network]`: fixed hops inside a region, round-trip times between regions, and what becomes of
+/// what is lost on the way.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
     /// One way from the gateway to a replica, milliseconds. Default 0.
     pub to_replica_ms: f64,
     /// One way back, milliseconds, paid by every token. Default 0.
     pub from_replica_ms: f64,
+    /// Round-trip times between regions (or places of populations), milliseconds, the same both
+    /// ways: `"a/b" = 80`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rtt_ms: BTreeMap<String, f64>,
+    /// A shipped table for the pairs that `rtt_ms` does not state: `"aws-2017"`, which is old.
+    /// Default: none; a pair that is missing is an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_table: Option<String>,
+    /// Round-trip time within a region, from its clients to its gateways, milliseconds. Default 1,
+    /// an assumption; measurements between availability zones give 0.25 to 3.4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inter_az_rtt_ms: Option<f64>,
+    /// How long a client or a gateway tries to connect to what does not answer, milliseconds,
+    /// before the try has failed. Default 5,000, as Envoy's `connect_timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_timeout_ms: Option<f64>,
+    /// How long a lost message waits until it is sent again, milliseconds; twice as long each
+    /// further time. Default 200, the least of Linux's TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retransmit_ms: Option<f64>,
+}
+
+impl Network {
+    /// The round-trip times.
+    pub fn round_trips(&self) -> RoundTrips {
+        RoundTrips {
+            rtt_ms: self.rtt_ms.clone(),
+            rtt_table: self.rtt_table.clone(),
+            inter_az_rtt_ms: self.inter_az_rtt_ms,
+        }
+    }
+
+    /// As stated, or by default.
+    pub fn connect_timeout_ms(&self) -> f64 {
+        self.connect_timeout_ms.unwrap_or(5_000.0)
+    }
+
+    /// As stated, or by default.
+    pub fn retransmit_ms(&self) -> f64 {
+        self.retransmit_ms.unwrap_or(200.0)
+    }
 }
 
 /// `[gateway]`: the front door.
@@ -142,6 +187,22 @@ impl Pool {
         }
     }
 
+    /// The region it is in, where it says so.
+    pub fn region(&self) -> Option<&str> {
+        match self {
+            Pool::Abstract(pool) => pool.region.as_deref(),
+            Pool::Llm(pool) => pool.region.as_deref(),
+        }
+    }
+
+    /// Accelerators of one replica.
+    pub fn accelerators_per_replica(&self) -> u32 {
+        match self {
+            Pool::Abstract(pool) => pool.accelerators_per_replica,
+            Pool::Llm(pool) => pool.tp * pool.pp * pool.dp,
+        }
+    }
+
     /// The number of replicas.
     pub fn replicas(&self) -> u32 {
         match self {
@@ -176,6 +237,9 @@ pub struct AbstractPool {
     /// Accelerators of one replica, for costs. Default 1.
     #[serde(default = "one_u32")]
     pub accelerators_per_replica: u32,
+    /// The region it is in. Default: the first of `[[regions]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// Order of service in an abstract pool.

@@ -19,7 +19,7 @@ pub const MOST_REGIONS: usize = 64;
 pub struct Region {
     /// Name, unique, of letters, digits, `_` and `-`.
     pub name: String,
-    /// Gateway replicas, 1 to 100,000. Default 1.
+    /// Gateway replicas, 1 to 1,000. Default 1.
     #[serde(default = "one")]
     pub gateways: u32,
     /// What the shipped table of round-trip times calls the region (`us-east-1`). Default: its
@@ -55,6 +55,10 @@ pub struct Population {
     /// Their share of all requests, above 0; shares are divided by their sum. Default 1.
     #[serde(default = "one_f64")]
     pub share: f64,
+    /// How many users they are, 1 to 100,000,000: each request is of one of them, all alike. Counts
+    /// of users who were ever hit by a fault rest on it. Default 1,000,000.
+    #[serde(default = "one_million")]
+    pub users: u32,
 }
 
 /// How far regions are from one another: fields of `[network]`.
@@ -75,6 +79,9 @@ pub struct RoundTrips {
 
 fn one() -> u32 {
     1
+}
+fn one_million() -> u32 {
+    1_000_000
 }
 fn one_f64() -> f64 {
     1.0

@@ -5,12 +5,15 @@ mod llm;
 mod pipeline;
 mod source;
 mod speculative;
+mod topology;
 
 use std::path::Path;
 
 use self::llm::resolve_llm;
 use self::source::{resolve_sessions, resolve_source, session_means};
 pub use self::speculative::Draft;
+pub(in crate::scenario) use self::topology::layout_of;
+use self::topology::{faults_of, region_of, topology_of};
 use super::certain::is_certain;
 use super::error::ScenarioError;
 use super::fleet::{AbstractPool, Discipline, Pool};
@@ -23,10 +26,11 @@ use super::tries::Clients;
 use super::validate::{self, MOST_S};
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::fleet::calls::ClientPlan;
-use crate::fleet::plan::{EnginePlan, FleetPlan, PoolPlan, ServicePlan, TierPlan};
+use crate::fleet::plan::{EnginePlan, FaultPlan, FleetPlan, PoolPlan, ServicePlan, TierPlan};
 use crate::fleet::retry::{Backoff, Budget};
 use crate::fleet::servers::BatchTime;
 use crate::fleet::signals::SignalRule;
+use crate::fleet::topology::Topology;
 use crate::fleet::transfer::TransferPlan;
 use crate::fleet::window::WindowRule;
 use crate::perf::{AcceleratorCard, Dtypes, MemoryPlan, ModelCard, Overheads, StepModel};
@@ -128,6 +132,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
             inbound: SimDuration::from_ms_f64(inbound_ms),
             outbound: SimDuration::from_ms_f64(outbound_ms),
             role: pool.role(),
+            region: region_of(&scenario, pool),
             engine,
         }));
         llm.push(facts);
@@ -142,11 +147,25 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     times.check(document)?;
     let session_means = session_means(&scenario.workload, &source, sessions.as_ref());
     let mut problems = Problems::new(document);
-    let clients = scenario.clients.as_ref();
-    let clients = clients.map(|clients| client_plan(clients, &mut problems));
+    let topology = topology_of(&scenario, &mut problems);
+    let unstated = Clients::default();
+    let clients = scenario.clients.as_ref().unwrap_or(&unstated);
+    let clients = client_plan(clients, &mut problems);
     problems.finish()?;
     let mut fleet = fleet_plan(&scenario, source, pools, &times);
-    fleet.clients = clients.flatten();
+    if let Some(topology) = topology {
+        fleet.topology = topology;
+    }
+    let layout = layout_of(&scenario);
+    let faults = faults_of(&scenario, &layout, base_dir, document)?;
+    fleet.faults = (!faults.is_empty()).then_some(FaultPlan { faults, layout });
+    fleet.health = scenario.health;
+    // Where nothing can be given up or fail a request is its one try.
+    let may_fail = scenario.clients.is_some()
+        || !scenario.regions.is_empty()
+        || fleet.health.is_some()
+        || fleet.faults.is_some();
+    fleet.clients = clients.filter(|_| may_fail);
     fleet.sessions = sessions;
     fleet.transfer = TransferPlan::new(&scenario, &llm);
     Ok(Plan {
@@ -263,7 +282,11 @@ fn fleet_plan(
             .rate_limit
             .map(|limit| (limit.requests_per_s, limit.burst)),
         clients: None,
-        gateways: scenario.gateway.replicas,
+        topology: Topology::single(scenario.gateway.replicas),
+        health: None,
+        faults: None,
+        connect_timeout: SimDuration::from_ms_f64(scenario.network.connect_timeout_ms()),
+        retransmit: SimDuration::from_ms_f64(scenario.network.retransmit_ms()),
         router: scenario.router,
         signals: signal_rule(&scenario.signals),
         window: WindowRule {

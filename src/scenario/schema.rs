@@ -5,9 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::faults::Faults;
 use super::fleet::{Batching, Gateway, Network, Pool, Router};
+use super::health::HealthRules;
+use super::locality::Locality;
+use super::regions::{Population, Region};
 use super::roles::KvTransfer;
 use super::signals::Signals;
+use super::steering::Steering;
 use super::tries::Clients;
 use super::workload::Workload;
 
@@ -36,7 +41,25 @@ pub struct Scenario {
     /// What clients do about what fails. Default: they wait for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<Clients>,
-    /// Fixed hops.
+    /// Where gateways and pools are. Default: in one region without a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
+    /// Where clients are. Default: at the gateways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub populations: Vec<Population>,
+    /// How clients find a region. Default, with populations: DNS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steering: Option<Steering>,
+    /// Whether gateways use the replicas of other regions.
+    #[serde(default, skip_serializing_if = "Locality::is_default")]
+    pub locality: Locality,
+    /// How gateways judge the replicas. Default: they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthRules>,
+    /// What breaks. Default: nothing.
+    #[serde(default, skip_serializing_if = "Faults::is_empty")]
+    pub faults: Faults,
+    /// Fixed hops, and the way between regions.
     #[serde(default)]
     pub network: Network,
     /// The front door.

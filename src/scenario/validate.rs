@@ -2,11 +2,13 @@
 
 mod llm;
 mod speculative;
+mod topology;
 mod workload;
 
 use std::collections::BTreeMap;
 
 use self::llm::check_llm;
+use self::topology::check_topology;
 pub(in crate::scenario) use self::workload::check_law;
 use self::workload::check_workload;
 use super::fleet::{AbstractPool, Discipline, Pool, Router};
@@ -35,6 +37,7 @@ pub fn check(scenario: &Scenario, problems: &mut Problems<'_>) {
     check_tiers(scenario, problems);
     check_pools(scenario, problems);
     check_roles(scenario, problems);
+    check_topology(scenario, problems);
     check_cost(scenario, problems);
     problems.unique(
         "claims",

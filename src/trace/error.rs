@@ -11,6 +11,9 @@ pub type Text = Box<str>;
 #[non_exhaustive]
 #[allow(missing_docs)] // the fields are what the messages below say
 pub enum TraceError {
+    /// Not of a trace: something else that a run needs cannot be set up.
+    #[error("the run cannot be set up: {reason}")]
+    Setup { reason: String },
     /// No such file.
     #[error("trace `{path}` does not exist; check the path")]
     NotFound { path: Text },

@@ -152,6 +152,11 @@ impl Source {
         }
     }
 
+    /// Whether requests come from users or sessions, one after the other.
+    pub fn has_users(&self) -> bool {
+        self.users() > 0 || self.sessions.is_some()
+    }
+
     /// The next request of open arrivals, `None` when there are no more.
     pub fn next_offered(&mut self) -> Option<Offered> {
         if self.left == 0 || self.over {

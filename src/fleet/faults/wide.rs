@@ -120,7 +120,9 @@ impl FleetImpairments {
                 self.control_plane.change(Some(region.0), begins);
             }
             (Effect::ControlPlaneLoss, _) => self.control_plane.change(None, begins),
-            (Effect::DnsOutage, Scope::Population(clients)) => self.dns.change(Some(clients), begins),
+            (Effect::DnsOutage, Scope::Population(clients)) => {
+                self.dns.change(Some(clients), begins)
+            }
             (Effect::DnsOutage, _) => self.dns.change(None, begins),
             (Effect::TrafficSpike { factor }, scope) => self.spike(scope, factor, begins),
             (

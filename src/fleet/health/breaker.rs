@@ -177,6 +177,15 @@ impl Breaker {
         timed.then_some(self.until)
     }
 
+    /// When a call may pass again, or time alone changes the state: when to look at it next. Just
+    /// after the wait, not at its very end, where a call is needed.
+    pub fn wakes_at(&self) -> Option<SimTime> {
+        match self.state {
+            State::Open if !self.rules.automatic => Some(self.until + SimDuration(1)),
+            _ => self.due(),
+        }
+    }
+
     /// Changes the state if that was due; does nothing otherwise, so that a timer set for a state
     /// since left is harmless.
     pub fn on_timer(&mut self, now: SimTime) -> Option<Transition> {

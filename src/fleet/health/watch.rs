@@ -45,7 +45,9 @@ impl Watch {
     pub fn new(rules: &HealthRules, pools: &[u16], gateway: u16, streams: Streams) -> Watch {
         let replicas = pools.len();
         let mut rng = streams.stream("gateway", u64::from(gateway), "health");
-        let mut active = rules.active.map(|rule| ActiveChecks::new(&rule, replicas as u32));
+        let mut active = rules
+            .active
+            .map(|rule| ActiveChecks::new(&rule, replicas as u32));
         if let Some(checks) = &mut active {
             for host in 0..replicas as u32 {
                 // The first check, before anything is wrong.
@@ -60,8 +62,7 @@ impl Watch {
             breaker_of.iter().map(|at| at + 1).max().unwrap_or(0) as usize
         });
         let breaker = rules.breaker.unwrap_or_default();
-        let detector =
-            |rule| OutlierDetector::new(rule, replicas as u32, SimTime::ZERO);
+        let detector = |rule| OutlierDetector::new(rule, replicas as u32, SimTime::ZERO);
         Watch {
             against: vec![0; replicas],
             active,
@@ -118,7 +119,9 @@ impl Watch {
 
     /// How long a probe waits for an answer.
     pub fn probe_timeout(&self) -> SimDuration {
-        self.active.as_ref().map_or(SimDuration::ZERO, ActiveChecks::timeout)
+        self.active
+            .as_ref()
+            .map_or(SimDuration::ZERO, ActiveChecks::timeout)
     }
 
     /// A probe has ended. Says what changed, and when the next begins; none when `settled` says
@@ -136,8 +139,7 @@ impl Watch {
         let Some(active) = &mut self.active else {
             return (None, None);
         };
-        let Some(Checked { change, next }) =
-            active.on_probe(replica.0, probe, now, &mut self.rng)
+        let Some(Checked { change, next }) = active.on_probe(replica.0, probe, now, &mut self.rng)
         else {
             return (None, None);
         };

@@ -6,7 +6,7 @@
 //!              '-> nothing yet: another try beside it
 //! ```
 
-use crate::engine::{EventQueue, SimTime, Timer};
+use crate::engine::{EventQueue, SimDuration, SimTime, Timer};
 use crate::fleet::calls::{Call, Try, Why};
 use crate::fleet::event::Event;
 use crate::fleet::ids::{CallId, NONE, RequestId};
@@ -25,9 +25,12 @@ impl World {
         serial: u64,
         queue: &mut EventQueue<Event>,
     ) {
+        let faults = &self.faults;
         let (Some(calls), Some(plan)) = (&mut self.calls, &self.plan.clients) else {
             return;
         };
+        let weight = |population| super::faults::traffic_factor(faults, population);
+        let (population, who) = calls.who(&self.plan.topology.populations, weight);
         let id = calls.slab.insert(Call {
             serial,
             arrival: queue.now(),
@@ -36,6 +39,11 @@ impl World {
             tier: offered.tier,
             user: offered.user,
             prefix: offered.prefix.clone(),
+            population,
+            who: match offered.user {
+                NONE => who,
+                user => user,
+            },
             tries: 0,
             retries: 0,
             hedges: 0,
@@ -70,7 +78,6 @@ impl World {
         request.tier = call.tier;
         request.rank = self.plan.tiers[call.tier as usize].rank;
         request.prefix = call.prefix.clone();
-        request.gateway_replica = self.gateways.pick();
         let id = self.requests.insert(request);
         call.tries = call.tries.saturating_add(1);
         call.live.push(id.slot);
@@ -95,12 +102,15 @@ impl World {
                 queue.cancel(former);
             }
         }
+        self.meters.timeline.tried(now);
         let mut attempt = Try::new(call_slot, why);
+        attempt.population = call.population;
         for (timer, lane) in attempt.timers.iter_mut().zip(self.lanes.try_due) {
             *timer = lane.map(|lane| queue.schedule_timer_in_lane(lane, Event::TryDue(id)));
         }
+        let (population, who) = (call.population, call.who);
         calls.begin(id.slot, attempt);
-        self.enter(id, queue);
+        self.set_out(id, population, who, queue);
     }
 
     /// A try has ended at the fleet.
@@ -137,7 +147,7 @@ impl World {
     }
 
     /// A try of a call has failed, or was given up: tries again if it may.
-    fn try_failed(
+    pub(super) fn try_failed(
         &mut self,
         call_slot: u32,
         status: Status,
@@ -267,11 +277,18 @@ impl World {
             return false;
         }
         let pool = self.replicas[request.replica.0 as usize].pool.0 as usize;
-        request.first_token + self.plan.hop_back(pool) <= now
+        let Some(calls) = &self.calls else {
+            return false;
+        };
+        let attempt = calls.attempt(slot);
+        let way = self.plan.topology.populations[usize::from(attempt.population)].one_way
+            [usize::from(attempt.region)];
+        let gateway = self.gateways.region(request.gateway_replica);
+        request.first_token + self.plan.hop_back(gateway, pool) + way <= now
     }
 
     /// A try is waited for no more. It goes on at the fleet until [`Self::drop_try`] drops it.
-    fn give_up(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+    pub(super) fn give_up(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
         let Some(calls) = &mut self.calls else { return };
         let attempt = calls.attempt_mut(slot);
         let call = std::mem::replace(&mut attempt.call, NONE);
@@ -285,7 +302,7 @@ impl World {
     }
 
     /// Where cancellation is propagated: the news that a try was given up sets out for its replica.
-    fn drop_try(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+    pub(super) fn drop_try(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
         if !self
             .plan
             .clients
@@ -294,13 +311,27 @@ impl World {
         {
             return;
         }
-        let replica = self.requests.at(slot).replica;
-        if replica.0 == NONE {
-            return self.end(slot, Status::Cancelled, queue);
-        }
         let id = self.requests.id(slot);
+        let Some(calls) = &self.calls else { return };
+        let attempt = calls.attempt(slot);
+        let way = self.plan.topology.populations[usize::from(attempt.population)].one_way
+            [usize::from(attempt.region)];
+        let request = self.requests.at(slot);
+        let replica = request.replica;
+        if replica.0 == NONE {
+            if way == SimDuration::ZERO {
+                return self.cancel(slot, queue);
+            }
+            return queue.schedule(queue.now() + way, Event::Cancel(id));
+        }
         let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-        queue.schedule_in_lane(self.lanes.to_replica[pool], Event::Cancel(id));
+        let region = self.gateways.region(request.gateway_replica);
+        if way == SimDuration::ZERO {
+            let lane = self.lanes.to_replica(region, pool);
+            return queue.schedule_in_lane(lane, Event::Cancel(id));
+        }
+        let there = self.plan.hop_to(region, pool);
+        queue.schedule(queue.now() + way + there, Event::Cancel(id));
     }
 
     /// A call is over: whatever of it is still under way is given up.
@@ -341,7 +372,9 @@ impl World {
                 &nothing
             }
         };
-        self.meters.ended(request, &ending, status, queue.now());
+        let outward = last.map_or(SimDuration::ZERO, |slot| calls.attempt(slot).outward);
+        self.meters
+            .ended(request, &ending, status, outward, queue.now());
         if self.plan.record_requests {
             let name = status.name();
             let row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
@@ -355,6 +388,7 @@ impl World {
             calls.slab.remove(call_slot);
         }
         self.user_goes_on(user, status == Status::Completed, queue);
+        self.rest_if_over(queue);
     }
 
     fn live_call(&mut self, id: CallId) -> Option<&mut Call> {

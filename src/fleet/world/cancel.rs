@@ -11,6 +11,12 @@ use super::handover::Task;
 impl World {
     /// The news that a try was given up has come to where it is, or was going.
     pub(super) fn cancel(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        // Nothing is left to be done for it.
+        if let Some(calls) = &self.calls
+            && let Some(status) = calls.attempt(slot).ended
+        {
+            return self.try_ended(slot, status, queue);
+        }
         let request = self.requests.at(slot);
         // On its way there, or on its way back: nothing works on it.
         if !request.work.present {

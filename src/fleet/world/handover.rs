@@ -11,6 +11,7 @@
 //! batching windows hold back prompts, not answers.
 
 use crate::engine::{EventQueue, SimTime};
+use crate::fleet::calls::Calls;
 use crate::fleet::context::Context;
 use crate::fleet::event::Event;
 use crate::fleet::ids::{NONE, ReplicaId};
@@ -37,14 +38,6 @@ impl Handover {
             links: Links::new(transfer, plan),
         })
     }
-}
-
-/// The replicas whose role is one of those.
-pub(super) fn replicas_where(plan: &FleetPlan, chosen: impl Fn(Role) -> bool) -> Vec<ReplicaId> {
-    let all = (0..).map(ReplicaId).zip(plan.roles());
-    all.filter(|(_, role)| chosen(*role))
-        .map(|(id, _)| id)
-        .collect()
 }
 
 /// Whether a request can be served by a fleet whose router sent it to a pool with that plan.
@@ -118,17 +111,27 @@ impl World {
         self.completed_at(slot, pool, now);
         self.leave_replica(slot, queue);
         let gateway = self.requests.at(slot).gateway_replica;
-        self.gateways
-            .router(gateway, Role::Prefill)
-            .returned(from, prompt);
-        let router = self.gateways.router(gateway, Role::Decode);
-        let to = router.choose();
+        let region = self.plan.pools[pool].region;
+        let counted = |calls: &Calls| calls.attempt(slot).counted;
+        if self.calls.as_deref().is_none_or(counted) {
+            self.gateways
+                .router(gateway, Role::Prefill, region)
+                .returned(from, prompt);
+        }
+        let router = self.gateways.router(gateway, Role::Decode, region);
+        let to = router.choose(now);
         self.requests.at_mut(slot).replica = to.unwrap_or(ReplicaId(NONE));
         let Some(to) = to else {
             return self.end(slot, Status::FailedNoReplica, queue);
         };
-        let router = self.gateways.router(gateway, Role::Decode);
+        let router = self.gateways.router(gateway, Role::Decode, region);
         router.sent(to, prompt);
+        if let Some(calls) = &mut self.calls {
+            calls.attempt_mut(slot).counted = true;
+        }
+        if self.faults.is_some() && !self.is_alive(to) {
+            return self.lost_at_replica(slot, queue);
+        }
         self.note_present(to, prompt, true, queue);
         let request = self.requests.at_mut(slot);
         request.work.present = true;

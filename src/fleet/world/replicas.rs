@@ -12,30 +12,115 @@ use crate::fleet::request::Status;
 use crate::fleet::servers::Batching;
 use crate::scenario::roles::Role;
 
+use super::faults::Way;
 use super::{World, handover};
 
 impl World {
     pub(super) fn route(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
-        let request = self.requests.at_mut(slot);
-        let router = self.gateways.router(request.gateway_replica, Role::Mixed);
-        let Some(replica) = router.choose() else {
-            return self.end(slot, Status::FailedNoReplica, queue);
+        let gateway = self.requests.at(slot).gateway_replica;
+        let chosen = match self.plan.health {
+            None => {
+                let chosen = self.gateways.choose(gateway, queue.now());
+                chosen.ok_or(Status::FailedNoReplica)
+            }
+            Some(_) => self.choose_replica(gateway, queue),
         };
-        router.sent(replica, request.prompt_tokens);
+        let replica = match chosen {
+            Ok(replica) => replica,
+            Err(status) => return self.end(slot, status, queue),
+        };
+        self.send(slot, replica, queue);
+    }
+
+    /// A request sets out from its gateway for a replica.
+    fn send(&mut self, slot: u32, replica: ReplicaId, queue: &mut EventQueue<Event>) {
+        let pool = self.replicas[replica.0 as usize].pool.0 as usize;
+        let to = self.plan.pools[pool].region;
+        let request = self.requests.at_mut(slot);
+        let gateway = request.gateway_replica;
         request.gateway = queue.now();
         request.replica = replica;
-        let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-        if self.plan.hop_to(pool) == SimDuration::ZERO {
+        let router = self.gateways.router(gateway, Role::Mixed, to);
+        router.sent(replica, request.prompt_tokens);
+        if let Some(calls) = &mut self.calls {
+            calls.attempt_mut(slot).counted = true;
+        }
+        if self.faults.is_some() {
+            return self.send_if_it_can(slot, queue);
+        }
+        let region = self.gateways.region(gateway);
+        if self.plan.hop_to(region, pool) == SimDuration::ZERO {
             self.deliver(slot, queue);
         } else {
             let id = self.requests.id(slot);
-            queue.schedule_in_lane(self.lanes.to_replica[pool], Event::Delivered(id));
+            queue.schedule_in_lane(self.lanes.to_replica(region, pool), Event::Delivered(id));
+        }
+    }
+
+    /// The same where deployments, ways and messages may fail.
+    fn send_if_it_can(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let gateway = self.requests.at(slot).gateway_replica;
+        let region = self.gateways.region(gateway);
+        let mut replica = self.requests.at(slot).replica;
+        if let Some(hit) = self.is_misdeployed(slot) {
+            let instead = hit.and_then(|pool| self.any_of(pool));
+            let Some(instead) = instead else {
+                let pool = self.replicas[replica.0 as usize].pool.0 as usize;
+                let both = self.plan.hop_to(region, pool) + self.plan.hop_back(region, pool);
+                return self.fail_after(slot, Status::FailedDeploy, both, queue);
+            };
+            self.misroute(slot, instead);
+            replica = instead;
+        }
+        let pool = self.replicas[replica.0 as usize].pool.0 as usize;
+        let way = Way::Replicas(region, self.plan.pools[pool].region);
+        if self.is_cut_off(way) {
+            let timeout = self.plan.connect_timeout;
+            return self.fail_after(slot, Status::FailedNetwork, timeout, queue);
+        }
+        let hop = self.plan.hop_to(region, pool) + self.delay_of_losses(replica);
+        if hop == SimDuration::ZERO {
+            return self.deliver(slot, queue);
+        }
+        let id = self.requests.id(slot);
+        queue.schedule(queue.now() + hop, Event::Delivered(id));
+    }
+
+    fn is_misdeployed(&mut self, slot: u32) -> Option<Option<PoolId>> {
+        let calls = self.calls.as_ref()?;
+        let attempt = calls.attempt(slot);
+        let who = match attempt.is_given_up() {
+            true => return None,
+            false => calls.slab.at(attempt.call).who,
+        };
+        let user = u64::from(attempt.population) << 32 | u64::from(who);
+        let replica = self.requests.at(slot).replica;
+        let hit = self.misdeployed(replica, user)?;
+        self.meters.timeline.user_hit(user_bit(&self.plan, user));
+        Some(hit)
+    }
+
+    /// A request goes to another replica than its router chose.
+    fn misroute(&mut self, slot: u32, instead: ReplicaId) {
+        let request = self.requests.at(slot);
+        let (gateway, replica) = (request.gateway_replica, request.replica);
+        let prompt_tokens = request.prompt_tokens;
+        let pool = self.replicas[replica.0 as usize].pool.0 as usize;
+        let region = self.plan.pools[pool].region;
+        let router = self.gateways.router(gateway, Role::Mixed, region);
+        router.returned(replica, prompt_tokens);
+        self.requests.at_mut(slot).replica = instead;
+        if let Some(calls) = &mut self.calls {
+            calls.attempt_mut(slot).counted = false;
         }
     }
 
     pub(super) fn deliver(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
         let plan = Arc::clone(&self.plan);
         let now = queue.now();
+        if self.faults.is_some() && !self.is_alive(self.requests.at(slot).replica) {
+            return self.lost_at_replica(slot, queue);
+        }
         let request = self.requests.at_mut(slot);
         request.delivered = now;
         request.work.present = true;
@@ -136,6 +221,9 @@ impl World {
         event: Event,
         queue: &mut EventQueue<Event>,
     ) {
+        if self.faults.is_some() && self.is_held(id, event) {
+            return;
+        }
         let plan = Arc::clone(&self.plan);
         let replica = &mut self.replicas[id.0 as usize];
         let pool = &mut self.pools[replica.pool.0 as usize];
@@ -197,15 +285,40 @@ impl World {
             let id = self.requests.id(slot);
             self.requests.at_mut(slot).last_token = queue.now();
             self.leave_replica(slot, queue);
-            let replica = self.requests.at(slot).replica;
+            let request = self.requests.at(slot);
+            let (replica, gateway) = (request.replica, request.gateway_replica);
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-            if self.plan.hop_back(pool) == SimDuration::ZERO {
+            let region = self.gateways.region(gateway);
+            let hop = self.plan.hop_back(region, pool);
+            if self.faults.is_some() {
+                self.send_back(id, replica, (region, pool), queue);
+            } else if hop == SimDuration::ZERO {
                 self.respond(id, queue);
             } else {
-                queue.schedule_in_lane(self.lanes.from_replica[pool], Event::Responded(id));
+                let lane = self.lanes.from_replica(region, pool);
+                queue.schedule_in_lane(lane, Event::Responded(id));
             }
         }
         self.done = done;
+    }
+
+    /// An answer sets out for its gateway where ways and messages may fail.
+    fn send_back(
+        &mut self,
+        id: RequestId,
+        replica: ReplicaId,
+        (region, pool): (u16, usize),
+        queue: &mut EventQueue<Event>,
+    ) {
+        let way = Way::Replicas(region, self.plan.pools[pool].region);
+        if self.is_cut_off(way) {
+            return self.hold(way, Event::Responded(id));
+        }
+        let hop = self.plan.hop_back(region, pool) + self.delay_of_losses(replica);
+        match hop {
+            SimDuration::ZERO => self.respond(id, queue),
+            hop => queue.schedule(queue.now() + hop, Event::Responded(id)),
+        }
     }
 
     pub(super) fn leave_replica(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
@@ -242,6 +355,16 @@ impl World {
             meter.completed_on(&ceiling);
         }
     }
+}
+
+/// The number of a user over all populations.
+fn user_bit(plan: &FleetPlan, user: u64) -> u64 {
+    let (population, who) = ((user >> 32) as usize, user & u64::from(u32::MAX));
+    let before = plan.topology.populations[..population].iter();
+    before
+        .map(|population| u64::from(population.users))
+        .sum::<u64>()
+        + who
 }
 
 fn batching<'a>(

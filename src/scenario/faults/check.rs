@@ -290,7 +290,9 @@ fn allowed(fault: &FaultKind) -> Allowed {
         FaultKind::Partition { .. } => needs(&["region"]),
         FaultKind::BadDeploy { .. } => needs(&["pool", "region"]).or_none(),
         FaultKind::ControlPlaneLoss {} => needs(&["region"]).or_none(),
-        FaultKind::DnsOutage {} | FaultKind::TrafficSpike { .. } => needs(&["population"]).or_none(),
+        FaultKind::DnsOutage {} | FaultKind::TrafficSpike { .. } => {
+            needs(&["population"]).or_none()
+        }
         FaultKind::Oscillating { fault, .. } => allowed(fault),
     }
 }

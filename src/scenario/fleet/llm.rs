@@ -21,6 +21,9 @@ pub struct LlmPool {
     /// see `[kv_transfer]`. Default `mixed`.
     #[serde(default, skip_serializing_if = "Role::is_default")]
     pub role: Role,
+    /// The region it is in. Default: the first of `[[regions]]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Model card: a name of `models/`, or a path to a card relative to the scenario.
     pub model: String,
     /// Accelerator card: a name of `calibration/accelerators/`, or a path to a card.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Population, MOST_REGIONS, Region, RoundTrips, RttMatrix, RttTable};
+use super::{MOST_REGIONS, Population, Region, RoundTrips, RttMatrix, RttTable};
 use crate::scenario::problems::Problems;
 use crate::scenario::suggest::nearest;
 
@@ -100,7 +100,7 @@ fn check_regions(regions: &[Region], problems: &mut Problems<'_>) {
         let path = |field: &str| format!("regions.{index}.{field}");
         problems.name(&path("name"), &region.name);
         let gateways = u64::from(region.gateways);
-        problems.int_in_range(&path("gateways"), gateways, 1, 100_000);
+        problems.int_in_range(&path("gateways"), gateways, 1, 1_000);
     }
 }
 
@@ -115,6 +115,8 @@ fn check_populations(populations: &[Population], problems: &mut Problems<'_>) {
         let path = |field: &str| format!("{at}.{field}");
         problems.name(&path("name"), &population.name);
         problems.positive(&path("share"), population.share, 1e9);
+        let users = u64::from(population.users);
+        problems.int_in_range(&path("users"), users, 1, 100_000_000);
         problems.non_negative(
             &path("access_rtt_ms"),
             population.access_rtt_ms,

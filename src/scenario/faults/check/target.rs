@@ -100,7 +100,12 @@ pub(super) fn check_allowed(
             .collect(),
         "region" => place.layout.regions.iter().map(String::as_str).collect(),
         "rack" => place.racks.iter().map(|it| it.name.as_str()).collect(),
-        _ => place.layout.populations.iter().map(String::as_str).collect(),
+        _ => place
+            .layout
+            .populations
+            .iter()
+            .map(String::as_str)
+            .collect(),
     };
     if known(
         &format!("{at}.{field}"),

@@ -1,0 +1,231 @@
+//! What happened when: counts by time, and what changed.
+
+use crate::engine::{SimDuration, SimTime};
+
+use super::faults::Change;
+use super::health::{State, Transition};
+use super::ids::ReplicaId;
+use super::request::{Outcome, Status};
+
+/// Most stretches of time that are kept apart: when a run is longer, two become one.
+const MOST_BUCKETS: usize = 1_200;
+/// Stretches that the time of arrivals is divided into at first.
+const FIRST_BUCKETS: u64 = 600;
+/// Most notes that are kept.
+const MOST_NOTES: usize = 4_000;
+
+/// Something that changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Note {
+    /// A fault began or ended.
+    Fault(Change),
+    /// Probes of a gateway replica say that a replica is well, or not.
+    Health(u16, ReplicaId, bool),
+    /// A gateway replica ejected a replica (true), or brought it back.
+    Ejection(u16, ReplicaId, bool),
+    /// A breaker of a gateway replica, by its index, changed to a state.
+    Breaker(u16, u32, State),
+}
+
+/// What happened in one stretch of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// Requests that arrived.
+    pub arrived: u64,
+    /// Of those that ended: by outcome, in the order of [`Outcome`].
+    pub ended: [u64; 6],
+    /// Of those completed: within their objective.
+    pub good: u64,
+    /// Tries made.
+    pub tries: u64,
+    /// Requests in flight, the most there were at an arrival or an end.
+    pub in_flight: u64,
+    /// Replicas that were dead or hung, the most there were at once.
+    pub down: u64,
+    /// Breakers that were open, the most there were at once.
+    pub breakers_open: u64,
+    /// Whether anything was noted of the last three.
+    seen: bool,
+}
+
+impl Bucket {
+    fn add(&mut self, other: &Bucket) {
+        self.arrived += other.arrived;
+        for (mine, theirs) in self.ended.iter_mut().zip(other.ended) {
+            *mine += theirs;
+        }
+        self.good += other.good;
+        self.tries += other.tries;
+        self.in_flight = self.in_flight.max(other.in_flight);
+        self.down = self.down.max(other.down);
+        self.breakers_open = self.breakers_open.max(other.breakers_open);
+        self.seen |= other.seen;
+    }
+}
+
+/// Counts by time, in stretches of equal length, and the first changes.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    on: bool,
+    width: SimDuration,
+    buckets: Vec<Bucket>,
+    /// What was so at the last change.
+    down: u64,
+    breakers_open: u64,
+    /// Changes, and how many more there were than are kept.
+    notes: Vec<(SimTime, Note)>,
+    untold: u64,
+    /// Users who were ever hit by a fault, as bits by their number.
+    hit: Vec<u64>,
+    hit_count: u64,
+}
+
+impl Timeline {
+    /// Nothing yet, of arrivals up to `horizon`; nothing is kept unless it is `on`.
+    pub fn new(on: bool, horizon: SimTime) -> Timeline {
+        // Whole tenths of a second, so that times are easy to read.
+        let tenth = 100_000_000;
+        let width = (horizon.0 / FIRST_BUCKETS).max(1).next_multiple_of(tenth);
+        Timeline {
+            on,
+            width: SimDuration(width),
+            buckets: Vec::new(),
+            down: 0,
+            breakers_open: 0,
+            notes: Vec::new(),
+            untold: 0,
+            hit: Vec::new(),
+            hit_count: 0,
+        }
+    }
+
+    /// Whether anything is kept.
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// The length of a stretch.
+    pub fn width(&self) -> SimDuration {
+        self.width
+    }
+
+    /// The stretches, from time 0 on.
+    pub fn buckets(&self) -> &[Bucket] {
+        &self.buckets
+    }
+
+    /// The first changes, in order, and how many came after them.
+    pub fn notes(&self) -> (&[(SimTime, Note)], u64) {
+        (&self.notes, self.untold)
+    }
+
+    /// Users who were ever hit.
+    pub fn users_hit(&self) -> u64 {
+        self.hit_count
+    }
+
+    fn at(&mut self, now: SimTime) -> &mut Bucket {
+        let mut index = (now.0 / self.width.0) as usize;
+        while index >= MOST_BUCKETS {
+            self.halve();
+            index = (now.0 / self.width.0) as usize;
+        }
+        if index >= self.buckets.len() {
+            self.buckets.resize(index + 1, Bucket::default());
+        }
+        let (down, open) = (self.down, self.breakers_open);
+        let bucket = &mut self.buckets[index];
+        if !bucket.seen {
+            bucket.seen = true;
+            bucket.down = down;
+            bucket.breakers_open = open;
+        }
+        bucket
+    }
+
+    /// Two stretches become one.
+    fn halve(&mut self) {
+        self.width = SimDuration(self.width.0.saturating_mul(2));
+        let pairs = self.buckets.chunks(2).map(|pair| {
+            let mut both = pair[0];
+            if let Some(second) = pair.get(1) {
+                both.add(second);
+            }
+            both
+        });
+        self.buckets = pairs.collect();
+    }
+
+    /// A request arrived, and so many are in flight.
+    pub fn arrived(&mut self, now: SimTime, in_flight: u64) {
+        if self.on {
+            let bucket = self.at(now);
+            bucket.arrived += 1;
+            bucket.in_flight = bucket.in_flight.max(in_flight);
+        }
+    }
+
+    /// A try was made.
+    pub fn tried(&mut self, now: SimTime) {
+        if self.on {
+            self.at(now).tries += 1;
+        }
+    }
+
+    /// A request ended.
+    pub fn ended(&mut self, now: SimTime, status: Status, good: bool) {
+        if self.on {
+            let bucket = self.at(now);
+            bucket.ended[place_of(status.outcome())] += 1;
+            bucket.good += u64::from(good);
+        }
+    }
+
+    /// A breaker changed.
+    pub fn breaker(&mut self, transition: &Transition) {
+        let open = |state| u64::from(state != State::Closed);
+        self.breakers_open = self.breakers_open + open(transition.to) - open(transition.from);
+        if self.on {
+            let open = self.breakers_open;
+            let bucket = self.at(transition.at);
+            bucket.breakers_open = bucket.breakers_open.max(open);
+        }
+    }
+
+    /// So many replicas are dead or hung.
+    pub fn down(&mut self, now: SimTime, down: u64) {
+        self.down = down;
+        if self.on {
+            let bucket = self.at(now);
+            bucket.down = bucket.down.max(down);
+        }
+    }
+
+    /// Something changed.
+    pub fn note(&mut self, now: SimTime, note: Note) {
+        if !self.on {
+            return;
+        }
+        match self.notes.len() < MOST_NOTES {
+            true => self.notes.push((now, note)),
+            false => self.untold += 1,
+        }
+    }
+
+    /// A user, by number, was hit by a fault.
+    pub fn user_hit(&mut self, user: u64) {
+        let (word, bit) = ((user / 64) as usize, 1 << (user % 64));
+        if word >= self.hit.len() {
+            self.hit.resize(word + 1, 0);
+        }
+        if self.hit[word] & bit == 0 {
+            self.hit[word] |= bit;
+            self.hit_count += 1;
+        }
+    }
+}
+
+/// The place of an outcome in [`Bucket::ended`].
+pub fn place_of(outcome: Outcome) -> usize {
+    outcome as usize
+}

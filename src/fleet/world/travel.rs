@@ -1,0 +1,136 @@
+//! The way of a try from its client to a gateway, and of what became of it back.
+//!
+//! ```text
+//! client -> (DNS names a region) -> way there -> gateway ... gateway -> way back -> client
+//! ```
+
+use crate::engine::{EventQueue, SimDuration};
+use crate::fleet::event::Event;
+use crate::fleet::ids::{NONE, RequestId};
+use crate::fleet::request::Status;
+
+use super::World;
+use super::faults::Way;
+
+impl World {
+    /// A try sets out for the region that its client is told.
+    pub(super) fn set_out(
+        &mut self,
+        id: RequestId,
+        population: u16,
+        who: u32,
+        queue: &mut EventQueue<Event>,
+    ) {
+        let region = match &mut self.geo {
+            Some(geo) => geo.choose(population, u64::from(who), queue.now()),
+            None => Ok(crate::fleet::geo::RegionIndex(0)),
+        };
+        let Ok(region) = region else {
+            return self.try_ended(id.slot, Status::FailedDns, queue);
+        };
+        let region = region.0;
+        let way =
+            self.plan.topology.populations[usize::from(population)].one_way[usize::from(region)];
+        self.requests.at_mut(id.slot).gateway_replica = self.gateways.pick(region);
+        if let Some(calls) = &mut self.calls {
+            let attempt = calls.attempt_mut(id.slot);
+            attempt.region = region;
+            attempt.outward = way;
+        }
+        if self.is_cut_off(Way::Clients(region)) || self.region_is_down(region) {
+            let timeout = self.plan.connect_timeout;
+            return self.fail_after(id.slot, Status::FailedNetwork, timeout, queue);
+        }
+        match way {
+            SimDuration::ZERO => self.enter(id, queue),
+            way => queue.schedule(queue.now() + way, Event::AtGateway(id)),
+        }
+    }
+
+    /// A try has failed, and the news takes that long to its gateway.
+    pub(super) fn fail_after(
+        &mut self,
+        slot: u32,
+        status: Status,
+        delay: SimDuration,
+        queue: &mut EventQueue<Event>,
+    ) {
+        if delay == SimDuration::ZERO {
+            return self.end(slot, status, queue);
+        }
+        let id = self.requests.id(slot);
+        if let Some(calls) = &mut self.calls {
+            calls.attempt_mut(slot).failed = Some(status);
+        }
+        queue.schedule(queue.now() + delay, Event::Failed(id));
+    }
+
+    /// The news of a failure has come.
+    pub(super) fn failed(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {
+        let Some(slot) = self.requests.live_slot(id) else {
+            return;
+        };
+        let failed = self
+            .calls
+            .as_ref()
+            .and_then(|calls| calls.attempt(slot).failed);
+        if let Some(status) = failed {
+            self.end(slot, status, queue);
+        }
+    }
+
+    /// What became of a try goes from its gateway to its client.
+    pub(super) fn answer(&mut self, slot: u32, status: Status, queue: &mut EventQueue<Event>) {
+        let id = self.requests.id(slot);
+        let Some(calls) = &mut self.calls else { return };
+        let attempt = calls.attempt_mut(slot);
+        if attempt.is_given_up() {
+            return self.try_ended(slot, status, queue);
+        }
+        attempt.ended = Some(status);
+        let region = attempt.region;
+        let way = self.plan.topology.populations[usize::from(attempt.population)].one_way
+            [usize::from(region)];
+        if self.is_cut_off(Way::Clients(region)) {
+            return self.hold(Way::Clients(region), Event::Answered(id));
+        }
+        match way {
+            SimDuration::ZERO => self.try_ended(slot, status, queue),
+            way => queue.schedule(queue.now() + way, Event::Answered(id)),
+        }
+    }
+
+    /// What became of a try has come to its client.
+    pub(super) fn answered(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {
+        let Some(slot) = self.requests.live_slot(id) else {
+            return;
+        };
+        let ended = self
+            .calls
+            .as_ref()
+            .and_then(|calls| calls.attempt(slot).ended);
+        if let Some(status) = ended {
+            self.try_ended(slot, status, queue);
+        }
+    }
+
+    /// The gateway of a try has died: its client sees the connection break. What a replica has of
+    /// it goes on for nobody.
+    pub(super) fn lost_at_gateway(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let Some(calls) = &self.calls else { return };
+        let attempt = calls.attempt(slot);
+        if attempt.is_given_up() {
+            return;
+        }
+        if attempt.ended.is_some() {
+            return self.try_ended(slot, Status::FailedGateway, queue);
+        }
+        let call = attempt.call;
+        if self.requests.at(slot).replica.0 == NONE {
+            return self.try_ended(slot, Status::FailedGateway, queue);
+        }
+        self.give_up(slot, queue);
+        self.try_failed(call, Status::FailedGateway, slot, queue);
+        self.drop_try(slot, queue);
+    }
+}
