@@ -12,5 +12,6 @@ pub mod runner;
 pub mod speed;
 pub mod tally;
 pub mod theory;
+pub mod timeline;
 pub mod variants;
 pub mod warnings;

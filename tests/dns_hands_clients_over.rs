@@ -46,6 +46,7 @@ fn geo_of(config: &Steering, replication: u64) -> Geo {
         rtt_ms: Some(times.map(|(name, rtt)| (name.to_owned(), rtt)).into()),
         access_rtt_ms: 0.0,
         share: 1.0,
+        users: 1_000_000,
     };
     let pairs = [("a/b", 40.0), ("a/c", 80.0), ("b/c", 60.0)];
     let stated = RoundTrips {
@@ -57,6 +58,7 @@ fn geo_of(config: &Steering, replication: u64) -> Geo {
     let place = PopulationPlace {
         index: 0,
         share: 1.0,
+        users: 1_000_000,
     };
     Geo::new(config, &names, &rtt, &[place], streams(replication)).unwrap()
 }

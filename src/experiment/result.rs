@@ -11,6 +11,7 @@ use crate::engine::Digest;
 use crate::engine::Ended;
 use crate::fleet::calls::TryMeter;
 use crate::fleet::event::Event;
+use crate::fleet::outcome::Counts;
 use crate::fleet::request::{Outcome, Status};
 use crate::measure::{BudgetRow, Interval, SloRow, Summary};
 use crate::scenario::resolve::Plan;
@@ -24,6 +25,7 @@ use super::provenance::{Figure, provenance};
 use super::roles::rate_matching;
 use super::tally::{LATENCIES, LatencyIntervals, QUANTILES, Tally};
 use super::theory::theory_of;
+use super::timeline::TimelineReport;
 use super::warnings::warnings_of;
 
 /// Version of the document's shape.
@@ -71,8 +73,11 @@ pub struct RunResult {
     /// How busy prefill and decode pools are, and which side limits; not there without roles.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub disaggregation: Value,
-    /// Regions (one).
+    /// Regions, with the tries that set out for each where there are several.
     pub regions: Vec<Value>,
+    /// What happened when, where anything can fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<TimelineReport>,
     /// Costs; empty when the scenario states no prices.
     pub cost: Value,
     /// Erasure traffic; empty, since this scenario has none.
@@ -305,7 +310,8 @@ impl RunResult {
             budget: tally.budget.rows(),
             slo: rows.collect(),
             disaggregation: rate_matching(plan, tally),
-            regions: vec![json!({"name": "default", "pools": pools.len()})],
+            regions: region_rows(plan, tally),
+            timeline: tally.timeline.clone(),
             pools,
             cost: json!({}),
             erasure: json!({}),
@@ -324,6 +330,38 @@ impl RunResult {
         // Serialising plain structs of numbers and texts into a `Value` cannot fail.
         serde_json::to_value(self).unwrap_or(Value::Null)
     }
+}
+
+/// The regions; with the tries that set out for each, where there are several.
+fn region_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
+    let regions = &plan.fleet.topology.regions;
+    let rows = regions.iter().enumerate().map(|(index, region)| {
+        let pools = plan.fleet.pools.iter();
+        let here = pools.filter(|pool| usize::from(pool.region) == index).count();
+        if plan.fleet.clients.is_none() {
+            return json!({"name": region.name, "pools": here});
+        }
+        let counts = &tally.regions[index];
+        json!({
+            "name": region.name,
+            "pools": here,
+            "tries": by_status(counts),
+        })
+    });
+    rows.collect()
+}
+
+/// Those that began, by how they ended, and those under way.
+fn by_status(counts: &Counts) -> Value {
+    let mut fields = serde_json::Map::new();
+    fields.insert("made".to_owned(), json!(counts.began));
+    for (status, count) in Status::ALL.iter().zip(counts.ended) {
+        if count > 0 {
+            fields.insert(status.name().to_owned(), json!(count));
+        }
+    }
+    fields.insert("in_flight".to_owned(), json!(counts.under_way()));
+    Value::Object(fields)
 }
 
 /// `a / b`, none when `b` is 0.

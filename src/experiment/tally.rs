@@ -4,11 +4,14 @@ use crate::engine::{Ended, SimTime};
 use crate::fleet::calls::TryMeter;
 use crate::fleet::event::Event;
 use crate::fleet::meters::LinkMeter;
+use crate::fleet::outcome::Counts;
 use crate::fleet::plan::{EnginePlan, FleetPlan};
 use crate::fleet::request::{Outcome, Status};
 use crate::fleet::simulation::Simulation;
 use crate::measure::{Interval, LatencyBudget, LatencyHistogram, SloMeter};
 use crate::workload::sessions::SessionCounts;
+
+use super::timeline::TimelineReport;
 
 /// Names of the latencies, in the order of [`Tally::latencies`].
 pub const LATENCIES: [&str; 4] = ["ttft_ms", "tpot_ms", "e2e_ms", "queue_ms"];
@@ -27,6 +30,12 @@ pub struct Tally {
     pub ended: [u64; Status::COUNT],
     /// Requests in flight at the end.
     pub in_flight: u64,
+    /// Requests by tier, and tries by region, the last for those that found none.
+    pub tiers: Vec<Counts>,
+    /// See there.
+    pub regions: Vec<Counts>,
+    /// What happened when, in the first replication.
+    pub timeline: Option<TimelineReport>,
     /// What became of their tries, and how many were under way at the end, where there may be
     /// several of one request.
     pub tries: Option<(TryMeter, u64)>,
@@ -138,6 +147,9 @@ impl Tally {
             arrived: meters.arrived,
             ended: meters.ended,
             in_flight: simulation.world.in_flight(),
+            tiers: meters.tiers.clone(),
+            regions: meters.regions.clone(),
+            timeline: TimelineReport::of(&meters.timeline, &plan, simulation.now()),
             tries: plan
                 .clients
                 .as_ref()
@@ -174,6 +186,12 @@ impl Tally {
         self.arrived += other.arrived;
         add_each(&mut self.ended, &other.ended);
         self.in_flight += other.in_flight;
+        for (mine, theirs) in self.tiers.iter_mut().zip(&other.tiers) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.regions.iter_mut().zip(&other.regions) {
+            mine.merge(theirs);
+        }
         if let (Some(mine), Some(theirs)) = (&mut self.tries, &other.tries) {
             mine.0.merge(&theirs.0);
             mine.1 += theirs.1;

@@ -12,6 +12,30 @@ use super::replica::Replica;
 use super::request::{Request, Status};
 use super::timeline::Timeline;
 
+/// How many began, and how they ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that began.
+    pub began: u64,
+    /// Those that ended, by how.
+    pub ended: [u64; Status::COUNT],
+}
+
+impl Counts {
+    /// Those that began and have not ended.
+    pub fn under_way(&self) -> u64 {
+        self.began.saturating_sub(self.ended.iter().sum())
+    }
+
+    /// Adds what another replication counted.
+    pub fn merge(&mut self, other: &Counts) {
+        self.began += other.began;
+        for (mine, theirs) in self.ended.iter_mut().zip(other.ended) {
+            *mine += theirs;
+        }
+    }
+}
+
 /// A latency, as a histogram and as batches for its interval.
 #[derive(Debug, Clone, Default)]
 pub struct LatencyMeter {
@@ -59,6 +83,11 @@ pub struct FleetMeters {
     pub budget: LatencyBudget,
     /// Objectives, one a tier.
     pub slo: Vec<SloMeter>,
+    /// Requests that came, and by how they ended, by tier.
+    pub tiers: Vec<Counts>,
+    /// Tries that set out, and by how they ended, by region; those that found none come last. Only
+    /// where calls make tries.
+    pub regions: Vec<Counts>,
     /// What became of the tries, where calls make several.
     pub tries: TryMeter,
     /// What happened when, where anything can fail.
@@ -101,8 +130,14 @@ impl FleetMeters {
             e2e_floor: LatencyHistogram::default(),
             budget: LatencyBudget::default(),
             slo: slo.collect(),
+            tiers: vec![Counts::default(); plan.tiers.len()],
+            regions: vec![Counts::default(); plan.topology.regions.len() + 1],
             tries: TryMeter::default(),
-            timeline: Timeline::new(plan.clients.is_some(), plan.horizon),
+            timeline: Timeline::new(
+                plan.clients.is_some(),
+                plan.horizon,
+                plan.topology.regions.len(),
+            ),
             events_by_kind: [0; Event::KINDS],
             outcomes: Digest::default(),
             window: (plan.warmup, plan.horizon),
@@ -114,6 +149,7 @@ impl FleetMeters {
     /// Notes an arrival.
     pub fn arrived(&mut self, request: &Request, plan: &FleetPlan) {
         self.arrived += 1;
+        self.tiers[request.tier as usize].began += 1;
         if !self.measures(request.arrival) {
             return;
         }
@@ -146,6 +182,7 @@ impl FleetMeters {
         now: SimTime,
     ) {
         self.ended[status.index()] += 1;
+        self.tiers[ending.tier as usize].ended[status.index()] += 1;
         for word in [
             ending.serial,
             status.index() as u64,

@@ -69,6 +69,9 @@ pub struct Timeline {
     on: bool,
     width: SimDuration,
     buckets: Vec<Bucket>,
+    /// Tries that set out for each region, by stretch.
+    tries_to: Vec<u64>,
+    regions: usize,
     /// What was so at the last change.
     down: u64,
     breakers_open: u64,
@@ -82,7 +85,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// Nothing yet, of arrivals up to `horizon`; nothing is kept unless it is `on`.
-    pub fn new(on: bool, horizon: SimTime) -> Timeline {
+    pub fn new(on: bool, horizon: SimTime, regions: usize) -> Timeline {
         // Whole tenths of a second, so that times are easy to read.
         let tenth = 100_000_000;
         let width = (horizon.0 / FIRST_BUCKETS).max(1).next_multiple_of(tenth);
@@ -90,6 +93,8 @@ impl Timeline {
             on,
             width: SimDuration(width),
             buckets: Vec::new(),
+            tries_to: Vec::new(),
+            regions,
             down: 0,
             breakers_open: 0,
             notes: Vec::new(),
@@ -132,6 +137,7 @@ impl Timeline {
         }
         if index >= self.buckets.len() {
             self.buckets.resize(index + 1, Bucket::default());
+            self.tries_to.resize((index + 1) * self.regions, 0);
         }
         let (down, open) = (self.down, self.breakers_open);
         let bucket = &mut self.buckets[index];
@@ -154,6 +160,12 @@ impl Timeline {
             both
         });
         self.buckets = pairs.collect();
+        let regions = self.regions;
+        let mut tries_to = vec![0; self.buckets.len() * regions];
+        for (index, tries) in self.tries_to.iter().enumerate() {
+            tries_to[index / regions / 2 * regions + index % regions] += tries;
+        }
+        self.tries_to = tries_to;
     }
 
     /// A request arrived, and so many are in flight.
@@ -170,6 +182,20 @@ impl Timeline {
         if self.on {
             self.at(now).tries += 1;
         }
+    }
+
+    /// A try set out for a region.
+    pub fn set_out(&mut self, now: SimTime, region: u16) {
+        if self.on {
+            self.at(now);
+            let index = (now.0 / self.width.0) as usize;
+            self.tries_to[index * self.regions + usize::from(region)] += 1;
+        }
+    }
+
+    /// Tries that set out in a stretch, by region.
+    pub fn tries_to(&self, bucket: usize) -> &[u64] {
+        &self.tries_to[bucket * self.regions..][..self.regions]
     }
 
     /// A request ended.

@@ -160,7 +160,7 @@ impl Lanes {
     }
 
     #[inline]
-    fn from_replica(&self, region: u16, pool: usize) -> LaneId {
+    fn back_from(&self, region: u16, pool: usize) -> LaneId {
         self.from_replica[usize::from(region) * self.pools + pool]
     }
 }
@@ -281,6 +281,7 @@ impl World {
             offered.output_tokens,
         );
         self.serial += 1;
+        request.tier = offered.tier;
         self.meters.arrived(&request, &self.plan);
         if self.calls.is_some() {
             self.open_call(&offered, request.serial, queue);
@@ -289,7 +290,6 @@ impl World {
             self.meters.timeline.arrived(queue.now(), in_flight);
             return;
         }
-        request.tier = offered.tier;
         request.prefix = offered.prefix;
         request.rank = self.plan.tiers[offered.tier as usize].rank;
         request.gateway_replica = self.gateways.pick(0);

@@ -4,6 +4,7 @@ mod claims;
 mod latency;
 mod page;
 mod pools;
+mod timeline;
 
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ use self::claims::claims;
 use self::latency::latency;
 use self::page::{BAR, Page, WIDTH, add, table};
 use self::pools::{longest_requests, pools};
+use self::timeline::timeline;
 use super::number::{bar, count, percent, significant, wrap};
 
 /// The page.
@@ -27,6 +29,7 @@ pub fn render(outcome: &Outcome) -> String {
     latency(&mut page, result);
     budget(&mut page, result);
     objectives(&mut page, result);
+    timeline(&mut page, result);
     pools(&mut page, result);
     theory(&mut page, result);
     cost(&mut page, result);
@@ -39,6 +42,7 @@ pub fn render(outcome: &Outcome) -> String {
         warnings(&mut page, variant);
         requests(&mut page, variant);
         latency(&mut page, variant);
+        timeline(&mut page, variant);
         pools(&mut page, variant);
         theory(&mut page, variant);
     }

@@ -121,7 +121,7 @@ impl FleetImpairments {
             }
             (Effect::ControlPlaneLoss, _) => self.control_plane.change(None, begins),
             (Effect::DnsOutage, Scope::Population(clients)) => {
-                self.dns.change(Some(clients), begins)
+                self.dns.change(Some(clients), begins);
             }
             (Effect::DnsOutage, _) => self.dns.change(None, begins),
             (Effect::TrafficSpike { factor }, scope) => self.spike(scope, factor, begins),

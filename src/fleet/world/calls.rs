@@ -122,6 +122,8 @@ impl World {
         let request = self.requests.at(slot);
         let meter = &mut self.meters.tries;
         meter.ended[status.index()] += 1;
+        self.meters.regions[usize::from(attempt.region)].ended[status.index()] += 1;
+        let meter = &mut self.meters.tries;
         if attempt.is_given_up() {
             let answered = status == Status::Completed;
             meter.answered_for_nobody += u64::from(answered);
@@ -281,8 +283,8 @@ impl World {
             return false;
         };
         let attempt = calls.attempt(slot);
-        let way = self.plan.topology.populations[usize::from(attempt.population)].one_way
-            [usize::from(attempt.region)];
+        let population = &self.plan.topology.populations[usize::from(attempt.population)];
+        let way = population.one_way[usize::from(attempt.region)];
         let gateway = self.gateways.region(request.gateway_replica);
         request.first_token + self.plan.hop_back(gateway, pool) + way <= now
     }

@@ -135,6 +135,34 @@ impl World {
         }
     }
 
+    /// Checks that requests by tier, and tries by region, are those that ended and those under way.
+    fn check_parts(&self) -> Result<(), String> {
+        let mut tiers = vec![0; self.meters.tiers.len()];
+        for (call, _) in self.live() {
+            tiers[usize::from(call.tier)] += 1;
+        }
+        for (tier, (counts, live)) in self.meters.tiers.iter().zip(tiers).enumerate() {
+            if counts.under_way() != live {
+                return Err(format!("tier {tier}: {counts:?}, but {live} are in flight"));
+            }
+        }
+        let Some(calls) = &self.calls else {
+            return Ok(());
+        };
+        let mut regions = vec![0; self.meters.regions.len()];
+        for slot in self.requests.live_slots() {
+            regions[usize::from(calls.attempt(slot).region)] += 1;
+        }
+        for (region, (counts, live)) in self.meters.regions.iter().zip(regions).enumerate() {
+            if counts.under_way() != live {
+                return Err(format!(
+                    "region {region}: {counts:?}, but {live} tries are under way"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that the KV blocks held at a replica are those taken there.
     fn check_blocks(&self, index: usize) -> Result<(), String> {
         let balance = match &self.replicas[index].engine {
@@ -180,6 +208,7 @@ impl World {
                 tries.made
             ));
         }
+        self.check_parts()?;
         if self.requests.is_empty() && outstanding != 0 {
             return Err(format!(
                 "nothing is in flight but the routers count {outstanding} outstanding"

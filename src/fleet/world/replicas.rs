@@ -295,7 +295,7 @@ impl World {
             } else if hop == SimDuration::ZERO {
                 self.respond(id, queue);
             } else {
-                let lane = self.lanes.from_replica(region, pool);
+                let lane = self.lanes.back_from(region, pool);
                 queue.schedule_in_lane(lane, Event::Responded(id));
             }
         }

@@ -25,17 +25,22 @@ impl World {
             Some(geo) => geo.choose(population, u64::from(who), queue.now()),
             None => Ok(crate::fleet::geo::RegionIndex(0)),
         };
+        let regions = self.plan.topology.regions.len() as u16;
+        let named = region.map_or(regions, |region| region.0);
+        if let Some(calls) = &mut self.calls {
+            calls.attempt_mut(id.slot).region = named;
+        }
+        self.meters.regions[usize::from(named)].began += 1;
         let Ok(region) = region else {
             return self.try_ended(id.slot, Status::FailedDns, queue);
         };
         let region = region.0;
+        self.meters.timeline.set_out(queue.now(), region);
         let way =
             self.plan.topology.populations[usize::from(population)].one_way[usize::from(region)];
         self.requests.at_mut(id.slot).gateway_replica = self.gateways.pick(region);
         if let Some(calls) = &mut self.calls {
-            let attempt = calls.attempt_mut(id.slot);
-            attempt.region = region;
-            attempt.outward = way;
+            calls.attempt_mut(id.slot).outward = way;
         }
         if self.is_cut_off(Way::Clients(region)) || self.region_is_down(region) {
             let timeout = self.plan.connect_timeout;

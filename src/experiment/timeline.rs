@@ -1,0 +1,404 @@
+//! What happened when, put together: rows, an account in plain words, and how long it took to
+//! recover.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::engine::SimTime;
+use crate::fleet::faults::{Cause, Effect, Peer, Scope, What};
+use crate::fleet::health::State;
+use crate::fleet::plan::FleetPlan;
+use crate::fleet::request::Outcome;
+use crate::fleet::timeline::{Bucket, Note, Timeline, place_of};
+
+/// Sentences of an account at most; what comes after is counted.
+const MOST_SENTENCES: usize = 40;
+/// A share of the clients of a region that has left it when it is said to have been handed over.
+const MOVED: f64 = 0.9;
+
+/// What happened when, of the first replication.
+#[derive(Debug, Clone, Serialize)]
+pub struct TimelineReport {
+    /// Length of a row, seconds.
+    pub bucket_s: f64,
+    /// What is in a row.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<Value>>,
+    /// The account, sentence by sentence.
+    pub account: Vec<String>,
+    /// How it went.
+    pub summary: Summary,
+}
+
+/// How a night went.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Requests that were not answered, for whatever reason.
+    pub lost: u64,
+    /// Users who were ever hit by a bad deployment.
+    pub users_hit: u64,
+    /// Time in which fewer requests met their objective than it asks for, seconds. Where no
+    /// objective is stated a request must be answered.
+    pub violation_s: f64,
+    /// Of the requests that may miss the objective, how many times as many did.
+    pub error_budget_burnt: Option<f64>,
+    /// From the end of the last fault that ended until the objective was met for good, seconds; none
+    /// where no fault ended, or it never was.
+    pub recovery_s: Option<f64>,
+    /// Whether it was met for good after the last fault that ended; none where no fault ended.
+    pub recovered: Option<bool>,
+    /// Tries for each request, the most in any row with ten requests or more.
+    pub most_tries_per_request: Option<f64>,
+    /// Goodput, the least and the most of any row between warm-up and horizon, requests per second.
+    pub goodput_rps: (f64, f64),
+}
+
+impl TimelineReport {
+    /// Puts together what a run kept; none where it kept nothing.
+    pub fn of(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Option<TimelineReport> {
+        if !timeline.is_on() || timeline.buckets().is_empty() {
+            return None;
+        }
+        let width_s = timeline.width().as_secs_f64();
+        let target = target_of(plan);
+        let regions = plan.topology.regions.len();
+        let mut columns: Vec<String> = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+        if regions > 1 {
+            let names = plan.topology.regions.iter();
+            columns.extend(names.map(|region| format!("tries_to_{}", region.name)));
+        }
+        let rows = timeline.buckets().iter().enumerate().map(|(index, bucket)| {
+            let mut row = row_of(index as f64 * width_s, bucket);
+            if regions > 1 {
+                row.extend(timeline.tries_to(index).iter().map(|tries| json!(tries)));
+            }
+            row
+        });
+        Some(TimelineReport {
+            bucket_s: width_s,
+            columns,
+            rows: rows.collect(),
+            account: account(timeline, plan, end),
+            summary: summary(timeline, plan, target),
+        })
+    }
+}
+
+const COLUMNS: [&str; 12] = [
+    "t_s",
+    "arrived",
+    "completed",
+    "good",
+    "rejected",
+    "shed",
+    "timed_out",
+    "failed",
+    "cancelled",
+    "tries",
+    "in_flight",
+    "replicas_down",
+];
+
+fn row_of(at_s: f64, bucket: &Bucket) -> Vec<Value> {
+    let ended = |outcome| bucket.ended[place_of(outcome)];
+    let counts = [
+        bucket.arrived,
+        ended(Outcome::Completed),
+        bucket.good,
+        ended(Outcome::Rejected),
+        ended(Outcome::Shed),
+        ended(Outcome::TimedOut),
+        ended(Outcome::Failed),
+        ended(Outcome::Cancelled),
+        bucket.tries,
+        bucket.in_flight,
+        bucket.down,
+    ];
+    std::iter::once(json!(at_s))
+        .chain(counts.map(|count| json!(count)))
+        .collect()
+}
+
+/// The share that must meet the objective, of the tier that asks for the most; all but a hundredth
+/// where none is stated.
+fn target_of(plan: &FleetPlan) -> f64 {
+    let targets = plan.tiers.iter().filter_map(|tier| Some(tier.slo?.target));
+    targets.reduce(f64::max).unwrap_or(0.99)
+}
+
+fn ended_in(bucket: &Bucket) -> u64 {
+    bucket.ended.iter().sum()
+}
+
+/// Whether a stretch of time falls short of the objective.
+fn violates(bucket: &Bucket, target: f64) -> bool {
+    let ended = ended_in(bucket);
+    match ended {
+        // Nothing ends where something is due.
+        0 => bucket.in_flight > 0 && bucket.arrived > 0,
+        ended => (bucket.good as f64) < target * ended as f64,
+    }
+}
+
+fn summary(timeline: &Timeline, plan: &FleetPlan, target: f64) -> Summary {
+    let width_s = timeline.width().as_secs_f64();
+    let buckets = timeline.buckets();
+    let completed = place_of(Outcome::Completed);
+    let all: u64 = buckets.iter().map(ended_in).sum();
+    let answered: u64 = buckets.iter().map(|bucket| bucket.ended[completed]).sum();
+    let good: u64 = buckets.iter().map(|bucket| bucket.good).sum();
+    let bad = buckets
+        .iter()
+        .filter(|bucket| violates(bucket, target))
+        .count();
+    let (start, horizon) = (plan.warmup.as_secs_f64(), plan.horizon.as_secs_f64());
+    let whole = buckets.iter().enumerate().filter(|(index, _)| {
+        let at = *index as f64 * width_s;
+        at >= start && at + width_s <= horizon
+    });
+    let rates: Vec<f64> = whole
+        .map(|(_, bucket)| bucket.good as f64 / width_s)
+        .collect();
+    let last_end = last_end_s(timeline);
+    let recovery = last_end.map(|at| recovery_s(timeline, target, at, horizon));
+    let amplification = buckets
+        .iter()
+        .filter(|bucket| bucket.arrived >= 10)
+        .map(|bucket| bucket.tries as f64 / bucket.arrived as f64)
+        .reduce(f64::max);
+    Summary {
+        lost: all - answered,
+        users_hit: timeline.users_hit(),
+        violation_s: bad as f64 * width_s,
+        error_budget_burnt: (target < 1.0 && all > 0)
+            .then(|| (all - good) as f64 / all as f64 / (1.0 - target)),
+        recovery_s: recovery.flatten(),
+        recovered: recovery.map(|recovery| recovery.is_some()),
+        most_tries_per_request: amplification,
+        goodput_rps: (
+            rates.iter().copied().reduce(f64::min).unwrap_or(0.0),
+            rates.iter().copied().reduce(f64::max).unwrap_or(0.0),
+        ),
+    }
+}
+
+/// When the last fault that ended did.
+fn last_end_s(timeline: &Timeline) -> Option<f64> {
+    let (notes, _) = timeline.notes();
+    let ends = notes.iter().filter_map(|(at, note)| match note {
+        Note::Fault(change) if matches!(change.what, What::End(_)) => Some(at.as_secs_f64()),
+        _ => None,
+    });
+    ends.last()
+}
+
+/// How long after `from_s` the objective was met for good; none where it never was before arrivals
+/// stopped.
+fn recovery_s(timeline: &Timeline, target: f64, from_s: f64, horizon_s: f64) -> Option<f64> {
+    let width_s = timeline.width().as_secs_f64();
+    let after = timeline.buckets().iter().enumerate().filter(|(index, _)| {
+        let at = *index as f64 * width_s;
+        at + width_s > from_s && at < horizon_s
+    });
+    let bad = after.filter(|(_, bucket)| violates(bucket, target));
+    let last_bad = bad.map(|(index, _)| index).last();
+    let recovered_s = match last_bad {
+        None => return Some(0.0),
+        Some(index) => (index + 1) as f64 * width_s,
+    };
+    (recovered_s < horizon_s).then(|| (recovered_s - from_s).max(0.0))
+}
+
+// ---- in words --------------------------------------------------------------------------------
+
+fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
+    let (notes, untold) = timeline.notes();
+    let mut told: Vec<(SimTime, String)> = Vec::new();
+    for (at, note) in notes {
+        let words = match note {
+            Note::Fault(change) => fault_in_words(change.cause, change.scope, change.what, plan),
+            Note::Health(gateway, replica, well) => {
+                let verb = if *well { "well again" } else { "not well" };
+                format!("gateway {gateway} finds {} {verb}", replica_name(plan, replica.0))
+            }
+            Note::Ejection(gateway, replica, out) => {
+                let verb = if *out { "ejects" } else { "brings back" };
+                format!("gateway {gateway} {verb} {}", replica_name(plan, replica.0))
+            }
+            Note::Breaker(gateway, index, state) => {
+                let verb = match state {
+                    State::Open => "opens",
+                    State::HalfOpen => "tries again (half-open)",
+                    State::Closed => "closes",
+                };
+                format!("gateway {gateway}: breaker {index} {verb}")
+            }
+        };
+        told.push((*at, words));
+    }
+    for (at, region) in departures(timeline) {
+        if let Some(seconds) = handed_over_s(timeline, at, region) {
+            let name = &plan.topology.regions[usize::from(region)].name;
+            let when = SimTime(at.0 + (seconds * 1e9) as u64);
+            told.push((
+                when.min(end),
+                format!(
+                    "{:.0} % of the tries that went to {name} go elsewhere now, {seconds:.0} s \
+                     after it left",
+                    MOVED * 100.0
+                ),
+            ));
+        }
+    }
+    told.sort_by_key(|(at, _)| *at);
+    let more = told.len().saturating_sub(MOST_SENTENCES) as u64 + untold;
+    let mut sentences: Vec<String> = grouped(&told);
+    let kept = sentences.len().min(MOST_SENTENCES);
+    let dropped = (sentences.len() - kept) as u64;
+    sentences.truncate(kept);
+    if dropped + untold > 0 && more > 0 {
+        sentences.push(format!("and {} more changes", dropped + untold));
+    }
+    sentences
+}
+
+/// Like sentences of one instant become one.
+fn grouped(told: &[(SimTime, String)]) -> Vec<String> {
+    let mut sentences: Vec<String> = Vec::new();
+    let mut index = 0;
+    while index < told.len() {
+        let (at, words) = &told[index];
+        let head = words.split_whitespace().take(3).collect::<Vec<_>>();
+        let like = told[index..]
+            .iter()
+            .take_while(|(other, more)| {
+                other.0 < at.0 + 1_000_000_000
+                    && more.split_whitespace().take(1).eq(head.iter().take(1).copied())
+                    && more.starts_with("gateway")
+            })
+            .count();
+        let time = format!("at {:.1} s", at.as_secs_f64());
+        if like > 4 {
+            sentences.push(format!("{time} {words}, and {} more such changes within a second", like - 1));
+            index += like;
+        } else {
+            sentences.push(format!("{time} {words}"));
+            index += 1;
+        }
+    }
+    sentences
+}
+
+/// Regions that died, and when.
+fn departures(timeline: &Timeline) -> Vec<(SimTime, u16)> {
+    let (notes, _) = timeline.notes();
+    let left = notes.iter().filter_map(|(at, note)| match note {
+        Note::Fault(change) => match (change.scope, change.what) {
+            (Scope::Region(region), What::Begin(Effect::Crash)) => Some((*at, region.0)),
+            (
+                Scope::Region(region),
+                What::Begin(Effect::Partition {
+                    from: Peer::Clients,
+                }),
+            ) => Some((*at, region.0)),
+            _ => None,
+        },
+        _ => None,
+    });
+    left.collect()
+}
+
+/// How long until the tries that went to a region go elsewhere, seconds.
+fn handed_over_s(timeline: &Timeline, from: SimTime, region: u16) -> Option<f64> {
+    let width = timeline.width();
+    let share = |index: usize| -> Option<f64> {
+        let tries = timeline.tries_to(index);
+        let all: u64 = tries.iter().sum();
+        (all >= 10).then(|| tries[usize::from(region)] as f64 / all as f64)
+    };
+    let at = (from.0 / width.0) as usize;
+    let before = (0..at).rev().find_map(share)?;
+    if before == 0.0 {
+        return None;
+    }
+    let after = at + 1..timeline.buckets().len();
+    let moved = after
+        .filter_map(|index| Some((index, share(index)?)))
+        .find(|(_, share)| *share <= (1.0 - MOVED) * before)?;
+    let when = (moved.0 + 1) as f64 * width.as_secs_f64();
+    Some(when - from.as_secs_f64())
+}
+
+fn replica_name(plan: &FleetPlan, replica: u32) -> String {
+    let mut first = 0;
+    for pool in &plan.pools {
+        if replica < first + pool.replicas {
+            return format!("replica {} of {}", replica - first, pool.name);
+        }
+        first += pool.replicas;
+    }
+    format!("replica {replica}")
+}
+
+fn scope_in_words(scope: Scope, plan: &FleetPlan) -> String {
+    match scope {
+        Scope::Replicas { first, count: 1 } => replica_name(plan, first),
+        Scope::Replicas { first, count } => {
+            format!("{count} replicas from {} on", replica_name(plan, first))
+        }
+        Scope::Pool(pool) => format!("pool {}", plan.pools[usize::from(pool.0)].name),
+        Scope::Region(region) => {
+            format!("region {}", plan.topology.regions[usize::from(region.0)].name)
+        }
+        Scope::Rack(rack) => match &plan.faults {
+            Some(faults) => format!("rack {}", faults.faults.racks[rack as usize].name),
+            None => format!("rack {rack}"),
+        },
+        Scope::Population(at) => {
+            format!("population {}", plan.topology.populations[usize::from(at)].name)
+        }
+        Scope::Fleet => "the whole fleet".to_owned(),
+    }
+}
+
+fn fault_in_words(cause: Cause, scope: Scope, what: What, plan: &FleetPlan) -> String {
+    let there = scope_in_words(scope, plan);
+    let chance = match cause {
+        Cause::Timeline(_) => "",
+        Cause::Random { .. } => " (by chance)",
+    };
+    let words = match what {
+        What::Begin(Effect::Crash) => match scope {
+            Scope::Region(_) => format!("{there} leaves"),
+            _ => format!("{there} dies"),
+        },
+        What::End(Effect::Crash) => format!("{there} is back"),
+        What::Begin(effect) => format!("{} begins, {there}", effect_in_words(effect, plan)),
+        What::End(effect) => format!("{} ends, {there}", effect_in_words(effect, plan)),
+    };
+    format!("{words}{chance}")
+}
+
+fn effect_in_words(effect: Effect, plan: &FleetPlan) -> String {
+    match effect {
+        Effect::Crash => "a crash".to_owned(),
+        Effect::Hang => "a hang".to_owned(),
+        Effect::Slow { factor } => format!("work {factor} times as slow"),
+        Effect::PacketLoss { probability } => format!("loss of {} % of messages", probability * 100.0),
+        Effect::Partition { from } => match from {
+            Peer::Gateways => "a partition from the gateways".to_owned(),
+            Peer::Clients => "a partition from the clients".to_owned(),
+            Peer::Region(other) => {
+                let name = &plan.topology.regions[usize::from(other.0)].name;
+                format!("a partition from {name}")
+            }
+        },
+        Effect::BrownOut { share } => format!("a brown-out of {} %", share * 100.0),
+        Effect::BadDeploy { share, .. } => format!("a bad deployment to {} %", share * 100.0),
+        Effect::ControlPlaneLoss => "the loss of the control plane".to_owned(),
+        Effect::DnsOutage => "an outage of DNS".to_owned(),
+        Effect::TrafficSpike { factor } => format!("traffic of {factor} times"),
+        Effect::Draining { .. } => "a drain".to_owned(),
+    }
+}
