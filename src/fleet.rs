@@ -10,6 +10,7 @@ pub mod event;
 pub mod faults;
 pub mod gateway;
 pub mod geo;
+pub mod groups;
 pub mod health;
 pub mod ids;
 pub mod kv;

@@ -20,6 +20,7 @@ pub mod problems;
 pub mod regions;
 pub mod resolve;
 pub mod roles;
+pub mod routing;
 pub mod schema;
 pub mod signals;
 pub mod steering;

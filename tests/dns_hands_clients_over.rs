@@ -58,7 +58,6 @@ fn geo_of(config: &Steering, replication: u64) -> Geo {
     let place = PopulationPlace {
         index: 0,
         share: 1.0,
-        users: 1_000_000,
     };
     Geo::new(config, &names, &rtt, &[place], streams(replication)).unwrap()
 }

@@ -56,6 +56,22 @@ const LOCALITY: [&str; 3] = [
     "[locality]\npolicy = \"spill_over\"\nfull_at = 3\n",
 ];
 
+const ROUTERS: [&str; 9] = [
+    "",
+    "[router]\npolicy = \"round_robin\"\n",
+    "[router]\npolicy = \"least_tokens\"\n[signals]\nsource = \"reported\"\ninterval_ms = 20\n\
+     delay_ms = 3\nloss = 0.1\ncount_own = true\n",
+    "[router]\npolicy = \"weighted\"\n",
+    "[router]\npolicy = \"ring_hash\"\nhash_on = \"user\"\nring = { hash_balance_factor_pct = 130 }\n",
+    "[router]\npolicy = \"maglev\"\nhash_on = \"prefix\"\nmaglev = { table_size = 251 }\n\
+     [affinity]\nttl_s = 1\nkey = \"user\"\n",
+    "[router]\npolicy = \"scored\"\nscorers = { policy = \"weighted\" }\n\
+     prefix_index = { source = \"approximate\" }\n[signals]\nsource = \"reported\"\n",
+    "[router]\npolicy = \"scored\"\nscorers = { policy = \"kv_cost\" }\n\
+     prefix_index = { source = \"approximate\" }\n",
+    "[router]\npolicy = \"scored\"\nscorers = { policy = \"token_cost\" }\n",
+];
+
 prop_compose! {
     fn fault()(
         kind in 0_usize..15,
@@ -108,7 +124,7 @@ prop_compose! {
 fn scenario(
     seed: u64,
     kinds: [usize; 3],
-    (clients, health, locality): (usize, usize, usize),
+    (clients, health, locality, router): (usize, usize, usize, usize),
     faults: &[String],
     deploy: &str,
     spike: bool,
@@ -130,7 +146,8 @@ fn scenario(
          [network]\nto_replica_ms = 0.5\nfrom_replica_ms = 0.7\nconnect_timeout_ms = 300\n\
          rtt_ms = {{ \"us/eu\" = 80 }}\n\
          [steering]\nvia = \"dns\"\nttl_s = 0.8\nhealth = {{ interval_s = 0.2 }}\n\
-         {}{}{}{}{}{}{}{}{}",
+         {}{}{}{}{}{}{}{}{}{}",
+        ROUTERS[router],
         CLIENTS[clients],
         HEALTH[health],
         LOCALITY[locality],
@@ -191,7 +208,7 @@ fn check(text: &str, faults: &[String]) -> Result<(), TestCaseError> {
         for (from, until) in dead_between(faults, replica) {
             let dead = |at: f64| at > from + 1e-9 && at < until - 1e-9;
             prop_assert!(
-                !dead(queued) && !dead(scheduled) && !(dead(earliest) && dead(latest)),
+                !(dead(queued) || dead(scheduled) || dead(earliest) && dead(latest)),
                 "replica {replica} was dead from {from} to {until}: {row:?} {text}"
             );
             // What was at the replica when it died is lost.
@@ -208,7 +225,8 @@ proptest! {
     fn nothing_is_lost_and_the_dead_serve_nobody(
         seed in 0_u64..10_000,
         kinds in prop::array::uniform3(0_usize..KINDS.len()),
-        options in (0_usize..CLIENTS.len(), 0_usize..HEALTH.len(), 0_usize..LOCALITY.len()),
+        options in (0_usize..CLIENTS.len(), 0_usize..HEALTH.len(), 0_usize..LOCALITY.len(),
+            0_usize..ROUTERS.len()),
         faults in prop::collection::vec(fault(), 0..8),
         deploy in prop::option::of(deploy()),
         spike in any::<bool>(),
@@ -227,7 +245,7 @@ fn the_same_faults_give_the_same_run() {
     .iter()
     .map(|text| format!("[[faults.timeline]]\n{text}"))
     .collect();
-    let text = scenario(3, [0, 3, 4], (2, 4, 1), &faults, "", true);
+    let text = scenario(3, [0, 3, 4], (2, 4, 1, 0), &faults, "", true);
     let plan = plan_of(&text);
     let [a, b] = [0, 0].map(|_| run_rows(&plan, 0, |_| {}));
     assert_eq!(a.digest(), b.digest());

@@ -19,4 +19,6 @@ pub struct Context<'a> {
     pub meter: &'a mut PoolMeter,
     /// Slots of requests whose last token was made now.
     pub done: &'a mut Vec<u32>,
+    /// Slots of requests whose first token was made now, where somebody wants to know.
+    pub firsts: Option<&'a mut Vec<u32>>,
 }

@@ -66,13 +66,15 @@ pub enum Event {
     Sweep(u16),
     /// A breaker of a gateway replica has waited long enough.
     BreakerDue(u16, u32),
+    /// Routers hear of blocks that engines have stored and evicted.
+    BlocksTold,
 }
 
 const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
 
 impl Event {
     /// How many kinds there are.
-    pub const KINDS: usize = 27;
+    pub const KINDS: usize = 28;
 
     /// Names of the kinds, by [`Self::kind`].
     pub const KIND_NAMES: [&'static str; Self::KINDS] = [
@@ -103,6 +105,7 @@ impl Event {
         "probe_lost",
         "sweep",
         "breaker_due",
+        "blocks_told",
     ];
 
     /// The index of its kind.
@@ -135,6 +138,7 @@ impl Event {
             Event::ProbeLost(..) => 24,
             Event::Sweep(_) => 25,
             Event::BreakerDue(..) => 26,
+            Event::BlocksTold => 27,
         }
     }
 
@@ -142,7 +146,7 @@ impl Event {
     pub fn word(&self) -> u64 {
         let of = |id: &RequestId| (u64::from(id.generation) << 32) | u64::from(id.slot);
         let payload = match self {
-            Event::Arrival | Event::Fault => 0,
+            Event::Arrival | Event::Fault | Event::BlocksTold => 0,
             Event::UserReady(user) => u64::from(*user),
             Event::AskReplicas(gateway) | Event::ReportsSeen(gateway) | Event::Sweep(gateway) => {
                 u64::from(*gateway)

@@ -75,6 +75,11 @@ impl KvBlocks {
         self.tiers.used(key);
     }
 
+    /// The cache of prompts, to change.
+    pub fn cache_mut(&mut self) -> Option<&mut PrefixCache> {
+        self.cache.as_mut().map(AsMut::as_mut)
+    }
+
     /// Tokens of a block.
     pub fn block_size(&self) -> u32 {
         self.block_size as u32

@@ -27,6 +27,7 @@ mod plan;
 mod ranks;
 mod rules;
 mod settle;
+mod signals;
 mod speculative;
 mod waiting;
 

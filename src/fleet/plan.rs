@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::perf::StepTimes;
+use crate::scenario::balance::{PrefixIndex, Scorers};
 use crate::scenario::faults::{Faults, Layout};
 use crate::scenario::fleet::Router as RouterPolicy;
 use crate::scenario::health::HealthRules;
 use crate::scenario::roles::Role;
+use crate::scenario::routing::SessionAffinity;
 use crate::scenario::schema::Slo;
 use crate::scenario::workload::PrefixSharing;
 use crate::workload::Sampler;
@@ -15,6 +17,7 @@ use crate::workload::sessions::SessionPlan;
 use crate::workload::source::SourcePlan;
 
 use super::calls::ClientPlan;
+use super::groups::Groups;
 use super::llm::EngineRules;
 use super::servers::BatchTime;
 use super::signals::SignalRule;
@@ -65,6 +68,10 @@ pub struct FleetPlan {
     pub connect_timeout: SimDuration,
     /// How long a lost message waits until it is sent again.
     pub retransmit: SimDuration,
+    /// Which pools can serve which requests.
+    pub groups: Groups,
+    /// Whether sessions stay where they are.
+    pub affinity: Option<SessionAffinity>,
     /// The routers' policy.
     pub router: RouterPolicy,
     /// How routers ask the replicas for their load; none where each counts what it sent.
@@ -80,6 +87,39 @@ pub struct FleetPlan {
 }
 
 impl FleetPlan {
+    /// Whether routers have to hear of first tokens.
+    pub fn tells_first_tokens(&self) -> bool {
+        matches!(
+            self.router,
+            RouterPolicy::Scored {
+                scorers: Scorers::KvCost { .. } | Scorers::TokenCost { .. },
+                ..
+            }
+        ) && self.signals.is_none()
+    }
+
+    /// Whether routers remember which prompts they sent where.
+    pub fn remembers_prompts(&self) -> bool {
+        matches!(
+            self.router,
+            RouterPolicy::Scored {
+                prefix_index: Some(PrefixIndex::Approximate { .. }),
+                ..
+            }
+        )
+    }
+
+    /// Whether routers have to hear of blocks that engines store and evict.
+    pub fn tells_blocks(&self) -> bool {
+        matches!(
+            self.router,
+            RouterPolicy::Scored {
+                prefix_index: Some(PrefixIndex::Precise { .. }),
+                ..
+            }
+        )
+    }
+
     /// From a gateway of a region to an engine of a pool.
     pub fn hop_to(&self, region: u16, pool: usize) -> SimDuration {
         let there = &self.pools[pool];
@@ -140,6 +180,8 @@ pub struct PoolPlan {
     pub role: Role,
     /// The region it is in, by index.
     pub region: u16,
+    /// Weight of each replica.
+    pub weight: u32,
     /// Accelerators of one replica.
     pub accelerators_per_replica: u32,
     /// From the network to the engine's queue.

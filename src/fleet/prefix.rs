@@ -49,6 +49,13 @@ impl Prefix {
         }
     }
 
+    /// The name of what it has in common with nobody but its own session.
+    pub fn own_name(&self) -> u64 {
+        match self {
+            Prefix::Group { own, .. } | Prefix::Hashes { own, .. } => *own,
+        }
+    }
+
     /// The name of block `index` of `block_size` tokens.
     pub fn key(&self, index: u32, block_size: u32) -> u64 {
         let end = (u64::from(index) + 1) * u64::from(block_size);
@@ -110,6 +117,8 @@ pub struct PrefixCache {
     tail: u32,
     /// Blocks with a name that requests hold.
     held: u64,
+    /// Names stored and evicted that nobody was told of yet, where somebody wants to know.
+    news: Option<Vec<(u64, bool)>>,
 }
 
 impl PrefixCache {
@@ -122,9 +131,27 @@ impl PrefixCache {
             head: NONE,
             tail: NONE,
             held: 0,
+            news: None,
         };
         cache.free_unnamed(blocks);
         cache
+    }
+
+    /// Keeps what it stores and evicts until somebody asks.
+    pub fn keep_news(&mut self) {
+        self.news.get_or_insert_default();
+    }
+
+    /// Whether it does.
+    pub fn keeps_news(&self) -> bool {
+        self.news.is_some()
+    }
+
+    /// What it has stored (true) and evicted since it was last asked.
+    pub fn drain_news(&mut self, mut each: impl FnMut(u64, bool)) {
+        for (key, stored) in self.news.iter_mut().flat_map(|news| news.drain(..)) {
+            each(key, stored);
+        }
     }
 
     /// Blocks with a name that requests hold, each counted once.
@@ -172,6 +199,9 @@ impl PrefixCache {
         });
         self.found.insert(key, node);
         self.held += 1;
+        if let Some(news) = &mut self.news {
+            news.push((key, true));
+        }
         true
     }
 
@@ -226,6 +256,9 @@ impl PrefixCache {
             self.spare.push(node);
             if run == 0 {
                 self.found.remove(&key);
+                if let Some(news) = &mut self.news {
+                    news.push((key, false));
+                }
                 evicted(key);
             }
         }

@@ -3,10 +3,12 @@
 use crate::engine::{SimTime, Streams};
 use crate::scenario::roles::Role;
 
+use super::balance::Signals;
 use super::context::Context;
 use super::ids::{PoolId, ReplicaId};
 use super::llm::{Engine, Ranks};
 use super::plan::{EnginePlan, ServicePlan};
+use super::request::Requests;
 use super::servers::{BatchServers, Servers};
 use super::sharing::Sharing;
 use super::window::Window;
@@ -77,6 +79,35 @@ impl ReplicaEngine {
 }
 
 impl Replica {
+    /// What it says of itself when it is asked.
+    pub fn signals(&self, requests: &Requests, now: SimTime) -> Signals {
+        match &self.engine {
+            ReplicaEngine::Servers(servers) => servers.signals(),
+            ReplicaEngine::Batches(servers) => servers.signals(),
+            ReplicaEngine::Sharing(sharing) => sharing.signals(),
+            ReplicaEngine::Llm(engine) => engine.signals(requests, now),
+            ReplicaEngine::Ranks(ranks) => ranks.signals(requests, now),
+        }
+    }
+
+    /// Keeps what its prefix cache stores and evicts until somebody asks.
+    pub fn keep_news(&mut self) {
+        match &mut self.engine {
+            ReplicaEngine::Llm(engine) => engine.keep_news(),
+            ReplicaEngine::Ranks(ranks) => ranks.keep_news(),
+            _ => {}
+        }
+    }
+
+    /// What its prefix cache has stored (true) and evicted since it was last asked.
+    pub fn drain_blocks(&mut self, each: impl FnMut(u64, bool)) {
+        match &mut self.engine {
+            ReplicaEngine::Llm(engine) => engine.drain_blocks(each),
+            ReplicaEngine::Ranks(ranks) => ranks.drain_blocks(each),
+            _ => {}
+        }
+    }
+
     /// Drops a request that is present. False where that has to wait for the work under way: the
     /// request is then reported as done.
     pub fn abort(

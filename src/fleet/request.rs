@@ -205,6 +205,8 @@ pub struct Work {
     pub decoding: bool,
     /// Whether it is at its replica: it has come, and neither left nor got lost.
     pub present: bool,
+    /// Whether routers have been told that it has made its first token.
+    pub told: bool,
 }
 
 impl Request {

@@ -1,15 +1,21 @@
 //! Which replica serves a request.
 
+mod chooser;
+mod scored;
+
 use std::collections::BTreeMap;
 
 use rand::RngExt;
 
 use crate::engine::{SimRng, SimTime, Streams};
+use crate::scenario::balance::Affinity;
 use crate::scenario::fleet::Router as Policy;
 
-use super::balance::SlowStartRise;
+use self::chooser::Chooser;
+use super::balance::{AffinityTable, Signals, SlowStartRise};
 use super::ids::{NONE, ReplicaId};
 use super::least::LeastLoaded;
+use super::prefix::Prefix;
 
 /// Where the loads come from that a router compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +29,30 @@ pub enum Loads {
     },
 }
 
+/// What a router is asked: what it may know of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// What hashes go by.
+    pub key: u64,
+    /// What is kept together, by session affinity.
+    pub session: u64,
+    /// Prompt tokens.
+    pub prompt_tokens: u32,
+    /// The names of its blocks.
+    pub prefix: &'a Prefix,
+}
+
+/// What a router is made of beside its members.
+#[derive(Debug, Clone, Copy)]
+pub struct RouterRule {
+    /// How it chooses.
+    pub policy: Policy,
+    /// What it compares.
+    pub loads: Loads,
+    /// Whether sessions stay where they are.
+    pub affinity: Option<Affinity>,
+}
+
 /// A router of one gateway replica, and what it believes of the replicas.
 #[derive(Debug, Clone)]
 pub struct Router {
@@ -34,57 +64,59 @@ pub struct Router {
     index_of: Vec<u32>,
     /// The indices of those that may be chosen, rising.
     eligible: Vec<u32>,
-    next: u32,
+    chooser: Chooser,
     source: Loads,
     /// Load it takes each eligible member to have; those of the others are in `aside`.
     loads: LeastLoaded,
     aside: BTreeMap<u32, u64>,
     /// What it sent and has not got back, over all members.
     outstanding: u64,
-    /// Whether the policy looks at all of them.
-    looks_at_all: bool,
     /// The sum of the loads of those that may be chosen.
     load: u64,
+    /// Shares of the members, and the sum of those that may be chosen.
+    weights: Vec<u32>,
+    eligible_weight: u64,
+    /// Where sessions were sent last.
+    affinity: Option<Box<AffinityTable>>,
     /// How a replica that comes back gets its share, and those that have come back lately.
     slow_start: Option<SlowStartRise>,
     rising: Vec<(u32, SimTime)>,
 }
 
 impl Router {
-    /// Router number `number` of a fleet, over those replicas (at least one).
+    /// Router number `number` of a fleet, over those replicas with their weights.
     pub fn new(
-        policy: Policy,
-        source: Loads,
+        rule: &RouterRule,
         members: Vec<ReplicaId>,
+        weights: Vec<u32>,
         streams: Streams,
         number: u64,
     ) -> Router {
-        let replicas = members.len() as u32;
-        let looks_at_all = replicas > 1
-            && matches!(
-                policy,
-                Policy::LeastRequest { choices: 0 } | Policy::LeastTokens { .. }
-            );
+        let count = members.len();
         let all_replicas = members.iter().map(|id| id.0 as usize + 1).max();
         let mut index_of = vec![NONE; all_replicas.unwrap_or(0)];
         for (index, id) in members.iter().enumerate() {
             index_of[id.0 as usize] = index as u32;
         }
         Router {
-            policy,
+            policy: rule.policy,
             rng: streams.stream("router", number, "choices"),
-            members,
-            index_of,
-            eligible: (0..replicas).collect(),
-            next: 0,
-            source,
-            loads: LeastLoaded::new(replicas as usize),
+            chooser: Chooser::new(&rule.policy, &weights),
+            eligible: (0..count as u32).collect(),
+            source: rule.loads,
+            loads: LeastLoaded::new(count),
             aside: BTreeMap::new(),
             outstanding: 0,
-            looks_at_all,
             load: 0,
+            eligible_weight: weights.iter().map(|weight| u64::from(*weight)).sum(),
+            affinity: rule
+                .affinity
+                .map(|affinity| Box::new(AffinityTable::new(&affinity, count as u32))),
             slow_start: None,
             rising: Vec::new(),
+            members,
+            index_of,
+            weights,
         }
     }
 
@@ -95,12 +127,42 @@ impl Router {
     }
 
     /// Chooses a replica; none when none may be chosen.
-    pub fn choose(&mut self, now: SimTime) -> Option<ReplicaId> {
-        let mut index = self.choose_index()?;
+    pub fn choose(&mut self, wanted: &Wanted<'_>, now: SimTime) -> Option<ReplicaId> {
+        if self.affinity.is_some() {
+            return self.choose_by_session(wanted, now);
+        }
+        let index = self.choose_index(wanted, now)?;
+        Some(self.members[index as usize])
+    }
+
+    #[inline]
+    fn choose_index(&mut self, wanted: &Wanted<'_>, now: SimTime) -> Option<u32> {
+        let mut index = self.choose_by_policy(wanted)?;
         if !self.rising.is_empty() {
             index = self.thinned(index, now);
         }
+        Some(index)
+    }
+
+    /// Where its session was last, if that may be chosen; else where the policy says.
+    fn choose_by_session(&mut self, wanted: &Wanted<'_>, now: SimTime) -> Option<ReplicaId> {
+        let kept = self
+            .affinity
+            .as_mut()
+            .and_then(|table| table.get(wanted.session, now));
+        let kept = kept.filter(|index| self.may_be_chosen(*index));
+        let index = match kept {
+            Some(index) => index,
+            None => self.choose_index(wanted, now)?,
+        };
+        if let Some(table) = &mut self.affinity {
+            table.put(wanted.session, index, now);
+        }
         Some(self.members[index as usize])
+    }
+
+    fn may_be_chosen(&self, index: u32) -> bool {
+        self.loads.load(index) != LeastLoaded::NEVER
     }
 
     /// The choice that fell on `index`: another one, as likely as that has not yet its full share.
@@ -119,50 +181,17 @@ impl Router {
         }
     }
 
-    fn choose_index(&mut self) -> Option<u32> {
-        if self.looks_at_all {
-            let least = self.loads.least();
-            return (self.loads.load(least) != LeastLoaded::NEVER).then_some(least);
-        }
-        match self.eligible[..] {
-            [] => return None,
-            [only] => return Some(only),
-            _ => {}
-        }
-        Some(match self.policy {
-            Policy::RoundRobin {} => {
-                // The next eligible one after the last.
-                let from = self.eligible.partition_point(|&index| index < self.next);
-                let index = self.eligible[from % self.eligible.len()];
-                self.next = index + 1;
-                index
-            }
-            Policy::LeastRequest { choices } if choices > 1 => {
-                let mut best = self.draw();
-                for _ in 1..choices {
-                    let other = self.draw();
-                    // Ties stay with the one sampled first.
-                    if self.loads.load(other) < self.loads.load(best) {
-                        best = other;
-                    }
-                }
-                best
-            }
-            Policy::Random {} | Policy::LeastRequest { .. } | Policy::LeastTokens { .. } => {
-                self.draw()
-            }
-        })
-    }
-
     /// Whether a replica may be chosen from now on.
     pub fn set_eligible(&mut self, replica: ReplicaId, may: bool, now: SimTime) {
         let index = self.index_of[replica.0 as usize];
+        let weight = u64::from(self.weights[index as usize]);
         match (self.eligible.binary_search(&index), may) {
             (Err(place), true) => {
                 self.eligible.insert(place, index);
                 let load = self.aside.remove(&index).unwrap_or(0);
                 self.loads.set(index, load);
                 self.load += load;
+                self.eligible_weight += weight;
                 if self.slow_start.is_some() {
                     self.rising.push((index, now));
                 }
@@ -173,9 +202,17 @@ impl Router {
                 self.aside.insert(index, load);
                 self.loads.set(index, LeastLoaded::NEVER);
                 self.load -= load;
+                self.eligible_weight -= weight;
                 self.rising.retain(|(member, _)| *member != index);
             }
             _ => {}
+        }
+    }
+
+    /// A replica has lost all it had, and says so where it tells of its blocks.
+    pub fn forget(&mut self, replica: ReplicaId) {
+        if let Chooser::Scored(scored) = &mut self.chooser {
+            scored.forget(self.index_of[replica.0 as usize]);
         }
     }
 
@@ -198,11 +235,6 @@ impl Router {
         }
     }
 
-    /// How many of its members may be chosen, and how many it has.
-    pub fn eligible(&self) -> (usize, usize) {
-        (self.eligible.len(), self.members.len())
-    }
-
     /// Notes that a request was sent to `replica`.
     #[inline]
     pub fn sent(&mut self, replica: ReplicaId, prompt_tokens: u32) {
@@ -211,21 +243,54 @@ impl Router {
         if self.source != (Loads::Told { and_own: false }) {
             self.change(replica, |load| load + weight);
         }
+        if let Chooser::Scored(scored) = &mut self.chooser {
+            let index = self.index_of[replica.0 as usize];
+            scored.sent(index, prompt_tokens, self.source);
+        }
     }
 
-    /// Notes that a request came back from `replica`.
+    /// Notes which prompt that was, for what remembers prompts.
+    pub fn remember(&mut self, replica: ReplicaId, wanted: &Wanted<'_>) {
+        if let Chooser::Scored(scored) = &mut self.chooser {
+            scored.remember(self.index_of[replica.0 as usize], wanted);
+        }
+    }
+
+    /// Notes that a request has made its first token.
+    pub fn first_token(&mut self, replica: ReplicaId, prompt_tokens: u32) {
+        if let Chooser::Scored(scored) = &mut self.chooser {
+            let index = self.index_of[replica.0 as usize];
+            scored.first_token(index, prompt_tokens, self.source);
+        }
+    }
+
+    /// Notes that a request came back from `replica`; whether it had made its first token.
     #[inline]
-    pub fn returned(&mut self, replica: ReplicaId, prompt_tokens: u32) {
+    pub fn returned(&mut self, replica: ReplicaId, prompt_tokens: u32, begun: bool) {
         let weight = weight_of(&self.policy, prompt_tokens);
         self.outstanding -= weight;
         if self.source == Loads::Own {
             self.change(replica, |load| load - weight);
         }
+        if let Chooser::Scored(scored) = &mut self.chooser {
+            let index = self.index_of[replica.0 as usize];
+            scored.returned(index, prompt_tokens, begun, self.source);
+        }
     }
 
     /// Notes what `replica` says of itself.
-    pub fn told(&mut self, replica: ReplicaId, load: u64) {
+    pub fn told(&mut self, replica: ReplicaId, load: u64, signals: &Signals) {
         self.change(replica, |_| load);
+        if let Chooser::Scored(scored) = &mut self.chooser {
+            scored.told(self.index_of[replica.0 as usize], signals);
+        }
+    }
+
+    /// A replica has stored a block of that name, or has it no more.
+    pub fn block(&mut self, replica: ReplicaId, key: u64, stored: bool) {
+        if let Chooser::Scored(scored) = &mut self.chooser {
+            scored.block(self.index_of[replica.0 as usize], key, stored);
+        }
     }
 
     /// Load outstanding over all replicas: 0 when nothing is in flight (checked at a run's end).

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::engine::{SimDuration, SimTime};
 use crate::workload::Sampler;
 
+use super::balance::Signals;
 use super::context::Context;
 use super::event::Event;
 use super::request::RequestList;
@@ -54,6 +55,15 @@ impl Servers {
         ctx.done.push(slot);
         if let Some(next) = self.waiting.pop_front(ctx.requests) {
             self.start(next, ctx);
+        }
+    }
+
+    /// Who waits and who is served.
+    pub fn signals(&self) -> Signals {
+        Signals {
+            waiting: self.waiting.len(),
+            running: self.busy,
+            ..Signals::default()
         }
     }
 
@@ -182,6 +192,15 @@ impl BatchServers {
             slot = next;
         }
         self.send(batching, ctx);
+    }
+
+    /// Who waits, and batches under way.
+    pub fn signals(&self) -> Signals {
+        Signals {
+            waiting: self.queue.len(),
+            running: self.busy,
+            ..Signals::default()
+        }
     }
 
     /// Drops a request that waits; one that is in a batch under way goes with it: false.

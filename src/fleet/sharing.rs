@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use crate::engine::{SimTime, Timer};
 
+use super::balance::Signals;
 use super::context::Context;
 use super::event::Event;
 use super::ids::ReplicaId;
@@ -79,6 +80,14 @@ impl Sharing {
             self.attained_ns = 0.0;
         }
         self.arm(replica, ctx);
+    }
+
+    /// Who is present: all are served.
+    pub fn signals(&self) -> Signals {
+        Signals {
+            running: self.finishing.len() as u32,
+            ..Signals::default()
+        }
     }
 
     /// Drops a request. Looks at all that are present.

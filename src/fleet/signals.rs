@@ -11,6 +11,7 @@ use rand::RngExt;
 
 use crate::engine::{EventQueue, SimDuration, SimRng, SimTime, Streams};
 
+use super::balance::Signals as Detail;
 use super::event::Event;
 use super::ids::ReplicaId;
 
@@ -28,10 +29,12 @@ pub struct SignalRule {
 }
 
 /// What was outstanding at a replica, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
     /// Requests, or tokens.
     pub load: u64,
+    /// More of it, for routers that look at more.
+    pub detail: Detail,
     /// When that was so.
     pub at: SimTime,
 }
@@ -65,6 +68,7 @@ impl Signals {
     ) -> Signals {
         let idle = Reading {
             load: 0,
+            detail: Detail::default(),
             at: SimTime::ZERO,
         };
         let share = rule.interval.0 / u64::from(gateways.max(1));
@@ -96,21 +100,34 @@ impl Signals {
         }
     }
 
-    /// Asks all whose load has changed; `load` is what they answer.
-    pub fn ask(&mut self, load: impl Fn(ReplicaId) -> u64, queue: &mut EventQueue<Event>) {
+    /// Asks all whose load has changed. `answer` is what they say, and whether it will be something
+    /// else by the next question; none where they say nothing.
+    pub fn ask(
+        &mut self,
+        answer: impl Fn(ReplicaId) -> Option<(u64, Detail, bool)>,
+        queue: &mut EventQueue<Event>,
+    ) {
         let now = queue.now();
         self.asking = false;
         let mut lost = 0;
         for index in 0..self.changed.len() {
             let replica = self.changed[index];
-            if self.rule.loss > 0.0 && self.rng.random::<f64>() < self.rule.loss {
+            let is_lost = self.rule.loss > 0.0 && self.rng.random::<f64>() < self.rule.loss;
+            let said = answer(replica).filter(|_| !is_lost);
+            let changes_on = said.is_none_or(|(_, _, changes_on)| changes_on);
+            if changes_on {
                 self.changed[lost] = replica;
                 lost += 1;
-                continue;
             }
-            self.is_changed[replica.0 as usize] = false;
-            let load = load(replica);
-            let reading = Reading { load, at: now };
+            self.is_changed[replica.0 as usize] = changes_on;
+            let Some((load, detail, _)) = said else {
+                continue;
+            };
+            let reading = Reading {
+                load,
+                detail,
+                at: now,
+            };
             let comes = now + self.rule.delay;
             self.coming.push_back((comes, replica, reading));
         }

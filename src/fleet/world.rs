@@ -18,8 +18,10 @@ pub mod handover;
 mod health;
 mod inspect;
 mod replicas;
+mod routing;
 mod travel;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rand::RngExt;
@@ -97,11 +99,18 @@ pub struct World {
     /// Rows of requests that ended, until somebody takes them.
     pub rows: Vec<RequestRow>,
     pending: Option<Offered>,
+    /// Whether the arrival process has no more requests.
+    arrivals_over: bool,
     serial: u64,
     lanes: Lanes,
     done: Vec<u32>,
     released: Vec<u32>,
     ejections: Vec<Change>,
+    /// Requests that have just made their first token, where routers want to know.
+    firsts: Vec<u32>,
+    tells_firsts: bool,
+    /// Blocks stored and evicted that routers have not heard of yet.
+    block_news: VecDeque<(SimTime, ReplicaId, u64, bool)>,
     /// Requests beside those of the arrival process, until they are due.
     extras: Slab<Offered>,
     extra_rng: SimRng,
@@ -197,6 +206,11 @@ impl World {
                 });
             }
         }
+        if plan.tells_blocks() {
+            for replica in &mut replicas {
+                replica.keep_news();
+            }
+        }
         let lanes = Lanes::new(&plan, queue);
         let calls = plan.clients.as_ref();
         let calls = calls.map(|clients| Box::new(Calls::new(clients, plan.streams)));
@@ -217,11 +231,15 @@ impl World {
             faults: Faults::new(&plan)?,
             rows: Vec::new(),
             pending: None,
+            arrivals_over: false,
             serial: 0,
             lanes,
             done: Vec::new(),
             released: Vec::new(),
             ejections: Vec::new(),
+            firsts: Vec::new(),
+            tells_firsts: plan.tells_first_tokens(),
+            block_news: VecDeque::new(),
             extras: Slab::new(),
             extra_rng: plan.streams.stream("workload", 0, "extra requests"),
             plan,
@@ -241,8 +259,12 @@ impl World {
     /// Keeps one arrival pending: a trace is never preloaded.
     fn await_next(&mut self, queue: &mut EventQueue<Event>) {
         self.pending = self.source.next_offered();
-        if let Some(offered) = &self.pending {
-            queue.schedule(offered.time.max(queue.now()), Event::Arrival);
+        match &self.pending {
+            Some(offered) => queue.schedule(offered.time.max(queue.now()), Event::Arrival),
+            None => {
+                self.arrivals_over = true;
+                self.rest_if_over(queue);
+            }
         }
     }
 
@@ -326,18 +348,8 @@ impl World {
         let present = request.work.present;
         if request.replica.0 != NONE {
             let replica = request.replica;
-            let prompt_tokens = request.prompt_tokens;
-            let gateway = request.gateway_replica;
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-            let (role, region) = (self.plan.pools[pool].role, self.plan.pools[pool].region);
-            let counted = self
-                .calls
-                .as_ref()
-                .is_none_or(|calls| calls.attempt(slot).counted);
-            if counted {
-                let router = self.gateways.router(gateway, role, region);
-                router.returned(replica, prompt_tokens);
-            }
+            self.uncount(slot);
             if self.plan.health.is_some() {
                 self.note_result(slot, status, queue);
             }
@@ -435,6 +447,7 @@ impl Model for World {
                 self.extras.remove(id.slot);
                 self.arrive(offered, queue);
             }
+            Event::BlocksTold => self.blocks_told(queue),
             Event::Fault => self.faults_change(queue),
             Event::Probe(gateway, replica) => self.probe(gateway, replica, queue),
             Event::ProbeLost(gateway, replica) => {

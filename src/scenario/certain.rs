@@ -57,9 +57,14 @@ pub fn is_certain(scenario: &Scenario) -> bool {
             Signals::Reported { loss, .. } => loss == 0.0 || loss == 1.0,
         };
     let router = match scenario.router {
-        Router::RoundRobin {} | Router::LeastTokens { .. } => true,
-        Router::LeastRequest { choices } => choices == 0,
-        Router::Random {} => false,
+        Router::RoundRobin {}
+        | Router::LeastTokens { .. }
+        | Router::Weighted {}
+        | Router::RingHash { .. }
+        | Router::Maglev { .. } => true,
+        Router::LeastRequest { choices, .. } => choices == 0,
+        // Ties are drawn.
+        Router::Random {} | Router::Scored { .. } => false,
     };
     let pools = scenario.pools.iter().all(|pool| match pool {
         // Drafts that are always accepted, or never, leave nothing to chance.

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 pub use self::llm::{
     KvTier, LlmPool, PromptBlocks, Scheduler, SchedulingPolicy, Speculative, StepModelChoice,
 };
+use super::balance::{Maglev, PrefixIndex, RingHash, Scorers};
 use super::regions::RoundTrips;
 use super::roles::Role;
+use super::routing::KeyOf;
 use super::workload::Law;
 
 /// `[network]`: fixed hops inside a region, round-trip times between regions, and what becomes of
@@ -118,6 +120,11 @@ pub enum Router {
         /// Replicas sampled; 0 looks at all of them. Default 2.
         #[serde(default = "two")]
         choices: u32,
+        /// Where pools' weights differ, how much a request outstanding takes from one: replicas take
+        /// turns by `weight / (outstanding + 1)^active_request_bias`, as in Envoy. 0 to 100.
+        /// Default 1.
+        #[serde(default = "one")]
+        active_request_bias: f64,
     },
     /// The one with the fewest tokens outstanding, of all replicas. A request counts its prompt
     /// tokens and `expected_output_tokens`, since a router cannot know how long an answer gets.
@@ -126,11 +133,56 @@ pub enum Router {
         #[serde(default = "default_expected_output_tokens")]
         expected_output_tokens: u32,
     },
+    /// Each in turn, as often as its pool's weight says.
+    Weighted {},
+    /// By consistent hashing on a ring: requests with the same key go to the same replica, and few
+    /// keys move when a replica goes.
+    RingHash {
+        /// What the hash is of. Default `session`.
+        #[serde(default)]
+        hash_on: KeyOf,
+        /// The ring.
+        #[serde(default)]
+        ring: RingHash,
+    },
+    /// By a Maglev table: the same, more even and with more keys that move.
+    Maglev {
+        /// What the hash is of. Default `session`.
+        #[serde(default)]
+        hash_on: KeyOf,
+        /// The table.
+        #[serde(default)]
+        maglev: Maglev,
+    },
+    /// The best of all replicas by scores: queues, KV caches, prefixes, tokens outstanding. Looks at
+    /// every replica for every request.
+    Scored {
+        /// What counts, and how much.
+        scorers: Scorers,
+        /// What the router knows of the prefixes that replicas hold. Default: nothing.
+        prefix_index: Option<PrefixIndex>,
+        /// Output tokens assumed for each request outstanding, for `token_cost`. Default 128.
+        #[serde(default = "default_expected_output_tokens")]
+        expected_output_tokens: u32,
+    },
+}
+
+impl Router {
+    /// What hashes go by, where it hashes.
+    pub fn hash_on(&self) -> Option<KeyOf> {
+        match self {
+            Router::RingHash { hash_on, .. } | Router::Maglev { hash_on, .. } => Some(*hash_on),
+            _ => None,
+        }
+    }
 }
 
 impl Default for Router {
     fn default() -> Self {
-        Router::LeastRequest { choices: 2 }
+        Router::LeastRequest {
+            choices: 2,
+            active_request_bias: 1.0,
+        }
     }
 }
 
@@ -187,6 +239,30 @@ impl Pool {
         }
     }
 
+    /// Its replicas' weight.
+    pub fn weight(&self) -> u32 {
+        match self {
+            Pool::Abstract(pool) => pool.weight,
+            Pool::Llm(pool) => pool.weight,
+        }
+    }
+
+    /// Names of what it serves; of all tiers where there are none.
+    pub fn serves(&self) -> &[String] {
+        match self {
+            Pool::Abstract(pool) => &pool.serves,
+            Pool::Llm(pool) => &pool.serves,
+        }
+    }
+
+    /// The accelerator, where it says so.
+    pub fn accelerator(&self) -> Option<&str> {
+        match self {
+            Pool::Abstract(_) => None,
+            Pool::Llm(pool) => Some(&pool.accelerator),
+        }
+    }
+
     /// The region it is in, where it says so.
     pub fn region(&self) -> Option<&str> {
         match self {
@@ -240,6 +316,12 @@ pub struct AbstractPool {
     /// The region it is in. Default: the first of `[[regions]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// Weight of each replica, for routers that go by weights, 1 to 1,000. Default 1.
+    #[serde(default = "one_u32", skip_serializing_if = "is_one_u32")]
+    pub weight: u32,
+    /// Names of what it serves, which tiers ask for by `model`. Default: everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serves: Vec<String>,
 }
 
 /// Order of service in an abstract pool.
@@ -266,8 +348,14 @@ pub struct BatchService {
     pub variability: Option<Law>,
 }
 
+fn is_one_u32(value: &u32) -> bool {
+    *value == 1
+}
 fn one_u32() -> u32 {
     1
+}
+fn one() -> f64 {
+    1.0
 }
 fn two() -> u32 {
     2

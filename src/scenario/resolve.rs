@@ -26,6 +26,7 @@ use super::tries::Clients;
 use super::validate::{self, MOST_S};
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::fleet::calls::ClientPlan;
+use crate::fleet::groups::Groups;
 use crate::fleet::plan::{EnginePlan, FaultPlan, FleetPlan, PoolPlan, ServicePlan, TierPlan};
 use crate::fleet::retry::{Backoff, Budget};
 use crate::fleet::servers::BatchTime;
@@ -133,6 +134,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
             outbound: SimDuration::from_ms_f64(outbound_ms),
             role: pool.role(),
             region: region_of(&scenario, pool),
+            weight: pool.weight(),
             engine,
         }));
         llm.push(facts);
@@ -246,6 +248,8 @@ fn fleet_plan(
         share: 1.0,
         priority: 0,
         slo: None,
+        model: None,
+        hardware: Vec::new(),
     };
     let tiers = match scenario.tiers.is_empty() {
         true => std::slice::from_ref(&default_tier),
@@ -254,7 +258,7 @@ fn fleet_plan(
     let mut priorities: Vec<i32> = tiers.iter().map(|tier| tier.priority).collect();
     priorities.sort_unstable();
     priorities.dedup();
-    let tiers = tiers.iter().map(|tier| TierPlan {
+    let tier_plans = tiers.iter().map(|tier| TierPlan {
         name: tier.name.clone(),
         share: tier.share,
         rank: priorities.partition_point(|other| *other < tier.priority) as u16,
@@ -273,7 +277,7 @@ fn fleet_plan(
         sessions: None,
         max_requests: scenario.workload.max_requests.unwrap_or(u64::MAX),
         max_in_flight: scenario.run.max_in_flight,
-        tiers: tiers.collect(),
+        tiers: tier_plans.collect(),
         to_replica: SimDuration::from_ms_f64(scenario.network.to_replica_ms),
         from_replica: SimDuration::from_ms_f64(scenario.network.from_replica_ms),
         gateway_cost: SimDuration::from_ms_f64(scenario.gateway.cost_ms),
@@ -287,6 +291,8 @@ fn fleet_plan(
         faults: None,
         connect_timeout: SimDuration::from_ms_f64(scenario.network.connect_timeout_ms()),
         retransmit: SimDuration::from_ms_f64(scenario.network.retransmit_ms()),
+        groups: groups_of(scenario, tiers, &pools),
+        affinity: scenario.affinity,
         router: scenario.router,
         signals: signal_rule(&scenario.signals),
         window: WindowRule {
@@ -323,6 +329,33 @@ fn client_plan(clients: &Clients, problems: &mut Problems<'_>) -> Option<ClientP
         hedge: hedge.map(|hedge| (SimDuration::from_ms_f64(hedge.after_ms), hedge.max)),
         propagate_cancel: clients.propagate_cancel,
     })
+}
+
+/// Which pools can serve which requests.
+fn groups_of(scenario: &Scenario, tiers: &[Tier], pools: &[PoolPlan]) -> Groups {
+    let serves = tiers.iter().map(|tier| {
+        let pools = scenario.pools.iter();
+        pools.map(|pool| serves(pool, tier)).collect()
+    });
+    let serves: Vec<Vec<bool>> = serves.collect();
+    let limits = pools.iter().map(|pool| match &pool.engine {
+        EnginePlan::Llm { rules, .. } => rules.longest_request(rules.max_model_len).0,
+        EnginePlan::Abstract { .. } => u64::MAX,
+    });
+    let limits: Vec<u64> = limits.collect();
+    let reserve = scenario.capability.map(|it| it.reserve_output_tokens);
+    Groups::new(&serves, reserve.map(|reserve| (limits.as_slice(), reserve)))
+}
+
+/// Whether a pool can serve a tier.
+pub(super) fn serves(pool: &Pool, tier: &Tier) -> bool {
+    let has = |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
+    let model = tier.model.as_deref();
+    model.is_none_or(|model| has(pool.serves(), model))
+        && (tier.hardware.is_empty()
+            || pool
+                .accelerator()
+                .is_some_and(|accelerator| has(&tier.hardware, accelerator)))
 }
 
 fn signal_rule(signals: &Signals) -> Option<SignalRule> {

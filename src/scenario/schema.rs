@@ -11,6 +11,7 @@ use super::health::HealthRules;
 use super::locality::Locality;
 use super::regions::{Population, Region};
 use super::roles::KvTransfer;
+use super::routing::{Capability, SessionAffinity};
 use super::signals::Signals;
 use super::steering::Steering;
 use super::tries::Clients;
@@ -68,6 +69,12 @@ pub struct Scenario {
     /// Who serves a request.
     #[serde(default)]
     pub router: Router,
+    /// Whether sessions stay where they are. Default: they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<SessionAffinity>,
+    /// Whether routers look at what pools can serve. Default: they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capability: Option<Capability>,
     /// What routers know of the replicas' load.
     #[serde(default, skip_serializing_if = "Signals::is_default")]
     pub signals: Signals,
@@ -165,6 +172,13 @@ pub struct Tier {
     pub priority: i32,
     /// Its objective. Default: `[slo]`.
     pub slo: Option<Slo>,
+    /// What it asks for: only pools that name it in `serves`, or name nothing, serve it. Default:
+    /// any pool does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Accelerators that may serve it, as pools name them. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hardware: Vec<String>,
 }
 
 /// A service-level objective: the share of requests that must meet every bound stated.

@@ -11,10 +11,13 @@ use self::llm::check_llm;
 use self::topology::check_topology;
 pub(in crate::scenario) use self::workload::check_law;
 use self::workload::check_workload;
+use super::balance::{PrefixIndex, Scorers};
 use super::fleet::{AbstractPool, Discipline, Pool, Router};
 use super::problems::{Problems, grouped};
+use super::resolve::serves;
 use super::roles::check_roles;
-use super::schema::{Bound, Claim, Scenario, Slo, Warmup};
+use super::routing::KeyOf;
+use super::schema::{Bound, Claim, Scenario, Slo, Tier, Warmup};
 use super::suggest::nearest;
 use super::workload::Arrivals;
 
@@ -101,9 +104,7 @@ fn check_front(scenario: &Scenario, problems: &mut Problems<'_>) {
     problems.int_in_range("gateway.replicas", gateways, 1, 1_000);
     scenario.signals.check("signals", problems);
     check_signals_are_used(scenario, problems);
-    if let Router::LeastRequest { choices } = scenario.router {
-        problems.int_in_range("router.choices", u64::from(choices), 0, 1_000);
-    }
+    check_router(scenario, problems);
     let batching = &scenario.batching;
     problems.non_negative("batching.window_ms", batching.window_ms, MOST_MS);
     problems.int_in_range(
@@ -130,12 +131,100 @@ fn check_front(scenario: &Scenario, problems: &mut Problems<'_>) {
     }
 }
 
+fn check_router(scenario: &Scenario, problems: &mut Problems<'_>) {
+    match &scenario.router {
+        Router::LeastRequest {
+            choices,
+            active_request_bias,
+        } => {
+            problems.int_in_range("router.choices", u64::from(*choices), 0, 1_000);
+            let path = "router.active_request_bias";
+            problems.non_negative(path, *active_request_bias, 100.0);
+        }
+        Router::RingHash { ring, .. } => ring.check("router.ring", problems),
+        Router::Maglev { maglev, .. } => maglev.check("router.maglev", problems),
+        Router::Scored {
+            scorers,
+            prefix_index,
+            ..
+        } => {
+            scorers.check("router.scorers", problems);
+            if let Some(index) = prefix_index {
+                index.check("router.prefix_index", problems);
+                check_prefix_index(index, scenario, problems);
+            }
+            let reported = !scenario.signals.is_default();
+            if matches!(scorers, Scorers::Weighted { .. }) && !reported {
+                problems.push(
+                    "router.scorers.policy",
+                    "\"weighted\"",
+                    "goes by queues and KV caches, which a router only knows by asking",
+                    "add [signals] with source = \"reported\"",
+                );
+            }
+        }
+        Router::RoundRobin {}
+        | Router::Random {}
+        | Router::LeastTokens { .. }
+        | Router::Weighted {} => {}
+    }
+    if let Some(affinity) = &scenario.affinity {
+        affinity.check("affinity", problems);
+    }
+    if let Some(capability) = &scenario.capability {
+        capability.check("capability", problems);
+    }
+    let choices = [("router.hash_on", scenario.router.hash_on())];
+    let affinity = scenario.affinity.map(|affinity| affinity.key);
+    for (path, key) in choices.into_iter().chain([("affinity.key", affinity)]) {
+        if key == Some(KeyOf::User) && !has_users(scenario) {
+            problems.push(
+                path,
+                "\"user\"",
+                "goes by users, and this scenario has none",
+                "use closed-loop arrivals, sessions or [[populations]], or another key",
+            );
+        }
+    }
+}
+
+/// Whether requests are of users that can be told apart.
+fn has_users(scenario: &Scenario) -> bool {
+    !scenario.regions.is_empty()
+        || scenario.clients.is_some()
+        || scenario.workload.sessions.is_some()
+        || matches!(scenario.workload.arrivals, Arrivals::ClosedLoop { .. })
+}
+
+/// A precise index has the blocks of the engines.
+fn check_prefix_index(index: &PrefixIndex, scenario: &Scenario, problems: &mut Problems<'_>) {
+    let PrefixIndex::Precise { block_size } = index else {
+        return;
+    };
+    for (at, pool) in scenario.pools.iter().enumerate() {
+        match pool {
+            Pool::Llm(pool) if pool.prefix_caching && pool.block_size == *block_size => {}
+            _ => problems.push(
+                "router.prefix_index.source",
+                "\"precise\"",
+                &format!(
+                    "needs engines that tell which blocks they store: pools.{at} has no prefix \
+                     cache with blocks of {block_size} tokens"
+                ),
+                "set prefix_caching = true and the same block_size, or use \"approximate\"",
+            ),
+        }
+    }
+}
+
 /// A router that compares no loads has no use for reports of them.
 fn check_signals_are_used(scenario: &Scenario, problems: &mut Problems<'_>) {
     let compares = match scenario.router {
-        Router::LeastRequest { choices } => choices != 1,
-        Router::LeastTokens { .. } => true,
-        Router::RoundRobin {} | Router::Random {} => false,
+        Router::LeastRequest { choices, .. } => choices != 1,
+        Router::LeastTokens { .. } | Router::Scored { .. } => true,
+        Router::RingHash { ring, .. } => ring.hash_balance_factor_pct.is_some(),
+        Router::Maglev { maglev, .. } => maglev.hash_balance_factor_pct.is_some(),
+        Router::RoundRobin {} | Router::Random {} | Router::Weighted {} => false,
     };
     if !scenario.signals.is_default() && !compares {
         problems.push(
@@ -167,10 +256,29 @@ fn check_tiers(scenario: &Scenario, problems: &mut Problems<'_>) {
         let path = |field: &str| format!("tiers.{index}.{field}");
         problems.name(&path("name"), &tier.name);
         problems.positive(&path("share"), tier.share, 1e9);
+        check_served(tier, index, scenario, problems);
         if let Some(slo) = &tier.slo {
             check_slo(slo, &path("slo"), scenario, problems);
         }
     }
+}
+
+/// Some pool must serve what a tier asks for.
+fn check_served(tier: &Tier, index: usize, scenario: &Scenario, problems: &mut Problems<'_>) {
+    let mut entries = scenario.pools.iter().filter(|pool| pool.role().is_entry());
+    if entries.any(|pool| serves(pool, tier)) || scenario.pools.is_empty() {
+        return;
+    }
+    let (field, value) = match &tier.model {
+        Some(model) => ("model", format!("{model:?}")),
+        None => ("hardware", format!("{:?}", tier.hardware)),
+    };
+    problems.push(
+        &format!("tiers.{index}.{field}"),
+        value,
+        "is served by no pool",
+        "name it in pools.serves, or ask for what there is",
+    );
 }
 
 fn check_slo(slo: &Slo, at: &str, scenario: &Scenario, problems: &mut Problems<'_>) {
@@ -218,6 +326,8 @@ fn check_pools(scenario: &Scenario, problems: &mut Problems<'_>) {
         problems.name(&format!("{at}.name"), pool.name());
         let replicas = u64::from(pool.replicas());
         problems.int_in_range(&format!("{at}.replicas"), replicas, 1, MOST_REPLICAS);
+        let weight = u64::from(pool.weight());
+        problems.int_in_range(&format!("{at}.weight"), weight, 1, 1_000);
         match pool {
             Pool::Abstract(pool) => check_abstract(pool, &at, scenario, problems),
             Pool::Llm(pool) => check_llm(pool, &at, problems),

@@ -118,6 +118,7 @@ impl Engine {
             upset.aborts.clear();
             upset
         });
+        let keeps_news = self.keeps_news();
         // Random numbers go on where they were.
         let speculation = self.speculation.take();
         let fresh = Engine::empty(self.replica, rules, speculation);
@@ -128,6 +129,9 @@ impl Engine {
             upset,
             ..fresh
         };
+        if keeps_news {
+            self.keep_news();
+        }
     }
 }
 

@@ -102,6 +102,9 @@ impl Engine {
             request.work.generated += 1;
             if request.first_token == SimTime::NEVER {
                 request.first_token = ctx.now;
+                if let Some(firsts) = &mut ctx.firsts {
+                    firsts.push(chunk.slot);
+                }
             }
             let tokens = u64::from(request.work.computed);
             if request.work.generated >= request.output_tokens {

@@ -56,6 +56,7 @@ impl World {
             requests: &mut self.requests,
             meter: &mut self.pools[pool].meter,
             done: &mut self.done,
+            firsts: self.tells_firsts.then_some(&mut self.firsts),
         };
         replica.abort(slot, id, &self.plan.pools[pool].engine, &mut ctx)
     }

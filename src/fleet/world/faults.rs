@@ -80,6 +80,11 @@ impl Faults {
         })))
     }
 
+    /// Whether a replica answers at all.
+    pub fn answers(&self, replica: ReplicaId) -> bool {
+        self.replicas.condition(replica.0).answers()
+    }
+
     fn is_cut_off(&self, way: Way) -> bool {
         match way {
             Way::Clients(region) => self.wide.is_cut_off(RegionIndex(region), Peer::Clients),
@@ -116,7 +121,8 @@ impl World {
 
     /// Nobody is left to be hit: a run ends when nothing is in flight and nothing comes.
     pub(super) fn rest_if_over(&mut self, queue: &mut EventQueue<Event>) {
-        if self.in_flight() > 0 || self.pending.is_some() || self.source.has_users() {
+        let more = !self.arrivals_over || !self.extras.is_empty() || self.source.has_users();
+        if more || self.in_flight() > 0 {
             return;
         }
         if let Some(faults) = &mut self.faults
@@ -207,6 +213,7 @@ impl World {
             requests: &mut self.requests,
             meter: &mut self.pools[pool].meter,
             done: &mut self.done,
+            firsts: self.tells_firsts.then_some(&mut self.firsts),
         };
         act(replica, id, &mut ctx);
     }
@@ -226,6 +233,8 @@ impl World {
         self.with_replica(id, queue, |replica, id, ctx| {
             replica.crash(id, &plan.pools[pool].engine, ctx);
         });
+        self.block_news.retain(|(_, replica, ..)| *replica != id);
+        self.gateways.everywhere(id, |router| router.forget(id));
         for slot in lost {
             self.leave_replica(slot, queue);
             self.lost_at_replica(slot, queue);

@@ -9,8 +9,9 @@ use crate::fleet::health::watch::{Reason, Watch};
 use crate::fleet::health::{Level as Hosts, PriorityLoad};
 use crate::fleet::ids::ReplicaId;
 use crate::fleet::plan::FleetPlan;
-use crate::fleet::router::{Loads, Router, weight_of};
+use crate::fleet::router::{Loads, Router, RouterRule, Wanted, weight_of};
 use crate::fleet::signals::Signals;
+use crate::scenario::fleet::Router as RouterPolicy;
 use crate::scenario::locality::Locality;
 use crate::scenario::roles::Role;
 
@@ -20,10 +21,12 @@ use super::World;
 #[derive(Debug, Clone)]
 struct Level {
     region: u16,
-    /// Over the replicas that requests enter at.
-    entry: Router,
+    /// Over the replicas that requests enter at, by group of requests.
+    entry: Vec<Router>,
     /// Over those that go on with what others began, where there are any.
-    decode: Option<Router>,
+    decode: Vec<Router>,
+    /// The replicas that requests enter at.
+    members: Vec<ReplicaId>,
     /// Whether health is not believed there.
     panics: bool,
 }
@@ -103,28 +106,61 @@ impl Gateways {
         self.fronts[usize::from(gateway)].region
     }
 
-    /// The router of a gateway replica over the replicas of that role in a region it uses.
+    /// The routers of a gateway replica over the replicas of that role in a region it uses, by
+    /// group of requests.
     #[inline]
-    pub fn router(&mut self, gateway: u16, role: Role, region: u16) -> &mut Router {
+    pub fn routers(&mut self, gateway: u16, role: Role, region: u16) -> &mut [Router] {
         let front = &mut self.fronts[usize::from(gateway)];
         let at = match front.levels.len() {
             1 => 0,
             _ => front.level_of(region).unwrap_or(0),
         };
         let level = &mut front.levels[at];
-        match (&mut level.decode, role) {
-            (Some(decode), Role::Decode) => decode,
-            _ => &mut level.entry,
+        match role {
+            Role::Decode => &mut level.decode,
+            Role::Mixed | Role::Prefill => &mut level.entry,
         }
     }
 
-    /// Chooses where a request enters the fleet.
+    /// Notes in all routers of a gateway replica that know a replica.
     #[inline]
-    pub fn choose(&mut self, gateway: u16, now: SimTime) -> Option<ReplicaId> {
+    pub fn each_router(
+        &mut self,
+        gateway: u16,
+        (role, region): (Role, u16),
+        replica: ReplicaId,
+        mut act: impl FnMut(&mut Router),
+    ) {
+        match self.routers(gateway, role, region) {
+            [only] => act(only),
+            all => {
+                let know = all.iter_mut().filter(|router| router.has(replica));
+                know.for_each(act);
+            }
+        }
+    }
+
+    /// Notes in all routers of all gateway replicas that know a replica.
+    pub fn everywhere(&mut self, replica: ReplicaId, mut act: impl FnMut(&mut Router)) {
+        let levels = self.fronts.iter_mut().flat_map(|front| &mut front.levels);
+        let routers = levels.flat_map(|level| level.entry.iter_mut().chain(&mut level.decode));
+        let know = routers.filter(|router| router.has(replica));
+        know.for_each(&mut act);
+    }
+
+    /// Chooses where a request of a group enters the fleet.
+    #[inline]
+    pub fn choose(
+        &mut self,
+        gateway: u16,
+        group: usize,
+        wanted: &Wanted<'_>,
+        now: SimTime,
+    ) -> Option<ReplicaId> {
         let front = &mut self.fronts[usize::from(gateway)];
         match front.levels.len() {
-            1 => front.levels[0].entry.choose(now),
-            _ => front.choose_level(self.locality).entry.choose(now),
+            1 => front.levels[0].entry[group].choose(wanted, now),
+            _ => front.choose_level(self.locality, group).entry[group].choose(wanted, now),
         }
     }
 
@@ -153,7 +189,7 @@ impl Gateways {
         let unwell = Reason::Unhealthy as u8 | Reason::Ejected as u8;
         let gone = Reason::Draining as u8;
         for level in &front.levels {
-            let against = level.entry.members().iter().map(|id| watch.against(*id));
+            let against = level.members.iter().map(|id| watch.against(*id));
             let there = against.filter(|against| against & gone == 0);
             let (mut hosts, mut healthy) = (0, 0);
             for against in there {
@@ -166,7 +202,7 @@ impl Gateways {
         for at in 0..front.levels.len() {
             let panics = front.load.as_ref().is_some_and(|load| load.in_panic(at));
             if std::mem::replace(&mut front.levels[at].panics, panics) != panics {
-                let members = front.levels[at].entry.members().to_vec();
+                let members = front.levels[at].members.clone();
                 for replica in members {
                     front.heed(at, replica, now);
                 }
@@ -177,7 +213,7 @@ impl Gateways {
     /// See [`Router::total_outstanding`].
     pub fn total_outstanding(&self) -> u64 {
         let levels = self.fronts.iter().flat_map(|front| &front.levels);
-        let routers = levels.flat_map(|level| std::iter::once(&level.entry).chain(&level.decode));
+        let routers = levels.flat_map(|level| level.entry.iter().chain(&level.decode));
         routers.map(Router::total_outstanding).sum()
     }
 }
@@ -196,23 +232,45 @@ impl Front {
             Locality::Failover {} | Locality::SpillOver { .. } => topology.by_distance(region),
         };
         let rise = plan.health.and_then(|health| health.slow_start);
-        let router = |region: u16, role: &dyn Fn(Role) -> bool, number: u64| {
-            let mut members = members_of(plan, region, role);
+        let rule = RouterRule {
+            policy: plan.router,
+            loads: source,
+            affinity: plan.affinity.map(|affinity| affinity.table()),
+        };
+        let router = |region: u16, role: &dyn Fn(Role) -> bool, group: usize, number: u64| {
+            let chosen = |pool: usize| {
+                let there = &plan.pools[pool];
+                there.region == region && role(there.role) && plan.groups.has(group, pool)
+            };
+            let mut members = members_of(plan, &chosen);
             // Each counts from another replica on: who see none loaded do not all choose the same.
             let first = members.len() * usize::from(place) / usize::from(places);
             members.rotate_left(first);
-            Router::new(plan.router, source, members, plan.streams, number)
+            let (members, weights) = members.into_iter().unzip();
+            Router::new(&rule, members, weights, plan.streams, number)
                 .with_slow_start(rise.as_ref().map(SlowStartRise::new))
         };
         let step = 2 * u64::from(topology.gateways());
+        let groups = step * topology.regions.len() as u64;
         let levels = (0_u64..).zip(used).map(|(level, region)| {
             // The first two numbers are those of a fleet with one gateway replica.
             let number = 2 * u64::from(index) + level * step;
-            let decode = router(region, &|role| role == Role::Decode, number + 1);
+            let by_group = |role: &dyn Fn(Role) -> bool, number: u64| {
+                let numbers = (0..plan.groups.count()).zip((number..).step_by(groups as usize));
+                numbers
+                    .map(|(group, number)| router(region, role, group, number))
+                    .collect()
+            };
+            let here = |pool: usize| {
+                let there = &plan.pools[pool];
+                there.region == region && there.role.is_entry()
+            };
+            let members = members_of(plan, &here).into_iter();
             Level {
                 region,
-                entry: router(region, &|role| role.is_entry(), number),
-                decode: (!decode.members().is_empty()).then_some(decode),
+                entry: by_group(&|role| role.is_entry(), number),
+                decode: by_group(&|role| role == Role::Decode, number + 1),
+                members: members.map(|(id, _)| id).collect(),
                 panics: false,
             }
         });
@@ -241,10 +299,10 @@ impl Front {
         self.levels.iter().position(|level| level.region == region)
     }
 
-    fn choose_level(&mut self, locality: Locality) -> &mut Level {
+    fn choose_level(&mut self, locality: Locality, group: usize) -> &mut Level {
         let at = match (locality, &self.load) {
             (Locality::SpillOver { full_at }, _) => {
-                let free = |level: &Level| level.entry.load_per_member() < full_at;
+                let free = |level: &Level| level.entry[group].load_per_member() < full_at;
                 self.levels.iter().position(free).unwrap_or(0)
             }
             (Locality::Failover {}, Some(load)) => load.choose(&mut self.rng),
@@ -265,7 +323,7 @@ impl Front {
             true => against & !unwell,
             false => against,
         };
-        for router in std::iter::once(&mut level.entry).chain(&mut level.decode) {
+        for router in level.entry.iter_mut().chain(&mut level.decode) {
             if router.has(replica) {
                 router.set_eligible(replica, counts == 0, now);
             }
@@ -273,15 +331,15 @@ impl Front {
     }
 }
 
-/// The replicas of a region whose role is one of those.
-fn members_of(plan: &FleetPlan, region: u16, chosen: &dyn Fn(Role) -> bool) -> Vec<ReplicaId> {
-    let pools = plan.pools.iter();
-    let places = pools.flat_map(|pool| {
-        let fits = pool.region == region && chosen(pool.role);
-        std::iter::repeat_n(fits, pool.replicas as usize)
+/// The replicas of some pools, with their weights.
+fn members_of(plan: &FleetPlan, chosen: &dyn Fn(usize) -> bool) -> Vec<(ReplicaId, u32)> {
+    let pools = plan.pools.iter().enumerate();
+    let places = pools.flat_map(|(index, pool)| {
+        let place = chosen(index).then_some(pool.weight);
+        std::iter::repeat_n(place, pool.replicas as usize)
     });
     let all = (0..).map(ReplicaId).zip(places);
-    all.filter(|(_, fits)| *fits).map(|(id, _)| id).collect()
+    all.filter_map(|(id, weight)| Some((id, weight?))).collect()
 }
 
 impl World {
@@ -314,8 +372,23 @@ impl World {
     pub(super) fn ask_replicas(&mut self, gateway: u16, queue: &mut EventQueue<Event>) {
         let front = &mut self.gateways.fronts[usize::from(gateway)];
         let present = &self.gateways.present;
+        let details = matches!(self.plan.router, RouterPolicy::Scored { .. });
+        let now = queue.now();
         if let Some(signals) = &mut front.signals {
-            signals.ask(|replica| present[replica.0 as usize], queue);
+            let answer = |replica: ReplicaId| {
+                let faults = self.faults.as_deref();
+                if !faults.is_none_or(|faults| faults.answers(replica)) {
+                    return None;
+                }
+                let load = present[replica.0 as usize];
+                let detail = match details {
+                    true => self.replicas[replica.0 as usize].signals(&self.requests, now),
+                    false => Default::default(),
+                };
+                // What it has in its cache changes with every iteration.
+                Some((load, detail, details && load > 0))
+            };
+            signals.ask(answer, queue);
         }
         self.reports_seen(gateway, queue);
     }
@@ -328,9 +401,9 @@ impl World {
         };
         while let Some((replica, reading)) = signals.next_answer(queue.now()) {
             for level in &mut front.levels {
-                for router in std::iter::once(&mut level.entry).chain(&mut level.decode) {
+                for router in level.entry.iter_mut().chain(&mut level.decode) {
                     if router.has(replica) {
-                        router.told(replica, reading.load);
+                        router.told(replica, reading.load, &reading.detail);
                     }
                 }
             }

@@ -11,7 +11,6 @@
 //! batching windows hold back prompts, not answers.
 
 use crate::engine::{EventQueue, SimTime};
-use crate::fleet::calls::Calls;
 use crate::fleet::context::Context;
 use crate::fleet::event::Event;
 use crate::fleet::ids::{NONE, ReplicaId};
@@ -112,20 +111,16 @@ impl World {
         self.leave_replica(slot, queue);
         let gateway = self.requests.at(slot).gateway_replica;
         let region = self.plan.pools[pool].region;
-        let counted = |calls: &Calls| calls.attempt(slot).counted;
-        if self.calls.as_deref().is_none_or(counted) {
-            self.gateways
-                .router(gateway, Role::Prefill, region)
-                .returned(from, prompt);
-        }
-        let router = self.gateways.router(gateway, Role::Decode, region);
-        let to = router.choose(now);
+        self.uncount(slot);
+        let to = self.choose_decode(slot, region, now);
         self.requests.at_mut(slot).replica = to.unwrap_or(ReplicaId(NONE));
         let Some(to) = to else {
             return self.end(slot, Status::FailedNoReplica, queue);
         };
-        let router = self.gateways.router(gateway, Role::Decode, region);
-        router.sent(to, prompt);
+        let there = (Role::Decode, region);
+        self.gateways.each_router(gateway, there, to, |router| {
+            router.sent(to, prompt);
+        });
         if let Some(calls) = &mut self.calls {
             calls.attempt_mut(slot).counted = true;
         }
@@ -154,6 +149,7 @@ impl World {
             requests: &mut self.requests,
             meter: &mut self.pools[pool].meter,
             done: &mut self.done,
+            firsts: self.tells_firsts.then_some(&mut self.firsts),
         };
         let engine = &mut self.replicas[id.0 as usize].engine;
         match (engine, &self.plan.pools[pool].engine, task) {

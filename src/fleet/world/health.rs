@@ -14,10 +14,10 @@ impl World {
     /// Chooses a replica for a request at a gateway, among those whose breakers let it through.
     pub(super) fn choose_replica(
         &mut self,
+        slot: u32,
         gateway: u16,
         queue: &mut EventQueue<Event>,
     ) -> Result<ReplicaId, Status> {
-        let now = queue.now();
         if let Some(watch) = self.gateways.watch(gateway)
             && let Some(limits) = &mut watch.limits
             && !limits.try_take(Resource::Request)
@@ -25,7 +25,7 @@ impl World {
             return Err(Status::ShedLimit);
         }
         loop {
-            let Some(replica) = self.gateways.choose(gateway, now) else {
+            let Some(replica) = self.choose(slot, gateway, queue.now()) else {
                 self.give_place_back(gateway);
                 return Err(Status::FailedNoReplica);
             };

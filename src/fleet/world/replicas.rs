@@ -20,10 +20,10 @@ impl World {
         let gateway = self.requests.at(slot).gateway_replica;
         let chosen = match self.plan.health {
             None => {
-                let chosen = self.gateways.choose(gateway, queue.now());
+                let chosen = self.choose(slot, gateway, queue.now());
                 chosen.ok_or(Status::FailedNoReplica)
             }
-            Some(_) => self.choose_replica(gateway, queue),
+            Some(_) => self.choose_replica(slot, gateway, queue),
         };
         let replica = match chosen {
             Ok(replica) => replica,
@@ -40,8 +40,15 @@ impl World {
         let gateway = request.gateway_replica;
         request.gateway = queue.now();
         request.replica = replica;
-        let router = self.gateways.router(gateway, Role::Mixed, to);
-        router.sent(replica, request.prompt_tokens);
+        let prompt_tokens = request.prompt_tokens;
+        let there = (Role::Mixed, to);
+        self.gateways
+            .each_router(gateway, there, replica, |router| {
+                router.sent(replica, prompt_tokens);
+            });
+        if self.plan.remembers_prompts() {
+            self.remember(slot, there);
+        }
         if let Some(calls) = &mut self.calls {
             calls.attempt_mut(slot).counted = true;
         }
@@ -107,8 +114,11 @@ impl World {
         let prompt_tokens = request.prompt_tokens;
         let pool = self.replicas[replica.0 as usize].pool.0 as usize;
         let region = self.plan.pools[pool].region;
-        let router = self.gateways.router(gateway, Role::Mixed, region);
-        router.returned(replica, prompt_tokens);
+        let there = (Role::Mixed, region);
+        self.gateways
+            .each_router(gateway, there, replica, |router| {
+                router.returned(replica, prompt_tokens, false);
+            });
         self.requests.at_mut(slot).replica = instead;
         if let Some(calls) = &mut self.calls {
             calls.attempt_mut(slot).counted = false;
@@ -135,6 +145,7 @@ impl World {
             requests: &mut self.requests,
             meter: &mut pool.meter,
             done: &mut self.done,
+            firsts: self.tells_firsts.then_some(&mut self.firsts),
         };
         if let ReplicaEngine::Batches(servers) = &mut replica.engine {
             if let Some(mut batching) = batching(&plan, replica.pool, id, &mut pool.rng)
@@ -191,6 +202,7 @@ impl World {
             requests: &mut self.requests,
             meter: &mut pool.meter,
             done: &mut self.done,
+            firsts: self.tells_firsts.then_some(&mut self.firsts),
         };
         let accepted = match (&mut replica.engine, plan) {
             (ReplicaEngine::Servers(servers), _) => servers.offer(slot, &mut ctx),
@@ -233,6 +245,7 @@ impl World {
             requests: &mut self.requests,
             meter: &mut pool.meter,
             done: &mut self.done,
+            firsts: self.tells_firsts.then_some(&mut self.firsts),
         };
         let engine_plan = &plan.pools[replica.pool.0 as usize].engine;
         match (&mut replica.engine, event, engine_plan) {
@@ -265,6 +278,12 @@ impl World {
                     .window_due(&plan.window, id, &mut ctx, released);
             }
             _ => debug_assert!(false, "{event:?} came to a replica of another kind"),
+        }
+        if self.tells_firsts {
+            self.tell_first_tokens();
+        }
+        if self.plan.tells_blocks() {
+            self.tell_blocks(id, queue);
         }
         self.send_done(queue);
         self.join_released(id, queue);

@@ -24,6 +24,12 @@ pub struct LlmPool {
     /// The region it is in. Default: the first of `[[regions]]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// Weight of each replica, for routers that go by weights, 1 to 1,000. Default 1.
+    #[serde(default = "super::one_u32", skip_serializing_if = "is_one")]
+    pub weight: u32,
+    /// Names of what it serves, which tiers ask for by `model`. Default: everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serves: Vec<String>,
     /// Model card: a name of `models/`, or a path to a card relative to the scenario.
     pub model: String,
     /// Accelerator card: a name of `calibration/accelerators/`, or a path to a card.

@@ -3,6 +3,7 @@
 use super::{MOST_MS, MOST_PER_S, MOST_S, refuse_instant_loop};
 use crate::scenario::fleet::Pool;
 use crate::scenario::problems::{Problems, grouped};
+use crate::scenario::routing::KeyOf;
 use crate::scenario::schema::Scenario;
 use crate::scenario::workload::{Arrivals, Law, Lengths, PrefixSharing, Profile, Turns};
 use crate::workload::law::Knots;
@@ -138,8 +139,11 @@ fn check_prefix(scenario: &Scenario, problems: &mut Problems<'_>) {
         }
     }
     let caching = |pool: &Pool| matches!(pool, Pool::Llm(pool) if pool.prefix_caching);
-    if !scenario.pools.iter().any(caching) {
-        let allowed = "needs a pool with `prefix_caching = true`";
+    let routed = scenario.router.hash_on() == Some(KeyOf::Prefix)
+        || scenario.affinity.is_some_and(|it| it.key == KeyOf::Prefix);
+    if !routed && !scenario.pools.iter().any(caching) {
+        let allowed =
+            "needs a pool with `prefix_caching = true`, or a router that hashes on prefixes";
         problems.push(
             "workload.prefix",
             "",
