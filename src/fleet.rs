@@ -8,6 +8,7 @@ pub mod calls;
 pub mod context;
 pub mod event;
 pub mod faults;
+pub mod gate;
 pub mod gateway;
 pub mod geo;
 pub mod groups;

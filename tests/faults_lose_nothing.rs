@@ -72,6 +72,23 @@ const ROUTERS: [&str; 9] = [
     "[router]\npolicy = \"scored\"\nscorers = { policy = \"token_cost\" }\n",
 ];
 
+const ADMISSION: [&str; 6] = [
+    "",
+    "[admission]\nconcurrency = { policy = \"fixed\", limit = 12 }\n",
+    "[admission]\nconcurrency = { policy = \"aimd\", initial = 10, min = 5, timeout_ms = 300 }\n\
+     waiting_room = { order = { policy = \"fair\" }, bound = { requests = 30 }, \
+     control = { policy = \"codel\", target_ms = 20 } }\n\
+     tenants = [{ name = \"x\", share = 3 }, { name = \"y\", weight = 2, \
+     quotas = [{ of = \"requests\", amount = 20, window_s = 1 }] }]\n",
+    "[admission]\nrate = { requests = { per_s = 30, burst = 5 }, tokens = { per_s = 9000, burst = 4000 } }\n\
+     by_success = { rps_threshold = 0 }\n",
+    "[admission]\nconcurrency = { policy = \"gradient\", update_interval_ms = 100, \
+     min_rtt_interval_s = 2 }\nwaiting_room = { order = { policy = \"priority\", aging_s = 1 }, \
+     control = { policy = \"controlled_delay\", target_ms = 20 } }\n",
+    "[admission]\nconcurrency = { policy = \"vegas\" }\nwaiting_room = { order = \
+     { policy = \"adaptive_lifo\", lifo_above = 5 }, control = { policy = \"slough\" } }\n",
+];
+
 prop_compose! {
     fn fault()(
         kind in 0_usize..15,
@@ -124,7 +141,7 @@ prop_compose! {
 fn scenario(
     seed: u64,
     kinds: [usize; 3],
-    (clients, health, locality, router): (usize, usize, usize, usize),
+    (clients, health, locality, router, admission): (usize, usize, usize, usize, usize),
     faults: &[String],
     deploy: &str,
     spike: bool,
@@ -146,7 +163,8 @@ fn scenario(
          [network]\nto_replica_ms = 0.5\nfrom_replica_ms = 0.7\nconnect_timeout_ms = 300\n\
          rtt_ms = {{ \"us/eu\" = 80 }}\n\
          [steering]\nvia = \"dns\"\nttl_s = 0.8\nhealth = {{ interval_s = 0.2 }}\n\
-         {}{}{}{}{}{}{}{}{}{}",
+         {}{}{}{}{}{}{}{}{}{}{}",
+        ADMISSION[admission],
         ROUTERS[router],
         CLIENTS[clients],
         HEALTH[health],
@@ -219,14 +237,14 @@ fn check(text: &str, faults: &[String]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
     fn nothing_is_lost_and_the_dead_serve_nobody(
         seed in 0_u64..10_000,
         kinds in prop::array::uniform3(0_usize..KINDS.len()),
         options in (0_usize..CLIENTS.len(), 0_usize..HEALTH.len(), 0_usize..LOCALITY.len(),
-            0_usize..ROUTERS.len()),
+            0_usize..ROUTERS.len(), 0_usize..ADMISSION.len()),
         faults in prop::collection::vec(fault(), 0..8),
         deploy in prop::option::of(deploy()),
         spike in any::<bool>(),
@@ -245,7 +263,7 @@ fn the_same_faults_give_the_same_run() {
     .iter()
     .map(|text| format!("[[faults.timeline]]\n{text}"))
     .collect();
-    let text = scenario(3, [0, 3, 4], (2, 4, 1, 0), &faults, "", true);
+    let text = scenario(3, [0, 3, 4], (2, 4, 1, 0, 2), &faults, "", true);
     let plan = plan_of(&text);
     let [a, b] = [0, 0].map(|_| run_rows(&plan, 0, |_| {}));
     assert_eq!(a.digest(), b.digest());

@@ -27,7 +27,9 @@ fn scenario(more: &str) -> String {
 }
 
 /// Every option that can be turned off, off.
-const OFF: [&str; 24] = [
+const OFF: [&str; 26] = [
+    "weight = 1",
+    "serves = []",
     "role = \"mixed\"",
     "pp = 1",
     "dp = 1",
@@ -68,8 +70,9 @@ const AS_BY_DEFAULT: [&str; 9] = [
 ];
 
 /// What a pool must state, what the scenario above states, and what has no value that is none.
-const NEITHER: [&str; 12] = [
+const NEITHER: [&str; 13] = [
     "name",
+    "region",
     "replicas",
     "model",
     "accelerator",
@@ -107,6 +110,41 @@ fn each_option_of_an_engine_off_is_the_engine_without_it() {
         assert_eq!(with.digest(), plain.digest(), "{default}");
         assert_eq!(others, rows, "{default}");
     }
+}
+
+/// Parts of a scenario that are there and do nothing.
+const IDLE: [&str; 12] = [
+    "[clients]",
+    "[clients]\ntimeout_ms = 1e9\ntry_timeout_ms = 1e9\nmax_retries = 3",
+    "[health]",
+    "[health]\nactive = { interval_s = 1, timeout_s = 1 }",
+    "[health]\nbreaker = {}",
+    "[health]\nlimits = { max_requests = 1_000_000 }",
+    "[admission]",
+    "[admission]\nconcurrency = { policy = \"fixed\", limit = 1_000_000 }\nwaiting_room = {}",
+    "[admission]\nrate = { requests = { per_s = 1e6, burst = 1e6 } }",
+    "[[faults.timeline]]\nat_s = 1e6\nkind = \"crash\"\ntarget = { pool = \"p\" }",
+    "[capability]\nreserve_output_tokens = 0",
+    "[signals]\nsource = \"own\"",
+];
+
+#[test]
+fn each_part_of_the_traffic_plane_that_does_nothing_leaves_no_trace() {
+    let (rows, plain) = simulate(&scenario(""));
+    for idle in IDLE {
+        let (others, with) = simulate(&scenario(idle));
+        assert_eq!(others, rows, "{idle}");
+        assert_eq!(
+            with.world.meters.outcomes, plain.world.meters.outcomes,
+            "{idle}"
+        );
+        assert_eq!(with.digest(), plain.digest(), "{idle}");
+    }
+    // One region, one gateway and clients in it without a way.
+    let single = scenario("[[regions]]\nname = \"here\"\n[network]\ninter_az_rtt_ms = 0");
+    let (others, with) = simulate(&single);
+    assert_eq!(others, rows);
+    assert_eq!(with.digest(), plain.digest());
 }
 
 #[test]

@@ -195,11 +195,7 @@ fn what_is_refused() {
         &["\"aws-2017\""],
     );
     refused("name = \"asia\"", "name = \"us\"", &["is already the name"]);
-    refused(
-        "gateways = 3",
-        "gateways = 0",
-        &["gateways", "1 to 100,000"],
-    );
+    refused("gateways = 3", "gateways = 0", &["gateways", "1 to 1,000"]);
     refused("share = 2", "share = 0", &["share"]);
     refused("region = \"eu\"", "", &["must state region or rtt_ms"]);
     refused(

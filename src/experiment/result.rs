@@ -169,6 +169,9 @@ pub struct RejectedBy {
     pub queue_full: u64,
     /// Longer than the KV cache or `max_model_len`.
     pub too_long: u64,
+    /// Beyond the quota of a tenant or tier; not there where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u64>,
 }
 
 /// Failures by reason.
@@ -193,6 +196,12 @@ pub struct FailedBy {
 pub struct ShedBy {
     /// As many as allowed were under way at the gateway.
     pub limit: u64,
+    /// The replicas were loaded, or failed too often.
+    pub load: u64,
+    /// They waited too long at the gateway.
+    pub delay: u64,
+    /// The gateway's waiting room was full.
+    pub full: u64,
 }
 
 /// What became of the tries: `made` is the sum of those that ended, by how they ended, and of those
@@ -413,6 +422,10 @@ fn requests(tally: &Tally) -> Requests {
         rate_limit: tally.ended_as(Status::RejectedRateLimit),
         queue_full: tally.ended_as(Status::RejectedQueueFull),
         too_long: tally.ended_as(Status::RejectedTooLong),
+        quota: tally
+            .tries
+            .as_ref()
+            .map(|_| tally.ended_as(Status::RejectedQuota)),
     };
     let failed_by = FailedBy {
         replica: tally.ended_as(Status::FailedReplica),
@@ -424,6 +437,9 @@ fn requests(tally: &Tally) -> Requests {
     };
     let shed_by = ShedBy {
         limit: tally.ended_as(Status::ShedLimit),
+        load: tally.ended_as(Status::ShedLoad),
+        delay: tally.ended_as(Status::ShedDelay),
+        full: tally.ended_as(Status::ShedFull),
     };
     let tries = tally.tries.as_ref();
     Requests {

@@ -8,6 +8,7 @@ use crate::engine::{SimDuration, SimRng, SimTime, Streams, Timer};
 use crate::scenario::tries::{RetryOn, Sign};
 use crate::workload::Sampler;
 
+use super::gate::Permits;
 use super::ids::NONE;
 use super::outcome::Ending;
 use super::prefix::Prefix;
@@ -89,6 +90,10 @@ pub struct Call {
     pub population: u16,
     /// See there.
     pub who: u32,
+    /// Its tenant.
+    pub tenant: u32,
+    /// When it should be done, or [`SimTime::NEVER`].
+    pub due: SimTime,
     /// Tries made, hedges among them.
     pub tries: u16,
     /// Of these: retries, and hedges.
@@ -132,6 +137,14 @@ pub struct Try {
     pub dropped: bool,
     /// Whether the router that chose its replica counts it.
     pub counted: bool,
+    /// Its tenant.
+    pub tenant: u32,
+    /// When it should be done, or [`SimTime::NEVER`].
+    pub deadline: SimTime,
+    /// Whether it waits at its gateway, and the places it holds there.
+    pub waits: bool,
+    /// See there.
+    pub permits: Permits,
     /// The population that its client is of.
     pub population: u16,
     /// The region it was sent to.
@@ -154,6 +167,10 @@ impl Try {
             why,
             dropped: false,
             counted: false,
+            tenant: 0,
+            deadline: SimTime::NEVER,
+            waits: false,
+            permits: Permits::default(),
             population: 0,
             region: 0,
             outward: SimDuration::ZERO,
@@ -180,6 +197,7 @@ pub struct Calls {
     backoff_rng: SimRng,
     patience_rng: SimRng,
     who_rng: SimRng,
+    tenant_rng: SimRng,
 }
 
 impl Calls {
@@ -192,6 +210,7 @@ impl Calls {
             backoff_rng: streams.stream("clients", 0, "backoff"),
             patience_rng: streams.stream("clients", 0, "patience"),
             who_rng: streams.stream("clients", 0, "populations"),
+            tenant_rng: streams.stream("clients", 0, "tenants"),
         }
     }
 
@@ -243,6 +262,24 @@ impl Calls {
             }
         }
         (at as u16, (user * f64::from(populations[at].users)) as u32)
+    }
+
+    /// The tenant that a request is of: drawn by their shares, or else its tier.
+    pub fn tenant(&mut self, shares: &[f64], tier: u16) -> u32 {
+        match shares {
+            [] => u32::from(tier),
+            [_] => 0,
+            shares => {
+                let total: f64 = shares.iter().sum();
+                let mut left = self.tenant_rng.random::<f64>() * total;
+                let mut at = 0;
+                while at + 1 < shares.len() && left >= shares[at] {
+                    left -= shares[at];
+                    at += 1;
+                }
+                at as u32
+            }
+        }
     }
 
     /// How long a user waits.

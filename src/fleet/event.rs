@@ -68,13 +68,15 @@ pub enum Event {
     BreakerDue(u16, u32),
     /// Routers hear of blocks that engines have stored and evicted.
     BlocksTold,
+    /// Who waits at a gateway replica may go in, or waits no longer.
+    LetIn(u16),
 }
 
 const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
 
 impl Event {
     /// How many kinds there are.
-    pub const KINDS: usize = 28;
+    pub const KINDS: usize = 29;
 
     /// Names of the kinds, by [`Self::kind`].
     pub const KIND_NAMES: [&'static str; Self::KINDS] = [
@@ -106,6 +108,7 @@ impl Event {
         "sweep",
         "breaker_due",
         "blocks_told",
+        "let_in",
     ];
 
     /// The index of its kind.
@@ -139,6 +142,7 @@ impl Event {
             Event::Sweep(_) => 25,
             Event::BreakerDue(..) => 26,
             Event::BlocksTold => 27,
+            Event::LetIn(_) => 28,
         }
     }
 
@@ -148,9 +152,10 @@ impl Event {
         let payload = match self {
             Event::Arrival | Event::Fault | Event::BlocksTold => 0,
             Event::UserReady(user) => u64::from(*user),
-            Event::AskReplicas(gateway) | Event::ReportsSeen(gateway) | Event::Sweep(gateway) => {
-                u64::from(*gateway)
-            }
+            Event::AskReplicas(gateway)
+            | Event::ReportsSeen(gateway)
+            | Event::Sweep(gateway)
+            | Event::LetIn(gateway) => u64::from(*gateway),
             Event::Probe(gateway, replica) | Event::ProbeLost(gateway, replica) => {
                 u64::from(*gateway) << 32 | u64::from(replica.0)
             }

@@ -115,6 +115,7 @@ impl FleetMeters {
                 e2e_ms: slo.and_then(|slo| slo.e2e_ms),
             };
             SloMeter::new(targets, slo.map_or(1.0, |slo| slo.target))
+                .with_availability(slo.and_then(|slo| slo.availability))
         });
         FleetMeters {
             arrived: 0,

@@ -17,6 +17,7 @@ use crate::workload::sessions::SessionPlan;
 use crate::workload::source::SourcePlan;
 
 use super::calls::ClientPlan;
+use super::gate::GatePlan;
 use super::groups::Groups;
 use super::llm::EngineRules;
 use super::servers::BatchTime;
@@ -70,6 +71,8 @@ pub struct FleetPlan {
     pub retransmit: SimDuration,
     /// Which pools can serve which requests.
     pub groups: Groups,
+    /// Who is let in at the gateways; none where all are.
+    pub gate: Option<GatePlan>,
     /// Whether sessions stay where they are.
     pub affinity: Option<SessionAffinity>,
     /// The routers' policy.
@@ -165,6 +168,10 @@ pub struct TierPlan {
     /// Who is served first where the scheduling policy is `priority`: the lower number. The rank of
     /// the tier's priority among those of all tiers.
     pub rank: u16,
+    /// The priority itself.
+    pub priority: i32,
+    /// When its requests should be done, after they began.
+    pub deadline: Option<SimDuration>,
     /// Its objective.
     pub slo: Option<Slo>,
 }

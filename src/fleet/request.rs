@@ -36,6 +36,14 @@ pub enum Status {
     FailedDeploy,
     /// As many requests as allowed were under way at its gateway.
     ShedLimit,
+    /// The replicas were loaded, or failed too often, for one of its kind.
+    ShedLoad,
+    /// It waited too long at its gateway.
+    ShedDelay,
+    /// The waiting room of its gateway was full.
+    ShedFull,
+    /// Its tenant or tier had used up its quota.
+    RejectedQuota,
 }
 
 /// The six ways in which a request can end.
@@ -71,6 +79,10 @@ impl Status {
         Status::FailedDns,
         Status::FailedDeploy,
         Status::ShedLimit,
+        Status::ShedLoad,
+        Status::ShedDelay,
+        Status::ShedFull,
+        Status::RejectedQuota,
     ];
 
     /// The name used in request files.
@@ -89,6 +101,10 @@ impl Status {
             Status::FailedDns => "failed_dns",
             Status::FailedDeploy => "failed_deploy",
             Status::ShedLimit => "shed_limit",
+            Status::ShedLoad => "shed_load",
+            Status::ShedDelay => "shed_delay",
+            Status::ShedFull => "shed_full",
+            Status::RejectedQuota => "rejected_quota",
         }
     }
 
@@ -96,12 +112,15 @@ impl Status {
     pub fn outcome(self) -> Outcome {
         match self {
             Status::Completed => Outcome::Completed,
-            Status::RejectedRateLimit | Status::RejectedQueueFull | Status::RejectedTooLong => {
-                Outcome::Rejected
-            }
+            Status::RejectedRateLimit
+            | Status::RejectedQueueFull
+            | Status::RejectedTooLong
+            | Status::RejectedQuota => Outcome::Rejected,
             Status::TimedOut => Outcome::TimedOut,
             Status::Cancelled => Outcome::Cancelled,
-            Status::ShedLimit => Outcome::Shed,
+            Status::ShedLimit | Status::ShedLoad | Status::ShedDelay | Status::ShedFull => {
+                Outcome::Shed
+            }
             Status::FailedReplica
             | Status::FailedNoReplica
             | Status::FailedGateway
@@ -117,7 +136,7 @@ impl Status {
     }
 
     /// How many there are.
-    pub const COUNT: usize = 13;
+    pub const COUNT: usize = 17;
 }
 
 /// Everything known of one request. Stamps are [`SimTime::NEVER`] until they happen; those of the

@@ -15,6 +15,10 @@ use super::balance::Signals as Detail;
 use super::event::Event;
 use super::ids::ReplicaId;
 
+/// Questions without an answer after which an answer is stale: llm-d's detector takes 200 ms, which
+/// are four of its questions.
+const STALE_AFTER: u64 = 4;
+
 /// When replicas are asked, and what becomes of their answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SignalRule {
@@ -88,6 +92,15 @@ impl Signals {
     /// The last answer of a replica that has come.
     pub fn known(&self, replica: ReplicaId) -> Reading {
         self.known[replica.0 as usize]
+    }
+
+    /// The last answer of a replica, unless it should have been followed by others: it changed, and
+    /// several questions since went without an answer.
+    pub fn recent(&self, replica: ReplicaId, now: SimTime) -> Option<&Reading> {
+        let reading = &self.known[replica.0 as usize];
+        let patience = self.rule.interval.0.saturating_mul(STALE_AFTER) + self.rule.delay.0;
+        let stale = self.is_changed[replica.0 as usize] && now.since(reading.at).0 > patience;
+        (!stale).then_some(reading)
     }
 
     /// The load of a replica is not what it was: it is read at the next question.

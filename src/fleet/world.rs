@@ -13,6 +13,7 @@
 mod calls;
 mod cancel;
 mod faults;
+mod gate;
 mod gateways;
 pub mod handover;
 mod health;
@@ -33,6 +34,7 @@ use crate::workload::{Offered, Source};
 
 use super::calls::Calls;
 use super::event::Event;
+use super::gate::Gate;
 use super::gateway::{Gateway, TokenBucket};
 use super::geo::Geo;
 use super::health::Change;
@@ -92,6 +94,9 @@ pub struct World {
     calls: Option<Box<Calls>>,
     /// How clients find a region, where there are several.
     geo: Option<Box<Geo>>,
+    /// Who is let in at each gateway replica, where not all are; and when each is looked at next.
+    gates: Vec<Gate>,
+    gate_wakes: Vec<Option<SimTime>>,
     /// What breaks, if anything does.
     faults: Option<Box<Faults>>,
     /// Numbers over all requests.
@@ -217,6 +222,11 @@ impl World {
         let bucket = plan
             .rate_limit
             .map(|(rate, burst)| TokenBucket::new(rate, burst));
+        let gates = plan.gate.iter().flat_map(|gate| {
+            (0..plan.topology.gateways()).map(|index| Gate::new(gate, index, plan.streams))
+        });
+        let gates: Vec<Gate> = gates.collect();
+        let gate_wakes = vec![None; gates.len()];
         let mut world = World {
             gateways: Gateways::new(&plan),
             handover: Handover::new(&plan),
@@ -228,6 +238,8 @@ impl World {
             requests: Requests::new(),
             calls,
             geo: geo_of(&plan)?.map(Box::new),
+            gates,
+            gate_wakes,
             faults: Faults::new(&plan)?,
             rows: Vec::new(),
             pending: None,
@@ -333,11 +345,20 @@ impl World {
         }
         if !self.gateway.admit(queue.now()) {
             self.end(slot, Status::RejectedRateLimit, queue);
-        } else if self.plan.gateway_cost == SimDuration::ZERO {
-            self.route(slot, queue);
+        } else if self.gates.is_empty() {
+            self.pass_gate(slot, queue);
         } else {
-            queue.schedule_in_lane(self.lanes.gateway, Event::GatewayDone(id));
+            self.ask_gate(slot, queue);
         }
+    }
+
+    /// A request has been let in.
+    fn pass_gate(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        if self.plan.gateway_cost == SimDuration::ZERO {
+            return self.route(slot, queue);
+        }
+        let id = self.requests.id(slot);
+        queue.schedule_in_lane(self.lanes.gateway, Event::GatewayDone(id));
     }
 
     // ---- the end of a request ----------------------------------------------------------------
@@ -358,6 +379,9 @@ impl World {
             } else if present {
                 self.leave_replica(slot, queue);
             }
+        }
+        if !self.gates.is_empty() {
+            self.leave_gate(slot, status, queue);
         }
         if self.calls.is_some() {
             return self.answer(slot, status, queue);
@@ -447,6 +471,7 @@ impl Model for World {
                 self.extras.remove(id.slot);
                 self.arrive(offered, queue);
             }
+            Event::LetIn(gateway) => self.let_in(gateway, queue),
             Event::BlocksTold => self.blocks_told(queue),
             Event::Fault => self.faults_change(queue),
             Event::Probe(gateway, replica) => self.probe(gateway, replica, queue),

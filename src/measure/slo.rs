@@ -21,8 +21,10 @@ pub struct SloMeter {
     e2e_ns: u64,
     stated: bool,
     target: f64,
+    availability: Option<f64>,
     count: u64,
     good: u64,
+    answered: u64,
     undecided: u64,
 }
 
@@ -41,6 +43,12 @@ pub struct SloRow {
     pub goodput_rps: Option<f64>,
     /// Requests counted.
     pub counted: u64,
+    /// Share of the requests that were answered; not there unless one is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered: Option<f64>,
+    /// Share that was asked for; not there unless one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability: Option<f64>,
     /// Requests in flight at the end whose bounds were neither met nor missed yet; not counted.
     pub undecided: u64,
 }
@@ -56,16 +64,25 @@ impl SloMeter {
             e2e_ns: ns(targets.e2e_ms),
             stated: targets != SloTargets::default(),
             target,
+            availability: None,
             count: 0,
             good: 0,
+            answered: 0,
             undecided: 0,
         }
+    }
+
+    /// The same meter, of an objective that also asks for a share to be answered.
+    pub fn with_availability(mut self, availability: Option<f64>) -> SloMeter {
+        self.availability = availability;
+        self
     }
 
     /// Counts a completed request; a request of one token has no TPOT and cannot miss it.
     #[inline]
     pub fn record(&mut self, ttft_ns: u64, tpot_ns: Option<u64>, e2e_ns: u64) {
         self.count += 1;
+        self.answered += 1;
         self.good += u64::from(self.is_good(ttft_ns, tpot_ns, e2e_ns));
     }
 
@@ -98,6 +115,7 @@ impl SloMeter {
     pub fn merge(&mut self, other: &SloMeter) {
         self.count += other.count;
         self.good += other.good;
+        self.answered += other.answered;
         self.undecided += other.undecided;
     }
 
@@ -118,8 +136,14 @@ impl SloMeter {
             return None;
         }
         let all = (self.count + self.undecided) as f64;
-        let worst = self.good as f64 / all >= self.target;
-        let best = (self.good + self.undecided) as f64 / all >= self.target;
+        let share = |count: u64| count as f64 / all;
+        let met = |more: u64| {
+            share(self.good + more) >= self.target
+                && self
+                    .availability
+                    .is_none_or(|least| share(self.answered + more) >= least)
+        };
+        let (worst, best) = (met(0), met(self.undecided));
         (worst == best).then_some(worst)
     }
 
@@ -137,6 +161,10 @@ impl SloMeter {
             met: self.met(),
             goodput_rps: self.goodput_rps(observed_s),
             counted: self.count,
+            answered: self
+                .availability
+                .and_then(|_| (self.count > 0).then(|| self.answered as f64 / self.count as f64)),
+            availability: self.availability,
             undecided: self.undecided,
         }
     }

@@ -7,11 +7,13 @@ mod waiting;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::health::AdmissionControl;
+
 pub use self::limit::ConcurrencyLimit;
 pub use self::waiting::{FairCost, QueueBound, QueueControl, QueueOrder, TierBound, WaitingRoom};
 
-/// Admission at the gateway. Each part is off unless it is stated.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Admission at the gateway: each gateway replica by itself. Each part is off unless it is stated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admission {
     /// Token buckets over all requests. Default: none.
@@ -22,8 +24,28 @@ pub struct Admission {
     pub waiting_room: Option<WaitingRoom>,
     /// Whom to turn away under load. Default: nobody.
     pub shedding: Option<Shedding>,
+    /// Turns requests away at the gateway while too few of those let in succeed (Envoy,
+    /// `admission_control`). Default: none.
+    pub by_success: Option<AdmissionControl>,
+    /// Output tokens that a request is counted for before it is answered; what it took is put right
+    /// then. 0 to 10,000,000. Default 128.
+    pub expected_output_tokens: u32,
     /// Who the requests belong to. Default: nobody in particular.
     pub tenants: Vec<Tenant>,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Admission {
+            rate: None,
+            concurrency: None,
+            waiting_room: None,
+            shedding: None,
+            by_success: None,
+            expected_output_tokens: 128,
+            tenants: Vec::new(),
+        }
+    }
 }
 
 /// Token buckets of the gateway: a request must find enough in each that is stated, and takes
@@ -53,6 +75,9 @@ pub struct Bucket {
 pub struct Tenant {
     /// Name, unique.
     pub name: String,
+    /// Share of the requests; shares are scaled to sum to 1. Default 1.
+    #[serde(default = "one_f64")]
+    pub share: f64,
     /// Share of what a fair waiting room lets out, beside the other tenants' weights. Default 1.
     #[serde(default = "one_f64")]
     pub weight: f64,

@@ -26,6 +26,7 @@ use super::tries::Clients;
 use super::validate::{self, MOST_S};
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::fleet::calls::ClientPlan;
+use crate::fleet::gate::{GatePlan, TierGate};
 use crate::fleet::groups::Groups;
 use crate::fleet::plan::{EnginePlan, FaultPlan, FleetPlan, PoolPlan, ServicePlan, TierPlan};
 use crate::fleet::retry::{Backoff, Budget};
@@ -166,6 +167,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     let may_fail = scenario.clients.is_some()
         || !scenario.regions.is_empty()
         || fleet.health.is_some()
+        || fleet.gate.is_some()
         || fleet.faults.is_some();
     fleet.clients = clients.filter(|_| may_fail);
     fleet.sessions = sessions;
@@ -250,6 +252,11 @@ fn fleet_plan(
         slo: None,
         model: None,
         hardware: Vec::new(),
+        rate: None,
+        concurrency: None,
+        quotas: Vec::new(),
+        weight: 1.0,
+        deadline_ms: None,
     };
     let tiers = match scenario.tiers.is_empty() {
         true => std::slice::from_ref(&default_tier),
@@ -261,6 +268,8 @@ fn fleet_plan(
     let tier_plans = tiers.iter().map(|tier| TierPlan {
         name: tier.name.clone(),
         share: tier.share,
+        priority: tier.priority,
+        deadline: tier.deadline_ms.map(SimDuration::from_ms_f64),
         rank: priorities.partition_point(|other| *other < tier.priority) as u16,
         slo: tier.slo.or(scenario.slo),
     });
@@ -292,6 +301,7 @@ fn fleet_plan(
         connect_timeout: SimDuration::from_ms_f64(scenario.network.connect_timeout_ms()),
         retransmit: SimDuration::from_ms_f64(scenario.network.retransmit_ms()),
         groups: groups_of(scenario, tiers, &pools),
+        gate: gate_of(scenario, tiers),
         affinity: scenario.affinity,
         router: scenario.router,
         signals: signal_rule(&scenario.signals),
@@ -328,6 +338,33 @@ fn client_plan(clients: &Clients, problems: &mut Problems<'_>) -> Option<ClientP
         budget: Budget::new(&clients.retry_budget),
         hedge: hedge.map(|hedge| (SimDuration::from_ms_f64(hedge.after_ms), hedge.max)),
         propagate_cancel: clients.propagate_cancel,
+    })
+}
+
+/// What the gates of the gateways are built from; none where all are let in.
+fn gate_of(scenario: &Scenario, tiers: &[Tier]) -> Option<GatePlan> {
+    let own =
+        |tier: &Tier| tier.rate.is_some() || tier.concurrency.is_some() || !tier.quotas.is_empty();
+    if scenario.admission.is_none() && !tiers.iter().any(own) {
+        return None;
+    }
+    let admission = scenario.admission.clone().unwrap_or_default();
+    let gates = tiers.iter().map(|tier| TierGate {
+        name: tier.name.clone(),
+        priority: tier.priority,
+        rate: tier.rate,
+        concurrency: tier.concurrency,
+        quotas: tier.quotas.clone(),
+    });
+    let tenants = &admission.tenants;
+    Some(GatePlan {
+        tiers: gates.collect(),
+        weights: match tenants.is_empty() {
+            true => tiers.iter().map(|tier| tier.weight).collect(),
+            false => tenants.iter().map(|tenant| tenant.weight).collect(),
+        },
+        tenant_shares: tenants.iter().map(|tenant| tenant.share).collect(),
+        admission,
     })
 }
 

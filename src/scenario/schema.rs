@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::admission::{Admission, ConcurrencyLimit, Quota, RateLimits};
 use super::faults::Faults;
 use super::fleet::{Batching, Gateway, Network, Pool, Router};
 use super::health::HealthRules;
@@ -69,6 +70,9 @@ pub struct Scenario {
     /// Who serves a request.
     #[serde(default)]
     pub router: Router,
+    /// Who is let in at the gateways. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admission: Option<Admission>,
     /// Whether sessions stay where they are. Default: they do not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<SessionAffinity>,
@@ -176,6 +180,22 @@ pub struct Tier {
     /// any pool does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Token buckets of the tier at each gateway replica. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateLimits>,
+    /// Most requests of the tier past each gateway replica at once. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<ConcurrencyLimit>,
+    /// What the tier may use of the service. Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<Quota>,
+    /// Its share of what a fair waiting room lets out, where no tenants are stated. Default 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: f64,
+    /// When a request should be done, milliseconds after its first try began: a waiting room orders
+    /// by it, and drops what has passed it. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<f64>,
     /// Accelerators that may serve it, as pools name them. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hardware: Vec<String>,
@@ -191,6 +211,9 @@ pub struct Slo {
     pub tpot_ms: Option<f64>,
     /// End-to-end latency, milliseconds.
     pub e2e_ms: Option<f64>,
+    /// Share of requests that must be answered at all, 0 to 1. Default: as `target` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability: Option<f64>,
     /// Share of requests that must meet all of them, 0 to 1. Default 0.99.
     #[serde(default = "default_target")]
     pub target: f64,
@@ -261,6 +284,10 @@ pub enum Bound {
     Number(f64),
     /// An expression over fields of the result.
     Expression(String),
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 fn one() -> f64 {

@@ -226,7 +226,11 @@ fn check_signals_are_used(scenario: &Scenario, problems: &mut Problems<'_>) {
         Router::Maglev { maglev, .. } => maglev.hash_balance_factor_pct.is_some(),
         Router::RoundRobin {} | Router::Random {} | Router::Weighted {} => false,
     };
-    if !scenario.signals.is_default() && !compares {
+    let sheds = scenario
+        .admission
+        .as_ref()
+        .is_some_and(|admission| admission.shedding.is_some());
+    if !scenario.signals.is_default() && !compares && !sheds {
         problems.push(
             "signals.source",
             "\"reported\"",
@@ -309,6 +313,9 @@ fn check_slo(slo: &Slo, at: &str, scenario: &Scenario, problems: &mut Problems<'
         problems.push(at, "", "must bound something", remedy);
     }
     problems.in_range(&format!("{at}.target"), slo.target, 0.0, 1.0);
+    if let Some(availability) = slo.availability {
+        problems.in_range(&format!("{at}.availability"), availability, 0.0, 1.0);
+    }
 }
 
 fn check_pools(scenario: &Scenario, problems: &mut Problems<'_>) {

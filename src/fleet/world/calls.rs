@@ -31,7 +31,14 @@ impl World {
         };
         let weight = |population| super::faults::traffic_factor(faults, population);
         let (population, who) = calls.who(&self.plan.topology.populations, weight);
+        let tenant = match &self.plan.gate {
+            Some(gate) => calls.tenant(&gate.tenant_shares, offered.tier),
+            None => 0,
+        };
+        let deadline = self.plan.tiers[usize::from(offered.tier)].deadline;
         let id = calls.slab.insert(Call {
+            tenant,
+            due: deadline.map_or(SimTime::NEVER, |deadline| queue.now() + deadline),
             serial,
             arrival: queue.now(),
             prompt_tokens: offered.prompt_tokens,
@@ -105,6 +112,8 @@ impl World {
         self.meters.timeline.tried(now);
         let mut attempt = Try::new(call_slot, why);
         attempt.population = call.population;
+        attempt.tenant = call.tenant;
+        attempt.deadline = call.due;
         for (timer, lane) in attempt.timers.iter_mut().zip(self.lanes.try_due) {
             *timer = lane.map(|lane| queue.schedule_timer_in_lane(lane, Event::TryDue(id)));
         }

@@ -170,6 +170,22 @@ impl Gateways {
         self.fronts[usize::from(gateway)].watch.as_deref_mut()
     }
 
+    /// What a gateway replica knows of each replica's queue and cache; nothing where the last answer
+    /// is several questions old.
+    pub fn known_loads(
+        &self,
+        gateway: u16,
+        now: SimTime,
+    ) -> impl Iterator<Item = Option<(u32, f64)>> + '_ {
+        let front = &self.fronts[usize::from(gateway)];
+        let replicas = front.levels[0].members.iter();
+        replicas.map(move |replica| {
+            let signals = front.signals.as_ref()?;
+            let reading = signals.recent(*replica, now)?;
+            Some((reading.detail.waiting, reading.detail.kv_usage))
+        })
+    }
+
     /// Lets a gateway replica act on what it believes of a replica.
     pub fn heed(&mut self, gateway: u16, replica: ReplicaId, now: SimTime) {
         self.judge(gateway, now);
@@ -372,7 +388,9 @@ impl World {
     pub(super) fn ask_replicas(&mut self, gateway: u16, queue: &mut EventQueue<Event>) {
         let front = &mut self.gateways.fronts[usize::from(gateway)];
         let present = &self.gateways.present;
-        let details = matches!(self.plan.router, RouterPolicy::Scored { .. });
+        let gate = self.plan.gate.as_ref();
+        let sheds = gate.is_some_and(|gate| gate.admission.shedding.is_some());
+        let details = sheds || matches!(self.plan.router, RouterPolicy::Scored { .. });
         let now = queue.now();
         if let Some(signals) = &mut front.signals {
             let answer = |replica: ReplicaId| {

@@ -132,6 +132,9 @@ impl World {
         }
         let call = attempt.call;
         if self.requests.at(slot).replica.0 == NONE {
+            if !self.gates.is_empty() {
+                self.leave_gate(slot, Status::FailedGateway, queue);
+            }
             return self.try_ended(slot, Status::FailedGateway, queue);
         }
         self.give_up(slot, queue);

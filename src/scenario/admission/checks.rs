@@ -32,6 +32,12 @@ impl Admission {
         if let Some(shedding) = &self.shedding {
             shedding.check(&format!("{at}.shedding"), tiers, problems);
         }
+        if let Some(control) = &self.by_success {
+            control.check(&format!("{at}.by_success"), problems);
+        }
+        let path = format!("{at}.expected_output_tokens");
+        let expected = u64::from(self.expected_output_tokens);
+        problems.int_in_range(&path, expected, 0, 10_000_000);
         let list = format!("{at}.tenants");
         if self.tenants.len() > MOST_TENANTS {
             let allowed = "must be 1,000,000 tenants at most";

@@ -57,6 +57,7 @@ pub(super) fn check_topology(scenario: &Scenario, problems: &mut Problems<'_>) {
     }
     scenario.locality.check("locality", names.len(), problems);
     check_regions_of_pools(scenario, &names, problems);
+    check_admission(scenario, problems);
     if let Some(health) = &scenario.health {
         health.check("health", problems);
     }
@@ -64,6 +65,60 @@ pub(super) fn check_topology(scenario: &Scenario, problems: &mut Problems<'_>) {
         scenario
             .faults
             .check("faults", &layout_of(scenario), problems);
+    }
+}
+
+fn check_admission(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let names: Vec<&str> = match scenario.tiers.is_empty() {
+        true => vec!["default"],
+        false => scenario
+            .tiers
+            .iter()
+            .map(|tier| tier.name.as_str())
+            .collect(),
+    };
+    let mut limited = false;
+    for (index, tier) in scenario.tiers.iter().enumerate() {
+        let path = |field: &str| format!("tiers.{index}.{field}");
+        if let Some(rate) = &tier.rate {
+            rate.check(&path("rate"), problems);
+        }
+        if let Some(limit) = &tier.concurrency {
+            limit.check(&path("concurrency"), problems);
+            limited = true;
+        }
+        for (at, quota) in tier.quotas.iter().enumerate() {
+            quota.check(&path(&format!("quotas.{at}")), problems);
+        }
+        problems.positive(&path("weight"), tier.weight, 1e6);
+        if let Some(deadline) = tier.deadline_ms {
+            problems.positive(&path("deadline_ms"), deadline, MOST_MS);
+        }
+    }
+    let Some(admission) = &scenario.admission else {
+        return;
+    };
+    admission.check("admission", &names, problems);
+    limited |= admission.concurrency.is_some();
+    if admission.waiting_room.is_some() && !limited {
+        problems.push(
+            "admission.waiting_room",
+            "",
+            "has nobody in it without a limit on what is under way",
+            "state admission.concurrency, or take it away",
+        );
+    }
+    if admission.shedding.is_some() && scenario.signals.is_default() {
+        problems.push(
+            "admission.shedding",
+            "",
+            "goes by queues and KV caches, which a gateway only knows by asking",
+            "add [signals] with source = \"reported\"",
+        );
+    }
+    for (index, tenant) in admission.tenants.iter().enumerate() {
+        let path = format!("admission.tenants.{index}.share");
+        problems.positive(&path, tenant.share, 1e9);
     }
 }
 
