@@ -75,6 +75,9 @@ pub struct RunResult {
     pub disaggregation: Value,
     /// Regions, with the tries that set out for each where there are several.
     pub regions: Vec<Value>,
+    /// What became of the requests of each population of clients, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub populations: Vec<Value>,
     /// What happened when, where anything can fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<TimelineReport>,
@@ -320,6 +323,7 @@ impl RunResult {
             slo: rows.collect(),
             disaggregation: rate_matching(plan, tally),
             regions: region_rows(plan, tally),
+            populations: population_rows(plan, tally),
             timeline: tally.timeline.clone(),
             pools,
             cost: json!({}),
@@ -353,10 +357,32 @@ fn region_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
             return json!({"name": region.name, "pools": here});
         }
         let counts = &tally.regions[index];
+        let timeline = tally.timeline.as_ref();
+        let handed_over_s = timeline.and_then(|it| it.handed_over_s.get(index).copied());
         json!({
             "name": region.name,
             "pools": here,
             "tries": by_status(counts),
+            "handed_over_s": handed_over_s.flatten(),
+        })
+    });
+    rows.collect()
+}
+
+/// The populations: their requests, and the share of those measured that met their objective.
+fn population_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
+    let populations = &plan.fleet.topology.populations;
+    if plan.scenario.populations.is_empty() {
+        return Vec::new();
+    }
+    let rows = populations.iter().zip(&tally.populations);
+    let rows = rows.map(|(population, meter)| {
+        let (good, counted) = (meter.good as f64, meter.counted as f64);
+        json!({
+            "name": population.name,
+            "requests": by_status(&meter.counts),
+            "attained": ratio(good, counted),
+            "goodput_rps": ratio(good, tally.measured_s),
         })
     });
     rows.collect()

@@ -4,7 +4,7 @@ use crate::engine::{Ended, SimTime};
 use crate::fleet::calls::TryMeter;
 use crate::fleet::event::Event;
 use crate::fleet::meters::LinkMeter;
-use crate::fleet::outcome::Counts;
+use crate::fleet::outcome::{Counts, PopulationMeter};
 use crate::fleet::plan::{EnginePlan, FleetPlan};
 use crate::fleet::request::{Outcome, Status};
 use crate::fleet::simulation::Simulation;
@@ -34,6 +34,8 @@ pub struct Tally {
     pub tiers: Vec<Counts>,
     /// See there.
     pub regions: Vec<Counts>,
+    /// Requests by population.
+    pub populations: Vec<PopulationMeter>,
     /// What happened when, in the first replication.
     pub timeline: Option<TimelineReport>,
     /// What became of their tries, and how many were under way at the end, where there may be
@@ -149,6 +151,7 @@ impl Tally {
             in_flight: simulation.world.in_flight(),
             tiers: meters.tiers.clone(),
             regions: meters.regions.clone(),
+            populations: meters.populations.clone(),
             timeline: TimelineReport::of(&meters.timeline, &plan, simulation.now()),
             tries: plan
                 .clients
@@ -190,6 +193,9 @@ impl Tally {
             mine.merge(theirs);
         }
         for (mine, theirs) in self.regions.iter_mut().zip(&other.regions) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.populations.iter_mut().zip(&other.populations) {
             mine.merge(theirs);
         }
         if let (Some(mine), Some(theirs)) = (&mut self.tries, &other.tries) {

@@ -29,15 +29,25 @@ pub struct TimelineReport {
     pub account: Vec<String>,
     /// How it went.
     pub summary: Summary,
+    /// By region: how long after it first left nine of ten tries that went there went elsewhere,
+    /// seconds. Part of the regions' own rows.
+    #[serde(skip)]
+    pub handed_over_s: Vec<Option<f64>>,
 }
 
 /// How a night went.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
+    /// Faults that began, those at stated times and those at random.
+    pub faults: u64,
+    /// Replicas that were dead or hung, the most there were at once.
+    pub most_replicas_down: u64,
     /// Requests that were not answered, for whatever reason.
     pub lost: u64,
     /// Users who were ever hit by a bad deployment.
     pub users_hit: u64,
+    /// Tries that were hit by one.
+    pub tries_hit: u64,
     /// Time in which fewer requests met their objective than it asks for, seconds. Where no
     /// objective is stated a request must be answered.
     pub violation_s: f64,
@@ -55,9 +65,10 @@ pub struct Summary {
 }
 
 impl TimelineReport {
-    /// Puts together what a run kept; none where it kept nothing.
+    /// Puts together what a run kept; none where it was to keep nothing. A run that has not begun
+    /// has a report without rows, so that claims may name its fields.
     pub fn of(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Option<TimelineReport> {
-        if !timeline.is_on() || timeline.buckets().is_empty() {
+        if !timeline.is_on() {
             return None;
         }
         let width_s = timeline.width().as_secs_f64();
@@ -85,6 +96,7 @@ impl TimelineReport {
             rows: rows.collect(),
             account: account(timeline, plan, end),
             summary: summary(timeline, plan, target),
+            handed_over_s: handed_over(timeline, regions),
         })
     }
 }
@@ -172,8 +184,11 @@ fn summary(timeline: &Timeline, plan: &FleetPlan, target: f64) -> Summary {
         .map(|bucket| bucket.tries as f64 / bucket.arrived as f64)
         .reduce(f64::max);
     Summary {
+        faults: timeline.faults(),
+        most_replicas_down: buckets.iter().map(|bucket| bucket.down).max().unwrap_or(0),
         lost: all - answered,
         users_hit: timeline.users_hit(),
+        tries_hit: timeline.tries_hit(),
         violation_s: bad as f64 * width_s,
         error_budget_burnt: (target < 1.0 && all > 0)
             .then(|| (all - good) as f64 / all as f64 / (1.0 - target)),
@@ -320,6 +335,15 @@ fn departures(timeline: &Timeline) -> Vec<(SimTime, u16)> {
         _ => None,
     });
     left.collect()
+}
+
+/// How long after each region first left its tries went elsewhere, seconds.
+fn handed_over(timeline: &Timeline, regions: usize) -> Vec<Option<f64>> {
+    let left = departures(timeline);
+    let first = (0..regions).map(|at| left.iter().find(|it| usize::from(it.1) == at));
+    first
+        .map(|left| left.and_then(|(at, region)| handed_over_s(timeline, *at, *region)))
+        .collect()
 }
 
 /// How long until the tries that went to a region go elsewhere, seconds.

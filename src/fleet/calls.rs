@@ -121,6 +121,7 @@ impl Call {
             serial: self.serial,
             arrival: self.arrival,
             tier: self.tier,
+            population: self.population,
             tries: self.tries,
         }
     }

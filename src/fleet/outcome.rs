@@ -36,6 +36,26 @@ impl Counts {
     }
 }
 
+/// What became of the requests of one population of clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PopulationMeter {
+    /// Those that came, and by how they ended.
+    pub counts: Counts,
+    /// Of those that arrived within the measured window: those that ended.
+    pub counted: u64,
+    /// Of these: answered within their objective.
+    pub good: u64,
+}
+
+impl PopulationMeter {
+    /// Adds what another replication counted.
+    pub fn merge(&mut self, other: &PopulationMeter) {
+        self.counts.merge(&other.counts);
+        self.counted += other.counted;
+        self.good += other.good;
+    }
+}
+
 /// A latency, as a histogram and as batches for its interval.
 #[derive(Debug, Clone, Default)]
 pub struct LatencyMeter {
@@ -88,6 +108,8 @@ pub struct FleetMeters {
     /// Tries that set out, and by how they ended, by region; those that found none come last. Only
     /// where calls make tries.
     pub regions: Vec<Counts>,
+    /// What became of the requests, by population. Only where calls make tries.
+    pub populations: Vec<PopulationMeter>,
     /// What became of the tries, where calls make several.
     pub tries: TryMeter,
     /// What happened when, where anything can fail.
@@ -133,6 +155,7 @@ impl FleetMeters {
             slo: slo.collect(),
             tiers: vec![Counts::default(); plan.tiers.len()],
             regions: vec![Counts::default(); plan.topology.regions.len() + 1],
+            populations: vec![PopulationMeter::default(); plan.topology.populations.len()],
             tries: TryMeter::default(),
             timeline: Timeline::new(
                 plan.clients.is_some(),
@@ -194,7 +217,10 @@ impl FleetMeters {
             self.outcomes.add(word);
         }
         if status != Status::Completed {
-            self.timeline.ended(now, status, false);
+            if self.timeline.is_on() {
+                self.timeline.ended(now, status, false);
+                self.ended_of_population(ending, status, false);
+            }
             if self.measures(ending.arrival) {
                 self.slo[ending.tier as usize].record_miss();
             }
@@ -216,6 +242,7 @@ impl FleetMeters {
                 latencies.e2e_ns,
             );
             self.timeline.ended(now, status, good);
+            self.ended_of_population(ending, status, good);
         }
         if let Some(pilot) = &mut self.pilot {
             pilot.push(latencies.e2e_ns as f64);
@@ -223,6 +250,14 @@ impl FleetMeters {
         if self.measures(ending.arrival) {
             self.record(ending.tier, &latencies);
         }
+    }
+
+    fn ended_of_population(&mut self, ending: &Ending, status: Status, good: bool) {
+        let counted = self.measures(ending.arrival);
+        let meter = &mut self.populations[usize::from(ending.population)];
+        meter.counts.ended[status.index()] += 1;
+        meter.counted += u64::from(counted);
+        meter.good += u64::from(counted && good);
     }
 
     fn record(&mut self, tier: u16, latencies: &Latencies) {
@@ -284,6 +319,8 @@ pub struct Ending {
     pub arrival: SimTime,
     /// Tier.
     pub tier: u16,
+    /// Population of its client.
+    pub population: u16,
     /// Tries it made.
     pub tries: u16,
 }
@@ -295,6 +332,7 @@ impl Ending {
             serial: request.serial,
             arrival: request.arrival,
             tier: request.tier,
+            population: 0,
             tries: 1,
         }
     }

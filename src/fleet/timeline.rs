@@ -2,7 +2,7 @@
 
 use crate::engine::{SimDuration, SimTime};
 
-use super::faults::Change;
+use super::faults::{Change, What};
 use super::health::{State, Transition};
 use super::ids::ReplicaId;
 use super::request::{Outcome, Status};
@@ -81,6 +81,10 @@ pub struct Timeline {
     /// Users who were ever hit by a fault, as bits by their number.
     hit: Vec<u64>,
     hit_count: u64,
+    /// Tries that were.
+    tries_hit: u64,
+    /// Faults that began.
+    faults: u64,
 }
 
 impl Timeline {
@@ -101,6 +105,8 @@ impl Timeline {
             untold: 0,
             hit: Vec::new(),
             hit_count: 0,
+            tries_hit: 0,
+            faults: 0,
         }
     }
 
@@ -127,6 +133,16 @@ impl Timeline {
     /// Users who were ever hit.
     pub fn users_hit(&self) -> u64 {
         self.hit_count
+    }
+
+    /// Faults that began.
+    pub fn faults(&self) -> u64 {
+        self.faults
+    }
+
+    /// Tries that were hit by a bad deployment.
+    pub fn tries_hit(&self) -> u64 {
+        self.tries_hit
     }
 
     fn at(&mut self, now: SimTime) -> &mut Bucket {
@@ -232,14 +248,18 @@ impl Timeline {
         if !self.on {
             return;
         }
+        if let Note::Fault(change) = &note {
+            self.faults += u64::from(matches!(change.what, What::Begin(_)));
+        }
         match self.notes.len() < MOST_NOTES {
             true => self.notes.push((now, note)),
             false => self.untold += 1,
         }
     }
 
-    /// A user, by number, was hit by a fault.
+    /// A try of a user, by number, was hit by a fault.
     pub fn user_hit(&mut self, user: u64) {
+        self.tries_hit += 1;
         let (word, bit) = ((user / 64) as usize, 1 << (user % 64));
         if word >= self.hit.len() {
             self.hit.resize(word + 1, 0);

@@ -6,7 +6,7 @@ use crate::experiment::result::RunResult;
 use crate::experiment::timeline::TimelineReport;
 
 use super::page::{Page, WIDTH};
-use crate::report::number::{count, significant, wrap};
+use crate::report::number::{count, percent, significant, wrap};
 
 /// Columns of the picture.
 const COLUMNS: usize = 60;
@@ -33,6 +33,17 @@ pub(super) fn timeline(page: &mut Page, result: &RunResult) {
         page.item(sentence);
     }
     summary(page, timeline);
+    for population in &result.populations {
+        let name = population["name"].as_str().unwrap_or("");
+        let made = population["requests"]["made"].as_u64().unwrap_or(0);
+        if let Some(attained) = population["attained"].as_f64() {
+            page.line(&format!(
+                "  {name}: {} of {} requests within the objective",
+                percent(Some(attained)),
+                count(made)
+            ));
+        }
+    }
 }
 
 fn picture(page: &mut Page, timeline: &TimelineReport) {
