@@ -269,3 +269,19 @@ fn the_same_faults_give_the_same_run() {
     assert_eq!(a.digest(), b.digest());
     assert!(a.world.meters.ended.iter().sum::<u64>() > 100);
 }
+
+#[test]
+fn a_fault_that_fails_every_request_at_once_ends_in_time() {
+    // Between two arrivals nothing is in flight while nobody finds a region.
+    let text = "name = \"dns\"\nrun = { horizon_s = 30, warmup_s = 0 }\n\
+                workload.arrivals = { process = \"poisson\", rate_per_s = 20 }\n\
+                steering = { via = \"dns\", ttl_s = 0.1 }\n\
+                [[regions]]\nname = \"us\"\n[[populations]]\nname = \"all\"\nregion = \"us\"\n\
+                [[pools]]\nname = \"servers\"\nengine = \"abstract\"\nservers = 4\n\
+                service = { law = \"deterministic\", mean_ms = 10 }\n\
+                [[faults.timeline]]\nkind = \"dns_outage\"\nat_s = 10\nfor_s = 10\n";
+    let rows = simulate(text).0;
+    let failed = rows.iter().filter(|row| row.status == "failed_dns");
+    let last = failed.map(|row| row.arrival_ns).max().unwrap();
+    assert!((19_000_000_000..20_000_000_000).contains(&last), "{last}");
+}
