@@ -193,6 +193,8 @@ pub struct Calls {
     /// The calls.
     pub slab: Slab<Call>,
     tries: Vec<Try>,
+    /// Tries under way that somebody waits for.
+    pub waited_for: u64,
     /// What bounds retries and hedges.
     pub budget: Budget,
     backoff_rng: SimRng,
@@ -207,6 +209,7 @@ impl Calls {
         Calls {
             slab: Slab::new(),
             tries: Vec::new(),
+            waited_for: 0,
             budget: plan.budget.clone(),
             backoff_rng: streams.stream("clients", 0, "backoff"),
             patience_rng: streams.stream("clients", 0, "patience"),

@@ -119,6 +119,7 @@ impl World {
             *timer = lane.map(|lane| queue.schedule_timer_in_lane(lane, Event::TryDue(id)));
         }
         let (population, who) = (call.population, call.who);
+        calls.waited_for += 1;
         calls.begin(id.slot, attempt);
         self.set_out(id, population, who, queue);
     }
@@ -147,6 +148,7 @@ impl World {
         if attempt.why != Why::First {
             calls.budget.on_retry_end();
         }
+        calls.waited_for -= 1;
         let call = calls.slab.at_mut(attempt.call);
         call.live.retain(|live| *live != slot);
         if status == Status::Completed {
@@ -182,7 +184,7 @@ impl World {
             return self.close(call_slot, status, Some(slot), queue);
         }
         let id = calls.slab.id(call_slot);
-        let load = self.requests.len() as u64;
+        let load = calls.waited_for;
         if !calls.budget.try_retry(queue.now(), load) {
             self.meters.tries.refused += 1;
             return self.close(call_slot, status, Some(slot), queue);
@@ -211,8 +213,8 @@ impl World {
         if self.has_sign(id.slot, Sign::FirstToken, queue.now()) {
             return;
         }
-        let load = self.requests.len() as u64;
         let Some(calls) = &mut self.calls else { return };
+        let load = calls.waited_for;
         match calls.budget.try_retry(queue.now(), load) {
             true => self.begin_try(id.slot, Why::Hedge, queue),
             false => self.meters.tries.refused += 1,
@@ -305,7 +307,8 @@ impl World {
         let attempt = calls.attempt_mut(slot);
         let call = std::mem::replace(&mut attempt.call, NONE);
         let why = attempt.why;
-        cancel(&mut attempt.timers, queue);
+        calls.waited_for -= 1;
+        cancel(&mut calls.attempt_mut(slot).timers, queue);
         calls.slab.at_mut(call).live.retain(|live| *live != slot);
         if why != Why::First {
             calls.budget.on_retry_end();
