@@ -135,7 +135,8 @@ impl World {
         }
     }
 
-    /// Checks that requests by tier, and tries by region, are those that ended and those under way.
+    /// Checks that requests by tier and by population, and tries by region, are those that ended and
+    /// those under way.
     fn check_parts(&self) -> Result<(), String> {
         let mut tiers = vec![0; self.meters.tiers.len()];
         for (call, _) in self.live() {
@@ -149,6 +150,15 @@ impl World {
         let Some(calls) = &self.calls else {
             return Ok(());
         };
+        let mut populations = vec![0; self.meters.populations.len()];
+        for (call, _) in self.live() {
+            populations[usize::from(call.population)] += 1;
+        }
+        for (meter, live) in self.meters.populations.iter().zip(populations) {
+            if meter.counts.under_way() != live {
+                return Err(format!("{meter:?}, but {live} are in flight"));
+            }
+        }
         let mut regions = vec![0; self.meters.regions.len()];
         for slot in self.requests.live_slots() {
             regions[usize::from(calls.attempt(slot).region)] += 1;
