@@ -321,3 +321,18 @@ proptest! {
         prop_assert_eq!(&folded.1.world.meters.tries, &stepped.1.world.meters.tries);
     }
 }
+
+#[test]
+fn a_budget_does_not_count_tries_that_nobody_waits_for() {
+    // Nothing is answered in time, and what was given up stays at the server for good.
+    let text = "name = \"budget\"\nrun = { horizon_s = 10, warmup_s = 0, drain_limit_s = 1 }\n\
+         [workload]\narrivals = { process = \"constant\", rate_per_s = 100 }\n\
+         [clients]\ntry_timeout_ms = 100\nmax_retries = 5\nbackoff = { jitter = \"none\" }\n\
+         retry_budget = { policy = \"envoy\" }\n\
+         [[pools]]\nname = \"servers\"\nengine = \"abstract\"\n\
+         service = { law = \"deterministic\", mean_ms = 100_000 }\n";
+    let tries = simulate(text).1.world.meters.tries;
+    // Of 13 waited for 20 % are fewer than the three that are always allowed, for 125 ms each.
+    assert!(tries.retries <= 3 * 10_000 / 125 + 3, "{tries:?}");
+    assert!(tries.refused > 500, "{tries:?}");
+}
