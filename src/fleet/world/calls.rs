@@ -62,7 +62,9 @@ impl World {
             hedge: None,
         });
         calls.budget.on_request(queue.now());
-        self.meters.populations[usize::from(population)].counts.began += 1;
+        self.meters.populations[usize::from(population)]
+            .counts
+            .began += 1;
         if let Some(lane) = self.lanes.call_due {
             let timer = queue.schedule_timer_in_lane(lane, Event::CallDue(id));
             calls.slab.at_mut(id.slot).deadline = Some(timer);
