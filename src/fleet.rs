@@ -30,6 +30,7 @@ pub mod sharing;
 pub mod signals;
 pub mod simulation;
 pub mod slab;
+pub mod store;
 pub mod tiers;
 pub mod timeline;
 pub mod topology;

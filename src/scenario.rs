@@ -13,6 +13,7 @@ pub mod error;
 pub mod faults;
 pub mod fleet;
 pub mod health;
+pub mod kv_store;
 pub mod locality;
 mod overrides;
 mod probe;

@@ -22,6 +22,7 @@ use super::groups::Groups;
 use super::llm::EngineRules;
 use super::servers::BatchTime;
 use super::signals::SignalRule;
+use super::store::StoreRule;
 use super::topology::Topology;
 use super::transfer::TransferPlan;
 use super::window::WindowRule;
@@ -63,6 +64,8 @@ pub struct FleetPlan {
     pub topology: Topology,
     /// How gateways judge the replicas; none where they do not.
     pub health: Option<HealthRules>,
+    /// KV that replicas share; none where each has its own.
+    pub store: Option<StoreRule>,
     /// What breaks; none where nothing does.
     pub faults: Option<FaultPlan>,
     /// How long one tries to connect to what does not answer.

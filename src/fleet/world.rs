@@ -45,6 +45,7 @@ use super::plan::FleetPlan;
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
 use super::slab::Slab;
+use super::store::SharedStore;
 use faults::Faults;
 use gateways::Gateways;
 use handover::Handover;
@@ -97,6 +98,8 @@ pub struct World {
     /// Who is let in at each gateway replica, where not all are; and when each is looked at next.
     gates: Vec<Gate>,
     gate_wakes: Vec<Option<SimTime>>,
+    /// KV that the replicas share.
+    store: Option<Box<SharedStore>>,
     /// What breaks, if anything does.
     faults: Option<Box<Faults>>,
     /// Numbers over all requests.
@@ -211,7 +214,7 @@ impl World {
                 });
             }
         }
-        if plan.tells_blocks() {
+        if plan.tells_blocks() || plan.store.is_some() {
             for replica in &mut replicas {
                 replica.keep_news();
             }
@@ -240,6 +243,7 @@ impl World {
             geo: geo_of(&plan)?.map(Box::new),
             gates,
             gate_wakes,
+            store: plan.store.map(|rule| Box::new(SharedStore::new(rule))),
             faults: Faults::new(&plan)?,
             rows: Vec::new(),
             pending: None,

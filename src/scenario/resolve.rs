@@ -32,6 +32,7 @@ use crate::fleet::plan::{EnginePlan, FaultPlan, FleetPlan, PoolPlan, ServicePlan
 use crate::fleet::retry::{Backoff, Budget};
 use crate::fleet::servers::BatchTime;
 use crate::fleet::signals::SignalRule;
+use crate::fleet::store::StoreRule;
 use crate::fleet::topology::Topology;
 use crate::fleet::transfer::TransferPlan;
 use crate::fleet::window::WindowRule;
@@ -163,6 +164,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     let faults = faults_of(&scenario, &layout, base_dir, document)?;
     fleet.faults = (!faults.is_empty()).then_some(FaultPlan { faults, layout });
     fleet.health = scenario.health;
+    fleet.store = store_of(&scenario, &llm);
     // Where nothing can be given up or fail a request is its one try.
     let may_fail = scenario.clients.is_some()
         || !scenario.regions.is_empty()
@@ -297,6 +299,7 @@ fn fleet_plan(
         clients: None,
         topology: Topology::single(scenario.gateway.replicas),
         health: None,
+        store: None,
         faults: None,
         connect_timeout: SimDuration::from_ms_f64(scenario.network.connect_timeout_ms()),
         retransmit: SimDuration::from_ms_f64(scenario.network.retransmit_ms()),
@@ -338,6 +341,24 @@ fn client_plan(clients: &Clients, problems: &mut Problems<'_>) -> Option<ClientP
         budget: Budget::new(&clients.retry_budget),
         hedge: hedge.map(|hedge| (SimDuration::from_ms_f64(hedge.after_ms), hedge.max)),
         propagate_cancel: clients.propagate_cancel,
+    })
+}
+
+/// The store of KV that replicas share, if there is one.
+fn store_of(scenario: &Scenario, llm: &[Option<LlmFacts>]) -> Option<StoreRule> {
+    let store = scenario.kv_store?;
+    let facts = llm.first()?.as_ref()?;
+    let Some(Pool::Llm(pool)) = scenario.pools.first() else {
+        return None;
+    };
+    let bytes = facts.model.kv_bytes_per_token(facts.dtypes.kv) * f64::from(pool.block_size);
+    Some(StoreRule {
+        blocks: ((store.capacity_gb * 1e9 / bytes) as u64).max(1),
+        // GB per second are bytes per nanosecond.
+        block_ns: bytes / store.bandwidth_gb_per_s,
+        latency_ns: store.latency_ms * 1e6,
+        lag: SimDuration::from_ms_f64(store.lag_ms),
+        region_lag: store.region_lag_ms.map(SimDuration::from_ms_f64),
     })
 }
 

@@ -9,6 +9,7 @@ use super::admission::{Admission, ConcurrencyLimit, Quota, RateLimits};
 use super::faults::Faults;
 use super::fleet::{Batching, Gateway, Network, Pool, Router};
 use super::health::HealthRules;
+use super::kv_store::KvStore;
 use super::locality::Locality;
 use super::regions::{Population, Region};
 use super::roles::KvTransfer;
@@ -90,6 +91,9 @@ pub struct Scenario {
     /// The way of KV from prefill pools to decode pools.
     #[serde(default, skip_serializing_if = "KvTransfer::is_default")]
     pub kv_transfer: KvTransfer,
+    /// KV that replicas share. Default: each has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_store: Option<KvStore>,
     /// Prices. Default: costs are not reported.
     pub cost: Option<Cost>,
     /// Other designs to run beside this one: `[variants.NAME]` maps paths to values. A claim may

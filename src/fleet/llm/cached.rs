@@ -1,6 +1,7 @@
 //! What the prefix cache has to do with a request: blocks found, named and let go.
 
 use super::{Engine, EngineRules};
+use crate::fleet::context::Context;
 use crate::fleet::request::Requests;
 use crate::fleet::tiers::Loaded;
 use crate::scenario::fleet::SchedulingPolicy;
@@ -26,19 +27,26 @@ impl Hit {
 impl Engine {
     /// What of a prompt of `total` tokens is in the cache. The last token is always computed, since
     /// it gives the next one.
-    pub(super) fn hit(&self, requests: &Requests, slot: u32, total: u32) -> Hit {
+    pub(super) fn hit(&self, ctx: &Context<'_>, slot: u32, total: u32) -> Hit {
         let Some(cache) = self.kv.cache() else {
             return Hit::default();
         };
         let size = self.kv.block_size();
-        let prefix = &requests.at(slot).prefix;
+        let prefix = &ctx.requests.at(slot).prefix;
         let most = total.saturating_sub(1) / size;
         let key = |index| prefix.key(index, size);
         let (blocks, free) = cache.lookup(key, most);
+        let mut loaded = self.kv.tiers().lookup(key, blocks, most);
+        if let Some(store) = ctx.store {
+            let from = blocks + loaded.blocks;
+            let shared = store.lookup(key, from, most, (ctx.region, ctx.now));
+            loaded.blocks += shared.blocks;
+            loaded.ns += shared.ns;
+        }
         Hit {
             blocks,
             free,
-            loaded: self.kv.tiers().lookup(key, blocks, most),
+            loaded,
         }
     }
 

@@ -58,7 +58,7 @@ impl Engine {
         // looked for in the tiers below.
         let hit = Hit {
             loaded: Loaded::default(),
-            ..self.hit(ctx.requests, slot, tokens + 1)
+            ..self.hit(ctx, slot, tokens + 1)
         };
         let found = u64::from(hit.blocks);
         let held = self.kv.blocks_for(u64::from(tokens)) - found;

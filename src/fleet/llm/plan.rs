@@ -83,7 +83,7 @@ impl Engine {
                 self.held_back = true;
                 return;
             }
-            let hit = self.hit(ctx.requests, slot, total);
+            let hit = self.hit(ctx, slot, total);
             let left = total - hit.found() * rules.block_size;
             if left > budget && !rules.chunks() {
                 return;
@@ -121,7 +121,7 @@ impl Engine {
             if batched > u64::from(rules.max_num_batched_tokens) {
                 return;
             }
-            let hit = self.hit(ctx.requests, slot, total);
+            let hit = self.hit(ctx, slot, total);
             let left = total - hit.found() * rules.block_size;
             let Some(blocks) = self.room_for(total, left, hit, rules) else {
                 return;

@@ -57,6 +57,8 @@ impl World {
             meter: &mut self.pools[pool].meter,
             done: &mut self.done,
             firsts: self.tells_firsts.then_some(&mut self.firsts),
+            store: self.store.as_deref(),
+            region: self.plan.pools[pool].region,
         };
         replica.abort(slot, id, &self.plan.pools[pool].engine, &mut ctx)
     }

@@ -214,6 +214,8 @@ impl World {
             meter: &mut self.pools[pool].meter,
             done: &mut self.done,
             firsts: self.tells_firsts.then_some(&mut self.firsts),
+            store: self.store.as_deref(),
+            region: self.plan.pools[pool].region,
         };
         act(replica, id, &mut ctx);
     }
@@ -334,6 +336,9 @@ impl World {
         }
         if let Some(geo) = &mut self.geo {
             geo.region_down(RegionIndex(region), queue.now());
+        }
+        if let Some(store) = &mut self.store {
+            store.region_lost(region, queue.now());
         }
         // Whatever its gateways were at is lost; clients see their connections break.
         let held = self.requests.live_slots().filter(|slot| {

@@ -150,6 +150,8 @@ impl World {
             meter: &mut self.pools[pool].meter,
             done: &mut self.done,
             firsts: self.tells_firsts.then_some(&mut self.firsts),
+            store: self.store.as_deref(),
+            region: self.plan.pools[pool].region,
         };
         let engine = &mut self.replicas[id.0 as usize].engine;
         match (engine, &self.plan.pools[pool].engine, task) {

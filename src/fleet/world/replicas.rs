@@ -146,6 +146,8 @@ impl World {
             meter: &mut pool.meter,
             done: &mut self.done,
             firsts: self.tells_firsts.then_some(&mut self.firsts),
+            store: self.store.as_deref(),
+            region: self.plan.pools[replica.pool.0 as usize].region,
         };
         if let ReplicaEngine::Batches(servers) = &mut replica.engine {
             if let Some(mut batching) = batching(&plan, replica.pool, id, &mut pool.rng)
@@ -203,6 +205,8 @@ impl World {
             meter: &mut pool.meter,
             done: &mut self.done,
             firsts: self.tells_firsts.then_some(&mut self.firsts),
+            store: self.store.as_deref(),
+            region: self.plan.pools[pool_index].region,
         };
         let accepted = match (&mut replica.engine, plan) {
             (ReplicaEngine::Servers(servers), _) => servers.offer(slot, &mut ctx),
@@ -246,6 +250,8 @@ impl World {
             meter: &mut pool.meter,
             done: &mut self.done,
             firsts: self.tells_firsts.then_some(&mut self.firsts),
+            store: self.store.as_deref(),
+            region: self.plan.pools[replica.pool.0 as usize].region,
         };
         let engine_plan = &plan.pools[replica.pool.0 as usize].engine;
         match (&mut replica.engine, event, engine_plan) {
@@ -282,7 +288,7 @@ impl World {
         if self.tells_firsts {
             self.tell_first_tokens();
         }
-        if self.plan.tells_blocks() {
+        if self.plan.tells_blocks() || self.store.is_some() {
             self.tell_blocks(id, queue);
         }
         self.send_done(queue);

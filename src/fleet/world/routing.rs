@@ -151,8 +151,17 @@ impl World {
         let at = queue.now() + delay;
         let before = self.block_news.len();
         let news = &mut self.block_news;
-        self.replicas[replica.0 as usize].drain_blocks(|key, stored| {
-            news.push_back((at, replica, key, stored));
+        let tells = self.plan.tells_blocks();
+        let there = &mut self.replicas[replica.0 as usize];
+        let region = self.plan.pools[there.pool.0 as usize].region;
+        let store = &mut self.store;
+        there.drain_blocks(|key, stored| {
+            if let Some(store) = store.as_deref_mut().filter(|_| stored) {
+                store.put(key, region, queue.now());
+            }
+            if tells {
+                news.push_back((at, replica, key, stored));
+            }
         });
         if self.block_news.len() == before {
             return;

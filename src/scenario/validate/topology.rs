@@ -58,6 +58,7 @@ pub(super) fn check_topology(scenario: &Scenario, problems: &mut Problems<'_>) {
     scenario.locality.check("locality", names.len(), problems);
     check_regions_of_pools(scenario, &names, problems);
     check_admission(scenario, problems);
+    check_store(scenario, problems);
     if let Some(health) = &scenario.health {
         health.check("health", problems);
     }
@@ -119,6 +120,31 @@ fn check_admission(scenario: &Scenario, problems: &mut Problems<'_>) {
     for (index, tenant) in admission.tenants.iter().enumerate() {
         let path = format!("admission.tenants.{index}.share");
         problems.positive(&path, tenant.share, 1e9);
+    }
+}
+
+/// A shared store holds blocks of one size, of one model.
+fn check_store(scenario: &Scenario, problems: &mut Problems<'_>) {
+    let Some(store) = &scenario.kv_store else {
+        return;
+    };
+    store.check("kv_store", problems);
+    let kind = |pool: &Pool| match pool {
+        Pool::Llm(pool) if pool.prefix_caching => {
+            Some((pool.model.clone(), pool.block_size, pool.kv_dtype.clone()))
+        }
+        _ => None,
+    };
+    let kinds: Vec<_> = scenario.pools.iter().map(kind).collect();
+    let alike = kinds.windows(2).all(|pair| pair[0] == pair[1]);
+    if kinds.iter().any(Option::is_none) || !alike {
+        problems.push(
+            "kv_store",
+            "",
+            "needs pools of one model, with prefix_caching = true, the same block_size and the \
+             same kv_dtype",
+            "make them alike, or take the store away",
+        );
     }
 }
 
