@@ -73,6 +73,27 @@ fn sample(jitter: Jitter, retry: u32, previous: f64, draws: usize) -> Vec<f64> {
         .collect()
 }
 
+/// The mean is the ceiling, and the law forgets.
+#[test]
+fn exponential_delays_have_the_ceiling_as_their_mean() {
+    let draws = 40_000;
+    let n = draws as f64;
+    let rows = [(1, 100.0), (3, 900.0), (9, 2_000.0)];
+    let limit = bonferroni_t_limit(1e-6, 2 * rows.len(), 1e9);
+    for (retry, ceiling) in rows {
+        let mut delays = sample(Jitter::Exponential, retry, 0.0, draws);
+        // Moments of the law of mean 1: 1, 2, and 24 for the fourth.
+        let mean = delays.iter().sum::<f64>() / n / ceiling;
+        let z = (mean - 1.0) * n.sqrt();
+        assert!(z.abs() < limit, "{retry}: mean {mean}, z {z}");
+        let second = delays.iter().map(|x| (x / ceiling).powi(2)).sum::<f64>() / n;
+        let z = (second - 2.0) / (20.0 / n).sqrt();
+        assert!(z.abs() < limit, "{retry}: second moment {second}, z {z}");
+        let distance = ks_distance(&mut delays, |x| 1.0 - (-x / ceiling).exp());
+        assert!(distance < ks_limit(n, 1e-7), "{retry}: distance {distance}");
+    }
+}
+
 /// Each kind is uniform between two ends: mean, variance and shape.
 #[test]
 fn jitter_is_uniform_between_its_ends() {
@@ -129,7 +150,7 @@ proptest! {
         base_ms in 0.001_f64..1e4,
         multiplier in 0.1_f64..10.0,
         times in 1.0_f64..100.0,
-        kind in 0_usize..5,
+        kind in 0_usize..6,
         retries in 1_i32..40,
     ) {
         let jitter = [
@@ -138,6 +159,7 @@ proptest! {
             Jitter::Equal,
             Jitter::Decorrelated,
             Jitter::Grpc,
+            Jitter::Exponential,
         ][kind];
         let max_ms = base_ms * times;
         let config = Config { base_ms, multiplier, max_ms: Some(max_ms), jitter };
@@ -154,6 +176,8 @@ proptest! {
                 Jitter::Equal => (ceiling / 2.0, ceiling),
                 Jitter::Decorrelated => (base_ms, max_ms),
                 Jitter::Grpc => (0.8 * ceiling, 1.2 * ceiling),
+                // It has no upper end: 40 means are beyond what a double can draw.
+                Jitter::Exponential => (0.0, 40.0 * ceiling),
             };
             prop_assert!(delay >= ms(low) && delay <= ms(high), "{:?} at {}", delay, retry);
             previous = delay;

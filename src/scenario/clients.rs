@@ -41,6 +41,9 @@ pub enum Jitter {
     /// The ceiling times a uniform factor from 0.8 to 1.2 (gRPC proposal A6), so up to 1.2 times
     /// `max_ms`.
     Grpc,
+    /// Exponential with the ceiling as its mean, so that a delay may be much longer than `max_ms`:
+    /// the retrial times of queueing theory, which forget how long a client has waited.
+    Exponential,
 }
 
 impl Default for Backoff {

@@ -26,7 +26,7 @@ pub struct Clients {
     pub first_token_timeout_ms: Option<f64>,
     /// Users who leave: their requests count as cancelled. Default: none.
     pub patience: Option<Patience>,
-    /// Tries after the first at most, 0 to 1,000, hedges not counted. Default 0.
+    /// Tries after the first at most, 0 to 10,000, hedges not counted. Default 0.
     pub max_retries: u16,
     /// What is tried again. A request too long for the engine never is. Default: all four.
     pub retry_on: Vec<RetryOn>,
@@ -128,7 +128,7 @@ impl Clients {
             }
         }
         let retries = u64::from(self.max_retries);
-        problems.int_in_range(&path("max_retries"), retries, 0, 1_000);
+        problems.int_in_range(&path("max_retries"), retries, 0, 10_000);
         self.backoff.check(&path("backoff"), problems);
         self.retry_budget.check(&path("retry_budget"), problems);
         if let Some(hedge) = &self.hedge {

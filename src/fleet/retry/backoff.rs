@@ -41,6 +41,8 @@ impl Backoff {
                 drawn.min(self.max_ns)
             }
             Jitter::Grpc => self.ceiling_ns(retry_number) * (0.8 + 0.4 * unit()),
+            // 1 less the number is never zero.
+            Jitter::Exponential => -self.ceiling_ns(retry_number) * (1.0 - unit()).ln(),
         };
         SimDuration(ns.round() as u64)
     }
