@@ -163,15 +163,20 @@ impl Replica {
         match &mut self.engine {
             ReplicaEngine::Llm(engine) => engine.stall(ctx),
             ReplicaEngine::Sharing(sharing) => sharing.stall(id, ctx),
-            // The ends of services and iterations are held back.
-            ReplicaEngine::Servers(_) | ReplicaEngine::Batches(_) | ReplicaEngine::Ranks(_) => {}
+            ReplicaEngine::Servers(servers) => servers.stall(ctx.now),
+            ReplicaEngine::Batches(servers) => servers.stall(ctx.now),
+            // The ends of iterations are held back.
+            ReplicaEngine::Ranks(_) => {}
         }
     }
 
     /// It goes on.
     pub fn resume(&mut self, id: ReplicaId, ctx: &mut Context<'_>) {
-        if let ReplicaEngine::Sharing(sharing) = &mut self.engine {
-            sharing.resume(id, ctx);
+        match &mut self.engine {
+            ReplicaEngine::Sharing(sharing) => sharing.resume(id, ctx),
+            ReplicaEngine::Servers(servers) => servers.resume(ctx.now),
+            ReplicaEngine::Batches(servers) => servers.resume(ctx.now),
+            ReplicaEngine::Llm(_) | ReplicaEngine::Ranks(_) => {}
         }
     }
 }

@@ -12,6 +12,49 @@ use super::event::Event;
 use super::request::RequestList;
 use super::window::{Close, WindowRule};
 
+/// The time for which servers could work: it stands still while their replica hangs. Services end
+/// by this clock, so that each goes on where it was.
+#[derive(Debug, Clone, Copy, Default)]
+struct WorkClock {
+    stood: SimDuration,
+    since: Option<SimTime>,
+}
+
+impl WorkClock {
+    fn at(&self, now: SimTime) -> SimTime {
+        SimTime(self.since.unwrap_or(now).0 - self.stood.0)
+    }
+
+    fn stop(&mut self, now: SimTime) {
+        self.since.get_or_insert(now);
+    }
+
+    fn go_on(&mut self, now: SimTime) {
+        if let Some(since) = self.since.take() {
+            self.stood = self.stood + now.since(since);
+        }
+    }
+
+    /// Begins a service of `time`, and says when it ends if nothing stops it.
+    fn begin(&self, slot: u32, time: SimDuration, ctx: &mut Context<'_>) -> SimTime {
+        ctx.requests.at_mut(slot).work.mark = (self.at(ctx.now) + time).0;
+        ctx.now + time
+    }
+
+    /// Whether a service that was to end now has. One that stood still comes to its end later.
+    fn has_ended(&self, slot: u32, ctx: &mut Context<'_>) -> bool {
+        let end = SimTime(ctx.requests.at(slot).work.mark);
+        let now = self.at(ctx.now);
+        if now >= end {
+            return true;
+        }
+        let id = ctx.requests.id(slot);
+        let left = end.since(now);
+        ctx.queue.schedule(ctx.now + left, Event::ServiceDone(id));
+        false
+    }
+}
+
 /// Servers that take one request each.
 #[derive(Debug, Clone)]
 pub struct Servers {
@@ -20,6 +63,7 @@ pub struct Servers {
     busy: u32,
     waiting: RequestList,
     slowdown: f64,
+    clock: WorkClock,
 }
 
 impl Servers {
@@ -31,6 +75,7 @@ impl Servers {
             busy: 0,
             waiting: RequestList::default(),
             slowdown: 1.0,
+            clock: WorkClock::default(),
         }
     }
 
@@ -49,6 +94,9 @@ impl Servers {
 
     /// A server has finished with a request.
     pub fn served(&mut self, slot: u32, ctx: &mut Context<'_>) {
+        if !self.clock.has_ended(slot, ctx) {
+            return;
+        }
         self.busy -= 1;
         ctx.meter.ceased(ctx.now);
         ctx.requests.at_mut(slot).first_token = ctx.now;
@@ -93,11 +141,22 @@ impl Servers {
         self.slowdown = factor;
     }
 
+    /// Stands still for a while: what comes is taken in, and nothing gets on.
+    pub fn stall(&mut self, now: SimTime) {
+        self.clock.stop(now);
+    }
+
+    /// Goes on where it was.
+    pub fn resume(&mut self, now: SimTime) {
+        self.clock.go_on(now);
+    }
+
     fn start(&mut self, slot: u32, ctx: &mut Context<'_>) {
         self.busy += 1;
         let request = ctx.requests.at_mut(slot);
         request.scheduled = ctx.now;
-        let end = ctx.now + slowed(SimDuration(request.work.mark), self.slowdown);
+        let time = slowed(SimDuration(request.work.mark), self.slowdown);
+        let end = self.clock.begin(slot, time, ctx);
         ctx.meter.began(ctx.now);
         let id = ctx.requests.id(slot);
         ctx.queue.schedule(end, Event::ServiceDone(id));
@@ -148,6 +207,7 @@ pub struct BatchServers {
     /// When the pending `WindowDue` comes, if one is pending.
     due: Option<SimTime>,
     slowdown: f64,
+    clock: WorkClock,
 }
 
 impl BatchServers {
@@ -160,6 +220,7 @@ impl BatchServers {
             queue: RequestList::default(),
             due: None,
             slowdown: 1.0,
+            clock: WorkClock::default(),
         }
     }
 
@@ -181,6 +242,9 @@ impl BatchServers {
 
     /// A server has finished the batch led by `leader`.
     pub fn served(&mut self, leader: u32, batching: &mut Batching<'_>, ctx: &mut Context<'_>) {
+        if !self.clock.has_ended(leader, ctx) {
+            return;
+        }
         self.busy -= 1;
         ctx.meter.ceased(ctx.now);
         let mut slot = leader;
@@ -226,6 +290,16 @@ impl BatchServers {
         self.slowdown = factor;
     }
 
+    /// Stands still for a while: what comes is taken in, and nothing gets on.
+    pub fn stall(&mut self, now: SimTime) {
+        self.clock.stop(now);
+    }
+
+    /// Goes on where it was.
+    pub fn resume(&mut self, now: SimTime) {
+        self.clock.go_on(now);
+    }
+
     fn send(&mut self, batching: &mut Batching<'_>, ctx: &mut Context<'_>) {
         while self.busy < self.servers {
             let Some(front) = self.queue.front() else {
@@ -264,8 +338,7 @@ impl BatchServers {
                 batch.push_back(ctx.requests, slot);
             }
         }
-        let time = batching.time.draw(size, batching.rng);
-        let end = ctx.now + slowed(time, self.slowdown);
+        let time = slowed(batching.time.draw(size, batching.rng), self.slowdown);
         ctx.meter.began(ctx.now);
         if ctx.meter.measures(ctx.now) {
             ctx.meter.batches += 1;
@@ -277,6 +350,7 @@ impl BatchServers {
             }
         }
         if let Some(leader) = batch.front() {
+            let end = self.clock.begin(leader, time, ctx);
             let id = ctx.requests.id(leader);
             ctx.queue.schedule(end, Event::ServiceDone(id));
         }
