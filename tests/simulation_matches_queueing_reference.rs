@@ -35,7 +35,7 @@ const LEAST_RELAXATIONS: f64 = 6.0;
 /// Replicas of the smaller of two fleets from which an infinite fleet is extrapolated.
 const FEW: u32 = 100;
 
-const MUST_HAVE: [&str; 10] = [
+const MUST_HAVE: [&str; 14] = [
     "M/M/1",
     "M/M/c",
     "M/M/c/K",
@@ -46,6 +46,10 @@ const MUST_HAVE: [&str; 10] = [
     "M/H2/1",
     "M/M/1-PS",
     "M/G/1-PS",
+    "M/M/c+M (Erlang A)",
+    "M/M/1 retrial (classical)",
+    "M/M/1 with breakdowns (fail busy or idle, exp)",
+    "supermarket model JSQ(2), n->inf",
 ];
 
 struct Row {
@@ -298,10 +302,51 @@ fn model(family: &str, params: &Params) -> Result<Queue, &'static str> {
             queue.relaxation = (think + users / servers * mean).max(mean);
             queue
         }
-        "M/M/c+M (Erlang A)" => return Err("requests do not abandon the queue"),
+        "M/M/c+M (Erlang A)" => {
+            let (servers, theta) = (need("c")?, need("theta")?);
+            let rate = lam.ok_or(MISSING)?;
+            let mut queue = open(rate, servers, mean, &exponential(mean), 1.0);
+            let patience = exponential(1.0 / theta);
+            queue.top = format!(
+                "clients = {{ propagate_cancel = true, \
+                 patience = {{ after = {patience}, unless = \"scheduled\" }} }}"
+            );
+            // Whoever waits is served or leaves within so long.
+            queue.relaxation = queue.relaxation.min(2.0 * (mean + 1.0 / theta));
+            queue
+        }
+        "M/M/1 retrial (classical)" => {
+            let (rate, theta) = (lam.ok_or(MISSING)?, need("theta")?);
+            let mut queue = open(rate, 1.0, mean, &exponential(mean), 1.0);
+            queue.pool.push_str("\nqueue_capacity = 0");
+            queue.top = format!(
+                "clients = {{ max_retries = 10000, backoff = {{ base_ms = {}, multiplier = 1, \
+                 jitter = \"exponential\" }} }}",
+                UNIT_MS / theta
+            );
+            // The orbit finds the idle server as slowly as it tries.
+            queue.relaxation += 1.0 / (theta * (1.0 - rate * mean));
+            queue
+        }
+        "M/M/1 with breakdowns (fail busy or idle, exp)" => {
+            // A server that hangs goes on with what it had: none is lost.
+            let (fail, repair) = (need("fail")?, need("repair")?);
+            let rate = lam.ok_or(MISSING)?;
+            let up = repair / (fail + repair);
+            let mut queue = open(rate, 1.0, mean, &exponential(mean), 1.0);
+            queue.top = format!(
+                "[[faults.random]]\nname = \"breakdowns\"\ncomponent = \"node\"\n\
+                 fault = {{ kind = \"hang\" }}\nmtbf_h = {}\nmttr = {}",
+                UNIT_MS / fail / 3.6e6,
+                exponential(1.0 / repair)
+            );
+            let slowed = open(rate / up, 1.0, mean, "", 1.0);
+            queue.relaxation = slowed.relaxation + 1.0 / repair;
+            // Work comes to a standstill for so long at a time.
+            queue.variation = 1.0 + 2.0 * fail / (repair * repair);
+            queue
+        }
         "M/M/1 non-preemptive priority" => return Err("no priority discipline"),
-        "M/M/1 retrial (classical)" => return Err("no retries"),
-        "M/M/1 with breakdowns (fail busy or idle, exp)" => return Err("servers do not fail"),
         "M/M/1 multiple vacations" => return Err("servers take no vacations"),
         "M[k]/M/1 batch arrivals" => return Err("no process of batch arrivals"),
         "Jackson tandem" | "Jackson with feedback" => return Err("one station per request"),
@@ -315,10 +360,13 @@ enum Ask {
     WaitMean,
     WaitSquare,
     WaitPositive,
+    Orbit,
     SojournMean,
     SojournSquare,
     Present,
     Waiting,
+    /// The share of all that came that did not begin at once.
+    Delayed,
     Blocking,
     Throughput,
     Utilization,
@@ -351,11 +399,15 @@ fn aim(row: &Row, params: &Params) -> Option<Aim> {
     let ask = match row.metric.as_str() {
         "Wq" | "Wq_accepted" | "mean_wait_per_request_s" => Ask::WaitMean,
         "E[Wq^2]" => Ask::WaitSquare,
+        // Who leaves the queue has waited too.
+        "P(wait)" if row.family.contains("Erlang A") => Ask::Delayed,
         "P(wait)" | "ErlangC_P(wait)" => Ask::WaitPositive,
+        // By Little's law, from the time between the first try and the last.
+        "mean_orbit" => Ask::Orbit,
         "W" => Ask::SojournMean,
         "L" => Ask::Present,
         "Lq" => Ask::Waiting,
-        "blocking" | "P(loss)" => Ask::Blocking,
+        "blocking" | "P(loss)" | "P(abandon)" => Ask::Blocking,
         "throughput" => Ask::Throughput,
         "utilization" | "P(busy)" => Ask::Utilization,
         "mean_batch" => Ask::MeanBatch,
@@ -401,7 +453,7 @@ fn replicate(queue: &Queue, asks: &[Ask], replication: u64) -> Vec<f64> {
         streams.stream("pool", 0, "service")
     };
     let mut sums = vec![(0.0, 0u64); asks.len()];
-    let (mut arrived, mut lost, mut left) = (0u64, 0u64, 0u64);
+    let (mut arrived, mut lost, mut left, mut at_once) = (0u64, 0u64, 0u64, 0u64);
     let mut simulation = run_rows(&plan, replication, |row| {
         let last = row.last_token_ns.unwrap_or(u64::MAX);
         left += u64::from(last >= from && last < to);
@@ -413,6 +465,7 @@ fn replicate(queue: &Queue, asks: &[Ask], replication: u64) -> Vec<f64> {
             lost += 1;
             return;
         };
+        at_once += u64::from(start == row.arrival_ns);
         let wait = (start - row.arrival_ns) as f64 / unit_ns;
         let sojourn = (end - row.arrival_ns) as f64 / unit_ns;
         let mut size = f64::NAN;
@@ -428,6 +481,7 @@ fn replicate(queue: &Queue, asks: &[Ask], replication: u64) -> Vec<f64> {
             *count += 1;
             *sum += match *ask {
                 Ask::WaitMean => wait,
+                Ask::Orbit => wait * queue.rate,
                 Ask::WaitSquare => wait * wait,
                 Ask::WaitPositive => f64::from(u8::from(wait > 0.0)),
                 Ask::SojournMean => sojourn,
@@ -443,6 +497,13 @@ fn replicate(queue: &Queue, asks: &[Ask], replication: u64) -> Vec<f64> {
             };
         }
     });
+    // A client who gave up for want of retries would be none of the model's.
+    let given_up = |ask: &Ask| matches!(ask, Ask::Blocking | Ask::Delayed);
+    assert!(
+        lost == 0 || !queue.top.contains("max_retries") || asks.iter().any(given_up),
+        "{lost} gave up: {}",
+        queue.top
+    );
     let measured_ns = (to - from) as f64;
     let now = simulation.now().max(plan.fleet.horizon);
     let meter = simulation.world.pool_meter(0);
@@ -453,6 +514,7 @@ fn replicate(queue: &Queue, asks: &[Ask], replication: u64) -> Vec<f64> {
     let answer = |(ask, &(sum, count)): (&Ask, &(f64, u64))| match ask {
         Ask::Present => present,
         Ask::Waiting => present - busy,
+        Ask::Delayed => 1.0 - at_once as f64 / arrived as f64,
         Ask::Blocking => lost as f64 / arrived as f64,
         Ask::Throughput => left as f64 / (measured_ns / unit_ns),
         Ask::Utilization => busy / queue.servers,
