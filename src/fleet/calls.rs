@@ -152,6 +152,8 @@ pub struct Try {
     pub region: u16,
     /// How long it took to come to its gateway.
     pub outward: SimDuration,
+    /// When its answer came back to its gateway.
+    pub back_at: SimTime,
     /// How it ended, while the news is on its way back.
     pub failed: Option<Status>,
     /// How it ended at its gateway, while that is on its way to the client.
@@ -175,6 +177,7 @@ impl Try {
             population: 0,
             region: 0,
             outward: SimDuration::ZERO,
+            back_at: SimTime::NEVER,
             failed: None,
             ended: None,
             timers: [None; 2],

@@ -484,4 +484,13 @@ impl RequestRow {
             resumed_ns: stamp(request.resumed),
         }
     }
+
+    /// Its last token came to the gateway then, and its first as much later than it should have:
+    /// messages may have been lost or held up.
+    pub fn last_token_came(&mut self, at: SimTime) {
+        let late = self.last_token_ns.map_or(0, |ns| at.0 - ns);
+        for token in [&mut self.first_token_ns, &mut self.last_token_ns] {
+            *token = token.map(|ns| ns + late);
+        }
+    }
 }

@@ -394,7 +394,10 @@ impl World {
             .ended(request, &ending, status, outward, queue.now());
         if self.plan.record_requests {
             let name = status.name();
-            let row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
+            let mut row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
+            if let (Status::Completed, Some(slot)) = (status, last) {
+                row.last_token_came(calls.attempt(slot).back_at);
+            }
             self.rows.push(row);
         }
         for slot in live {

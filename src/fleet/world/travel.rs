@@ -89,6 +89,7 @@ impl World {
         let id = self.requests.id(slot);
         let Some(calls) = &mut self.calls else { return };
         let attempt = calls.attempt_mut(slot);
+        attempt.back_at = queue.now();
         if attempt.is_given_up() {
             return self.try_ended(slot, status, queue);
         }
