@@ -229,9 +229,7 @@ fn check(text: &str, faults: &[String]) -> Result<(), TestCaseError> {
         for (from, until) in dead_between(faults, replica) {
             let dead = |at: f64| at > from + 1e-9 && at < until - 1e-9;
             prop_assert!(
-                !(dead(queued)
-                    || dead(scheduled)
-                    || prompt && dead(earliest) && dead(latest)),
+                !(dead(queued) || dead(scheduled) || prompt && dead(earliest) && dead(latest)),
                 "replica {replica} was dead from {from} to {until}: {row:?} {text}"
             );
             // What was at the replica when it died is lost.

@@ -5,6 +5,8 @@
 mod common;
 
 use common::{e2e_ns, plan_of, run_rows, simulate};
+use seatrial::measure::Interval;
+use seatrial::measure::interval::{bonferroni_t_limit, t_quantile};
 
 /// Ten replicas of one server each that are 80 % busy.
 fn fleet(more: &str) -> String {
@@ -137,6 +139,50 @@ fn gateways_that_count_for_themselves_know_less_the_more_they_are() {
     let random = mean_ms(&fleet("[router]\npolicy = \"random\"\n"));
     assert!(means[0] < means[1] && means[1] < means[2], "{means:?}");
     assert!(means[2] < random * 1.05, "{means:?} {random}");
+}
+
+/// Mean end-to-end latencies of some replications, milliseconds.
+fn means_ms(text: &str, replications: u64) -> Vec<f64> {
+    let plan = plan_of(text);
+    let means = (0..replications).map(|replication| {
+        let (mut sum, mut count) = (0.0, 0.0);
+        run_rows(&plan, replication, |row| {
+            sum += e2e_ns(row) as f64 / 1e6;
+            count += 1.0;
+        });
+        sum / count
+    });
+    means.collect()
+}
+
+#[test]
+fn gateways_that_ask_at_their_own_times_do_not_herd_together() {
+    let with = |gateways: u32, count_own: bool| {
+        let text = fleet(&format!(
+            "[router]\npolicy = \"least_request\"\nchoices = 0\n\
+             [gateway]\nreplicas = {gateways}\n[signals]\nsource = \"reported\"\n\
+             interval_ms = 50\ncount_own = {count_own}\n"
+        ));
+        means_ms(&text.replace("horizon_s = 60", "horizon_s = 10"), 8)
+    };
+    let (one, ten) = (with(1, false), with(10, false));
+    let (one_counting, ten_counting) = (with(1, true), with(10, true));
+    // Ten herds, each of a tenth of the traffic and towards another replica, are less bad than one.
+    // What a gateway sent itself is all that one alone need know, and a tenth of what ten need.
+    let limit = bonferroni_t_limit(1e-3, 4, 7.0);
+    for (what, worse, better) in [
+        ("one herd and ten", &one, &ten),
+        ("ten herds and ten that count", &ten, &ten_counting),
+        ("ten that count and one", &ten_counting, &one_counting),
+        ("one herd and one that counts", &one, &one_counting),
+    ] {
+        let less = Interval::paired_difference(worse, better, 0.95).unwrap();
+        let error = less.half_width / t_quantile(0.975, 7.0);
+        assert!(
+            less.estimate > limit * error,
+            "{what}: {worse:?} {better:?}"
+        );
+    }
 }
 
 #[test]
