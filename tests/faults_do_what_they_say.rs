@@ -297,9 +297,9 @@ fn each_lost_message_is_sent_again_after_twice_the_time() {
             .or_insert(0_u64) += 1;
     }
     let limit = bonferroni_t_limit(1e-3, 6, 1e9);
-    for (n, m) in [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0)] {
+    for (n, m) in [(0_u32, 0_u32), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0)] {
         let ways = if n == m { 1.0 } else { 2.0 };
-        let p = ways * (1.0 - loss).powi(2) * loss.powi(n as i32 + m as i32);
+        let p = ways * (1.0 - loss).powi(2) * loss.powi((n + m).cast_signed());
         let z = z_of_share(seen[&(n, m)], requests, p);
         assert!(z.abs() < limit, "{n} {m}: z {z}");
     }
