@@ -393,7 +393,7 @@ fn a_fault_ends_though_each_request_fails_at_once() {
 
 #[test]
 fn a_drain_loses_nothing_that_ends_within_its_notice() {
-    let with = |notice_s: f64| {
+    let with = |notice_s: f64, health: &str| {
         let drain = fault(
             5.005,
             15.0,
@@ -403,19 +403,22 @@ fn a_drain_loses_nothing_that_ends_within_its_notice() {
         );
         let pool = "replicas = 2\nservers = 1000\n\
                     service = { law = \"deterministic\", mean_ms = 1000 }";
-        let router = "[router]\npolicy = \"round_robin\"\n[health]\n";
-        simulate(&clockwork(10.0, 3_000, pool, &format!("{router}{drain}")))
+        let more = format!("[router]\npolicy = \"round_robin\"\n{health}{drain}");
+        simulate(&clockwork(10.0, 3_000, pool, &more))
     };
-    let (rows, simulation) = with(1.0);
-    assert_eq!(count(&simulation, Status::Completed), 3_000);
-    let to_first = |row: &&RequestRow| row.replica == Some(0);
-    let while_away = |row: &&RequestRow| (5_005 * MS..20_005 * MS).contains(&row.arrival_ns);
-    assert_eq!(rows.iter().filter(while_away).filter(to_first).count(), 0);
-    assert!(rows.iter().filter(to_first).count() > 500);
-    // Half of the second's work is lost with half a second's notice: every other request.
-    let (_, simulation) = with(0.5);
-    assert_eq!(count(&simulation, Status::FailedReplica), 25);
-    assert_eq!(count(&simulation, Status::Completed), 2_975);
+    // It is announced, so that gateways know whether they look for what nobody tells them or not.
+    for health in ["", "[health]\n"] {
+        let (rows, simulation) = with(1.0, health);
+        assert_eq!(count(&simulation, Status::Completed), 3_000, "{health}");
+        let to_first = |row: &&RequestRow| row.replica == Some(0);
+        let while_away = |row: &&RequestRow| (5_005 * MS..20_005 * MS).contains(&row.arrival_ns);
+        assert_eq!(rows.iter().filter(while_away).filter(to_first).count(), 0);
+        assert!(rows.iter().filter(to_first).count() > 500);
+        // Half of the second's work is lost with half a second's notice: every other request.
+        let (_, simulation) = with(0.5, health);
+        assert_eq!(count(&simulation, Status::FailedReplica), 25);
+        assert_eq!(count(&simulation, Status::Completed), 2_975);
+    }
 }
 
 // ---- traffic and deployments -------------------------------------------------------------------

@@ -12,6 +12,7 @@ use crate::fleet::plan::FleetPlan;
 use crate::fleet::router::{Loads, Router, RouterRule, Wanted, weight_of};
 use crate::fleet::signals::Signals;
 use crate::scenario::fleet::Router as RouterPolicy;
+use crate::scenario::health::HealthRules;
 use crate::scenario::locality::Locality;
 use crate::scenario::roles::Role;
 
@@ -295,8 +296,10 @@ impl Front {
         let pools: Vec<u16> = pools
             .flat_map(|(at, pool)| std::iter::repeat_n(at, pool.replicas as usize))
             .collect();
-        let watch = plan.health.as_ref();
-        let watch = watch.map(|rules| Watch::new(rules, &pools, index, plan.streams));
+        // A drain is announced: gateways heed it though they look at nothing else.
+        let announced = plan.faults.as_ref().map(|_| HealthRules::default());
+        let watch = plan.health.or(announced);
+        let watch = watch.map(|rules| Watch::new(&rules, &pools, index, plan.streams));
         let priorities = plan.health.map(|rules| rules.priorities);
         Front {
             region,
