@@ -350,7 +350,9 @@ fn region_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
     let regions = &plan.fleet.topology.regions;
     let rows = regions.iter().enumerate().map(|(index, region)| {
         let pools = plan.fleet.pools.iter();
-        let here = pools.filter(|pool| usize::from(pool.region) == index).count();
+        let here = pools
+            .filter(|pool| usize::from(pool.region) == index)
+            .count();
         if plan.fleet.clients.is_none() {
             return json!({"name": region.name, "pools": here});
         }

@@ -79,13 +79,17 @@ impl TimelineReport {
             let names = plan.topology.regions.iter();
             columns.extend(names.map(|region| format!("tries_to_{}", region.name)));
         }
-        let rows = timeline.buckets().iter().enumerate().map(|(index, bucket)| {
-            let mut row = row_of(index as f64 * width_s, bucket);
-            if regions > 1 {
-                row.extend(timeline.tries_to(index).iter().map(|tries| json!(tries)));
-            }
-            row
-        });
+        let rows = timeline
+            .buckets()
+            .iter()
+            .enumerate()
+            .map(|(index, bucket)| {
+                let mut row = row_of(index as f64 * width_s, bucket);
+                if regions > 1 {
+                    row.extend(timeline.tries_to(index).iter().map(|tries| json!(tries)));
+                }
+                row
+            });
         Some(TimelineReport {
             bucket_s: width_s,
             columns,
@@ -235,7 +239,10 @@ fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
             Note::Fault(change) => fault_in_words(change.cause, change.scope, change.what, plan),
             Note::Health(gateway, replica, well) => {
                 let verb = if *well { "well again" } else { "not well" };
-                format!("gateway {gateway} finds {} {verb}", replica_name(plan, replica.0))
+                format!(
+                    "gateway {gateway} finds {} {verb}",
+                    replica_name(plan, replica.0)
+                )
             }
             Note::Ejection(gateway, replica, out) => {
                 let verb = if *out { "ejects" } else { "brings back" };
@@ -289,13 +296,19 @@ fn grouped(told: &[(SimTime, String)]) -> Vec<String> {
             .iter()
             .take_while(|(other, more)| {
                 other.0 < at.0 + 1_000_000_000
-                    && more.split_whitespace().take(1).eq(head.iter().take(1).copied())
+                    && more
+                        .split_whitespace()
+                        .take(1)
+                        .eq(head.iter().take(1).copied())
                     && more.starts_with("gateway")
             })
             .count();
         let time = format!("at {:.1} s", at.as_secs_f64());
         if like > 4 {
-            sentences.push(format!("{time} {words}, and {} more such changes within a second", like - 1));
+            sentences.push(format!(
+                "{time} {words}, and {} more such changes within a second",
+                like - 1
+            ));
             index += like;
         } else {
             sentences.push(format!("{time} {words}"));
@@ -373,14 +386,20 @@ fn scope_in_words(scope: Scope, plan: &FleetPlan) -> String {
         }
         Scope::Pool(pool) => format!("pool {}", plan.pools[usize::from(pool.0)].name),
         Scope::Region(region) => {
-            format!("region {}", plan.topology.regions[usize::from(region.0)].name)
+            format!(
+                "region {}",
+                plan.topology.regions[usize::from(region.0)].name
+            )
         }
         Scope::Rack(rack) => match &plan.faults {
             Some(faults) => format!("rack {}", faults.faults.racks[rack as usize].name),
             None => format!("rack {rack}"),
         },
         Scope::Population(at) => {
-            format!("population {}", plan.topology.populations[usize::from(at)].name)
+            format!(
+                "population {}",
+                plan.topology.populations[usize::from(at)].name
+            )
         }
         Scope::Fleet => "the whole fleet".to_owned(),
     }
@@ -409,7 +428,9 @@ fn effect_in_words(effect: Effect, plan: &FleetPlan) -> String {
         Effect::Crash => "a crash".to_owned(),
         Effect::Hang => "a hang".to_owned(),
         Effect::Slow { factor } => format!("work {factor} times as slow"),
-        Effect::PacketLoss { probability } => format!("loss of {} % of messages", probability * 100.0),
+        Effect::PacketLoss { probability } => {
+            format!("loss of {} % of messages", probability * 100.0)
+        }
         Effect::Partition { from } => match from {
             Peer::Gateways => "a partition from the gateways".to_owned(),
             Peer::Clients => "a partition from the clients".to_owned(),

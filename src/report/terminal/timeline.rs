@@ -63,7 +63,10 @@ fn picture(page: &mut Page, timeline: &TimelineReport) {
         most("in flight", "in_flight", timeline, together),
         most("replicas down", "replicas_down", timeline, together),
     ];
-    let regions = timeline.columns.iter().filter_map(|name| name.strip_prefix("tries_to_"));
+    let regions = timeline
+        .columns
+        .iter()
+        .filter_map(|name| name.strip_prefix("tries_to_"));
     for region in regions {
         let column = format!("tries_to_{region}");
         let name = format!("tries/s to {region}");
@@ -76,9 +79,16 @@ fn picture(page: &mut Page, timeline: &TimelineReport) {
         if highest == 0.0 {
             continue;
         }
-        let drawn: String = line.values.iter().map(|value| level(*value, highest)).collect();
+        let drawn: String = line
+            .values
+            .iter()
+            .map(|value| level(*value, highest))
+            .collect();
         let name: String = line.name.chars().take(20).collect();
-        page.line(&format!("  {name:<20} {drawn} most {}", significant(Some(highest))));
+        page.line(&format!(
+            "  {name:<20} {drawn} most {}",
+            significant(Some(highest))
+        ));
     }
     let end = format!("{} s", significant(Some(columns as f64 * span_s)));
     let gap = columns.saturating_sub(3 + end.chars().count());
@@ -152,8 +162,14 @@ fn summary(page: &mut Page, timeline: &TimelineReport) {
         (Some(false), _) => parts.push("NOT WELL AGAIN after the last fault ended".to_owned()),
         _ => {}
     }
-    if let Some(tries) = summary.most_tries_per_request.filter(|tries| *tries > 1.005) {
-        parts.push(format!("up to {} tries a request", significant(Some(tries))));
+    if let Some(tries) = summary
+        .most_tries_per_request
+        .filter(|tries| *tries > 1.005)
+    {
+        parts.push(format!(
+            "up to {} tries a request",
+            significant(Some(tries))
+        ));
     }
     page.line(&format!("  {}", wrap(&parts.join(", "), WIDTH, 2)));
 }
