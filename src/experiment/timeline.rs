@@ -9,8 +9,12 @@ use crate::fleet::faults::{Cause, Effect, Peer, Scope, What};
 use crate::fleet::health::State;
 use crate::fleet::plan::FleetPlan;
 use crate::fleet::request::Outcome;
-use crate::fleet::timeline::{Bucket, Note, Timeline, place_of};
+use crate::fleet::request::Status;
+use crate::fleet::timeline::{Bucket, Note, Timeline};
 
+/// Standard deviations by which more requests than allowed must miss the objective before a stretch
+/// of time counts as short of it: one late request of eighty is no outage. By choice.
+const CHANCE: f64 = 3.0;
 /// Sentences of an account at most; what comes after is counted.
 const MOST_SENTENCES: usize = 40;
 /// A share of the clients of a region that has left it when it is said to have been handed over.
@@ -48,7 +52,8 @@ pub struct Summary {
     pub users_hit: u64,
     /// Tries that were hit by one.
     pub tries_hit: u64,
-    /// Time in which fewer requests met their objective than it asks for, seconds. Where no
+    /// Time in which fewer requests met their objective than it asks for, by more than chance (three
+    /// standard deviations), seconds. Where no
     /// objective is stated a request must be answered.
     pub violation_s: f64,
     /// Of the requests that may miss the objective, how many times as many did.
@@ -75,6 +80,8 @@ impl TimelineReport {
         let target = target_of(plan);
         let regions = plan.topology.regions.len();
         let mut columns: Vec<String> = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+        let causes = causes(timeline);
+        columns.extend(causes.iter().map(|status| status.name().to_owned()));
         if regions > 1 {
             let names = plan.topology.regions.iter();
             columns.extend(names.map(|region| format!("tries_to_{}", region.name)));
@@ -85,6 +92,11 @@ impl TimelineReport {
             .enumerate()
             .map(|(index, bucket)| {
                 let mut row = row_of(index as f64 * width_s, bucket);
+                row.extend(
+                    causes
+                        .iter()
+                        .map(|status| json!(bucket.ended[status.index()])),
+                );
                 if regions > 1 {
                     row.extend(timeline.tries_to(index).iter().map(|tries| json!(tries)));
                 }
@@ -101,7 +113,21 @@ impl TimelineReport {
     }
 }
 
-const COLUMNS: [&str; 12] = [
+/// Why requests were not answered, of all the reasons there were: a column each beside the sums.
+fn causes(timeline: &Timeline) -> Vec<Status> {
+    let buckets = timeline.buckets();
+    let seen = |status: &Status| {
+        buckets
+            .iter()
+            .any(|bucket| bucket.ended[status.index()] > 0)
+    };
+    let sums = [Status::Completed, Status::TimedOut, Status::Cancelled];
+    let all = Status::ALL.into_iter();
+    all.filter(|status| !sums.contains(status) && seen(status))
+        .collect()
+}
+
+const COLUMNS: [&str; 14] = [
     "t_s",
     "arrived",
     "completed",
@@ -113,11 +139,13 @@ const COLUMNS: [&str; 12] = [
     "cancelled",
     "tries",
     "in_flight",
+    "waiting",
+    "breakers_open",
     "replicas_down",
 ];
 
 fn row_of(at_s: f64, bucket: &Bucket) -> Vec<Value> {
-    let ended = |outcome| bucket.ended[place_of(outcome)];
+    let ended = |outcome| bucket.ended_in(outcome);
     let counts = [
         bucket.arrived,
         ended(Outcome::Completed),
@@ -129,6 +157,8 @@ fn row_of(at_s: f64, bucket: &Bucket) -> Vec<Value> {
         ended(Outcome::Cancelled),
         bucket.tries,
         bucket.in_flight,
+        bucket.waiting,
+        bucket.breakers_open,
         bucket.down,
     ];
     std::iter::once(json!(at_s))
@@ -147,20 +177,25 @@ fn ended_in(bucket: &Bucket) -> u64 {
     bucket.ended.iter().sum()
 }
 
-/// Whether a stretch of time falls short of the objective.
+/// Whether a stretch of time falls short of the objective, by more than chance makes of a fleet that
+/// just meets it.
 fn violates(bucket: &Bucket, target: f64) -> bool {
     let ended = ended_in(bucket);
     match ended {
         // Nothing ends where something is due.
         0 => bucket.in_flight > 0 && bucket.arrived > 0,
-        ended => (bucket.good as f64) < target * ended as f64,
+        ended => {
+            let (all, missed) = (ended as f64, (ended - bucket.good) as f64);
+            let allowed = (1.0 - target) * all;
+            missed > allowed + CHANCE * (allowed * target).sqrt()
+        }
     }
 }
 
 fn summary(timeline: &Timeline, plan: &FleetPlan, target: f64) -> Summary {
     let width_s = timeline.width().as_secs_f64();
     let buckets = timeline.buckets();
-    let completed = place_of(Outcome::Completed);
+    let completed = Status::Completed.index();
     let all: u64 = buckets.iter().map(ended_in).sum();
     let answered: u64 = buckets.iter().map(|bucket| bucket.ended[completed]).sum();
     let good: u64 = buckets.iter().map(|bucket| bucket.good).sum();
@@ -247,6 +282,15 @@ fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
             Note::Ejection(gateway, replica, out) => {
                 let verb = if *out { "ejects" } else { "brings back" };
                 format!("gateway {gateway} {verb} {}", replica_name(plan, replica.0))
+            }
+            Note::Panic(gateway, region, panics) => {
+                let name = &plan.topology.regions[usize::from(*region)].name;
+                let verb = if *panics {
+                    "no longer believes"
+                } else {
+                    "believes"
+                };
+                format!("gateway {gateway} {verb} the health of region {name}'s replicas")
             }
             Note::Breaker(gateway, index, state) => {
                 let verb = match state {

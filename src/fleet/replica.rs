@@ -90,6 +90,18 @@ impl Replica {
         }
     }
 
+    /// Requests that wait there: in the window, and for the engine.
+    pub fn waiting(&self) -> u32 {
+        let queued = match &self.engine {
+            ReplicaEngine::Servers(servers) => servers.signals().waiting,
+            ReplicaEngine::Batches(servers) => servers.signals().waiting,
+            ReplicaEngine::Sharing(_) => 0,
+            ReplicaEngine::Llm(engine) => engine.waiting(),
+            ReplicaEngine::Ranks(ranks) => ranks.waiting(),
+        };
+        queued + self.window.len()
+    }
+
     /// Keeps what its prefix cache stores and evicts until somebody asks.
     pub fn keep_news(&mut self) {
         match &mut self.engine {

@@ -25,6 +25,8 @@ pub enum Note {
     Ejection(u16, ReplicaId, bool),
     /// A breaker of a gateway replica, by its index, changed to a state.
     Breaker(u16, u32, State),
+    /// A gateway replica believes the health of a region's replicas no more (true), or again.
+    Panic(u16, u16, bool),
 }
 
 /// What happened in one stretch of time.
@@ -32,14 +34,16 @@ pub enum Note {
 pub struct Bucket {
     /// Requests that arrived.
     pub arrived: u64,
-    /// Of those that ended: by outcome, in the order of [`Outcome`].
-    pub ended: [u64; 6],
+    /// Those that ended, by [`Status::index`].
+    pub ended: [u64; Status::COUNT],
     /// Of those completed: within their objective.
     pub good: u64,
     /// Tries made.
     pub tries: u64,
     /// Requests in flight, the most there were at an arrival or an end.
     pub in_flight: u64,
+    /// Requests that waited at replicas and gateways when its first request arrived.
+    pub waiting: u64,
     /// Replicas that were dead or hung, the most there were at once.
     pub down: u64,
     /// Breakers that were open, the most there were at once.
@@ -49,6 +53,13 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// Requests that ended in one of the six ways.
+    pub fn ended_in(&self, outcome: Outcome) -> u64 {
+        let ended = Status::ALL.iter().zip(self.ended);
+        let of_it = ended.filter(|(status, _)| status.outcome() == outcome);
+        of_it.map(|(_, count)| count).sum()
+    }
+
     fn add(&mut self, other: &Bucket) {
         self.arrived += other.arrived;
         for (mine, theirs) in self.ended.iter_mut().zip(other.ended) {
@@ -57,6 +68,7 @@ impl Bucket {
         self.good += other.good;
         self.tries += other.tries;
         self.in_flight = self.in_flight.max(other.in_flight);
+        self.waiting = self.waiting.max(other.waiting);
         self.down = self.down.max(other.down);
         self.breakers_open = self.breakers_open.max(other.breakers_open);
         self.seen |= other.seen;
@@ -184,6 +196,19 @@ impl Timeline {
         self.tries_to = tries_to;
     }
 
+    /// Whether `now` is in a stretch of which nothing is known yet: requests that wait are counted
+    /// once in each.
+    pub fn is_new(&self, now: SimTime) -> bool {
+        self.on && (now.0 / self.width.0) as usize >= self.buckets.len()
+    }
+
+    /// So many requests wait.
+    pub fn waiting(&mut self, now: SimTime, waiting: u64) {
+        if self.on {
+            self.at(now).waiting = waiting;
+        }
+    }
+
     /// A request arrived, and so many are in flight.
     pub fn arrived(&mut self, now: SimTime, in_flight: u64) {
         if self.on {
@@ -218,7 +243,7 @@ impl Timeline {
     pub fn ended(&mut self, now: SimTime, status: Status, good: bool) {
         if self.on {
             let bucket = self.at(now);
-            bucket.ended[place_of(status.outcome())] += 1;
+            bucket.ended[status.index()] += 1;
             bucket.good += u64::from(good);
         }
     }
@@ -269,9 +294,4 @@ impl Timeline {
             self.hit_count += 1;
         }
     }
-}
-
-/// The place of an outcome in [`Bucket::ended`].
-pub fn place_of(outcome: Outcome) -> usize {
-    outcome as usize
 }

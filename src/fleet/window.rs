@@ -98,6 +98,16 @@ impl Window {
         self.release(rule, replica, ctx, released);
     }
 
+    /// Requests held back.
+    pub fn len(&self) -> u32 {
+        self.held.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Drops a request that is held back.
     pub fn abort(&mut self, slot: u32, ctx: &mut Context<'_>) {
         self.held.remove(ctx.requests, slot);

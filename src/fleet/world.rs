@@ -323,6 +323,10 @@ impl World {
         self.meters.arrived(&request, &self.plan);
         if self.calls.is_some() {
             self.open_call(&offered, request.serial, queue);
+            if self.meters.timeline.is_new(queue.now()) {
+                let waiting = self.waiting();
+                self.meters.timeline.waiting(queue.now(), waiting);
+            }
             let in_flight = self.in_flight();
             self.meters.present_at_arrival(queue.now(), in_flight);
             self.meters.timeline.arrived(queue.now(), in_flight);

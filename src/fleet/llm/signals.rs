@@ -32,6 +32,11 @@ impl Engine {
         }
     }
 
+    /// Requests that wait to be admitted.
+    pub fn waiting(&self) -> u32 {
+        self.waiting.len()
+    }
+
     /// See [`PrefixCache::keep_news`].
     pub fn keep_news(&mut self) {
         if let Some(cache) = self.kv.cache_mut() {
@@ -66,6 +71,11 @@ impl Ranks {
                 decode_tokens: sum.decode_tokens + own.decode_tokens,
             }
         })
+    }
+
+    /// Requests that wait to be admitted at any of them.
+    pub fn waiting(&self) -> u32 {
+        self.engines.iter().map(Engine::waiting).sum()
     }
 
     /// See [`PrefixCache::keep_news`].

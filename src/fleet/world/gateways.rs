@@ -59,6 +59,8 @@ pub(super) struct Gateways {
     locality: Locality,
     /// Reused by what counts the hosts of levels.
     hosts: Vec<Hosts>,
+    /// Gateways that have begun or ceased to disbelieve the health of a region, until told.
+    panics: Vec<(u16, u16, bool)>,
 }
 
 impl Gateways {
@@ -80,6 +82,7 @@ impl Gateways {
             present: vec![0; plan.signals.map_or(0, |_| plan.replicas() as usize)],
             locality: topology.locality,
             hosts: Vec::new(),
+            panics: Vec::new(),
         };
         for gateway in 0..gateways.fronts.len() as u16 {
             gateways.judge(gateway, SimTime::ZERO);
@@ -196,6 +199,12 @@ impl Gateways {
         }
     }
 
+    /// Which gateways have begun or ceased to disbelieve the health of a region since this was last
+    /// asked.
+    pub fn take_panics(&mut self) -> Vec<(u16, u16, bool)> {
+        std::mem::take(&mut self.panics)
+    }
+
     /// Works out anew which regions get how much, and whether one is in panic.
     fn judge(&mut self, gateway: u16, now: SimTime) {
         let front = &mut self.fronts[usize::from(gateway)];
@@ -219,6 +228,7 @@ impl Gateways {
         for at in 0..front.levels.len() {
             let panics = front.load.as_ref().is_some_and(|load| load.in_panic(at));
             if std::mem::replace(&mut front.levels[at].panics, panics) != panics {
+                self.panics.push((gateway, front.levels[at].region, panics));
                 let members = front.levels[at].members.clone();
                 for replica in members {
                     front.heed(at, replica, now);

@@ -213,6 +213,9 @@ impl World {
         let told = matches!(reason, Reason::Draining | Reason::Unhealthy);
         if changed && !(told && self.control_plane_is_lost(self.gateways.region(gateway))) {
             self.gateways.heed(gateway, replica, queue.now());
+            for (gateway, region, panics) in self.gateways.take_panics() {
+                self.note(queue.now(), Note::Panic(gateway, region, panics));
+            }
         }
     }
 

@@ -40,6 +40,13 @@ impl World {
         }
     }
 
+    /// Requests that wait at replicas and gateways. Looks at all replicas: for what is rare.
+    pub fn waiting(&self) -> u64 {
+        let replicas = self.replicas.iter().map(|replica| replica.waiting());
+        let gates = self.gates.iter().map(|gate| gate.waiting());
+        replicas.chain(gates).map(u64::from).sum()
+    }
+
     /// Tries in flight, those given up among them.
     pub fn tries_in_flight(&self) -> u64 {
         self.requests.len() as u64

@@ -61,6 +61,8 @@ fn picture(page: &mut Page, timeline: &TimelineReport) {
         ),
         rate("tries/s", &["tries"], timeline, together),
         most("in flight", "in_flight", timeline, together),
+        most("waiting", "waiting", timeline, together),
+        most("breakers open", "breakers_open", timeline, together),
         most("replicas down", "replicas_down", timeline, together),
     ];
     let regions = timeline
