@@ -135,3 +135,36 @@ fn what_a_breaker_refuses_goes_to_the_other_replica() {
     assert!(waits.clone().count() > 25);
     assert!(waits.clone().all(|row| row.replica == Some(1)));
 }
+
+#[test]
+fn a_gateway_that_waits_no_longer_finds_out_what_hangs() {
+    // Two servers in turn, and one of them hangs from 1 s on: nothing but a timeout tells.
+    let with = |more: &str| {
+        let text = format!(
+            "name = \"hang\"\n[run]\nhorizon_s = 10\nwarmup_s = 0\ndrain_limit_s = 20\n\
+             [workload]\narrivals = {{ process = \"constant\", rate_per_s = 20 }}\n\
+             [router]\npolicy = \"round_robin\"\n[clients]\nmax_retries = 2\n\
+             [[pools]]\nname = \"p\"\nengine = \"abstract\"\nreplicas = 2\n\
+             service = {{ law = \"deterministic\", mean_ms = 10 }}\n\
+             [[faults.timeline]]\nat_s = 1\nkind = \"hang\"\n\
+             target = {{ pool = \"p\", replica = 1 }}\n{more}"
+        );
+        let (rows, simulation) = simulate(&text);
+        let done = rows.iter().filter(|row| row.status == "completed").count();
+        let given_up = simulation.world.meters.tries.given_up;
+        (rows.len(), done, given_up)
+    };
+    // Without, half of what comes after it never returns.
+    let (all, done, given_up) = with("");
+    assert!(all - done > 85 && given_up == 0, "{all} {done}");
+    let timeout = "[gateway]\ntimeout_ms = 200\n";
+    let (all, done, given_up) = with(timeout);
+    // Each that came to it is tried again elsewhere, or there again.
+    assert!(given_up > 85 && all - done < 60, "{all} {done} {given_up}");
+    let outlier =
+        format!("{timeout}[health]\noutlier = {{ max_ejection_pct = 50, interval_s = 100 }}\n");
+    let (all, done, given_up) = with(&outlier);
+    // Five in a row and those under way by then; all are answered by the other one.
+    assert_eq!(all, done);
+    assert!((5..=9).contains(&given_up), "{given_up}");
+}

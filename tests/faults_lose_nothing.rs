@@ -29,8 +29,11 @@ fn pool(name: &str, region: &str, kind: usize) -> String {
     format!("[[pools]]\nname = \"{name}\"\nregion = \"{region}\"\n{kind}\n")
 }
 
-const CLIENTS: [&str; 4] = [
+const CLIENTS: [&str; 6] = [
     "",
+    "[gateway]\ntimeout_ms = 300\n",
+    "[gateway]\ntimeout_ms = 250\ncost_ms = 1\n[clients]\nmax_retries = 2\n\
+     propagate_cancel = true\nhedge = { after_ms = 100, max = 2 }\n",
     "[clients]\ntimeout_ms = 2000\nmax_retries = 3\nbackoff = { base_ms = 50 }\n",
     "[clients]\ntry_timeout_ms = 700\nmax_retries = 2\npropagate_cancel = true\n\
      hedge = { after_ms = 200 }\n",

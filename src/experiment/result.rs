@@ -192,6 +192,8 @@ pub struct FailedBy {
     pub dns: u64,
     /// By a bad deployment.
     pub deploy: u64,
+    /// The gateway waited long enough for the replica.
+    pub timeout: u64,
 }
 
 /// Shed, by reason.
@@ -460,6 +462,7 @@ fn requests(tally: &Tally) -> Requests {
         network: tally.ended_as(Status::FailedNetwork),
         dns: tally.ended_as(Status::FailedDns),
         deploy: tally.ended_as(Status::FailedDeploy),
+        timeout: tally.ended_as(Status::FailedTimeout),
     };
     let shed_by = ShedBy {
         limit: tally.ended_as(Status::ShedLimit),

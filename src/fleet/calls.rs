@@ -158,8 +158,11 @@ pub struct Try {
     pub failed: Option<Status>,
     /// How it ended at its gateway, while that is on its way to the client.
     pub ended: Option<Status>,
-    /// When it is given up for want of its last token, and of its first.
-    pub timers: [Option<Timer>; 2],
+    /// Whether its gateway has counted how it ended for its replica.
+    pub judged: bool,
+    /// When it is given up for want of its last token, and of its first; and when its gateway gives
+    /// it up.
+    pub timers: [Option<Timer>; 3],
 }
 
 impl Try {
@@ -180,7 +183,8 @@ impl Try {
             back_at: SimTime::NEVER,
             failed: None,
             ended: None,
-            timers: [None; 2],
+            judged: false,
+            timers: [None; 3],
         }
     }
 

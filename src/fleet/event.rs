@@ -70,13 +70,15 @@ pub enum Event {
     BlocksTold,
     /// Who waits at a gateway replica may go in, or waits no longer.
     LetIn(u16),
+    /// A gateway has waited long enough for a replica.
+    GatewayDue(RequestId),
 }
 
 const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
 
 impl Event {
     /// How many kinds there are.
-    pub const KINDS: usize = 29;
+    pub const KINDS: usize = 30;
 
     /// Names of the kinds, by [`Self::kind`].
     pub const KIND_NAMES: [&'static str; Self::KINDS] = [
@@ -109,6 +111,7 @@ impl Event {
         "breaker_due",
         "blocks_told",
         "let_in",
+        "gateway_due",
     ];
 
     /// The index of its kind.
@@ -143,6 +146,7 @@ impl Event {
             Event::BreakerDue(..) => 26,
             Event::BlocksTold => 27,
             Event::LetIn(_) => 28,
+            Event::GatewayDue(_) => 29,
         }
     }
 
@@ -174,7 +178,8 @@ impl Event {
             | Event::AtGateway(id)
             | Event::Answered(id)
             | Event::Failed(id)
-            | Event::Extra(id) => of(id),
+            | Event::Extra(id)
+            | Event::GatewayDue(id) => of(id),
             Event::WindowDue(replica) | Event::ShareDone(replica) => u64::from(replica.0),
             Event::Step(replica, lane) => u64::from(*lane) << 32 | u64::from(replica.0),
         };

@@ -54,6 +54,8 @@ pub struct FleetPlan {
     pub to_replica: SimDuration,
     /// Replica to gateway, without what the pool adds.
     pub from_replica: SimDuration,
+    /// How long a gateway waits for a replica.
+    pub gateway_timeout: Option<SimDuration>,
     /// Fixed cost of the gateway.
     pub gateway_cost: SimDuration,
     /// `(requests per second, burst)` of the gateway's token bucket.

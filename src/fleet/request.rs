@@ -44,6 +44,8 @@ pub enum Status {
     ShedFull,
     /// Its tenant or tier had used up its quota.
     RejectedQuota,
+    /// Its gateway would wait no longer for its replica.
+    FailedTimeout,
 }
 
 /// The six ways in which a request can end.
@@ -83,6 +85,7 @@ impl Status {
         Status::ShedDelay,
         Status::ShedFull,
         Status::RejectedQuota,
+        Status::FailedTimeout,
     ];
 
     /// The name used in request files.
@@ -105,6 +108,7 @@ impl Status {
             Status::ShedDelay => "shed_delay",
             Status::ShedFull => "shed_full",
             Status::RejectedQuota => "rejected_quota",
+            Status::FailedTimeout => "failed_timeout",
         }
     }
 
@@ -126,7 +130,8 @@ impl Status {
             | Status::FailedGateway
             | Status::FailedNetwork
             | Status::FailedDns
-            | Status::FailedDeploy => Outcome::Failed,
+            | Status::FailedDeploy
+            | Status::FailedTimeout => Outcome::Failed,
         }
     }
 
@@ -136,7 +141,7 @@ impl Status {
     }
 
     /// How many there are.
-    pub const COUNT: usize = 17;
+    pub const COUNT: usize = 18;
 }
 
 /// Everything known of one request. Stamps are [`SimTime::NEVER`] until they happen; those of the

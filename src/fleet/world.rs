@@ -133,6 +133,7 @@ struct Lanes {
     from_replica: Vec<LaneId>,
     pools: usize,
     call_due: Option<LaneId>,
+    gateway_due: Option<LaneId>,
     hedge: Option<LaneId>,
     /// For a try's last token, and for its first.
     try_due: [Option<LaneId>; 2],
@@ -160,6 +161,7 @@ impl Lanes {
             to_replica,
             from_replica,
             pools,
+            gateway_due: lane(plan.gateway_timeout),
             call_due: lane(clients.and_then(|clients| clients.timeout)),
             hedge: lane(clients.and_then(|clients| Some(clients.hedge?.0))),
             try_due: [
@@ -480,6 +482,7 @@ impl Model for World {
                 self.arrive(offered, queue);
             }
             Event::LetIn(gateway) => self.let_in(gateway, queue),
+            Event::GatewayDue(id) => self.gateway_due(id, queue),
             Event::BlocksTold => self.blocks_told(queue),
             Event::Fault => self.faults_change(queue),
             Event::Probe(gateway, replica) => self.probe(gateway, replica, queue),

@@ -192,6 +192,7 @@ fn tries(page: &mut Page, result: &RunResult) {
             (why.network, "out of reach"),
             (why.dns, "without the name of a region"),
             (why.deploy, "by a bad deployment"),
+            (why.timeout, "as the gateway would wait no longer"),
         ];
         let some = reasons.iter().filter(|(failed, _)| *failed > 0);
         let parts = some.map(|(failed, reason)| format!("{} {reason}", count(*failed)));

@@ -76,6 +76,11 @@ pub struct Gateway {
     pub cost_ms: f64,
     /// A token bucket; requests beyond it are rejected. Default: none.
     pub rate_limit: Option<RateLimit>,
+    /// How long the gateway waits for a replica's whole answer, milliseconds, before it tells its
+    /// client that the try has failed and counts that against the replica (Envoy's route timeout,
+    /// 15,000 there). Default: for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<f64>,
     /// Gateway replicas, 1 to 1,000: a request comes to any of them, and each routes on what it
     /// knows itself. The rate limit is one for all. Default 1.
     #[serde(skip_serializing_if = "is_one")]
@@ -87,6 +92,7 @@ impl Default for Gateway {
         Gateway {
             cost_ms: 0.0,
             rate_limit: None,
+            timeout_ms: None,
             replicas: 1,
         }
     }

@@ -14,7 +14,7 @@ pub use self::breaker::{AfterWait, CircuitBreaker, SlidingWindow};
 pub use self::limits::CircuitLimits;
 pub use self::outlier::OutlierDetection;
 pub use self::priorities::Priorities;
-pub use self::watch::{BreakerScope, HealthRules};
+pub use self::watch::{BreakerScope, HealthRules, RequestLimit};
 
 use super::problems::Problems;
 

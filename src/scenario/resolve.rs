@@ -167,6 +167,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     fleet.store = store_of(&scenario, &llm);
     // Where nothing can be given up or fail a request is its one try.
     let may_fail = scenario.clients.is_some()
+        || scenario.gateway.timeout_ms.is_some()
         || !scenario.regions.is_empty()
         || fleet.health.is_some()
         || fleet.gate.is_some()
@@ -291,6 +292,7 @@ fn fleet_plan(
         tiers: tier_plans.collect(),
         to_replica: SimDuration::from_ms_f64(scenario.network.to_replica_ms),
         from_replica: SimDuration::from_ms_f64(scenario.network.from_replica_ms),
+        gateway_timeout: scenario.gateway.timeout_ms.map(SimDuration::from_ms_f64),
         gateway_cost: SimDuration::from_ms_f64(scenario.gateway.cost_ms),
         rate_limit: scenario
             .gateway

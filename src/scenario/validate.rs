@@ -100,6 +100,9 @@ fn check_front(scenario: &Scenario, problems: &mut Problems<'_>) {
         problems.positive(path, limit.requests_per_s, MOST_PER_S);
         problems.in_range("gateway.rate_limit.burst", limit.burst, 1.0, MOST_PER_S);
     }
+    if let Some(timeout) = scenario.gateway.timeout_ms {
+        problems.positive("gateway.timeout_ms", timeout, MOST_MS);
+    }
     let gateways = u64::from(scenario.gateway.replicas);
     problems.int_in_range("gateway.replicas", gateways, 1, 1_000);
     scenario.signals.check("signals", problems);

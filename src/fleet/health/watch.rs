@@ -71,7 +71,9 @@ impl Watch {
             sweeping: false,
             breakers: (0..breakers).map(|_| Breaker::new(&breaker)).collect(),
             breaker_of,
-            limits: rules.limits.as_ref().map(Limits::new),
+            limits: rules
+                .limits
+                .map(|limit| Limits::new(&limit.circuit_limits())),
             rng,
             changes: Vec::new(),
         }

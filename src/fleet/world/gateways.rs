@@ -38,6 +38,8 @@ struct Front {
     region: u16,
     /// The regions whose replicas it uses, its own first.
     levels: Vec<Level>,
+    /// Whether a region whose health is not believed gets nothing at all.
+    fails_on_panic: bool,
     /// How traffic is shared among them, where health decides that.
     load: Option<PriorityLoad>,
     rng: SimRng,
@@ -162,10 +164,15 @@ impl Gateways {
         now: SimTime,
     ) -> Option<ReplicaId> {
         let front = &mut self.fronts[usize::from(gateway)];
-        match front.levels.len() {
-            1 => front.levels[0].entry[group].choose(wanted, now),
-            _ => front.choose_level(self.locality, group).entry[group].choose(wanted, now),
+        let fails_on_panic = front.fails_on_panic;
+        let level = match front.levels.len() {
+            1 => &mut front.levels[0],
+            _ => front.choose_level(self.locality, group),
+        };
+        if fails_on_panic && level.panics {
+            return None;
         }
+        level.entry[group].choose(wanted, now)
     }
 
     /// What a gateway replica believes of the replicas' health, where it looks.
@@ -314,6 +321,9 @@ impl Front {
         Front {
             region,
             levels,
+            fails_on_panic: plan
+                .health
+                .is_some_and(|health| health.priorities.fail_traffic_on_panic),
             load: priorities.map(|priorities| PriorityLoad::new(&priorities, &[])),
             rng: plan.streams.stream("gateway", u64::from(index), "levels"),
             signals: plan.signals.map(|rule| {

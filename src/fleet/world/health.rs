@@ -4,7 +4,7 @@ use crate::engine::{EventQueue, SimDuration};
 use crate::fleet::event::Event;
 use crate::fleet::health::watch::Reason;
 use crate::fleet::health::{Change, Health, HostResult, Resource, State, Transition};
-use crate::fleet::ids::ReplicaId;
+use crate::fleet::ids::{ReplicaId, RequestId};
 use crate::fleet::request::{Outcome, Status};
 use crate::fleet::timeline::Note;
 
@@ -68,6 +68,11 @@ impl World {
     /// A request has come back to its gateway, or was lost on its way.
     pub(super) fn note_result(&mut self, slot: u32, status: Status, queue: &mut EventQueue<Event>) {
         let request = self.requests.at(slot);
+        if let Some(calls) = &mut self.calls
+            && std::mem::replace(&mut calls.attempt_mut(slot).judged, true)
+        {
+            return;
+        }
         let (gateway, replica) = (request.gateway_replica, request.replica);
         let took = queue.now().since(request.gateway);
         self.give_place_back(gateway);
@@ -112,6 +117,34 @@ impl World {
                 self.ejection_changed(gateway, change, queue);
             }
         }
+    }
+
+    /// A gateway has waited long enough for a replica: its client is told, and the replica works on
+    /// unless it is told, too.
+    pub(super) fn gateway_due(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {
+        let Some(slot) = self.requests.live_slot(id) else {
+            return;
+        };
+        let Some(calls) = &mut self.calls else { return };
+        let attempt = calls.attempt_mut(slot);
+        attempt.timers[2] = None;
+        if attempt.is_given_up() || attempt.ended.is_some() || attempt.failed.is_some() {
+            return;
+        }
+        let call = attempt.call;
+        if self.plan.health.is_some() {
+            self.note_result(slot, Status::FailedTimeout, queue);
+        }
+        self.uncount(slot);
+        if !self.gates.is_empty() {
+            self.leave_gate(slot, Status::FailedTimeout, queue);
+        }
+        if let Some(calls) = &mut self.calls {
+            calls.attempt_mut(slot).counted = false;
+        }
+        self.give_up(slot, queue);
+        self.try_failed(call, Status::FailedTimeout, slot, queue);
+        self.drop_try(slot, queue);
     }
 
     fn breaker_turned(

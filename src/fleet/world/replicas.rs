@@ -50,7 +50,13 @@ impl World {
             self.remember(slot, there);
         }
         if let Some(calls) = &mut self.calls {
-            calls.attempt_mut(slot).counted = true;
+            let id = self.requests.id(slot);
+            let attempt = calls.attempt_mut(slot);
+            attempt.counted = true;
+            if let Some(lane) = self.lanes.gateway_due {
+                let timer = queue.schedule_timer_in_lane(lane, Event::GatewayDue(id));
+                attempt.timers[2] = Some(timer);
+            }
         }
         if self.faults.is_some() {
             return self.send_if_it_can(slot, queue);

@@ -20,13 +20,38 @@ pub struct HealthRules {
     pub breaker: Option<CircuitBreaker>,
     /// What has one breaker. Default `replica`.
     pub breaker_scope: BreakerScope,
-    /// Most requests of a gateway replica under way. Default: no limit.
-    pub limits: Option<CircuitLimits>,
+    /// A limit on what is under way at once. Default: none.
+    pub limits: Option<RequestLimit>,
     /// When health is no longer believed, and how regions share traffic where
     /// `locality.policy = "failover"`.
     pub priorities: Priorities,
     /// A replica that comes back is given traffic little by little. Default: at once.
     pub slow_start: Option<SlowStart>,
+}
+
+/// A limit on the requests of a gateway replica that are under way at once: what is beyond it is shed
+/// (Envoy, `circuit_breakers.thresholds.max_requests`; its limit on retries is
+/// `clients.retry_budget`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestLimit {
+    /// Requests at replicas, 1 or more. Default 1,024 (Envoy).
+    #[serde(default = "default_max_requests")]
+    pub max_requests: u32,
+}
+
+impl RequestLimit {
+    /// The same as limits of Envoy.
+    pub fn circuit_limits(self) -> CircuitLimits {
+        CircuitLimits {
+            max_requests: self.max_requests,
+            ..CircuitLimits::default()
+        }
+    }
+}
+
+fn default_max_requests() -> u32 {
+    1_024
 }
 
 /// What has one breaker.
@@ -61,7 +86,8 @@ impl HealthRules {
             None => {}
         }
         if let Some(limits) = &self.limits {
-            limits.check(&path("limits"), problems);
+            let most = u64::from(limits.max_requests);
+            problems.int_in_range(&path("limits.max_requests"), most, 1, u64::from(u32::MAX));
         }
         self.priorities.check(&path("priorities"), problems);
         if let Some(slow_start) = &self.slow_start {
