@@ -169,9 +169,31 @@ fn traffic(plan: &Plan) -> Sheet {
     }
     Sheet {
         title: "Traffic".to_owned(),
-        note: None,
+        note: left_out(plan),
         rows,
     }
+}
+
+/// The parts of a scenario that no formula here knows of.
+fn left_out(plan: &Plan) -> Option<String> {
+    let scenario = &plan.scenario;
+    let parts = [
+        (scenario.clients.is_some(), "clients"),
+        (plan.fleet.gate.is_some(), "admission"),
+        (scenario.health.is_some(), "health"),
+        (scenario.regions.len() > 1, "regions"),
+        (plan.fleet.faults.is_some(), "faults"),
+        (scenario.kv_store.is_some(), "kv_store"),
+    ];
+    let stated = parts.iter().filter(|(stated, _)| *stated);
+    let names: Vec<String> = stated.map(|(_, name)| format!("[{name}]")).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the formulas below know nothing of {}: they are of a fleet where nobody gives up or \
+             is turned away and nothing breaks",
+            names.join(", ")
+        )
+    })
 }
 
 fn queue(plan: &Plan) -> Option<Sheet> {

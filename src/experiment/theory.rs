@@ -159,6 +159,9 @@ fn inexact(fleet: &FleetPlan, replicas: u32, scv: Option<f64>) -> Option<&'stati
     if !poisson {
         return Some("arrivals are not Poisson at a constant rate");
     }
+    if fleet.clients.is_some() {
+        return Some("clients may give up or try again, and requests may fail or be turned away");
+    }
     if !fleet.window.passes_through() {
         return Some("a batching window holds requests back");
     }

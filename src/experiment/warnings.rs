@@ -3,6 +3,7 @@
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::fleet::request::Status;
 use crate::fleet::world::handover::ceiling;
+use crate::scenario::faults::FaultKind;
 use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::Plan;
 use crate::workload::sessions::SessionCounts;
@@ -86,6 +87,7 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
             counts.cut, counts.started
         ));
     }
+    warnings.extend(warnings_of_faults(plan));
     if let Some(trace) = &plan.trace
         && plan.fleet.horizon.as_secs_f64() > 1.05 * trace.span_s + 1.0
     {
@@ -97,6 +99,50 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// What is missing for a fleet in which something breaks to find out, or to go on.
+fn warnings_of_faults(plan: &Plan) -> Vec<String> {
+    let Some(faults) = &plan.fleet.faults else {
+        return Vec::new();
+    };
+    let mut warnings = Vec::new();
+    let timed = faults.faults.timeline.iter().map(|fault| &fault.fault);
+    let random = faults.faults.random.iter().map(|random| &random.fault);
+    let kinds: Vec<&FaultKind> = timed.chain(random).map(innermost).collect();
+    let dies = |kind: &&FaultKind| matches!(kind, FaultKind::Crash {} | FaultKind::Hang {});
+    if kinds.iter().any(dies) && plan.fleet.health.is_none() {
+        warnings.push(
+            "replicas die or hang, and no gateway looks at their health: requests go on to them \
+             all the same; state [health] with active checks, outlier detection or a breaker"
+                .to_owned(),
+        );
+    }
+    let silent =
+        |kind: &&FaultKind| matches!(kind, FaultKind::Hang {} | FaultKind::Partition { .. });
+    let waits = plan.fleet.clients.as_ref();
+    let for_ever = waits.is_none_or(|clients| {
+        clients.timeout.is_none()
+            && clients.try_timeout.is_none()
+            && clients.first_token_timeout.is_none()
+    }) && plan.fleet.gateway_timeout.is_none();
+    if kinds.iter().any(silent) && for_ever {
+        warnings.push(
+            "something hangs or is cut off, and nobody waits for a limited time: requests to it \
+             stay in flight until it goes on; state clients.timeout_ms, clients.try_timeout_ms or \
+             gateway.timeout_ms"
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
+/// What comes and goes, where it does.
+fn innermost(kind: &FaultKind) -> &FaultKind {
+    match kind {
+        FaultKind::Oscillating { fault, .. } => fault,
+        kind => kind,
+    }
 }
 
 /// Whether all that came was turned away.
@@ -144,7 +190,12 @@ pub fn is_unstable(plan: &Plan, tally: &Tally) -> bool {
         return false;
     }
     // What was turned away is no load.
-    if none_answered(tally) {
+    let limited = plan.fleet.gate.is_some()
+        || plan
+            .fleet
+            .health
+            .is_some_and(|health| health.limits.is_some());
+    if limited || none_answered(tally) {
         return false;
     }
     if let Some(queue) = queue_of(plan) {

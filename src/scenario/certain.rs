@@ -1,5 +1,8 @@
 //! Whether anything in a scenario is random.
 
+use super::admission::ConcurrencyLimit;
+use super::clients::Jitter;
+use super::faults::FaultKind;
 use super::fleet::{Pool, Router};
 use super::schema::Scenario;
 use super::signals::Signals;
@@ -87,6 +90,44 @@ pub fn is_certain(scenario: &Scenario) -> bool {
         && pools
         && (router || replicas == 1)
         && front
+        && around_is_certain(scenario)
+}
+
+/// Whether clients, regions, admission, health and faults leave nothing to chance.
+fn around_is_certain(scenario: &Scenario) -> bool {
+    let clients = scenario.clients.as_ref().is_none_or(|clients| {
+        let patience = clients.patience.as_ref();
+        let again = clients.max_retries == 0 || clients.backoff.jitter == Jitter::None;
+        again && patience.is_none_or(|patience| is_fixed(&patience.after))
+    });
+    // Users are drawn, and resolvers by user; gateways of a region, too.
+    let regions = scenario.regions.is_empty();
+    let faults = &scenario.faults;
+    let drawn = |kind: &FaultKind| {
+        matches!(
+            kind,
+            FaultKind::PacketLoss { .. }
+                | FaultKind::BadDeploy { .. }
+                | FaultKind::TrafficSpike { .. }
+                | FaultKind::Oscillating { .. }
+        )
+    };
+    let faults = faults.file.is_none()
+        && faults.random.is_empty()
+        && !faults.timeline.iter().any(|fault| drawn(&fault.fault));
+    let health = scenario.health.as_ref().is_none_or(|health| {
+        health.outlier.is_none() && health.active.is_none() && health.slow_start.is_none()
+    });
+    let admission = scenario.admission.as_ref().is_none_or(|admission| {
+        admission.shedding.is_none()
+            && admission.by_success.is_none()
+            && admission.tenants.len() <= 1
+            && !matches!(
+                admission.concurrency,
+                Some(ConcurrencyLimit::Gradient { .. })
+            )
+    });
+    clients && regions && faults && health && admission
 }
 
 fn is_fixed(law: &Law) -> bool {
