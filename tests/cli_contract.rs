@@ -217,6 +217,32 @@ fn the_exit_code_is_1_when_a_claim_or_an_objective_does_not_hold() {
 }
 
 #[test]
+fn a_claim_may_name_a_way_to_end_in_which_nothing_ended() {
+    let places = "[[regions]]\nname = \"here\"\n[[populations]]\nname = \"all\"\nregion = \"here\"\n\
+                  [steering]\nvia = \"dns\"\n[clients]\nmax_retries = 1\n";
+    let mut scenario = SMALL.replace("[[pools]]", &format!("{places}[[pools]]"));
+    scenario = scenario.replace("[[pools]]\n", "[[pools]]\nregion = \"here\"\n");
+    for (id, metric) in [
+        ("a", "regions.here.tries.failed_dns"),
+        ("b", "populations.all.requests.failed_dns"),
+        ("c", "requests.tries.ended.failed_dns"),
+    ] {
+        scenario.push_str(&format!(
+            "[[claims]]\nid = \"{id}\"\ntext = \"None.\"\nmetric = \"{metric}\"\nequals = 0\n"
+        ));
+    }
+    let result = run(folder(&scenario).path(), &["--json"]).json();
+    for claim in result["claims"].as_array().unwrap() {
+        assert_eq!(claim["verdict"], "holds", "{claim}");
+    }
+    // Every way to end is there, and together they are all that was made.
+    let tries = result["regions"][0]["tries"].as_object().unwrap();
+    assert_eq!(tries.len(), 2 + seatrial::fleet::request::Status::COUNT);
+    let sum: u64 = tries.values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(sum, 2 * tries["made"].as_u64().unwrap());
+}
+
+#[test]
 fn every_run_tells_its_speed_on_standard_error() {
     let dir = folder(SMALL);
     for more in [&[][..], &["--json"], &["--json", "--omit-timing"]] {

@@ -248,7 +248,6 @@ impl Tries {
             answered_for_nobody: meter.answered_for_nobody,
             wasted_output_tokens: meter.wasted_output_tokens,
             ended: ended
-                .filter(|(_, count)| *count > 0)
                 .map(|(status, count)| (status.name(), count))
                 .collect(),
             in_flight,
@@ -390,14 +389,13 @@ fn population_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
     rows.collect()
 }
 
-/// Those that began, by how they ended, and those under way.
+/// Those that began, by how they ended, and those under way. Every way is there, those in which
+/// none ended among them, so that a claim can name it.
 fn by_status(counts: &Counts) -> Value {
     let mut fields = serde_json::Map::new();
     fields.insert("made".to_owned(), json!(counts.began));
     for (status, count) in Status::ALL.iter().zip(counts.ended) {
-        if count > 0 {
-            fields.insert(status.name().to_owned(), json!(count));
-        }
+        fields.insert(status.name().to_owned(), json!(count));
     }
     fields.insert("in_flight".to_owned(), json!(counts.under_way()));
     Value::Object(fields)
