@@ -323,6 +323,13 @@ fn a_claim_that_cannot_be_judged() {
 }
 
 #[test]
+fn an_override_of_a_part_of_what_has_no_effect() {
+    assert_snapshot!(arguments(&["--set", "steering.via=dns"]), @"error: --set steering.via: `steering` has no effect without regions; add [[regions]], or take it away");
+    assert_snapshot!(arguments(&["--set", "steering={}"]), @"error: --set steering: steering.via: is missing; add `via` to `steering`");
+    assert_snapshot!(arguments(&["--set", "slo.target=0.9"]), @"error: --set slo.target: `slo` must bound something; state ttft_ms, tpot_ms or e2e_ms");
+}
+
+#[test]
 fn overrides_of_a_claim_that_are_not_valid() {
     let metric = "metric = \"throughput.requests_per_s\"\nat_most = 3\n";
     assert_snapshot!(claim(&format!("{metric}with = {{ \"pools.servers.servers\" = 0 }}")), @r#"error: s.toml:21: claims.c, with {"pools.servers.servers":0}: --set pools.servers.servers = 0: must be 1 to 10,000,000; change it to a value in this range"#);

@@ -235,7 +235,7 @@ fn errors_of_overridden_fields_name_the_override() {
         (
             "wrkload.x",
             "2",
-            "--set wrkload.x: wrkload: is not a field here",
+            "--set wrkload.x: `wrkload` is not a field here",
             "did you mean `workload`?",
         ),
         (

@@ -66,6 +66,15 @@ impl Location {
         matches!(&*self.place, Place::Override(path) if **path == *field) && !self.default
     }
 
+    /// Whether an override made it by setting a field within it.
+    fn is_override_within(&self, field: &str) -> bool {
+        let Place::Override(path) = &*self.place else {
+            return false;
+        };
+        let rest = path.strip_prefix(field);
+        rest.is_some_and(|rest| rest.starts_with('.')) && !self.default
+    }
+
     /// The line, where the place is one.
     pub fn line_number(&self) -> Option<u32> {
         match *self.place {
@@ -210,14 +219,22 @@ fn write_problem(
     allowed: &str,
     remedy: &str,
 ) -> fmt::Result {
-    match location.is_override_of(field) {
-        true => write!(f, "{location}")?,
-        false => write!(f, "{location}: {field}")?,
+    if location.is_override_of(field) {
+        write!(f, "{location}")?;
+    } else if location.is_override_within(field) && value.is_empty() {
+        // Two paths with colons would read as if an empty value had been set.
+        return write_rest(f, &format!("{location}: `{field}` {allowed}"), remedy);
+    } else {
+        write!(f, "{location}: {field}")?;
     }
     if !value.is_empty() {
         write!(f, " = {value}")?;
     }
-    write!(f, ": {allowed}")?;
+    write_rest(f, &format!(": {allowed}"), remedy)
+}
+
+fn write_rest(f: &mut fmt::Formatter<'_>, text: &str, remedy: &str) -> fmt::Result {
+    write!(f, "{text}")?;
     if !remedy.is_empty() {
         write!(f, "; {remedy}")?;
     }
