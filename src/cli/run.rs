@@ -208,7 +208,7 @@ fn no_folder(path: &Path, error: &std::io::Error) -> Failure {
     ))
 }
 
-/// The scenario with the paths of its trace and cards in full, so that it runs from any folder.
+/// The scenario with the paths of its trace, its faults, its profiles and cards in full, so that it runs from any folder.
 fn with_full_paths(document: &Document, folder: &Path) -> Result<Document, Failure> {
     let mut movable = document.clone();
     let scenario: Scenario = document.parse_as().map_err(Failure::of)?;
@@ -220,9 +220,19 @@ fn with_full_paths(document: &Document, folder: &Path) -> Result<Document, Failu
     if let Arrivals::Trace { path, .. } = &scenario.workload.arrivals {
         full("workload.arrivals.path".to_owned(), path)?;
     }
+    if let Some(path) = &scenario.faults.file {
+        full("faults.file".to_owned(), path)?;
+    }
     for (index, pool) in scenario.pools.iter().enumerate() {
         let Pool::Llm(pool) = pool else { continue };
-        for (field, card) in [("model", &pool.model), ("accelerator", &pool.accelerator)] {
+        if let Some(profile) = &pool.profile {
+            full(format!("pools.{index}.profile"), profile)?;
+        }
+        let drafts = pool.speculative.as_ref();
+        let draft = drafts.and_then(|drafts| drafts.draft_model.as_ref());
+        let cards = [("model", &pool.model), ("accelerator", &pool.accelerator)];
+        let draft = draft.map(|card| ("speculative.draft_model", card));
+        for (field, card) in cards.into_iter().chain(draft) {
             if card.contains('/') || card.ends_with(".toml") {
                 full(format!("pools.{index}.{field}"), card)?;
             }
