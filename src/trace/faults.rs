@@ -5,9 +5,10 @@
 
 mod kubernetes;
 mod nodes;
+mod source;
 mod spot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use thiserror::Error;
@@ -16,6 +17,7 @@ use time::format_description::well_known::Rfc3339;
 
 pub use self::kubernetes::{KubernetesOptions, import_kubernetes_events};
 pub use self::nodes::NodeRule;
+pub use self::source::{FaultFormat, MAX_RECORD_BYTES, read_records};
 pub use self::spot::{SPOT_NOTICE_S, import_spot_notices};
 use super::error::{Text, shorten};
 use crate::scenario::faults::{FaultKind, Target, TimedFault};
@@ -25,6 +27,22 @@ use crate::scenario::faults::{FaultKind, Target, TimedFault};
 #[non_exhaustive]
 #[allow(missing_docs)] // the fields are what the messages below say
 pub enum FaultImportError {
+    /// The file cannot be read as text.
+    #[error("faults `{name}`: {why}; {remedy}")]
+    Unreadable {
+        name: Text,
+        why: Text,
+        remedy: &'static str,
+    },
+    /// Neither of the formats.
+    #[error(
+        "faults `{name}`, line {line}: `{first}` begins neither events of Kubernetes (the output of `kubectl get events -o json`) nor spot notices (one JSON object a line, with `action` or `detail-type`); if it is one of them, say so with --format kubernetes or --format spot"
+    )]
+    UnknownFormat {
+        name: Text,
+        line: usize,
+        first: Text,
+    },
     /// Not JSON.
     #[error(
         "faults `{name}`, line {line}, byte {column}: not valid JSON ({detail}); write the file anew"
@@ -71,6 +89,10 @@ pub struct FaultImport {
     pub read: u64,
     /// Records that became no fault, by reason.
     pub skipped: BTreeMap<String, u64>,
+    /// All nodes that the records tell of, those that no rule fits among them.
+    pub seen: BTreeSet<String>,
+    /// From the first to the last instant that the records tell of.
+    pub span: Option<(OffsetDateTime, OffsetDateTime)>,
     /// Nodes by pool and replica: the first node of a pool in order of its name is replica 0.
     pub nodes: BTreeMap<(String, u32), String>,
     /// Faults that began before the start and are cut there.
@@ -84,6 +106,12 @@ impl FaultImport {
         if records > 0 {
             *self.skipped.entry(reason.to_owned()).or_default() += records;
         }
+    }
+
+    /// Widens the span by an instant.
+    fn tells_of(&mut self, at: OffsetDateTime) {
+        let (first, last) = self.span.unwrap_or((at, at));
+        self.span = Some((first.min(at), last.max(at)));
     }
 
     /// Adds a fault from one instant to another, both in ns from the start; `None`: for ever.

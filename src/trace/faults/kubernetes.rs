@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use super::nodes::{self, NodeRule};
 use super::{FaultImport, FaultImportError, json_error};
@@ -128,6 +128,12 @@ pub fn import_kubernetes_events(
     }
     let names: BTreeSet<String> = noted.iter().map(|event| event.node.clone()).collect();
     let replicas = nodes::replicas(&names, rules);
+    for ns in noted.iter().flat_map(|it| [it.first_ns, it.last_ns]) {
+        if let Some(at) = start.checked_add(nanoseconds(ns)) {
+            import.tells_of(at);
+        }
+    }
+    import.seen = names;
     let mut by_node: BTreeMap<&str, Vec<&Noted>> = BTreeMap::new();
     for event in &noted {
         by_node.entry(&event.node).or_default().push(event);
@@ -147,6 +153,12 @@ pub fn import_kubernetes_events(
         }
     }
     Ok(import.finish())
+}
+
+/// A difference of two instants, which a `Duration` holds.
+fn nanoseconds(ns: i128) -> Duration {
+    let (seconds, rest) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000));
+    Duration::new(seconds as i64, rest as i32)
 }
 
 fn items(text: &str, name: &str) -> Result<Vec<Value>, FaultImportError> {

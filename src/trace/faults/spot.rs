@@ -88,6 +88,10 @@ pub fn import_spot_notices(
     }
     let names: BTreeSet<String> = notices.iter().map(|it| it.instance.clone()).collect();
     let replicas = nodes::replicas(&names, rules);
+    for at in notices.iter().flat_map(|it| [it.at, it.gone]) {
+        import.tells_of(at);
+    }
+    import.seen = names;
     for notice in notices {
         let Some((pool, replica)) = replicas.get(&notice.instance) else {
             import.skip("no rule fits the node", 1);
