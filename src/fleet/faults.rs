@@ -13,8 +13,10 @@ mod timed;
 mod wide;
 
 pub use self::impairments::{Condition, Impairments};
-pub use self::places::{Places, Scope};
+pub use self::places::{Places, Scope, scope_of};
+pub use self::random::{Shared, shared_of};
 pub use self::schedule::FaultSchedule;
+pub use self::timed::effect_of;
 pub use self::wide::{ActiveDeploy, FleetImpairments};
 use super::geo::RegionIndex;
 use super::ids::PoolId;

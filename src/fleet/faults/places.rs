@@ -101,7 +101,7 @@ fn list_of(lists: &[Vec<Range<u32>>], index: usize) -> &[Range<u32>] {
 }
 
 /// The scope of a target; `None` where it names what is not there.
-pub(super) fn scope_of(target: Option<&Target>, layout: &Layout, racks: &[Rack]) -> Option<Scope> {
+pub fn scope_of(target: Option<&Target>, layout: &Layout, racks: &[Rack]) -> Option<Scope> {
     let Some(target) = target else {
         return Some(Scope::Fleet);
     };

@@ -123,15 +123,30 @@ impl Group {
     }
 }
 
-/// The groups of an entry, with their first failures drawn.
-pub(super) fn groups_of(
+/// Replicas that fail and come back together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shared {
+    /// Which.
+    pub scope: Scope,
+    /// Any of so many components takes them down.
+    pub components: u32,
+}
+
+/// What an entry of `[[faults.random]]` takes down together, each of it at its own times. Returns
+/// what is wrong with the entry; validation asks first.
+pub fn shared_of(
     random: &RandomFaults,
-    number: u32,
-    process: &Process,
-    streams: Streams,
+    layout: &Layout,
+    racks: &[Rack],
+) -> Result<Vec<Shared>, String> {
+    shared(random, &Places::new(layout, racks), (layout, racks))
+}
+
+fn shared(
+    random: &RandomFaults,
     places: &Places,
     (layout, racks): (&Layout, &[Rack]),
-) -> Result<Vec<Group>, String> {
+) -> Result<Vec<Shared>, String> {
     let unknown = || format!("{:?} is not there", random.target);
     let scope = scope_of(random.target.as_ref(), layout, racks).ok_or_else(unknown)?;
     let scopes = match (random.takes_whole_places(), scope) {
@@ -146,18 +161,37 @@ pub(super) fn groups_of(
         (true, place) => vec![place],
         (false, place) => chunks(places, place, random.group_size.unwrap_or(1).max(1)),
     };
-    let mut groups = Vec::with_capacity(scopes.len());
-    for (index, scope) in scopes.into_iter().enumerate() {
+    let counted = scopes.into_iter().map(|scope| {
         let first = places.replicas(scope).next();
         let of_replica = match (random.component, first) {
             (Component::Gpu, Some(replica)) => places.accelerators_of(replica).max(1),
             _ => 1,
         };
+        Shared {
+            scope,
+            components: random.components_per_group.unwrap_or(of_replica),
+        }
+    });
+    Ok(counted.collect())
+}
+
+/// The groups of an entry, with their first failures drawn.
+pub(super) fn groups_of(
+    random: &RandomFaults,
+    number: u32,
+    process: &Process,
+    streams: Streams,
+    places: &Places,
+    names: (&Layout, &[Rack]),
+) -> Result<Vec<Group>, String> {
+    let shared = shared(random, places, names)?;
+    let mut groups = Vec::with_capacity(shared.len());
+    for (index, Shared { scope, components }) in shared.into_iter().enumerate() {
         let mut group = Group {
             process: number,
             number: u32::try_from(index).map_err(|_| "too many groups".to_owned())?,
             scope,
-            components: random.components_per_group.unwrap_or(of_replica),
+            components,
             made: 0,
             at: SimTime::ZERO,
         };

@@ -134,8 +134,8 @@ impl Timed {
     }
 }
 
-/// The effect of a kind that has one only.
-pub(super) fn effect_of(kind: &FaultKind, layout: &Layout) -> Result<Effect, String> {
+/// The effect of a kind that has one only. Returns why it has none; validation asks first.
+pub fn effect_of(kind: &FaultKind, layout: &Layout) -> Result<Effect, String> {
     Ok(match kind {
         FaultKind::Crash {} => Effect::Crash,
         FaultKind::Hang {} => Effect::Hang,
