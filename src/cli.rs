@@ -10,6 +10,7 @@ use crate::scenario::{Document, ScenarioError, SourceText};
 mod bench;
 mod closed_loop;
 mod estimate;
+mod faults;
 mod model;
 mod progress;
 mod run;
@@ -54,6 +55,9 @@ enum Command {
     /// Reads, describes and converts traces of requests
     #[command(subcommand)]
     Trace(trace::TraceCommand),
+    /// Imports what broke in a cluster, and lists what breaks in a scenario
+    #[command(subcommand)]
+    Faults(faults::FaultsCommand),
 }
 
 /// Text for standard output, and how the program is to end.
@@ -95,6 +99,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Model(command) => model::model(command),
         Command::Schema(args) => schema::schema(args),
         Command::Trace(command) => trace::trace(command),
+        Command::Faults(command) => faults::faults(command),
     }
 }
 

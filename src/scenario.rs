@@ -36,3 +36,4 @@ pub use error::{Location, Problem, ScenarioError};
 pub use problems::Problems;
 pub use suggest::nearest;
 pub use text::{Document, SourceText};
+pub(crate) use validate::MOST_S;

@@ -141,6 +141,9 @@ fn help_of_every_subcommand_fits_the_width() {
         &["trace"],
         &["trace", "import"],
         &["trace", "stats"],
+        &["faults"],
+        &["faults", "import"],
+        &["faults", "list"],
     ] {
         let text = page(&[command, &["--help"]].concat());
         assert!(text.contains("Usage: seatrial"), "{text}");

@@ -11,6 +11,7 @@ use crate::fleet::plan::FleetPlan;
 use crate::fleet::request::Outcome;
 use crate::fleet::request::Status;
 use crate::fleet::timeline::{Bucket, Note, Timeline};
+use crate::report::number::significant;
 
 /// Standard deviations by which more requests than allowed must miss the objective before a stretch
 /// of time counts as short of it: one late request of eighty is no outage. By choice.
@@ -422,7 +423,8 @@ fn replica_name(plan: &FleetPlan, replica: u32) -> String {
     format!("replica {replica}")
 }
 
-fn scope_in_words(scope: Scope, plan: &FleetPlan) -> String {
+/// What a fault befalls: `pool nodes`.
+pub(crate) fn scope_in_words(scope: Scope, plan: &FleetPlan) -> String {
     match scope {
         Scope::Replicas { first, count: 1 } => replica_name(plan, first),
         Scope::Replicas { first, count } => {
@@ -467,13 +469,14 @@ fn fault_in_words(cause: Cause, scope: Scope, what: What, plan: &FleetPlan) -> S
     format!("{words}{chance}")
 }
 
-fn effect_in_words(effect: Effect, plan: &FleetPlan) -> String {
+/// What a fault does: `a brown-out of 50 %`.
+pub(crate) fn effect_in_words(effect: Effect, plan: &FleetPlan) -> String {
     match effect {
         Effect::Crash => "a crash".to_owned(),
         Effect::Hang => "a hang".to_owned(),
         Effect::Slow { factor } => format!("work {factor} times as slow"),
         Effect::PacketLoss { probability } => {
-            format!("loss of {} % of messages", probability * 100.0)
+            format!("loss of {} of messages", share_in_words(probability))
         }
         Effect::Partition { from } => match from {
             Peer::Gateways => "a partition from the gateways".to_owned(),
@@ -483,11 +486,16 @@ fn effect_in_words(effect: Effect, plan: &FleetPlan) -> String {
                 format!("a partition from {name}")
             }
         },
-        Effect::BrownOut { share } => format!("a brown-out of {} %", share * 100.0),
-        Effect::BadDeploy { share, .. } => format!("a bad deployment to {} %", share * 100.0),
+        Effect::BrownOut { share } => format!("a brown-out of {}", share_in_words(share)),
+        Effect::BadDeploy { share, .. } => format!("a bad deployment to {}", share_in_words(share)),
         Effect::ControlPlaneLoss => "the loss of the control plane".to_owned(),
         Effect::DnsOutage => "an outage of DNS".to_owned(),
         Effect::TrafficSpike { factor } => format!("traffic of {factor} times"),
         Effect::Draining { .. } => "a drain".to_owned(),
     }
+}
+
+/// A share as people write it: `7 %`.
+pub(crate) fn share_in_words(share: f64) -> String {
+    format!("{} %", significant(Some(share * 100.0)))
 }

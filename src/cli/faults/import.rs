@@ -1,0 +1,497 @@
+//! `seatrial faults import`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::super::{Failure, Finished};
+use crate::report::number::{WIDTH, count, significant, wrap};
+use crate::scenario::resolve::resolve;
+use crate::scenario::text::MAX_BYTES;
+use crate::scenario::{Document, MOST_S, SourceText, nearest};
+use crate::trace::faults::{
+    FaultFormat, FaultImport, KubernetesOptions, NodeRule, SPOT_NOTICE_S, import_kubernetes_events,
+    import_spot_notices, read_records, start_instant,
+};
+
+/// Names that are listed in a message.
+const MOST_NAMES: usize = 20;
+
+/// Arguments of `faults import`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Standard output gets the file, or with --output one line; standard error says what was read, \
+                  what was skipped and why, which replica each node is, and what is assumed."
+)]
+pub struct ImportArgs {
+    /// Output of `kubectl get events -A -o json`, or spot notices, one JSON object a line; .gz
+    /// accepted
+    file: PathBuf,
+    /// Its format, kubernetes or spot, instead of finding it from the content
+    #[arg(long, value_parser = FaultFormat::from_str)]
+    format: Option<FaultFormat>,
+    /// When the simulated run starts, such as 2026-03-01T12:00:00Z
+    #[arg(long, value_name = "RFC3339")]
+    start: String,
+    /// Nodes of this name, with * and ?, are the replicas of a pool (may be repeated; the first
+    /// that fits counts)
+    #[arg(long, value_name = "PATTERN=POOL", required = true)]
+    node: Vec<String>,
+    /// Checks that this scenario has the pools, and as many replicas as there are nodes
+    #[arg(long, value_name = "SCENARIO.toml")]
+    scenario: Option<PathBuf>,
+    /// Seconds that an evicted replica is gone [default: 300, an assumption]
+    #[arg(long, value_name = "SECONDS")]
+    evicted_for_s: Option<f64>,
+    /// Seconds between probes: a replica that fails one hangs for as long [default: 10, that of
+    /// periodSeconds]
+    #[arg(long, value_name = "SECONDS")]
+    probe_period_s: Option<f64>,
+    /// Seconds that a container stays away after it was last backed off [default: 300, the longest
+    /// back-off]
+    #[arg(long, value_name = "SECONDS")]
+    back_off_s: Option<f64>,
+    /// Writes to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub fn import(args: &ImportArgs) -> Result<Finished, Failure> {
+    let rules = rules_of(&args.node)?;
+    let start = start_instant(&args.start).map_err(|_| {
+        Failure::of(format!(
+            "--start {}: must be an RFC 3339 time; write, for example, 2026-03-01T12:00:00Z",
+            args.start
+        ))
+    })?;
+    let options = options_of(args)?;
+    if let Some(output) = &args.output {
+        check_output(output, &args.file)?;
+    }
+    let name = args.file.display().to_string();
+    let text = read_records(&args.file).map_err(Failure::of)?;
+    let format = match args.format {
+        Some(format) => format,
+        None => FaultFormat::of(&text, &name).map_err(Failure::of)?,
+    };
+    check_used(args, format)?;
+    let import = match format {
+        FaultFormat::Kubernetes => import_kubernetes_events(&text, &name, start, &rules, options),
+        FaultFormat::Spot => import_spot_notices(&text, &name, start, &rules),
+    };
+    let import = import.map_err(|error| match FaultFormat::of(&text, &name) {
+        Ok(other) if other != format => Failure::of(format!(
+            "--format {}: {name} looks like {}; leave --format out ({error})",
+            format.name(),
+            other.name()
+        )),
+        _ => Failure::of(error),
+    })?;
+    let read = Read {
+        args,
+        name,
+        format,
+        rules,
+        options,
+        import,
+    };
+    read.check()?;
+    let toml = read.toml();
+    if toml.len() as u64 > MAX_BYTES {
+        return Err(Failure::of(format!(
+            "{}: {} faults make more than the 4 MiB that a file of faults may have; keep fewer \
+             events in it, or fewer nodes with --node",
+            read.name,
+            count(read.import.faults.len() as u64)
+        )));
+    }
+    let Some(output) = &args.output else {
+        read.tell();
+        return Ok(Finished::fine(toml));
+    };
+    std::fs::write(output, &toml).map_err(|error| {
+        Failure::of(format!(
+            "{}: cannot write: {error}; check the folder given with --output",
+            output.display()
+        ))
+    })?;
+    read.tell();
+    Ok(Finished::fine(format!(
+        "{}: {} written; a scenario reads it with faults.file, relative to the scenario\n",
+        output.display(),
+        faults(read.import.faults.len())
+    )))
+}
+
+fn rules_of(nodes: &[String]) -> Result<Vec<NodeRule>, Failure> {
+    let rules = nodes.iter().map(|text| {
+        let refuse = |why: &str| {
+            Failure::of(format!(
+                "--node {text}: {why}; write, for example, 'gpu-*=h100'"
+            ))
+        };
+        let Some((pattern, pool)) = text.split_once('=') else {
+            return Err(refuse("must be PATTERN=POOL"));
+        };
+        if pattern.is_empty() {
+            return Err(refuse("the pattern must not be empty"));
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if !(1..=64).contains(&pool.len()) || !pool.bytes().all(plain) {
+            let why = "the pool must have a name of 1 to 64 letters (a to z), digits, `_` and `-`";
+            return Err(refuse(why));
+        }
+        Ok(NodeRule {
+            pattern: pattern.to_owned(),
+            pool: pool.to_owned(),
+        })
+    });
+    rules.collect()
+}
+
+fn options_of(args: &ImportArgs) -> Result<KubernetesOptions, Failure> {
+    let stated = |name: &str, value: Option<f64>, default: f64| match value {
+        Some(value) if !(value > 0.0 && value <= MOST_S) => Err(Failure::of(format!(
+            "--{name} {value}: must be above 0 and at most 100,000,000; give a length in seconds"
+        ))),
+        other => Ok(other.unwrap_or(default)),
+    };
+    let default = KubernetesOptions::default();
+    Ok(KubernetesOptions {
+        evicted_for_s: stated("evicted-for-s", args.evicted_for_s, default.evicted_for_s)?,
+        probe_period_s: stated(
+            "probe-period-s",
+            args.probe_period_s,
+            default.probe_period_s,
+        )?,
+        back_off_s: stated("back-off-s", args.back_off_s, default.back_off_s)?,
+    })
+}
+
+/// Options that would do nothing are refused.
+fn check_used(args: &ImportArgs, format: FaultFormat) -> Result<(), Failure> {
+    let stated = [
+        ("evicted-for-s", args.evicted_for_s),
+        ("probe-period-s", args.probe_period_s),
+        ("back-off-s", args.back_off_s),
+    ];
+    match stated
+        .iter()
+        .find_map(|(name, value)| Some((name, (*value)?)))
+    {
+        Some((name, value)) if format == FaultFormat::Spot => Err(Failure::of(format!(
+            "--{name} {value}: does nothing with spot notices, only with events of Kubernetes; \
+             remove it"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
+    let shown = output.display();
+    if output.extension().is_some_and(|ending| ending == "gz") {
+        return Err(Failure::of(format!(
+            "--output {shown}: a file of faults is not compressed; give a name without .gz"
+        )));
+    }
+    if let (Ok(there), Ok(read)) = (output.canonicalize(), input.canonicalize())
+        && there == read
+    {
+        return Err(Failure::of(format!(
+            "--output {shown}: is the file that is read; give another name"
+        )));
+    }
+    Ok(())
+}
+
+/// What was read.
+struct Read<'a> {
+    args: &'a ImportArgs,
+    name: String,
+    format: FaultFormat,
+    rules: Vec<NodeRule>,
+    options: KubernetesOptions,
+    import: FaultImport,
+}
+
+impl Read<'_> {
+    fn records(&self, number: u64) -> String {
+        let one = match self.format {
+            FaultFormat::Kubernetes => "event",
+            FaultFormat::Spot => "notice",
+        };
+        plural(number, one)
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let import = &self.import;
+        if !import.seen.is_empty() {
+            self.check_rules()?;
+        }
+        if import.faults.is_empty() {
+            return Err(Failure::of(self.nothing_left()));
+        }
+        let farthest = import
+            .faults
+            .iter()
+            .map(|fault| fault.at_s)
+            .fold(0.0, f64::max);
+        if farthest > MOST_S {
+            return Err(Failure::of(format!(
+                "--start {}: a fault begins {} s after it, at most 100,000,000 are allowed; give \
+                 the start of the run",
+                self.args.start,
+                count(farthest as u64)
+            )));
+        }
+        match &self.args.scenario {
+            Some(scenario) => self.check_scenario(scenario),
+            None => Ok(()),
+        }
+    }
+
+    /// Every rule must be the first that fits some node.
+    fn check_rules(&self) -> Result<(), Failure> {
+        let rule_of = |node: &String| self.rules.iter().position(|rule| rule.fits(node));
+        let used: BTreeSet<usize> = self.import.seen.iter().filter_map(rule_of).collect();
+        for (index, rule) in self.rules.iter().enumerate() {
+            if used.contains(&index) {
+                continue;
+            }
+            let any = self.import.seen.iter().any(|node| rule.fits(node));
+            let (why, remedy) = match any {
+                true => (
+                    "fits only nodes that an earlier --node fits, too".to_owned(),
+                    "put it first, or remove it",
+                ),
+                false => (
+                    format!(
+                        "fits no node of {}; its nodes are {}",
+                        self.name,
+                        names(&self.import.seen)
+                    ),
+                    "correct the pattern, where * is any text and ? any one character, or remove \
+                     it",
+                ),
+            };
+            return Err(Failure::of(format!(
+                "--node {}={}: {why}; {remedy}",
+                rule.pattern, rule.pool
+            )));
+        }
+        Ok(())
+    }
+
+    /// Why there is no fault.
+    fn nothing_left(&self) -> String {
+        let import = &self.import;
+        let over = ["over before the start", "gone before the start"];
+        let over = over.iter().any(|why| import.skipped.contains_key(*why));
+        let skipped = match import.skipped.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", reasons(&import.skipped)),
+        };
+        match import.span {
+            Some((first, last)) if over => format!(
+                "--start {}: is after all that {} tells of, {} to {}{skipped}; give an earlier \
+                 start",
+                self.args.start,
+                self.name,
+                stamp(first),
+                stamp(last)
+            ),
+            _ => format!(
+                "{}: holds no fault: {} read, none of them left{skipped}; give a file with faults \
+                 of nodes or pods",
+                self.name,
+                self.records(import.read)
+            ),
+        }
+    }
+
+    /// The scenario must have the pools, and a replica for every node.
+    fn check_scenario(&self, path: &Path) -> Result<(), Failure> {
+        let source = SourceText::load(path).map_err(Failure::of)?;
+        let mut document = Document::parse(source).map_err(Failure::of)?;
+        // The file of faults is about to be made: it may be missing.
+        let _ = document.unset("faults.file");
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let plan = resolve(&document, folder).map_err(Failure::of)?;
+        let shown = path.display();
+        for rule in &self.rules {
+            let pool = plan.fleet.pools.iter().find(|pool| pool.name == rule.pool);
+            let option = format!("--node {}={}", rule.pattern, rule.pool);
+            let Some(pool) = pool else {
+                let known: BTreeSet<String> = plan
+                    .fleet
+                    .pools
+                    .iter()
+                    .map(|pool| pool.name.clone())
+                    .collect();
+                let remedy = match nearest(&rule.pool, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "use one of these".to_owned(),
+                };
+                return Err(Failure::of(format!(
+                    "{option}: there is no pool `{}` in {shown}; its pools are {}; {remedy}",
+                    rule.pool,
+                    names(&known)
+                )));
+            };
+            let nodes = self.import.nodes.keys().filter(|it| it.0 == rule.pool);
+            let most = nodes.map(|it| it.1.saturating_add(1)).max().unwrap_or(0);
+            if most > pool.replicas {
+                return Err(Failure::of(format!(
+                    "{option}: {} nodes with events for the {} of pool `{}` in {shown}; narrow \
+                     the pattern, or set pools.{}.replicas",
+                    count(u64::from(most)),
+                    plural(u64::from(pool.replicas), "replica"),
+                    rule.pool,
+                    rule.pool
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the records do not say.
+    fn assumptions(&self) -> Vec<String> {
+        let seconds = |value: f64| significant(Some(value));
+        let mut all = match self.format {
+            FaultFormat::Kubernetes => vec![
+                format!(
+                    "an evicted replica is gone for {} s (--evicted-for-s)",
+                    seconds(self.options.evicted_for_s)
+                ),
+                format!(
+                    "one that is backed off is gone until {} s after its last such event \
+                     (--back-off-s)",
+                    seconds(self.options.back_off_s)
+                ),
+                format!(
+                    "one whose probe failed hangs until {} s after its last such event \
+                     (--probe-period-s)",
+                    seconds(self.options.probe_period_s)
+                ),
+                "a node that is not ready has crashed; without a later NodeReady it never comes \
+                 back"
+                    .to_owned(),
+            ],
+            FaultFormat::Spot => vec![format!(
+                "an instance is gone {SPOT_NOTICE_S} s after its notice, at once where it \
+                 hibernates, and does not come back"
+            )],
+        };
+        all.push(
+            "replica numbers go by the names of the nodes in these records; nodes without a \
+             record have none"
+                .to_owned(),
+        );
+        all
+    }
+
+    fn toml(&self) -> String {
+        let mut out = String::new();
+        let from = format!(
+            "{} of {} ({}), in seconds from {}. Assumed:",
+            faults(self.import.faults.len()),
+            self.name.replace(char::is_control, " "),
+            self.format.name(),
+            self.args.start
+        );
+        for line in wrap(&from, WIDTH - 2, 0).lines() {
+            out.push_str(&format!("# {line}\n"));
+        }
+        for assumption in self.assumptions() {
+            let text = wrap(&assumption, WIDTH - 4, 2);
+            out.push_str(&format!("# - {}\n", text.replace('\n', "\n# ")));
+        }
+        out.push('\n');
+        out.push_str(self.import.to_toml().trim_end());
+        out.push('\n');
+        out
+    }
+
+    /// What was read, for who started it: standard output has the file.
+    #[allow(clippy::print_stderr)]
+    fn tell(&self) {
+        let import = &self.import;
+        let span = match import.span {
+            Some((first, last)) => format!(", {} to {}", stamp(first), stamp(last)),
+            None => String::new(),
+        };
+        let made = faults(import.faults.len());
+        let read = self.records(import.read);
+        eprintln!("{}: {read} read ({}){span}", self.name, self.format.name());
+        let say = |text: &str| eprintln!("  {}", wrap(text, WIDTH - 2, 4));
+        say(&match import.cut_at_start {
+            0 => made,
+            cut => format!("{made}, {} of them under way at the start", count(cut)),
+        });
+        if !import.skipped.is_empty() {
+            say(&format!("skipped: {}", reasons(&import.skipped)));
+        }
+        if import.without_instant > 0 {
+            say(&format!(
+                "left out: {} that a merged event counts without saying when",
+                plural(import.without_instant, "occurrence")
+            ));
+        }
+        let nodes = import
+            .nodes
+            .iter()
+            .map(|((pool, replica), node)| format!("{node} is replica {replica} of {pool}"));
+        say(&format!("nodes: {}", some(nodes, import.nodes.len())));
+        let known: BTreeSet<&String> = import.nodes.values().collect();
+        let rest: BTreeSet<String> = import
+            .seen
+            .iter()
+            .filter(|node| !known.contains(node) && !self.rules.iter().any(|rule| rule.fits(node)))
+            .cloned()
+            .collect();
+        if !rest.is_empty() {
+            say(&format!("nodes that no --node fits: {}", names(&rest)));
+        }
+        eprintln!("  assumed:");
+        for assumption in self.assumptions() {
+            eprintln!("  - {}", wrap(&assumption, WIDTH - 4, 4));
+        }
+    }
+}
+
+fn faults(number: usize) -> String {
+    plural(number as u64, "fault")
+}
+
+fn plural(number: u64, one: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {one}{ending}", count(number))
+}
+
+/// Reasons with how often each.
+fn reasons(skipped: &BTreeMap<String, u64>) -> String {
+    let each = skipped
+        .iter()
+        .map(|(reason, times)| format!("{} \"{reason}\"", count(*times)));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn names(names: &BTreeSet<String>) -> String {
+    some(names.iter().map(|name| format!("`{name}`")), names.len())
+}
+
+/// The first of a list of `all`.
+fn some(each: impl Iterator<Item = String>, all: usize) -> String {
+    let text = each.take(MOST_NAMES).collect::<Vec<_>>().join(", ");
+    match all.checked_sub(MOST_NAMES) {
+        None | Some(0) => text,
+        Some(more) => format!("{text} and {more} more"),
+    }
+}
+
+fn stamp(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
+}
