@@ -2,6 +2,7 @@
 
 mod import;
 mod list;
+mod told;
 
 use super::{Failure, Finished};
 

@@ -1,24 +1,19 @@
 //! `seatrial faults import`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::super::{Failure, Finished};
-use crate::report::number::{WIDTH, count, significant, wrap};
+use super::told::{faults, names, plural, reasons, stamp};
+use crate::report::number::count;
 use crate::scenario::resolve::resolve;
 use crate::scenario::text::MAX_BYTES;
 use crate::scenario::{Document, MOST_S, SourceText, nearest};
 use crate::trace::faults::{
-    FaultFormat, FaultImport, KubernetesOptions, NodeRule, SPOT_NOTICE_S, import_kubernetes_events,
+    FaultFormat, FaultImport, KubernetesOptions, NodeRule, import_kubernetes_events,
     import_spot_notices, read_records, start_instant,
 };
-
-/// Names that are listed in a message.
-const MOST_NAMES: usize = 20;
 
 /// Arguments of `faults import`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +30,7 @@ pub struct ImportArgs {
     format: Option<FaultFormat>,
     /// When the simulated run starts, such as 2026-03-01T12:00:00Z
     #[arg(long, value_name = "RFC3339")]
-    start: String,
+    pub(super) start: String,
     /// Nodes of this name, with * and ?, are the replicas of a pool (may be repeated; the first
     /// that fits counts)
     #[arg(long, value_name = "PATTERN=POOL", required = true)]
@@ -208,17 +203,17 @@ fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
 }
 
 /// What was read.
-struct Read<'a> {
-    args: &'a ImportArgs,
-    name: String,
-    format: FaultFormat,
-    rules: Vec<NodeRule>,
-    options: KubernetesOptions,
-    import: FaultImport,
+pub(super) struct Read<'a> {
+    pub(super) args: &'a ImportArgs,
+    pub(super) name: String,
+    pub(super) format: FaultFormat,
+    pub(super) rules: Vec<NodeRule>,
+    pub(super) options: KubernetesOptions,
+    pub(super) import: FaultImport,
 }
 
 impl Read<'_> {
-    fn records(&self, number: u64) -> String {
+    pub(super) fn records(&self, number: u64) -> String {
         let one = match self.format {
             FaultFormat::Kubernetes => "event",
             FaultFormat::Spot => "notice",
@@ -356,142 +351,4 @@ impl Read<'_> {
         }
         Ok(())
     }
-
-    /// What the records do not say.
-    fn assumptions(&self) -> Vec<String> {
-        let seconds = |value: f64| significant(Some(value));
-        let mut all = match self.format {
-            FaultFormat::Kubernetes => vec![
-                format!(
-                    "an evicted replica is gone for {} s (--evicted-for-s)",
-                    seconds(self.options.evicted_for_s)
-                ),
-                format!(
-                    "one that is backed off is gone until {} s after its last such event \
-                     (--back-off-s)",
-                    seconds(self.options.back_off_s)
-                ),
-                format!(
-                    "one whose probe failed hangs until {} s after its last such event \
-                     (--probe-period-s)",
-                    seconds(self.options.probe_period_s)
-                ),
-                "a node that is not ready has crashed; without a later NodeReady it never comes \
-                 back"
-                    .to_owned(),
-            ],
-            FaultFormat::Spot => vec![format!(
-                "an instance is gone {SPOT_NOTICE_S} s after its notice, at once where it \
-                 hibernates, and does not come back"
-            )],
-        };
-        all.push(
-            "replica numbers go by the names of the nodes in these records; nodes without a \
-             record have none"
-                .to_owned(),
-        );
-        all
-    }
-
-    fn toml(&self) -> String {
-        let mut out = String::new();
-        let from = format!(
-            "{} of {} ({}), in seconds from {}. Assumed:",
-            faults(self.import.faults.len()),
-            self.name.replace(char::is_control, " "),
-            self.format.name(),
-            self.args.start
-        );
-        for line in wrap(&from, WIDTH - 2, 0).lines() {
-            out.push_str(&format!("# {line}\n"));
-        }
-        for assumption in self.assumptions() {
-            let text = wrap(&assumption, WIDTH - 4, 2);
-            out.push_str(&format!("# - {}\n", text.replace('\n', "\n# ")));
-        }
-        out.push('\n');
-        out.push_str(self.import.to_toml().trim_end());
-        out.push('\n');
-        out
-    }
-
-    /// What was read, for who started it: standard output has the file.
-    #[allow(clippy::print_stderr)]
-    fn tell(&self) {
-        let import = &self.import;
-        let span = match import.span {
-            Some((first, last)) => format!(", {} to {}", stamp(first), stamp(last)),
-            None => String::new(),
-        };
-        let made = faults(import.faults.len());
-        let read = self.records(import.read);
-        eprintln!("{}: {read} read ({}){span}", self.name, self.format.name());
-        let say = |text: &str| eprintln!("  {}", wrap(text, WIDTH - 2, 4));
-        say(&match import.cut_at_start {
-            0 => made,
-            cut => format!("{made}, {} of them under way at the start", count(cut)),
-        });
-        if !import.skipped.is_empty() {
-            say(&format!("skipped: {}", reasons(&import.skipped)));
-        }
-        if import.without_instant > 0 {
-            say(&format!(
-                "left out: {} that a merged event counts without saying when",
-                plural(import.without_instant, "occurrence")
-            ));
-        }
-        let nodes = import
-            .nodes
-            .iter()
-            .map(|((pool, replica), node)| format!("{node} is replica {replica} of {pool}"));
-        say(&format!("nodes: {}", some(nodes, import.nodes.len())));
-        let known: BTreeSet<&String> = import.nodes.values().collect();
-        let rest: BTreeSet<String> = import
-            .seen
-            .iter()
-            .filter(|node| !known.contains(node) && !self.rules.iter().any(|rule| rule.fits(node)))
-            .cloned()
-            .collect();
-        if !rest.is_empty() {
-            say(&format!("nodes that no --node fits: {}", names(&rest)));
-        }
-        eprintln!("  assumed:");
-        for assumption in self.assumptions() {
-            eprintln!("  - {}", wrap(&assumption, WIDTH - 4, 4));
-        }
-    }
-}
-
-fn faults(number: usize) -> String {
-    plural(number as u64, "fault")
-}
-
-fn plural(number: u64, one: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {one}{ending}", count(number))
-}
-
-/// Reasons with how often each.
-fn reasons(skipped: &BTreeMap<String, u64>) -> String {
-    let each = skipped
-        .iter()
-        .map(|(reason, times)| format!("{} \"{reason}\"", count(*times)));
-    each.collect::<Vec<_>>().join(", ")
-}
-
-fn names(names: &BTreeSet<String>) -> String {
-    some(names.iter().map(|name| format!("`{name}`")), names.len())
-}
-
-/// The first of a list of `all`.
-fn some(each: impl Iterator<Item = String>, all: usize) -> String {
-    let text = each.take(MOST_NAMES).collect::<Vec<_>>().join(", ");
-    match all.checked_sub(MOST_NAMES) {
-        None | Some(0) => text,
-        Some(more) => format!("{text} and {more} more"),
-    }
-}
-
-fn stamp(at: OffsetDateTime) -> String {
-    at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
 }
