@@ -95,6 +95,23 @@ pub struct FleetPlan {
 }
 
 impl FleetPlan {
+    /// Whether requests are their one try, all are let in, nothing breaks, and routers go by what
+    /// they count themselves.
+    pub fn is_plain(&self) -> bool {
+        let counts = !matches!(
+            self.router,
+            RouterPolicy::Scored { .. }
+                | RouterPolicy::RingHash { .. }
+                | RouterPolicy::Maglev { .. }
+        );
+        counts
+            && self.clients.is_none()
+            && self.store.is_none()
+            && self.signals.is_none()
+            && self.affinity.is_none()
+            && self.groups.count() == 1
+    }
+
     /// Whether routers have to hear of first tokens.
     pub fn tells_first_tokens(&self) -> bool {
         matches!(

@@ -126,6 +126,16 @@ impl Router {
         self
     }
 
+    /// Chooses a replica for a request of which nothing need be known, and notes that it is sent
+    /// there.
+    #[inline]
+    pub fn send_plainly(&mut self, prompt_tokens: u32) -> Option<ReplicaId> {
+        let index = self.choose_by_count()?;
+        let replica = self.members[index as usize];
+        self.sent(replica, prompt_tokens);
+        Some(replica)
+    }
+
     /// Chooses a replica; none when none may be chosen.
     pub fn choose(&mut self, wanted: &Wanted<'_>, now: SimTime) -> Option<ReplicaId> {
         if self.affinity.is_some() {

@@ -117,6 +117,9 @@ pub struct World {
     /// Requests that have just made their first token, where routers want to know.
     firsts: Vec<u32>,
     tells_firsts: bool,
+    /// Whether nothing is there of what may turn away, break, be told or be tried again: most of a
+    /// request's way then has nothing to ask.
+    plain: bool,
     /// Blocks stored and evicted that routers have not heard of yet.
     block_news: VecDeque<(SimTime, ReplicaId, u64, bool)>,
     /// Requests beside those of the arrival process, until they are due.
@@ -128,9 +131,9 @@ pub struct World {
 #[derive(Debug, Clone)]
 struct Lanes {
     gateway: LaneId,
-    /// By region of the gateway and pool.
-    to_replica: Vec<LaneId>,
-    from_replica: Vec<LaneId>,
+    /// By region of the gateway and pool, with the delay.
+    to_replica: Vec<(LaneId, SimDuration)>,
+    from_replica: Vec<(LaneId, SimDuration)>,
     pools: usize,
     call_due: Option<LaneId>,
     gateway_due: Option<LaneId>,
@@ -145,14 +148,12 @@ impl Lanes {
         let regions = 0..plan.topology.regions.len() as u16;
         let pairs = regions.flat_map(|region| (0..pools).map(move |pool| (region, pool)));
         let pairs: Vec<(u16, usize)> = pairs.collect();
-        let to_replica = pairs
-            .iter()
-            .map(|&(region, pool)| queue.lane(plan.hop_to(region, pool)));
-        let to_replica = to_replica.collect();
-        let from_replica = pairs
-            .iter()
-            .map(|&(region, pool)| queue.lane(plan.hop_back(region, pool)));
-        let from_replica = from_replica.collect();
+        let mut lanes_of = |hop: &dyn Fn(u16, usize) -> SimDuration| {
+            let delays = pairs.iter().map(|&(region, pool)| hop(region, pool));
+            delays.map(|delay| (queue.lane(delay), delay)).collect()
+        };
+        let to_replica = lanes_of(&|region, pool| plan.hop_to(region, pool));
+        let from_replica = lanes_of(&|region, pool| plan.hop_back(region, pool));
         let gateway = queue.lane(plan.gateway_cost);
         let mut lane = |delay: Option<SimDuration>| delay.map(|delay| queue.lane(delay));
         let clients = plan.clients.as_ref();
@@ -174,12 +175,12 @@ impl Lanes {
 
 impl Lanes {
     #[inline]
-    fn to_replica(&self, region: u16, pool: usize) -> LaneId {
+    fn to_replica(&self, region: u16, pool: usize) -> (LaneId, SimDuration) {
         self.to_replica[usize::from(region) * self.pools + pool]
     }
 
     #[inline]
-    fn back_from(&self, region: u16, pool: usize) -> LaneId {
+    fn back_from(&self, region: u16, pool: usize) -> (LaneId, SimDuration) {
         self.from_replica[usize::from(region) * self.pools + pool]
     }
 }
@@ -257,6 +258,7 @@ impl World {
             ejections: Vec::new(),
             firsts: Vec::new(),
             tells_firsts: plan.tells_first_tokens(),
+            plain: plan.is_plain(),
             block_news: VecDeque::new(),
             extras: Slab::new(),
             extra_rng: plan.streams.stream("workload", 0, "extra requests"),
@@ -380,7 +382,14 @@ impl World {
         if request.replica.0 != NONE {
             let replica = request.replica;
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-            self.uncount(slot);
+            if self.plain {
+                let (gateway, prompt_tokens) = (request.gateway_replica, request.prompt_tokens);
+                let role = self.plan.pools[pool].role;
+                let router = self.gateways.plain_router(gateway, role);
+                router.returned(replica, prompt_tokens, false);
+            } else {
+                self.uncount(slot);
+            }
             if self.plan.health.is_some() {
                 self.note_result(slot, status, queue);
             }

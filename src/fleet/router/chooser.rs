@@ -78,6 +78,24 @@ impl Chooser {
 impl Router {
     /// The member that the policy chooses, none when none may be chosen.
     pub(super) fn choose_by_policy(&mut self, wanted: &Wanted<'_>) -> Option<u32> {
+        match self.chooser {
+            Chooser::RoundRobin(_)
+            | Chooser::Random
+            | Chooser::LeastOf(_)
+            | Chooser::LeastOfAll
+            | Chooser::LeastByWeight(_)
+            | Chooser::Weighted(_) => self.choose_by_count(),
+            _ => match self.eligible[..] {
+                [] => None,
+                [only] => Some(only),
+                _ => self.choose_by_more(wanted),
+            },
+        }
+    }
+
+    /// The same of policies that need know nothing of a request.
+    #[inline]
+    pub(super) fn choose_by_count(&mut self) -> Option<u32> {
         if let Chooser::LeastOfAll = self.chooser {
             let least = self.loads.least();
             return (self.loads.load(least) < LeastLoaded::NEVER).then_some(least);
@@ -95,7 +113,7 @@ impl Router {
                 *next = index + 1;
                 Some(index)
             }
-            Chooser::Random | Chooser::LeastOfAll => Some(self.draw()),
+            Chooser::LeastByWeight(_) | Chooser::Weighted(_) => self.choose_by_weight(),
             Chooser::LeastOf(choices) => {
                 let choices = *choices;
                 let mut best = self.draw();
@@ -108,33 +126,45 @@ impl Router {
                 }
                 Some(best)
             }
-            _ => self.choose_by_more(wanted),
+            _ => Some(self.draw()),
         }
     }
 
-    /// The policies that look at weights, keys or scores.
-    fn choose_by_more(&mut self, wanted: &Wanted<'_>) -> Option<u32> {
+    fn choose_by_weight(&mut self) -> Option<u32> {
         let Router {
             chooser,
             loads,
             weights,
+            ..
+        } = self;
+        let eligible = |member: u32| loads.load(member) != LeastLoaded::NEVER;
+        let weight = |member: u32| f64::from(weights[member as usize]);
+        match chooser {
+            Chooser::LeastByWeight(choice) => {
+                choice.choose_weighted(|member| loads.load(member), weight, eligible)
+            }
+            Chooser::Weighted(edf) => edf.choose(eligible, weight),
+            _ => None,
+        }
+    }
+
+    /// The policies that look at keys or scores.
+    fn choose_by_more(&mut self, wanted: &Wanted<'_>) -> Option<u32> {
+        let Router {
+            chooser,
+            loads,
             rng,
             load,
             eligible_weight,
             ..
         } = self;
         let eligible = |member: u32| loads.load(member) != LeastLoaded::NEVER;
-        let weight = |member: u32| f64::from(weights[member as usize]);
         let bound = |factor_pct: u32| Bound {
             factor_pct,
             total_load: *load,
             eligible_weight: *eligible_weight,
         };
         match chooser {
-            Chooser::LeastByWeight(choice) => {
-                choice.choose_weighted(|member| loads.load(member), weight, eligible)
-            }
-            Chooser::Weighted(edf) => edf.choose(eligible, weight),
             Chooser::Ring(ring) => match ring.factor_pct() {
                 Some(factor) => ring.choose_bounded(
                     wanted.key,

@@ -344,7 +344,7 @@ impl World {
         let pool = self.replicas[replica.0 as usize].pool.0 as usize;
         let region = self.gateways.region(request.gateway_replica);
         if way == SimDuration::ZERO {
-            let lane = self.lanes.to_replica(region, pool);
+            let (lane, _) = self.lanes.to_replica(region, pool);
             return queue.schedule_in_lane(lane, Event::Cancel(id));
         }
         let there = self.plan.hop_to(region, pool);

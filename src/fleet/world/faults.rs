@@ -42,7 +42,7 @@ pub(super) struct Faults {
     held: FxHashMap<u32, Vec<Event>>,
     /// Messages between a client and a region, or a gateway and a replica, that are cut off from
     /// one another: they come through when that is over.
-    waiting: Vec<(Way, Event)>,
+    waiting: Vec<(Way, SimDuration, Event)>,
     rng: SimRng,
     /// The next change.
     timer: Option<Timer>,
@@ -306,10 +306,10 @@ impl World {
         faults.is_some_and(|faults| faults.is_cut_off(way))
     }
 
-    /// Keeps a message until its way is free.
-    pub(super) fn hold(&mut self, way: Way, event: Event) {
+    /// Keeps a message until its way is free: then it goes again, and takes as long as any.
+    pub(super) fn hold(&mut self, way: Way, takes: SimDuration, event: Event) {
         if let Some(faults) = &mut self.faults {
-            faults.waiting.push((way, event));
+            faults.waiting.push((way, takes, event));
         }
     }
 
@@ -409,16 +409,16 @@ impl World {
         }
     }
 
-    /// Messages come through whose way is free again.
+    /// Messages set out again whose way is free.
     fn ways_are_free(&mut self, queue: &mut EventQueue<Event>) {
         let Some(faults) = &mut self.faults else {
             return;
         };
         let waiting = std::mem::take(&mut faults.waiting);
-        for (way, event) in waiting {
+        for (way, takes, event) in waiting {
             match faults.is_cut_off(way) {
-                true => faults.waiting.push((way, event)),
-                false => queue.schedule(queue.now(), event),
+                true => faults.waiting.push((way, takes, event)),
+                false => queue.schedule(queue.now() + takes, event),
             }
         }
     }

@@ -128,6 +128,16 @@ impl Gateways {
         }
     }
 
+    /// The one router of a gateway replica over the replicas of that role.
+    #[inline]
+    pub fn plain_router(&mut self, gateway: u16, role: Role) -> &mut Router {
+        let level = &mut self.fronts[usize::from(gateway)].levels[0];
+        match role {
+            Role::Decode => &mut level.decode[0],
+            Role::Mixed | Role::Prefill => &mut level.entry[0],
+        }
+    }
+
     /// Notes in all routers of a gateway replica that know a replica.
     #[inline]
     pub fn each_router(
@@ -391,7 +401,7 @@ impl World {
         comes: bool,
         queue: &mut EventQueue<Event>,
     ) {
-        if self.gateways.present.is_empty() {
+        if self.plain || self.gateways.present.is_empty() {
             return;
         }
         let weight = weight_of(&self.plan.router, prompt_tokens);

@@ -17,6 +17,9 @@ use super::{World, handover};
 
 impl World {
     pub(super) fn route(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        if self.plain {
+            return self.route_plainly(slot, queue);
+        }
         let gateway = self.requests.at(slot).gateway_replica;
         let chosen = match self.plan.health {
             None => {
@@ -30,6 +33,26 @@ impl World {
             Err(status) => return self.end(slot, status, queue),
         };
         self.send(slot, replica, queue);
+    }
+
+    /// The same where nobody has anything to say but the router.
+    fn route_plainly(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let request = self.requests.at_mut(slot);
+        let gateway = request.gateway_replica;
+        let router = self.gateways.plain_router(gateway, Role::Mixed);
+        let Some(replica) = router.send_plainly(request.prompt_tokens) else {
+            return self.end(slot, Status::FailedNoReplica, queue);
+        };
+        request.gateway = queue.now();
+        request.replica = replica;
+        let pool = self.replicas[replica.0 as usize].pool.0 as usize;
+        let (lane, hop) = self.lanes.to_replica[pool];
+        if hop == SimDuration::ZERO {
+            self.deliver(slot, queue);
+        } else {
+            let id = self.requests.id(slot);
+            queue.schedule_in_lane(lane, Event::Delivered(id));
+        }
     }
 
     /// A request sets out from its gateway for a replica.
@@ -62,11 +85,12 @@ impl World {
             return self.send_if_it_can(slot, queue);
         }
         let region = self.gateways.region(gateway);
-        if self.plan.hop_to(region, pool) == SimDuration::ZERO {
+        let (lane, hop) = self.lanes.to_replica(region, pool);
+        if hop == SimDuration::ZERO {
             self.deliver(slot, queue);
         } else {
             let id = self.requests.id(slot);
-            queue.schedule_in_lane(self.lanes.to_replica(region, pool), Event::Delivered(id));
+            queue.schedule_in_lane(lane, Event::Delivered(id));
         }
     }
 
@@ -243,7 +267,7 @@ impl World {
         event: Event,
         queue: &mut EventQueue<Event>,
     ) {
-        if self.faults.is_some() && self.is_held(id, event) {
+        if !self.plain && self.is_held(id, event) {
             return;
         }
         let plan = Arc::clone(&self.plan);
@@ -291,14 +315,21 @@ impl World {
             }
             _ => debug_assert!(false, "{event:?} came to a replica of another kind"),
         }
+        if !self.plain {
+            self.tell(id, queue);
+        }
+        self.send_done(queue);
+        self.join_released(id, queue);
+    }
+
+    /// Tells routers and stores what has happened at a replica.
+    fn tell(&mut self, id: ReplicaId, queue: &mut EventQueue<Event>) {
         if self.tells_firsts {
             self.tell_first_tokens();
         }
         if self.plan.tells_blocks() || self.store.is_some() {
             self.tell_blocks(id, queue);
         }
-        self.send_done(queue);
-        self.join_released(id, queue);
     }
 
     /// Sends the answers of requests that have just made their last token.
@@ -320,13 +351,12 @@ impl World {
             let (replica, gateway) = (request.replica, request.gateway_replica);
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
             let region = self.gateways.region(gateway);
-            let hop = self.plan.hop_back(region, pool);
+            let (lane, hop) = self.lanes.back_from(region, pool);
             if self.faults.is_some() {
                 self.send_back(id, replica, (region, pool), queue);
             } else if hop == SimDuration::ZERO {
                 self.respond(id, queue);
             } else {
-                let lane = self.lanes.back_from(region, pool);
                 queue.schedule_in_lane(lane, Event::Responded(id));
             }
         }
@@ -342,10 +372,11 @@ impl World {
         queue: &mut EventQueue<Event>,
     ) {
         let way = Way::Replicas(region, self.plan.pools[pool].region);
+        let hop = self.plan.hop_back(region, pool);
         if self.is_cut_off(way) {
-            return self.hold(way, Event::Responded(id));
+            return self.hold(way, hop, Event::Responded(id));
         }
-        let hop = self.plan.hop_back(region, pool) + self.delay_of_losses(replica);
+        let hop = hop + self.delay_of_losses(replica);
         match hop {
             SimDuration::ZERO => self.respond(id, queue),
             hop => queue.schedule(queue.now() + hop, Event::Responded(id)),

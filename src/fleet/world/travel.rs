@@ -98,7 +98,7 @@ impl World {
         let way = self.plan.topology.populations[usize::from(attempt.population)].one_way
             [usize::from(region)];
         if self.is_cut_off(Way::Clients(region)) {
-            return self.hold(Way::Clients(region), Event::Answered(id));
+            return self.hold(Way::Clients(region), way, Event::Answered(id));
         }
         match way {
             SimDuration::ZERO => self.try_ended(slot, status, queue),
