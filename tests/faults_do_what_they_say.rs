@@ -557,3 +557,125 @@ fn a_region_that_takes_over_holds_only_with_capacity_to_spare() {
     assert!(after.0 > 16_000);
     assert_eq!(after.1, 0);
 }
+
+/// Prompts are computed by one pool, and answers made by another.
+fn apart(back_ms: f64, more: &str) -> String {
+    let pool = |name: &str, role: &str| {
+        format!(
+            "[[pools]]\nname = \"{name}\"\nengine = \"llm\"\nrole = \"{role}\"\n\
+             model = \"llama-3.1-8b\"\naccelerator = \"h100-sxm\"\nreplicas = 2\n"
+        )
+    };
+    format!(
+        "name = \"apart\"\n[run]\nhorizon_s = 40\nwarmup_s = 0\n[workload]\n\
+         arrivals = {{ process = \"constant\", rate_per_s = 10 }}\n\
+         prompt_tokens = {{ law = \"constant\", tokens = 1600 }}\n\
+         output_tokens = {{ law = \"constant\", tokens = 8 }}\n\
+         [network]\nto_replica_ms = 0.2\nfrom_replica_ms = {back_ms}\n\
+         [kv_transfer]\nbandwidth_gb_per_s = 3\nlatency_ms = 1\n{}{}{more}",
+        pool("prompts", "prefill"),
+        pool("answers", "decode")
+    )
+}
+
+/// Of the requests that arrived after that, how many were answered, and how many there were.
+fn answered_after(text: &str, after_s: u64) -> (usize, usize) {
+    let rows = simulate(text).0;
+    let late = rows
+        .iter()
+        .filter(|row| row.arrival_ns > after_s * 1_000_000_000);
+    let done = late.clone().filter(|row| row.status == "completed");
+    (done.count(), late.count())
+}
+
+#[test]
+fn kv_of_a_replica_that_died_is_not_taken_over() {
+    // The news of its death takes longer than the KV.
+    for at in [5.03, 5.05, 5.07, 5.09] {
+        let crash = "kind = \"crash\"\ntarget = { pool = \"prompts\" }";
+        let text = apart(200.0, &fault(at, 5.0, crash));
+        let rows = simulate(&text).0;
+        let lost = rows.iter().filter(|row| row.status == "failed_replica");
+        assert!(lost.count() >= 50, "{at}");
+    }
+}
+
+#[test]
+fn breakers_of_both_hear_of_what_they_let_through() {
+    for pool in ["prompts", "answers"] {
+        let breaker = "[health]\nbreaker = { minimum_calls = 2, window_size = 4, \
+                       wait_in_open_s = 1, permitted_calls_in_half_open = 2 }\n";
+        let crash = format!("kind = \"crash\"\ntarget = {{ pool = \"{pool}\" }}");
+        let text = apart(0.2, &format!("{breaker}{}", fault(5.0, 2.0, &crash)));
+        let (done, all) = answered_after(&text, 12);
+        assert!(done == all && all > 250, "{pool}: {done} of {all}");
+    }
+}
+
+#[test]
+fn places_are_given_back_where_nobody_can_make_the_answer() {
+    let drain = "kind = \"drain\"\nnotice_s = 1\ntarget = { pool = \"answers\" }";
+    let limits = "[health]\nlimits = { max_requests = 20 }\n";
+    let text = apart(0.2, &format!("{limits}{}", fault(5.0, 5.0, drain)));
+    let (done, all) = answered_after(&text, 12);
+    assert!(done == all && all > 250, "{done} of {all}");
+}
+
+#[test]
+fn a_trial_call_that_is_misrouted_is_no_trial() {
+    let pool = |name: &str| {
+        format!(
+            "[[pools]]\nname = \"{name}\"\nserves = [\"{name}\"]\nengine = \"abstract\"\n\
+             replicas = 2\nservers = 10\nservice = {{ law = \"deterministic\", mean_ms = 50 }}\n"
+        )
+    };
+    let text = format!(
+        "name = \"trials\"\n[run]\nhorizon_s = 60\nwarmup_s = 0\n[workload]\n\
+         arrivals = {{ process = \"constant\", rate_per_s = 40 }}\n\
+         [router]\npolicy = \"round_robin\"\n[[tiers]]\nname = \"t\"\nmodel = \"a\"\n\
+         [health]\nbreaker = {{ minimum_calls = 4, window_size = 4, wait_in_open_s = 5, \
+         permitted_calls_in_half_open = 4 }}\n{}{}{}{}",
+        pool("a"),
+        pool("b"),
+        fault(10.0, 2.0, "kind = \"crash\"\ntarget = { pool = \"a\" }"),
+        fault(
+            13.0,
+            10.0,
+            "kind = \"bad_deploy\"\nshare = 1.0\nmisroute_to = \"b\"\ntarget = { pool = \"a\" }"
+        ),
+    );
+    let (done, all) = answered_after(&text, 30);
+    assert!(done == all && all > 1_000, "{done} of {all}");
+}
+
+#[test]
+fn the_nearest_region_that_can_serve_a_request_does() {
+    let policies = [
+        "policy = \"failover\"",
+        "policy = \"spill_over\"\nfull_at = 0.5",
+    ];
+    for locality in policies {
+        for router in ["least_tokens", "round_robin", "ring_hash", "random"] {
+            let text = format!(
+                "name = \"elsewhere\"\n[run]\nhorizon_s = 20\nwarmup_s = 0\n[workload]\n\
+                 arrivals = {{ process = \"constant\", rate_per_s = 100 }}\n\
+                 [network.rtt_ms]\n\"a/b\" = 20\n[router]\npolicy = \"{router}\"\n\
+                 [locality]\n{locality}\n[[regions]]\nname = \"a\"\n[[regions]]\nname = \"b\"\n\
+                 [[populations]]\nname = \"x\"\nregion = \"a\"\n\
+                 [[tiers]]\nname = \"small\"\nmodel = \"s\"\n\
+                 [[tiers]]\nname = \"big\"\nmodel = \"b\"\n\
+                 [[pools]]\nname = \"p\"\nregion = \"a\"\nserves = [\"s\"]\n\
+                 engine = \"abstract\"\nreplicas = 2\nservers = 10\n\
+                 service = {{ law = \"deterministic\", mean_ms = 50 }}\n\
+                 [[pools]]\nname = \"q\"\nregion = \"b\"\nserves = [\"b\"]\n\
+                 engine = \"abstract\"\nreplicas = 2\nservers = 10\n\
+                 service = {{ law = \"deterministic\", mean_ms = 50 }}\n"
+            );
+            let (done, all) = answered_after(&text, 0);
+            assert!(
+                done == all && all > 1_900,
+                "{locality} {router}: {done} of {all}"
+            );
+        }
+    }
+}

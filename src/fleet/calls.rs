@@ -158,8 +158,10 @@ pub struct Try {
     pub failed: Option<Status>,
     /// How it ended at its gateway, while that is on its way to the client.
     pub ended: Option<Status>,
-    /// Whether its gateway has counted how it ended for its replica.
-    pub judged: bool,
+    /// The replica that its gateway is to hear from how it ended; [`NONE`] where it is not.
+    pub asked: u32,
+    /// Whether it holds a place of its gateway's limits.
+    pub has_place: bool,
     /// When it is given up for want of its last token, and of its first; and when its gateway gives
     /// it up.
     pub timers: [Option<Timer>; 3],
@@ -183,7 +185,8 @@ impl Try {
             back_at: SimTime::NEVER,
             failed: None,
             ended: None,
-            judged: false,
+            asked: NONE,
+            has_place: false,
             timers: [None; 3],
         }
     }

@@ -418,6 +418,12 @@ impl Gate {
         changes.chain(room.next_expiry()).min()
     }
 
+    /// Places of limits that are taken.
+    pub fn inside(&self) -> u64 {
+        let limits = self.tier_limits.iter().chain([&self.limit]).flatten();
+        limits.map(|limit| u64::from(limit.in_flight())).sum()
+    }
+
     /// Requests that wait.
     pub fn waiting(&self) -> u32 {
         self.room.as_ref().map_or(0, WaitingRoom::len)

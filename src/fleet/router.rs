@@ -237,6 +237,12 @@ impl Router {
         index.is_some_and(|index| *index != NONE)
     }
 
+    /// Whether there is a replica that may be chosen.
+    #[inline]
+    pub fn has_eligible(&self) -> bool {
+        !self.eligible.is_empty()
+    }
+
     /// Load for each member that may be chosen; infinite where none may.
     pub fn load_per_member(&self) -> f64 {
         match self.eligible.len() {

@@ -390,14 +390,14 @@ impl World {
             } else {
                 self.uncount(slot);
             }
-            if self.plan.health.is_some() {
-                self.note_result(slot, status, queue);
-            }
             if status == Status::Completed {
                 self.completed_at(slot, pool, queue.now());
             } else if present {
                 self.leave_replica(slot, queue);
             }
+        }
+        if self.plan.health.is_some() {
+            self.note_result(slot, status, queue);
         }
         if !self.gates.is_empty() {
             self.leave_gate(slot, status, queue);
@@ -503,7 +503,10 @@ impl Model for World {
             Event::AskReplicas(gateway) => self.ask_replicas(gateway, queue),
             Event::ReportsSeen(gateway) => self.reports_seen(gateway, queue),
             Event::KvArrived(id) => {
-                if let Some(slot) = self.requests.live_slot(id) {
+                // Its replica may have died, and the news of that be on its way.
+                if let Some(slot) = self.requests.live_slot(id)
+                    && self.requests.at(slot).work.present
+                {
                     self.take_over(slot, queue);
                 }
             }

@@ -122,6 +122,13 @@ impl Breaker {
         self.state
     }
 
+    /// Whether it waits for trial calls though all are taken, and for as long as that takes: with no
+    /// call under way it would for ever.
+    pub fn waits_for_calls(&self) -> bool {
+        let patient = self.rules.max_wait == SimDuration::ZERO;
+        self.state == State::HalfOpen && self.permits == 0 && patient
+    }
+
     /// Calls refused so far.
     pub fn refused(&self) -> u64 {
         self.refused

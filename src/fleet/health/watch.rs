@@ -95,6 +95,24 @@ impl Watch {
         *bits != before
     }
 
+    /// Checks that nothing is held for requests when none is in flight.
+    ///
+    /// # Errors
+    /// What is held.
+    pub fn check_idle(&self) -> Result<(), String> {
+        let held = self.limits.as_ref();
+        let held = held.map_or(0, |limits| limits.held(super::Resource::Request));
+        if held != 0 {
+            return Err(format!(
+                "nothing is in flight but {held} places of [health.limits] are"
+            ));
+        }
+        if self.breakers.iter().any(Breaker::waits_for_calls) {
+            return Err("nothing is in flight but a breaker waits for trial calls".to_owned());
+        }
+        Ok(())
+    }
+
     /// Whether replicas are probed.
     pub fn probes(&self) -> bool {
         self.active.is_some()

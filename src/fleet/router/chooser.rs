@@ -97,6 +97,9 @@ impl Router {
     #[inline]
     pub(super) fn choose_by_count(&mut self) -> Option<u32> {
         if let Chooser::LeastOfAll = self.chooser {
+            if self.members.is_empty() {
+                return None;
+            }
             let least = self.loads.least();
             return (self.loads.load(least) < LeastLoaded::NEVER).then_some(least);
         }

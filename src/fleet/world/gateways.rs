@@ -254,6 +254,15 @@ impl Gateways {
         }
     }
 
+    /// See [`Watch::check_idle`].
+    ///
+    /// # Errors
+    /// What is held.
+    pub fn check_idle(&self) -> Result<(), String> {
+        let watches = self.fronts.iter().filter_map(|front| front.watch.as_ref());
+        watches.map(|watch| watch.check_idle()).collect()
+    }
+
     /// See [`Router::total_outstanding`].
     pub fn total_outstanding(&self) -> u64 {
         let levels = self.fronts.iter().flat_map(|front| &front.levels);
@@ -349,13 +358,20 @@ impl Front {
     }
 
     fn choose_level(&mut self, locality: Locality, group: usize) -> &mut Level {
-        let at = match (locality, &self.load) {
+        let levels = &self.levels;
+        let chosen = match (locality, &self.load) {
             (Locality::SpillOver { full_at }, _) => {
                 let free = |level: &Level| level.entry[group].load_per_member() < full_at;
-                self.levels.iter().position(free).unwrap_or(0)
+                levels.iter().position(free)
             }
-            (Locality::Failover {}, Some(load)) => load.choose(&mut self.rng),
-            _ => 0,
+            (Locality::Failover {}, Some(load)) => Some(load.choose(&mut self.rng)),
+            _ => Some(0),
+        };
+        // Where nobody can serve it, or all are full, it is for the nearest that can.
+        let can = |at: usize| levels[at].entry[group].has_eligible();
+        let at = match chosen.filter(|at| can(*at)) {
+            Some(at) => at,
+            None => (0..levels.len()).find(|at| can(*at)).unwrap_or(0),
         };
         &mut self.levels[at]
     }

@@ -112,7 +112,13 @@ impl World {
         let gateway = self.requests.at(slot).gateway_replica;
         let region = self.plan.pools[pool].region;
         self.uncount(slot);
-        let to = self.choose_decode(slot, region, now);
+        self.prompt_is_done(slot, queue);
+        let to = loop {
+            match self.choose_decode(slot, region, now) {
+                Some(to) if !self.may_go_to(slot, to, queue) => {}
+                to => break to,
+            }
+        };
         self.requests.at_mut(slot).replica = to.unwrap_or(ReplicaId(NONE));
         let Some(to) = to else {
             return self.end(slot, Status::FailedNoReplica, queue);

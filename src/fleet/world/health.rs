@@ -1,10 +1,10 @@
 //! What gateways make of what they see: probes, ejections, breakers.
 
-use crate::engine::{EventQueue, SimDuration};
+use crate::engine::{EventQueue, SimDuration, SimTime};
 use crate::fleet::event::Event;
 use crate::fleet::health::watch::Reason;
 use crate::fleet::health::{Change, Health, HostResult, Resource, State, Transition};
-use crate::fleet::ids::{ReplicaId, RequestId};
+use crate::fleet::ids::{NONE, ReplicaId, RequestId};
 use crate::fleet::request::{Outcome, Status};
 use crate::fleet::timeline::Note;
 
@@ -24,19 +24,54 @@ impl World {
         {
             return Err(Status::ShedLimit);
         }
+        if let Some(calls) = &mut self.calls {
+            calls.attempt_mut(slot).has_place = true;
+        }
         loop {
-            let Some(replica) = self.choose(slot, gateway, queue.now()) else {
-                self.give_place_back(gateway);
-                return Err(Status::FailedNoReplica);
-            };
-            if self.breaker_lets_through(gateway, replica, queue) {
+            let chosen = self.choose(slot, gateway, queue.now());
+            let replica = chosen.ok_or(Status::FailedNoReplica)?;
+            if self.may_go_to(slot, replica, queue) {
                 return Ok(replica);
             }
         }
     }
 
-    fn give_place_back(&mut self, gateway: u16) {
-        if let Some(watch) = self.gateways.watch(gateway)
+    /// Whether the breaker of a replica lets a request through: then its gateway is to hear how it
+    /// ended there. Always so where nobody looks.
+    pub(super) fn may_go_to(
+        &mut self,
+        slot: u32,
+        replica: ReplicaId,
+        queue: &mut EventQueue<Event>,
+    ) -> bool {
+        if self.plan.health.is_none() {
+            return true;
+        }
+        let gateway = self.requests.at(slot).gateway_replica;
+        let passes = self.breaker_lets_through(gateway, replica, queue);
+        if let Some(calls) = self.calls.as_mut().filter(|_| passes) {
+            calls.attempt_mut(slot).asked = replica.0;
+        }
+        passes
+    }
+
+    /// What a replica was asked for went to another: nothing is learnt of either.
+    pub(super) fn is_not_asked(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let asked = self.was_asked(slot);
+        self.hear(slot, asked, None, SimDuration::ZERO, queue);
+    }
+
+    /// The replica that a request was to be heard from, which is forgotten.
+    fn was_asked(&mut self, slot: u32) -> Option<ReplicaId> {
+        let calls = self.calls.as_mut()?;
+        let asked = std::mem::replace(&mut calls.attempt_mut(slot).asked, NONE);
+        (asked != NONE).then_some(ReplicaId(asked))
+    }
+
+    fn give_place_back(&mut self, slot: u32, gateway: u16) {
+        let Some(calls) = &mut self.calls else { return };
+        if std::mem::take(&mut calls.attempt_mut(slot).has_place)
+            && let Some(watch) = self.gateways.watch(gateway)
             && let Some(limits) = &mut watch.limits
         {
             limits.give_back(Resource::Request);
@@ -68,15 +103,14 @@ impl World {
     /// A request has come back to its gateway, or was lost on its way.
     pub(super) fn note_result(&mut self, slot: u32, status: Status, queue: &mut EventQueue<Event>) {
         let request = self.requests.at(slot);
-        if let Some(calls) = &mut self.calls
-            && std::mem::replace(&mut calls.attempt_mut(slot).judged, true)
-        {
-            return;
-        }
-        let (gateway, replica) = (request.gateway_replica, request.replica);
-        let took = queue.now().since(request.gateway);
-        self.give_place_back(gateway);
-        let Some(watch) = self.gateways.watch(gateway) else {
+        let (gateway, came) = (request.gateway_replica, request.gateway);
+        // A decode replica has it from when its prompt had come.
+        let since = match request.kv_arrived {
+            SimTime::NEVER => came,
+            arrived => arrived,
+        };
+        self.give_place_back(slot, gateway);
+        let Some(asked) = self.was_asked(slot) else {
             return;
         };
         let result = match status.outcome() {
@@ -88,6 +122,30 @@ impl World {
             }
             // Given up, or the fault of the request: nothing is learnt of the replica.
             _ => None,
+        };
+        let took = queue.now().since(since);
+        self.hear(slot, Some(asked), result, took, queue);
+    }
+
+    /// A prompt has been computed, and its KV sent on: so much is heard of its replica.
+    pub(super) fn prompt_is_done(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let took = queue.now().since(self.requests.at(slot).gateway);
+        let asked = self.was_asked(slot);
+        self.hear(slot, asked, Some(HostResult::Success), took, queue);
+    }
+
+    /// A gateway hears how what it asked of a replica ended, or that it is not to be known.
+    fn hear(
+        &mut self,
+        slot: u32,
+        asked: Option<ReplicaId>,
+        result: Option<HostResult>,
+        took: SimDuration,
+        queue: &mut EventQueue<Event>,
+    ) {
+        let gateway = self.requests.at(slot).gateway_replica;
+        let (Some(replica), Some(watch)) = (asked, self.gateways.watch(gateway)) else {
+            return;
         };
         let breaker = watch.breaker(replica).map(|(index, breaker)| {
             let turned = match result {

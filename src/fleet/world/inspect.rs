@@ -142,6 +142,27 @@ impl World {
         }
     }
 
+    /// With nothing in flight no place, permit or part of a budget is taken.
+    fn check_idle(&self) -> Result<(), String> {
+        self.gateways.check_idle()?;
+        let retries = self.calls.as_ref().filter(|calls| calls.slab.is_empty());
+        let retries = retries.map_or(0, |calls| calls.budget.outstanding());
+        if retries != 0 {
+            return Err(format!(
+                "nothing is in flight but {retries} retries are counted"
+            ));
+        }
+        for gate in &self.gates {
+            let (inside, waiting) = (gate.inside(), gate.waiting());
+            if inside != 0 || waiting != 0 {
+                return Err(format!(
+                    "nothing is in flight but a gateway counts {inside} inside and {waiting} waiting"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that requests by tier and by population, and tries by region, are those that ended and
     /// those under way.
     fn check_parts(&self) -> Result<(), String> {
@@ -226,6 +247,9 @@ impl World {
             ));
         }
         self.check_parts()?;
+        if self.requests.is_empty() {
+            self.check_idle()?;
+        }
         if self.requests.is_empty() && outstanding != 0 {
             return Err(format!(
                 "nothing is in flight but the routers count {outstanding} outstanding"

@@ -106,7 +106,7 @@ impl World {
                 let both = self.plan.hop_to(region, pool) + self.plan.hop_back(region, pool);
                 return self.fail_after(slot, Status::FailedDeploy, both, queue);
             };
-            self.misroute(slot, instead);
+            self.misroute(slot, instead, queue);
             replica = instead;
         }
         let pool = self.replicas[replica.0 as usize].pool.0 as usize;
@@ -138,7 +138,8 @@ impl World {
     }
 
     /// A request goes to another replica than its router chose.
-    fn misroute(&mut self, slot: u32, instead: ReplicaId) {
+    fn misroute(&mut self, slot: u32, instead: ReplicaId, queue: &mut EventQueue<Event>) {
+        self.is_not_asked(slot, queue);
         let request = self.requests.at(slot);
         let (gateway, replica) = (request.gateway_replica, request.replica);
         let prompt_tokens = request.prompt_tokens;

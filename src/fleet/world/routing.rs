@@ -127,11 +127,12 @@ impl World {
     /// A request leaves the count of the routers that sent it to its replica.
     #[inline]
     pub(super) fn uncount(&mut self, slot: u32) {
+        // Where it goes next its prompt has not been computed.
+        let begun = std::mem::take(&mut self.requests.at_mut(slot).work.told);
         if !self.is_counted(slot) {
             return;
         }
-        let request = self.requests.at_mut(slot);
-        let begun = std::mem::take(&mut request.work.told);
+        let request = self.requests.at(slot);
         let (gateway, replica) = (request.gateway_replica, request.replica);
         let prompt_tokens = request.prompt_tokens;
         let pool = self.replicas[replica.0 as usize].pool.0 as usize;
