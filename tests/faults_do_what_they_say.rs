@@ -679,3 +679,33 @@ fn the_nearest_region_that_can_serve_a_request_does() {
         }
     }
 }
+
+#[test]
+fn without_its_control_plane_a_gateway_goes_by_what_it_sees_itself() {
+    let failed = |active: &str| {
+        let text = format!(
+            "name = \"alone\"\n[run]\nhorizon_s = 100\nwarmup_s = 0\n[workload]\n\
+             arrivals = {{ process = \"constant\", rate_per_s = 40 }}\n\
+             [router]\npolicy = \"round_robin\"\n[health]\n{active}\
+             breaker = {{ minimum_calls = 5, window_size = 10, wait_in_open_s = 5, \
+             permitted_calls_in_half_open = 5 }}\n\
+             [[pools]]\nname = \"p\"\nengine = \"abstract\"\nreplicas = 4\nservers = 10\n\
+             service = {{ law = \"deterministic\", mean_ms = 50 }}\n{}{}",
+            fault(5.0, 94.0, "kind = \"control_plane_loss\""),
+            fault(
+                20.0,
+                70.0,
+                "kind = \"crash\"\ntarget = { pool = \"p\", replica = 0 }"
+            ),
+        );
+        let rows = simulate(&text).0;
+        rows.iter().filter(|row| row.status != "completed").count()
+    };
+    // Trial calls fail every five seconds, whatever its probes would say.
+    let seen = failed("");
+    assert!(seen > 30, "{seen}");
+    assert_eq!(
+        failed("active = { interval_s = 1, timeout_s = 0.1 }\n"),
+        seen
+    );
+}

@@ -23,8 +23,10 @@ pub enum Reason {
 /// What a gateway replica believes of the replicas of the fleet, by their index over all pools.
 #[derive(Debug, Clone)]
 pub struct Watch {
-    /// Reasons against each replica, as bits.
+    /// Reasons against each replica, as bits: those that the gateway acts on.
     against: Vec<u8>,
+    /// Those that hold, whether or not the gateway was told.
+    hold: Vec<u8>,
     active: Option<ActiveChecks>,
     /// Whether a probe of a replica is under way or to come.
     probing: Vec<bool>,
@@ -65,6 +67,7 @@ impl Watch {
         let detector = |rule| OutlierDetector::new(rule, replicas as u32, SimTime::ZERO);
         Watch {
             against: vec![0; replicas],
+            hold: vec![0; replicas],
             active,
             probing: vec![false; replicas],
             outlier: rules.outlier.as_ref().map(detector),
@@ -84,15 +87,24 @@ impl Watch {
         self.against[replica.0 as usize]
     }
 
-    /// Notes whether a reason holds; true when that is new.
-    pub fn set(&mut self, replica: ReplicaId, reason: Reason, holds: bool) -> bool {
-        let bits = &mut self.against[replica.0 as usize];
-        let before = *bits;
-        match holds {
-            true => *bits |= reason as u8,
-            false => *bits &= !(reason as u8),
+    /// Notes whether a reason holds, and whether the gateway is told; true when that is news to it.
+    pub fn set(&mut self, replica: ReplicaId, reason: Reason, holds: bool, told: bool) -> bool {
+        let (at, reason) = (replica.0 as usize, reason as u8);
+        let with = |bits: u8| match holds {
+            true => bits | reason,
+            false => bits & !reason,
+        };
+        self.hold[at] = with(self.hold[at]);
+        let before = self.against[at];
+        if told {
+            self.against[at] = with(before);
         }
-        *bits != before
+        self.against[at] != before
+    }
+
+    /// The gateway is told of all that it was not.
+    pub fn tell_all(&mut self) {
+        self.against.clone_from(&self.hold);
     }
 
     /// Checks that nothing is held for requests when none is in flight.

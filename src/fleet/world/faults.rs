@@ -400,6 +400,9 @@ impl World {
             Effect::ControlPlaneLoss if !begins => {
                 // Gateways learn at once what they were not told.
                 for gateway in 0..self.gateways.count() {
+                    if let Some(watch) = self.gateways.watch(gateway) {
+                        watch.tell_all();
+                    }
                     for replica in 0..self.replicas.len() as u32 {
                         self.gateways.heed(gateway, ReplicaId(replica), queue.now());
                     }

@@ -297,12 +297,12 @@ impl World {
         holds: bool,
         queue: &mut EventQueue<Event>,
     ) {
+        let from_outside = matches!(reason, Reason::Draining | Reason::Unhealthy);
+        let told = !(from_outside && self.control_plane_is_lost(self.gateways.region(gateway)));
         let Some(watch) = self.gateways.watch(gateway) else {
             return;
         };
-        let changed = watch.set(replica, reason, holds);
-        let told = matches!(reason, Reason::Draining | Reason::Unhealthy);
-        if changed && !(told && self.control_plane_is_lost(self.gateways.region(gateway))) {
+        if watch.set(replica, reason, holds, told) {
             self.gateways.heed(gateway, replica, queue.now());
             for (gateway, region, panics) in self.gateways.take_panics() {
                 self.note(queue.now(), Note::Panic(gateway, region, panics));
