@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{e2e_ns, plan_of, run_rows, simulate};
+use common::{e2e_ns, plan_of, rows_of, run_rows, simulate};
 use seatrial::engine::SimTime;
 use seatrial::fleet::Simulation;
 use seatrial::fleet::outcome::RequestRow;
@@ -373,6 +373,53 @@ fn a_region_that_dies_takes_with_it_what_is_under_way() {
     assert_eq!(count(&simulation, Status::FailedNetwork), 200);
     let done = count(&simulation, Status::Completed);
     assert_eq!(done + 200 + lost.len() as u64, rows.len() as u64);
+}
+
+/// Two regions; all clients are near the first, whose replicas are numbers 0 to 3.
+fn near_the_first(faults: &str) -> String {
+    let pool = |region: &str| {
+        format!(
+            "[[pools]]\nname = \"{region}\"\nregion = \"{region}\"\nengine = \"abstract\"\n\
+             replicas = 4\nservers = 10\n{FIXED}\n"
+        )
+    };
+    format!(
+        "name = \"two\"\n[run]\nhorizon_s = 100\nwarmup_s = 0\n\
+         [workload]\narrivals = {{ process = \"constant\", rate_per_s = 10 }}\n\
+         [network]\nconnect_timeout_ms = 100\n[network.rtt_ms]\n\"a/b\" = 20\n\
+         [[regions]]\nname = \"a\"\n[[regions]]\nname = \"b\"\n\
+         [[populations]]\nname = \"x\"\nregion = \"a\"\n\
+         [steering]\nvia = \"dns\"\nttl_s = 1\n\
+         health = {{ interval_s = 1, failures = 3, successes = 3 }}\n{}{}{faults}",
+        pool("a"),
+        pool("b"),
+    )
+}
+
+#[test]
+fn clients_come_back_when_all_that_keeps_them_away_is_over() {
+    let target = "target = { region = \"a\" }";
+    let crash = format!("kind = \"crash\"\n{target}");
+    let cut = format!("kind = \"partition\"\nfrom = \"clients\"\n{target}");
+    // Whichever ends first, the region is away from 20 s to 70 s.
+    let cases = [
+        fault(20.0, 50.0, &crash),
+        fault(20.0, 50.0, &crash) + &fault(21.0, 20.0, &cut),
+        fault(20.0, 50.0, &cut) + &fault(21.0, 20.0, &crash),
+        fault(20.0, 50.0, &cut) + &fault(21.0, 20.0, &cut),
+        fault(20.0, 30.0, &crash) + &fault(21.0, 49.0, &cut),
+    ];
+    let first = |row: &RequestRow| row.replica.is_some_and(|replica| replica < 4);
+    for faults in cases {
+        for row in rows_of(&near_the_first(&faults)) {
+            // 3 s until it counts as down or up, and 1 s until the last resolver has asked.
+            match row.arrival_ns / MS {
+                0..20_000 | 74_100.. => assert!(first(&row), "{faults}{row:?}"),
+                24_100..70_000 => assert!(!first(&row), "{faults}{row:?}"),
+                _ => {}
+            }
+        }
+    }
 }
 
 #[test]

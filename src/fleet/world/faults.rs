@@ -85,6 +85,11 @@ impl Faults {
         self.replicas.condition(replica.0).answers()
     }
 
+    /// Whether a region's gateways live and clients are not cut off from them.
+    fn clients_reach(&self, region: u16) -> bool {
+        self.regions_down[usize::from(region)] == 0 && !self.is_cut_off(Way::Clients(region))
+    }
+
     fn is_cut_off(&self, way: Way) -> bool {
         match way {
             Way::Clients(region) => self.wide.is_cut_off(RegionIndex(region), Peer::Clients),
@@ -334,9 +339,7 @@ impl World {
         if *crashes > 1 {
             return;
         }
-        if let Some(geo) = &mut self.geo {
-            geo.region_down(RegionIndex(region), queue.now());
-        }
+        self.steering_sees(region, queue.now());
         if let Some(store) = &mut self.store {
             store.region_lost(region, queue.now());
         }
@@ -357,10 +360,18 @@ impl World {
         };
         let crashes = &mut faults.regions_down[usize::from(region)];
         *crashes = crashes.saturating_sub(1);
-        if *crashes == 0
-            && let Some(geo) = &mut self.geo
-        {
-            geo.region_up(RegionIndex(region), queue.now());
+        self.steering_sees(region, queue.now());
+    }
+
+    /// Tells whoever sends clients to regions whether clients reach one now. A region may be dead
+    /// and cut off at once, more than once: it is back when all of that is over.
+    fn steering_sees(&mut self, region: u16, now: SimTime) {
+        let (Some(geo), Some(faults)) = (&mut self.geo, &self.faults) else {
+            return;
+        };
+        match faults.clients_reach(region) {
+            true => geo.region_up(RegionIndex(region), now),
+            false => geo.region_down(RegionIndex(region), now),
         }
     }
 
@@ -370,13 +381,8 @@ impl World {
         match effect {
             Effect::Partition { from } => {
                 // A region that no client reaches counts as down where clients are sent.
-                if let (Peer::Clients, Scope::Region(region)) = (from, change.scope)
-                    && let Some(geo) = &mut self.geo
-                {
-                    match begins {
-                        true => geo.region_down(region, queue.now()),
-                        false => geo.region_up(region, queue.now()),
-                    }
+                if let (Peer::Clients, Scope::Region(region)) = (from, change.scope) {
+                    self.steering_sees(region.0, queue.now());
                 }
                 if let Scope::Region(_) = change.scope {
                     for replica in 0..self.replicas.len() as u32 {
