@@ -5,7 +5,9 @@
 mod common;
 
 use common::{plan_of, rows_of, run_rows, simulate};
+use seatrial::engine::{SimDuration, SimTime};
 use seatrial::fleet::outcome::RequestRow;
+use seatrial::fleet::store::{SharedStore, StoreRule};
 use seatrial::scenario::SourceText;
 use seatrial::scenario::resolve::resolve;
 
@@ -129,6 +131,50 @@ fn a_session_that_fails_over_pays_for_what_has_not_arrived() {
     assert!(stateful < 0.05, "{stateful}");
     assert!(apart < 0.05, "{apart}");
     assert!(lagging > 0.95, "{lagging}");
+}
+
+/// A store of 3 blocks.
+fn store(region_lag: Option<u64>) -> SharedStore {
+    SharedStore::new(StoreRule {
+        blocks: 3,
+        block_ns: 10.0,
+        latency_ns: 5.0,
+        lag: SimDuration(100),
+        region_lag: region_lag.map(SimDuration),
+    })
+}
+
+/// Blocks 1, 2 and so on without a gap.
+fn found(store: &SharedStore, region: u16, now: u64) -> u32 {
+    let key = |index: u32| u64::from(index) + 1;
+    store.lookup(key, 0, 9, (region, SimTime(now))).blocks
+}
+
+#[test]
+fn regions_with_stores_of_their_own_find_what_they_computed() {
+    let mut store = store(None);
+    for key in 1..=3 {
+        store.put(key, 0, SimTime(0));
+    }
+    store.put(1, 1, SimTime(30));
+    assert_eq!([129, 130].map(|at| found(&store, 1, at)), [0, 1]);
+    // Nor do they make room for one another, nor lose what another had.
+    assert_eq!(found(&store, 0, 130), 3);
+    store.region_lost(1, SimTime(1000));
+    assert_eq!([0, 1].map(|region| found(&store, region, 1000)), [3, 0]);
+}
+
+#[test]
+fn what_a_region_computed_does_not_wait_for_what_another_did() {
+    let mut store = store(Some(1000));
+    store.put(1, 0, SimTime(50));
+    store.put(1, 1, SimTime(60));
+    store.put(1, 1, SimTime(70));
+    assert_eq!([159, 160].map(|at| found(&store, 1, at)), [0, 1]);
+    // Nor is it lost with the other.
+    store.region_lost(0, SimTime(500));
+    assert_eq!(found(&store, 1, 500), 1);
+    assert_eq!([1059, 1060].map(|at| found(&store, 0, at)), [0, 1]);
 }
 
 #[test]

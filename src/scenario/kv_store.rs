@@ -12,7 +12,7 @@ use super::validate::MOST_MS;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KvStore {
-    /// Its size, 1e9 bytes; above 0.
+    /// Its size, 1e9 bytes; above 0. That of each region's, where none finds what others wrote.
     pub capacity_gb: f64,
     /// Rate at which a replica loads from it, 1e9 bytes per second; above 0.
     pub bandwidth_gb_per_s: f64,
