@@ -173,6 +173,68 @@ fn users_who_see_work_begin_stay() {
     assert_eq!(ended(&simulation, Status::Completed), 10);
 }
 
+/// A pool each in two regions, where half of the clients are.
+fn two_regions(workload: &str) -> Vec<RequestRow> {
+    let region = |name: &str| {
+        format!(
+            "[[regions]]\nname = \"{name}\"\n[[populations]]\nname = \"near-{name}\"\n\
+             region = \"{name}\"\n[[pools]]\nname = \"{name}\"\nregion = \"{name}\"\n\
+             engine = \"llm\"\nmodel = \"llama-3.1-8b\"\naccelerator = \"h100-sxm\"\n\
+             replicas = 2\nprefix_caching = true\n"
+        )
+    };
+    let lengths = "tokens = { law = \"constant\", tokens = 32 }";
+    simulate(&format!(
+        "name = \"two\"\n[run]\nhorizon_s = 60\nwarmup_s = 0\n[workload]\n\
+         prompt_{lengths}\noutput_{lengths}\n{workload}\n[network.rtt_ms]\n\"a/b\" = 20\n{}{}",
+        region("a"),
+        region("b")
+    ))
+    .0
+}
+
+#[test]
+fn a_user_of_a_closed_loop_stays_near_one_region() {
+    let at_home = |users: u32| {
+        let think = "{ law = \"deterministic\", mean_ms = 900 }";
+        let rows = two_regions(&format!(
+            "arrivals = {{ process = \"closed_loop\", users = {users}, think = {think} }}"
+        ));
+        let first = rows.iter().filter(|row| row.pool == Some(0)).count();
+        first as f64 / rows.len() as f64
+    };
+    assert!([0.0, 1.0].contains(&at_home(1)), "{}", at_home(1));
+    // About half of many, within 4 standard deviations.
+    let share = at_home(200);
+    assert!(
+        (share - 0.5).abs() < 4.0 * (0.25_f64 / 200.0).sqrt(),
+        "{share}"
+    );
+}
+
+#[test]
+fn sessions_stay_near_the_region_of_their_first_turn() {
+    let rows = two_regions(
+        "arrivals = { process = \"poisson\", rate_per_s = 3 }\n\
+         [workload.sessions]\nturns = { law = \"constant\", turns = 4 }\n\
+         think = { law = \"deterministic\", mean_ms = 3000 }\n\
+         prompt_tokens = { law = \"constant\", tokens = 160 }\n[affinity]\nttl_s = 1000",
+    );
+    // Each comes back to the replica that has all that was said, as full blocks of 16 tokens.
+    let later: Vec<&RequestRow> = rows.iter().filter(|row| row.prompt_tokens > 32).collect();
+    assert!(later.len() > 200, "{}", later.len());
+    for row in later {
+        let said = row.prompt_tokens - 160;
+        assert!(row.cached_tokens + 16 >= said, "{row:?}");
+    }
+    // And there are some in either region.
+    let pools = [0, 1].map(|pool| rows.iter().filter(|row| row.pool == Some(pool)).count());
+    assert!(
+        pools.iter().all(|count| count * 3 > rows.len()),
+        "{pools:?}"
+    );
+}
+
 /// A pool of each kind.
 const POOLS: [&str; 9] = [
     "engine = \"abstract\"\nreplicas = 3\nservers = 2\nqueue_capacity = 5\n\

@@ -211,6 +211,7 @@ pub struct Calls {
     patience_rng: SimRng,
     who_rng: SimRng,
     tenant_rng: SimRng,
+    streams: Streams,
 }
 
 impl Calls {
@@ -225,6 +226,7 @@ impl Calls {
             patience_rng: streams.stream("clients", 0, "patience"),
             who_rng: streams.stream("clients", 0, "populations"),
             tenant_rng: streams.stream("clients", 0, "tenants"),
+            streams,
         }
     }
 
@@ -265,17 +267,19 @@ impl Calls {
         weight: impl Fn(u16) -> f64,
     ) -> (u16, u32) {
         let (drawn, user): (f64, f64) = (self.who_rng.random(), self.who_rng.random());
-        let mut at = 0;
-        if populations.len() > 1 {
-            let share = |at: usize| populations[at].share * weight(at as u16);
-            let total: f64 = (0..populations.len()).map(share).sum();
-            let mut left = drawn * total;
-            while at + 1 < populations.len() && left >= share(at) {
-                left -= share(at);
-                at += 1;
-            }
+        let at = population_at(drawn, populations, weight);
+        let users = populations[usize::from(at)].users;
+        (at, (user * f64::from(users)) as u32)
+    }
+
+    /// The population that a user of a closed loop is of, the same each time. Drawn from a stream
+    /// of the user's own: nothing has to be remembered of millions of users.
+    pub fn home(&self, user: u32, populations: &[PopulationPlan]) -> u16 {
+        if populations.len() < 2 {
+            return 0;
         }
-        (at as u16, (user * f64::from(populations[at].users)) as u32)
+        let mut rng = self.streams.stream("user", u64::from(user), "population");
+        population_at(rng.random(), populations, |_| 1.0)
     }
 
     /// The tenant that a request is of: drawn by their shares, or else its tier.
@@ -300,6 +304,21 @@ impl Calls {
     pub fn patience(&mut self, law: &Sampler) -> SimDuration {
         law.sample(&mut self.patience_rng)
     }
+}
+
+/// Where a number drawn from 0 to 1 falls among the shares of populations.
+fn population_at(drawn: f64, populations: &[PopulationPlan], weight: impl Fn(u16) -> f64) -> u16 {
+    let mut at = 0;
+    if populations.len() > 1 {
+        let share = |at: usize| populations[at].share * weight(at as u16);
+        let total: f64 = (0..populations.len()).map(share).sum();
+        let mut left = drawn * total;
+        while at + 1 < populations.len() && left >= share(at) {
+            left -= share(at);
+            at += 1;
+        }
+    }
+    at as u16
 }
 
 /// What became of the tries. Counts are of the whole run.

@@ -159,6 +159,9 @@ impl SessionCounts {
     }
 }
 
+/// A population of clients, and which of its users.
+pub type Client = (u16, u32);
+
 /// An open session: there may be millions that think.
 #[derive(Debug, Clone)]
 struct Session {
@@ -173,6 +176,8 @@ struct Session {
     history_tokens: u64,
     /// The next turn's new tokens and output tokens, drawn when the last one was answered.
     next: (u32, u32),
+    /// Whose it is, once that is known.
+    client: Option<Client>,
 }
 
 const _: () = assert!(size_of::<Option<Session>>() <= 64);
@@ -233,6 +238,7 @@ impl Sessions {
             turns_left: turns - 1,
             history_tokens: u64::from(prompt) + u64::from(output_tokens),
             next: (0, 0),
+            client: None,
         };
         let number = match self.free.pop() {
             Some(number) => {
@@ -246,6 +252,18 @@ impl Sessions {
         };
         let prefix = self.plan.prefix(serial);
         (number, (prompt, output_tokens, tier, prefix))
+    }
+
+    /// Whose session it is, if it is open and that is known.
+    pub fn client(&self, number: u32) -> Option<Client> {
+        self.list.get(number as usize)?.as_ref()?.client
+    }
+
+    /// Keeps whose session it is. Without effect where it is not open.
+    pub fn is_of(&mut self, number: u32, client: Client) {
+        if let Some(Some(session)) = self.list.get_mut(number as usize) {
+            session.client = Some(client);
+        }
     }
 
     /// A turn ended, answered or not: the time until the next one, if there is one.

@@ -9,7 +9,7 @@ use super::arrivals::Arrivals;
 use super::law::Sampler;
 use super::lengths::{LengthLaw, LengthPair};
 use super::profile::RateClock;
-use super::sessions::{SessionCounts, SessionPlan, Sessions, Turn};
+use super::sessions::{Client, SessionCounts, SessionPlan, Sessions, Turn};
 use super::sharing::Sharing;
 use crate::fleet::ids::NONE;
 use crate::fleet::prefix::Prefix;
@@ -280,6 +280,18 @@ impl Source {
         match self.think_time() {
             SimDuration::ZERO if !answered => Some(back_off),
             pause => Some(pause),
+        }
+    }
+
+    /// The client whose session it is, once it is known; none where that is no session.
+    pub fn session_client(&self, session: u32) -> Option<Client> {
+        self.sessions.as_ref()?.client(session)
+    }
+
+    /// Keeps whose session it is. Without effect where that is no session.
+    pub fn session_is_of(&mut self, session: u32, client: Client) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.is_of(session, client);
         }
     }
 

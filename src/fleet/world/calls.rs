@@ -25,12 +25,10 @@ impl World {
         serial: u64,
         queue: &mut EventQueue<Event>,
     ) {
-        let faults = &self.faults;
+        let (population, who) = self.client_of(offered.user);
         let (Some(calls), Some(plan)) = (&mut self.calls, &self.plan.clients) else {
             return;
         };
-        let weight = |population| super::faults::traffic_factor(faults, population);
-        let (population, who) = calls.who(&self.plan.topology.populations, weight);
         let tenant = match &self.plan.gate {
             Some(gate) => calls.tenant(&gate.tenant_shares, offered.tier),
             None => 0,
@@ -47,10 +45,7 @@ impl World {
             user: offered.user,
             prefix: offered.prefix.clone(),
             population,
-            who: match offered.user {
-                NONE => who,
-                user => user,
-            },
+            who,
             tries: 0,
             retries: 0,
             hedges: 0,
@@ -75,6 +70,27 @@ impl World {
             calls.slab.at_mut(id.slot).leaves = Some(timer);
         }
         self.begin_try(id.slot, Why::First, queue);
+    }
+
+    /// The population of the client that a call is of, and which of its users that is. Drawn anew
+    /// for a call by itself; users of a closed loop stay who they are, and sessions who they were
+    /// at their first turn, so that they are near the same region all the time.
+    fn client_of(&mut self, user: u32) -> (u16, u32) {
+        let Some(calls) = &mut self.calls else {
+            return (0, user);
+        };
+        let populations = &self.plan.topology.populations;
+        if user != NONE && self.source.users() > 0 {
+            return (calls.home(user, populations), user);
+        }
+        if let Some(client) = self.source.session_client(user) {
+            return client;
+        }
+        let faults = &self.faults;
+        let weight = |population| super::faults::traffic_factor(faults, population);
+        let client = calls.who(populations, weight);
+        self.source.session_is_of(user, client);
+        client
     }
 
     fn begin_try(&mut self, call_slot: u32, why: Why, queue: &mut EventQueue<Event>) {
