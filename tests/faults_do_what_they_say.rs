@@ -506,6 +506,41 @@ fn a_spike_gives_so_many_times_the_arrivals() {
 }
 
 #[test]
+fn what_a_spike_adds_are_sessions_with_all_their_turns() {
+    let sessions = |faults: &str| {
+        let prompt = "prompt_tokens = { law = \"constant\", tokens = 160 }";
+        simulate(&format!(
+            "name = \"talks\"\n[run]\nhorizon_s = 60\nwarmup_s = 0\n\
+             [workload]\narrivals = {{ process = \"constant\", rate_per_s = 1 }}\n{prompt}\n\
+             output_tokens = {{ law = \"constant\", tokens = 4 }}\n\
+             [workload.sessions]\nturns = {{ law = \"constant\", turns = 4 }}\n\
+             think = {{ law = \"deterministic\", mean_ms = 3000 }}\n{prompt}\n\
+             [[pools]]\nname = \"p\"\nengine = \"llm\"\nmodel = \"llama-3.1-8b\"\n\
+             accelerator = \"h100-sxm\"\nreplicas = 2\nprefix_caching = true\n{faults}"
+        ))
+    };
+    let spike = |factor: f64| {
+        let what = format!("kind = \"traffic_spike\"\nfactor = {factor}");
+        sessions(&fault(9.5, 20.0, &what))
+    };
+    let turns_of = |rows: &[RequestRow]| {
+        [0, 1, 2, 3].map(|turn| {
+            let it = |row: &&RequestRow| row.prompt_tokens == 160 + turn * 164;
+            rows.iter().filter(it).count()
+        })
+    };
+    let plain = turns_of(&sessions("").0);
+    let (rows, simulation) = spike(2.0);
+    assert_eq!(turns_of(&rows), plain.map(|turns| turns + 20));
+    assert!(simulation.world.session_counts().unwrap().balances());
+    // Those that do not come have no turns, and have not begun.
+    let (rows, simulation) = spike(0.0);
+    assert_eq!(turns_of(&rows), plain.map(|turns| turns - 20));
+    let counts = simulation.world.session_counts().unwrap();
+    assert_eq!((counts.started, counts.open), (plain[0] as u64 - 20, 0));
+}
+
+#[test]
 fn a_bad_deployment_hits_its_share() {
     let (requests, share) = (40_000, 0.3);
     let run = |sticky: bool, users: u64| {

@@ -310,8 +310,9 @@ impl World {
             let within = self.extra_rng.random_range(0..EXTRA_WITHIN.0);
             queue.schedule(queue.now() + SimDuration(within), Event::Extra(id));
         }
-        if copies > 0 {
-            self.arrive(offered, queue);
+        match copies {
+            0 => self.source.never_came(&offered),
+            _ => self.arrive(offered, queue),
         }
     }
 
@@ -486,7 +487,7 @@ impl Model for World {
             Event::Answered(id) => self.answered(id, queue),
             Event::Failed(id) => self.failed(id, queue),
             Event::Extra(id) => {
-                let offered = self.extras.at(id.slot).clone();
+                let offered = self.source.beside(self.extras.at(id.slot), queue.now());
                 self.extras.remove(id.slot);
                 self.arrive(offered, queue);
             }

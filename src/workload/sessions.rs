@@ -189,8 +189,15 @@ pub struct Sessions {
     streams: Streams,
     list: Vec<Option<Session>>,
     free: Vec<u32>,
+    /// Sessions of the arrival process so far, and those beside it.
+    serial: u64,
+    beside: u64,
     counts: SessionCounts,
 }
+
+/// Numbers of sessions beside the arrival process begin here: however many there are, those of the
+/// process are what they would be without.
+const BESIDE: u64 = 1 << 63;
 
 /// Draws from a stream from where it was left, `words` words on.
 fn go_on<T>(mut rng: SimRng, words: &mut u64, draw: impl FnOnce(&mut SimRng) -> T) -> T {
@@ -212,6 +219,8 @@ impl Sessions {
             streams,
             list: Vec::new(),
             free: Vec::new(),
+            serial: 0,
+            beside: 0,
             counts: SessionCounts::default(),
         }
     }
@@ -224,19 +233,32 @@ impl Sessions {
     /// A session begins with a prompt of `prompt_tokens` beside the system prompt: its number, and
     /// its first turn.
     pub fn start(&mut self, prompt_tokens: u32, output_tokens: u32, tier: u16) -> (u32, Turn) {
-        let serial = self.counts.started;
+        let serial = self.serial;
+        self.serial += 1;
+        let prompt = prompt_tokens.saturating_add(self.plan.system_prompt_tokens);
+        self.open(serial, (prompt, output_tokens), tier)
+    }
+
+    /// Another session begins whose first turn is as long as that of one that came, the system
+    /// prompt included; all that follows is its own.
+    pub fn start_beside(&mut self, first: (u32, u32), tier: u16) -> (u32, Turn) {
+        let serial = BESIDE | self.beside;
+        self.beside += 1;
+        self.open(serial, first, tier)
+    }
+
+    fn open(&mut self, serial: u64, (prompt, output): (u32, u32), tier: u16) -> (u32, Turn) {
         self.counts.started += 1;
         self.counts.open += 1;
         let mut rng = self.streams.stream("session", serial, "turns");
         let turns = self.plan.turns.sample(&mut rng);
-        let prompt = prompt_tokens.saturating_add(self.plan.system_prompt_tokens);
         let session = Session {
             serial,
             think_words: 0,
             length_words: 0,
             tier,
             turns_left: turns - 1,
-            history_tokens: u64::from(prompt) + u64::from(output_tokens),
+            history_tokens: u64::from(prompt) + u64::from(output),
             next: (0, 0),
             client: None,
         };
@@ -251,7 +273,12 @@ impl Sessions {
             }
         };
         let prefix = self.plan.prefix(serial);
-        (number, (prompt, output_tokens, tier, prefix))
+        (number, (prompt, output, tier, prefix))
+    }
+
+    /// A session whose first turn never came: as if it had not begun.
+    pub fn never_came(&mut self, number: u32) {
+        self.counts.started -= u64::from(self.take(number));
     }
 
     /// Whose session it is, if it is open and that is known.
@@ -315,12 +342,18 @@ impl Sessions {
     }
 
     fn close(&mut self, number: u32, kind: fn(&mut SessionCounts) -> &mut u64) {
-        if let Some(entry) = self.list.get_mut(number as usize)
-            && entry.take().is_some()
-        {
+        let open = self.take(number);
+        *kind(&mut self.counts) += u64::from(open);
+    }
+
+    /// Takes a session from the list; false where it is not open.
+    fn take(&mut self, number: u32) -> bool {
+        let entry = self.list.get_mut(number as usize);
+        let open = entry.is_some_and(|entry| entry.take().is_some());
+        if open {
             self.free.push(number);
             self.counts.open -= 1;
-            *kind(&mut self.counts) += 1;
         }
+        open
     }
 }

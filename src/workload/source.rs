@@ -256,6 +256,29 @@ impl Source {
         })
     }
 
+    /// A request beside the arrival process like one of it, at `time`: where that began a session,
+    /// this one begins another.
+    pub fn beside(&mut self, offered: &Offered, time: SimTime) -> Offered {
+        match &mut self.sessions {
+            Some(sessions) => {
+                let first = (offered.prompt_tokens, offered.output_tokens);
+                let (user, turn) = sessions.start_beside(first, offered.tier);
+                Offered::turn(time, user, turn)
+            }
+            None => Offered {
+                time,
+                ..offered.clone()
+            },
+        }
+    }
+
+    /// A request of the arrival process does not come after all, nor what would have followed it.
+    pub fn never_came(&mut self, offered: &Offered) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.never_came(offered.user);
+        }
+    }
+
     /// How long a closed-loop user thinks before the next request.
     pub fn think_time(&mut self) -> SimDuration {
         match &self.plan {
