@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
+
 use std::collections::BTreeMap;
 
+use common::rows_of;
 use proptest::prelude::*;
 use rand::RngExt;
 
@@ -365,6 +368,43 @@ fn a_saturated_region_spills_over_until_it_is_free_again() {
     assert_eq!(on(&mut geo, B, 660.0), 1.0);
     geo.region_down(B, at(700.0));
     assert_eq!(on(&mut geo, A, 791.0), 1.0);
+}
+
+#[test]
+fn a_fleet_tells_how_full_its_regions_are() {
+    let pool = |region: &str, servers: u32, ms: u32| {
+        format!(
+            "[[pools]]\nname = \"{region}\"\nregion = \"{region}\"\nengine = \"abstract\"\n\
+             servers = {servers}\nservice = {{ law = \"deterministic\", mean_ms = {ms} }}\n"
+        )
+    };
+    let pools_of = |answer: &str| {
+        let rows = rows_of(&format!(
+            "name = \"full\"\n[run]\nhorizon_s = 60\nwarmup_s = 0\n[workload]\n\
+             arrivals = {{ process = \"constant\", rate_per_s = 10 }}\n\
+             [network.rtt_ms]\n\"a/b\" = 20\n[[regions]]\nname = \"a\"\n[[regions]]\nname = \"b\"\n\
+             [[populations]]\nname = \"x\"\nregion = \"a\"\n[steering]\nvia = \"dns\"\nttl_s = 1\n\
+             health = {{ interval_s = 1 }}\nanswer = {{ policy = \"{answer} }}\n{}{}",
+            pool("a", 1, 1000),
+            pool("b", 100, 100),
+        ));
+        let pools = rows
+            .iter()
+            .map(|row| (row.arrival_ns / 1_000_000, row.pool));
+        pools.collect::<Vec<_>>()
+    };
+    let in_a = |(_, pool): &(u64, Option<u16>)| *pool == Some(0);
+    assert!(pools_of("nearest\"").iter().all(in_a));
+    let pools = pools_of("spill_over\", full_at = 2, free_below = 1");
+    let within = |from: u64, to: u64| {
+        let there = pools.iter().filter(move |(at, _)| (from..to).contains(at));
+        there.map(in_a).collect::<Vec<bool>>()
+    };
+    // The balancer hears of it with the check at 1 s, and the last resolver a second later.
+    assert!(within(0, 1000).iter().all(|in_a| *in_a));
+    assert!(within(2100, 10_000).iter().all(|in_a| !in_a));
+    // What waited in the first second or two is served in some twenty: it is free again.
+    assert!(within(10_000, 30_000).iter().any(|in_a| *in_a));
 }
 
 #[test]

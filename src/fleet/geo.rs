@@ -45,6 +45,27 @@ pub struct Geo {
     populations: Vec<Population>,
     /// Whether clients follow routes at once (anycast) rather than ask resolvers.
     anycast: bool,
+    /// When the balancer hears of the regions' loads next, where it heeds them.
+    loads: Option<Reports>,
+}
+
+/// Reports that come at multiples of a period, each as soon as somebody looks.
+#[derive(Debug, Clone, Copy)]
+struct Reports {
+    due: SimTime,
+    period: SimDuration,
+}
+
+impl Reports {
+    /// Whether one is due; then the next is due a period on.
+    fn are_due(&mut self, now: SimTime) -> bool {
+        let due = now >= self.due;
+        if due && self.period > SimDuration::ZERO {
+            let periods = now.0 / self.period.0 + 1;
+            self.due = SimTime(periods.saturating_mul(self.period.0));
+        }
+        due
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +103,10 @@ impl Geo {
         };
         let down_after = seconds(health.detection_s() + delay_s);
         let up_after = seconds(health.return_s() + delay_s);
+        let loads = matches!(policy, AnswerPolicy::SpillOver { .. }).then_some(Reports {
+            due: SimTime::ZERO,
+            period: seconds(health.interval_s),
+        });
         let view = View::new(names.len(), down_after, up_after, keep, &policy)?;
         let total: f64 = populations.iter().map(|population| population.share).sum();
         let all = populations.iter().enumerate();
@@ -103,6 +128,7 @@ impl Geo {
             view,
             populations,
             anycast: matches!(config, Steering::Anycast(_)),
+            loads,
         })
     }
 
@@ -135,6 +161,12 @@ impl Geo {
     /// A region returns. Without effect where it is up.
     pub fn region_up(&mut self, region: RegionIndex, now: SimTime) {
         self.view.region_up(region, now);
+    }
+
+    /// Whether the balancer is to be told of the loads of all regions now: it asks with its health
+    /// checks, where answers rest on them.
+    pub fn loads_are_due(&mut self, now: SimTime) -> bool {
+        self.loads.as_mut().is_some_and(|loads| loads.are_due(now))
     }
 
     /// What the balancer is told of a region's load, in the terms of `full_at`: as stale as the

@@ -242,6 +242,23 @@ pub enum EnginePlan {
     },
 }
 
+impl PoolPlan {
+    /// Requests that one of its replicas works on at once at most.
+    pub fn seats(&self, window: &WindowRule) -> u64 {
+        match &self.engine {
+            EnginePlan::Abstract {
+                servers,
+                service: ServicePlan::Batch(_),
+                ..
+            } => u64::from(*servers) * u64::from(window.max_batch),
+            EnginePlan::Abstract { servers, .. } => u64::from(*servers),
+            EnginePlan::Llm { rules, .. } => {
+                u64::from(rules.max_num_seqs) * u64::from(rules.data_parallel)
+            }
+        }
+    }
+}
+
 /// What an abstract server does.
 #[derive(Debug, Clone)]
 pub enum ServicePlan {

@@ -136,9 +136,12 @@ pub enum AnswerPolicy {
         /// Weights by region, 0 or more; a region that is not named has none.
         weights: BTreeMap<String, f64>,
     },
-    /// The nearest that is not saturated; the nearest where all are.
+    /// The nearest that is not saturated; the nearest where all are. The load of a region is the
+    /// number of requests at its replicas, waiting ones included, by how many those that live work
+    /// on at once (`servers`, or `max_num_seqs`). The balancer asks for it every
+    /// `health.interval_s`.
     SpillOver {
-        /// Load (as reported to the balancer) from which a region counts as saturated. Default 0.9.
+        /// Load from which a region counts as saturated. Default 0.9.
         #[serde(default = "ninety_pct")]
         full_at: f64,
         /// Load below which it no longer does, at most `full_at`. Default 0.7.

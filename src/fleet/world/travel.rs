@@ -4,9 +4,10 @@
 //! client -> (DNS names a region) -> way there -> gateway ... gateway -> way back -> client
 //! ```
 
-use crate::engine::{EventQueue, SimDuration};
+use crate::engine::{EventQueue, SimDuration, SimTime};
 use crate::fleet::event::Event;
-use crate::fleet::ids::{NONE, RequestId};
+use crate::fleet::geo::RegionIndex;
+use crate::fleet::ids::{NONE, ReplicaId, RequestId};
 use crate::fleet::request::Status;
 
 use super::World;
@@ -21,9 +22,10 @@ impl World {
         who: u32,
         queue: &mut EventQueue<Event>,
     ) {
+        self.report_loads(queue.now());
         let region = match &mut self.geo {
             Some(geo) => geo.choose(population, u64::from(who), queue.now()),
-            None => Ok(crate::fleet::geo::RegionIndex(0)),
+            None => Ok(RegionIndex(0)),
         };
         let regions = self.plan.topology.regions.len() as u16;
         let named = region.map_or(regions, |region| region.0);
@@ -49,6 +51,38 @@ impl World {
         match way {
             SimDuration::ZERO => self.enter(id, queue),
             way => queue.schedule(queue.now() + way, Event::AtGateway(id)),
+        }
+    }
+
+    /// Tells whoever sends clients to regions how full those are, if that is due. Only answers rest
+    /// on it, so that a try that asks for one is early enough.
+    fn report_loads(&mut self, now: SimTime) {
+        if !self.geo.as_mut().is_some_and(|geo| geo.loads_are_due(now)) {
+            return;
+        }
+        for region in 0..self.plan.topology.regions.len() as u16 {
+            let load = self.load_of(region, now);
+            if let Some(geo) = &mut self.geo {
+                geo.report_load(RegionIndex(region), load, now);
+            }
+        }
+    }
+
+    /// Requests at the replicas of a region, by what its living ones can work on at once. Without
+    /// any it is as full as can be.
+    fn load_of(&self, region: u16, now: SimTime) -> f64 {
+        let (mut present, mut seats) = (0, 0);
+        for (id, replica) in (0..).map(ReplicaId).zip(&self.replicas) {
+            let pool = &self.plan.pools[usize::from(replica.pool.0)];
+            if pool.region == region && self.is_alive(id) {
+                let running = replica.signals(&self.requests, now).running;
+                present += u64::from(running) + u64::from(replica.waiting());
+                seats += pool.seats(&self.plan.window);
+            }
+        }
+        match seats {
+            0 => f64::INFINITY,
+            seats => present as f64 / seats as f64,
         }
     }
 
