@@ -40,7 +40,7 @@ pub struct Bucket {
     pub good: u64,
     /// Tries made.
     pub tries: u64,
-    /// Requests in flight, the most there were at an arrival or an end.
+    /// Requests in flight, the most there were at once.
     pub in_flight: u64,
     /// Requests that waited at replicas and gateways when its first request arrived.
     pub waiting: u64,
@@ -48,8 +48,6 @@ pub struct Bucket {
     pub down: u64,
     /// Breakers that were open, the most there were at once.
     pub breakers_open: u64,
-    /// Whether anything was noted of the last three.
-    seen: bool,
 }
 
 impl Bucket {
@@ -71,7 +69,6 @@ impl Bucket {
         self.waiting = self.waiting.max(other.waiting);
         self.down = self.down.max(other.down);
         self.breakers_open = self.breakers_open.max(other.breakers_open);
-        self.seen |= other.seen;
     }
 }
 
@@ -84,7 +81,8 @@ pub struct Timeline {
     /// Tries that set out for each region, by stretch.
     tries_to: Vec<u64>,
     regions: usize,
-    /// What was so at the last change.
+    /// What was so at the last change, and is in every stretch until the next.
+    in_flight: u64,
     down: u64,
     breakers_open: u64,
     /// Changes, and how many more there were than are kept.
@@ -111,6 +109,7 @@ impl Timeline {
             buckets: Vec::new(),
             tries_to: Vec::new(),
             regions,
+            in_flight: 0,
             down: 0,
             breakers_open: 0,
             notes: Vec::new(),
@@ -164,17 +163,20 @@ impl Timeline {
             index = (now.0 / self.width.0) as usize;
         }
         if index >= self.buckets.len() {
-            self.buckets.resize(index + 1, Bucket::default());
+            self.buckets.resize(index + 1, self.unchanged());
             self.tries_to.resize((index + 1) * self.regions, 0);
         }
-        let (down, open) = (self.down, self.breakers_open);
-        let bucket = &mut self.buckets[index];
-        if !bucket.seen {
-            bucket.seen = true;
-            bucket.down = down;
-            bucket.breakers_open = open;
+        &mut self.buckets[index]
+    }
+
+    /// A stretch in which nothing happens: what was so goes on.
+    fn unchanged(&self) -> Bucket {
+        Bucket {
+            in_flight: self.in_flight,
+            down: self.down,
+            breakers_open: self.breakers_open,
+            ..Bucket::default()
         }
-        bucket
     }
 
     /// Two stretches become one.
@@ -215,6 +217,7 @@ impl Timeline {
             let bucket = self.at(now);
             bucket.arrived += 1;
             bucket.in_flight = bucket.in_flight.max(in_flight);
+            self.in_flight = in_flight;
         }
     }
 
@@ -245,27 +248,29 @@ impl Timeline {
             let bucket = self.at(now);
             bucket.ended[status.index()] += 1;
             bucket.good += u64::from(good);
+            self.in_flight = self.in_flight.saturating_sub(1);
         }
     }
 
     /// A breaker changed.
     pub fn breaker(&mut self, transition: &Transition) {
         let open = |state| u64::from(state != State::Closed);
-        self.breakers_open = self.breakers_open + open(transition.to) - open(transition.from);
+        let open = self.breakers_open + open(transition.to) - open(transition.from);
         if self.on {
-            let open = self.breakers_open;
+            // The stretches before this one had what was so until now.
             let bucket = self.at(transition.at);
             bucket.breakers_open = bucket.breakers_open.max(open);
         }
+        self.breakers_open = open;
     }
 
     /// So many replicas are dead or hung.
     pub fn down(&mut self, now: SimTime, down: u64) {
-        self.down = down;
         if self.on {
             let bucket = self.at(now);
             bucket.down = bucket.down.max(down);
         }
+        self.down = down;
     }
 
     /// Something changed.
