@@ -358,3 +358,35 @@ fn where_nothing_is_random_a_value_is_exact() {
     assert_eq!(claim.verdict, Verdict::Holds, "{claim:?}");
     assert!(claim.why.starts_with("exact"), "{claim:?}");
 }
+
+/// Half of the users fail from 10 s to 15 s; then the only server dies for good.
+const NEVER_WELL: &str = r#"
+[[faults.timeline]]
+kind = "bad_deploy"
+share = 0.5
+at_s = 10
+for_s = 5
+[[faults.timeline]]
+kind = "crash"
+target = { pool = "one" }
+at_s = 16
+"#;
+
+#[test]
+fn a_fleet_that_never_was_well_again_took_longer_than_any_bound() {
+    let metric = "metric = \"timeline.summary.recovery_s\"";
+    let judged = |run: &str, bound: &str| {
+        let fields = format!("{metric}\n{bound}\n{NEVER_WELL}");
+        judged_with_run(CLOCKWORK, run, &fields)
+    };
+    let claim = judged("", "at_most = 10");
+    assert_eq!(claim.verdict, Verdict::Fails, "{claim:?}");
+    assert_eq!(claim.why, "the fleet was not well again");
+    assert_eq!(claim.observed, None);
+    let claim = judged("replications = 3", "at_most = 10");
+    assert_eq!(claim.verdict, Verdict::Fails, "{claim:?}");
+    assert!(claim.why.ends_with("in 3 of 3 replications"), "{claim:?}");
+    // From below it is not decided: nobody knows how long it would have been.
+    let claim = judged("", "at_least = 10");
+    assert_eq!(claim.verdict, Verdict::Untested, "{claim:?}");
+}

@@ -198,6 +198,13 @@ impl Case<'_> {
             judgement.interval = self.interval(&metric);
             return Ok(());
         }
+        if let Some(why) = self.never_well(&metric, high) {
+            match self.no_evidence(&metric) {
+                Some(reason) => judgement.why = reason,
+                None => (judgement.verdict, judgement.why) = (Verdict::Fails, why),
+            }
+            return Ok(());
+        }
         let observed = observed?;
         if let Some(reason) = self.no_evidence(&metric) {
             judgement.why = reason;
@@ -215,6 +222,23 @@ impl Case<'_> {
         judgement.verdict = verdict;
         judgement.why = why;
         Ok(())
+    }
+
+    /// Why a bound from above on the time of recovery is broken where there was none to measure: a
+    /// fleet that never was well again took longer than any bound, in however few replications.
+    fn never_well(&self, metric: &Metric, high: f64) -> Option<String> {
+        let summary = metric.path()?.strip_suffix("recovery_s")?;
+        if self.other.is_some() || !high.is_finite() {
+            return None;
+        }
+        let recovered = Metric::parse(&format!("{summary}recovered")).ok()?;
+        let never = |run: &Value| recovered.evaluate(run) == Ok(0.0);
+        let runs = &self.run.replications;
+        let (never, all) = (runs.iter().filter(|run| never(run)).count(), runs.len());
+        (never > 0).then(|| match all {
+            1 => "the fleet was not well again".to_owned(),
+            _ => format!("the fleet was not well again in {never} of {all} replications"),
+        })
     }
 
     /// What is known of the value of a metric.
