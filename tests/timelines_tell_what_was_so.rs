@@ -4,7 +4,16 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::simulate;
+use seatrial::engine::SimTime;
+use seatrial::experiment::runner::{Control, run_scenario};
+use seatrial::fleet::faults::{Cause, Change, Effect, Scope, What};
+use seatrial::fleet::ids::ReplicaId;
+use seatrial::fleet::timeline::{Note, Timeline};
+use seatrial::report::terminal;
+use seatrial::scenario::{Document, SourceText};
 
 /// One of two replicas is dead from 20 s to 80 s; requests come ten seconds apart and take 25 s.
 const DEAD_FOR_A_MINUTE: &str = r#"
@@ -41,4 +50,51 @@ fn what_is_so_is_so_in_rows_in_which_nothing_happens() {
     let answered = total(|bucket| bucket.ended.iter().sum::<u64>()) / width_s;
     let present_s = total(|bucket| bucket.in_flight);
     assert!(answered >= 5.0 && present_s > 25.0 * 5.0, "{present_s}");
+}
+
+/// The page of a scenario, in one line.
+fn page(scenario: &str) -> String {
+    let document = Document::parse(SourceText::new("s.toml", scenario)).unwrap();
+    let outcome = run_scenario(&document, Path::new(""), Control::default()).unwrap();
+    let page = terminal::render(&outcome);
+    page.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn faults_that_had_not_ended_are_told_with_the_recovery() {
+    let for_good = "[[faults.timeline]]\nkind = \"crash\"\nat_s = 90\n\
+                    target = { pool = \"p\", replica = 1 }\n";
+    let page_of = |more: &str| page(&format!("{DEAD_FOR_A_MINUTE}{more}"));
+    let (one, two) = (page_of(""), page_of(for_good));
+    assert!(one.contains("after the last fault ended"), "{one}");
+    let words = "after the last fault that ended (1 had not ended)";
+    assert!(two.contains(words), "{two}");
+}
+
+#[test]
+fn the_end_of_the_last_fault_is_known_however_many_notes_there_were() {
+    let mut timeline = Timeline::new(true, SimTime(1_000_000_000_000), 1);
+    let fault = |at, what| {
+        Note::Fault(Change {
+            at,
+            cause: Cause::Timeline(0),
+            scope: Scope::Fleet,
+            what,
+        })
+    };
+    timeline.note(SimTime(1), fault(SimTime(1), What::Begin(Effect::Crash)));
+    for at in 2..10_000 {
+        timeline.note(SimTime(at), Note::Health(0, ReplicaId(0), at % 2 == 0));
+    }
+    assert_eq!(
+        (timeline.last_fault_end(), timeline.faults_in_force()),
+        (None, 1)
+    );
+    let end = SimTime(10_000);
+    timeline.note(end, fault(end, What::End(Effect::Crash)));
+    assert!(timeline.notes().1 > 0, "the note of the end is not kept");
+    assert_eq!(
+        (timeline.last_fault_end(), timeline.faults_in_force()),
+        (Some(end), 0)
+    );
 }

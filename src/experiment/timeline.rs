@@ -45,6 +45,8 @@ pub struct TimelineReport {
 pub struct Summary {
     /// Faults that began, those at stated times and those at random.
     pub faults: u64,
+    /// Those that had not ended when the run did: what is said of recovery is said with them on.
+    pub faults_not_ended: u64,
     /// Replicas that were dead or hung, the most there were at once.
     pub most_replicas_down: u64,
     /// Requests that were not answered, for whatever reason.
@@ -212,7 +214,7 @@ fn summary(timeline: &Timeline, plan: &FleetPlan, target: f64) -> Summary {
     let rates: Vec<f64> = whole
         .map(|(_, bucket)| bucket.good as f64 / width_s)
         .collect();
-    let last_end = last_end_s(timeline);
+    let last_end = timeline.last_fault_end().map(SimTime::as_secs_f64);
     let recovery = last_end.map(|at| recovery_s(timeline, target, at, horizon));
     let amplification = buckets
         .iter()
@@ -221,6 +223,7 @@ fn summary(timeline: &Timeline, plan: &FleetPlan, target: f64) -> Summary {
         .reduce(f64::max);
     Summary {
         faults: timeline.faults(),
+        faults_not_ended: timeline.faults_in_force(),
         most_replicas_down: buckets.iter().map(|bucket| bucket.down).max().unwrap_or(0),
         lost: all - answered,
         users_hit: timeline.users_hit(),
@@ -236,16 +239,6 @@ fn summary(timeline: &Timeline, plan: &FleetPlan, target: f64) -> Summary {
             rates.iter().copied().reduce(f64::max).unwrap_or(0.0),
         ),
     }
-}
-
-/// When the last fault that ended did.
-fn last_end_s(timeline: &Timeline) -> Option<f64> {
-    let (notes, _) = timeline.notes();
-    let mut ends = notes.iter().filter_map(|(at, note)| match note {
-        Note::Fault(change) if matches!(change.what, What::End(_)) => Some(at.as_secs_f64()),
-        _ => None,
-    });
-    ends.next_back()
 }
 
 /// How long after `from_s` the objective was met for good; none where it never was before arrivals

@@ -1,8 +1,11 @@
 //! What happened when: counts by time, and what changed.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use crate::engine::{SimDuration, SimTime};
 
-use super::faults::{Change, What};
+use super::faults::{Cause, Change, What};
 use super::health::{State, Transition};
 use super::ids::ReplicaId;
 use super::request::{Outcome, Status};
@@ -93,8 +96,11 @@ pub struct Timeline {
     hit_count: u64,
     /// Tries that were.
     tries_hit: u64,
-    /// Faults that began.
+    /// Faults that began, when the last one that ended did, and those in force by what they are
+    /// of: a note of them may not be kept.
     faults: u64,
+    last_fault_end: Option<SimTime>,
+    in_force: BTreeMap<Cause, u64>,
 }
 
 impl Timeline {
@@ -118,6 +124,8 @@ impl Timeline {
             hit_count: 0,
             tries_hit: 0,
             faults: 0,
+            last_fault_end: None,
+            in_force: BTreeMap::new(),
         }
     }
 
@@ -149,6 +157,17 @@ impl Timeline {
     /// Faults that began.
     pub fn faults(&self) -> u64 {
         self.faults
+    }
+
+    /// When the last fault that ended did.
+    pub fn last_fault_end(&self) -> Option<SimTime> {
+        self.last_fault_end
+    }
+
+    /// Faults that have not ended: entries of the timeline of faults, and groups of replicas that
+    /// broke by chance.
+    pub fn faults_in_force(&self) -> u64 {
+        self.in_force.len() as u64
     }
 
     /// Tries that were hit by a bad deployment.
@@ -279,11 +298,29 @@ impl Timeline {
             return;
         }
         if let Note::Fault(change) = &note {
-            self.faults += u64::from(matches!(change.what, What::Begin(_)));
+            self.fault(now, change);
         }
         match self.notes.len() < MOST_NOTES {
             true => self.notes.push((now, note)),
             false => self.untold += 1,
+        }
+    }
+
+    fn fault(&mut self, now: SimTime, change: &Change) {
+        match change.what {
+            What::Begin(_) => {
+                self.faults += 1;
+                *self.in_force.entry(change.cause).or_default() += 1;
+            }
+            What::End(_) => {
+                self.last_fault_end = Some(now);
+                if let Entry::Occupied(mut entry) = self.in_force.entry(change.cause) {
+                    *entry.get_mut() -= 1;
+                    if *entry.get() == 0 {
+                        entry.remove();
+                    }
+                }
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::experiment::result::RunResult;
-use crate::experiment::timeline::TimelineReport;
+use crate::experiment::timeline::{Summary, TimelineReport};
 
 use super::page::{Page, WIDTH};
 use crate::report::number::{count, percent, significant, wrap};
@@ -138,6 +138,23 @@ fn at(timeline: &TimelineReport, row: &[Value], column: &str) -> f64 {
     value.and_then(Value::as_f64).unwrap_or(0.0)
 }
 
+/// Whether the fleet was well again, and which faults were still on when it was.
+fn recovery(summary: &Summary) -> Option<String> {
+    let still = summary.faults_not_ended;
+    let last = match still {
+        0 => "the last fault ended".to_owned(),
+        still => format!("the last fault that ended ({} had not ended)", count(still)),
+    };
+    match (summary.recovered, summary.recovery_s) {
+        (Some(true), Some(seconds)) => Some(format!(
+            "well again {} s after {last}",
+            significant(Some(seconds))
+        )),
+        (Some(false), _) => Some(format!("NOT WELL AGAIN after {last}")),
+        _ => (still > 0).then(|| format!("no fault ended ({} began)", count(still))),
+    }
+}
+
 fn summary(page: &mut Page, timeline: &TimelineReport) {
     let summary = &timeline.summary;
     let mut parts = vec![
@@ -156,14 +173,7 @@ fn summary(page: &mut Page, timeline: &TimelineReport) {
     if summary.users_hit > 0 {
         parts.push(format!("{} users hit", count(summary.users_hit)));
     }
-    match (summary.recovered, summary.recovery_s) {
-        (Some(true), Some(seconds)) => parts.push(format!(
-            "well again {} s after the last fault ended",
-            significant(Some(seconds))
-        )),
-        (Some(false), _) => parts.push("NOT WELL AGAIN after the last fault ended".to_owned()),
-        _ => {}
-    }
+    parts.extend(recovery(summary));
     if let Some(tries) = summary
         .most_tries_per_request
         .filter(|tries| *tries > 1.005)
