@@ -98,3 +98,16 @@ fn the_end_of_the_last_fault_is_known_however_many_notes_there_were() {
         (Some(end), 0)
     );
 }
+
+#[test]
+fn the_page_says_what_is_short_of_the_objective_and_which_requests_count() {
+    let page_of = |warmup: &str| page(&DEAD_FOR_A_MINUTE.replace("warmup_s = 0", warmup));
+    let words = "in which over three standard deviations more requests miss it than may";
+    let warm = "All requests count here, those of the warm-up too.";
+    let (with, without) = (page_of("warmup_s = 10"), page_of("warmup_s = 0"));
+    assert!(with.contains(words) && with.contains(warm), "{with}");
+    assert!(
+        without.contains(words) && !without.contains(warm),
+        "{without}"
+    );
+}

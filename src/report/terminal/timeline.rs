@@ -38,12 +38,28 @@ pub(super) fn timeline(page: &mut Page, result: &RunResult) {
         let made = population["requests"]["made"].as_u64().unwrap_or(0);
         if let Some(attained) = population["attained"].as_f64() {
             page.line(&format!(
-                "  {name}: {} of {} requests within the objective",
+                "  {name}: {} of the measured requests within the objective, {} requests in all",
                 percent(Some(attained)),
                 count(made)
             ));
         }
     }
+    definitions(page, result, timeline);
+}
+
+/// What the words of the summary mean, and which requests it counts: tables of objectives leave
+/// those of the warm-up out.
+fn definitions(page: &mut Page, result: &RunResult, timeline: &TimelineReport) {
+    let warmup = match result.sim.warmup_s > 0.0 {
+        true => " All requests count here, those of the warm-up too.",
+        false => "",
+    };
+    let text = format!(
+        "(Short of the objective are stretches of {} s in which over three standard deviations more \
+         requests miss it than may; well again is from the end of the last such stretch on.{warmup})",
+        significant(Some(timeline.bucket_s)),
+    );
+    page.line(&format!("  {}", wrap(&text, WIDTH, 2)));
 }
 
 fn picture(page: &mut Page, timeline: &TimelineReport) {
