@@ -111,3 +111,17 @@ fn the_page_says_what_is_short_of_the_objective_and_which_requests_count() {
         "{without}"
     );
 }
+
+#[test]
+fn a_replica_is_back_when_the_last_of_its_faults_ends() {
+    let again = "[[faults.timeline]]\nkind = \"crash\"\nat_s = 40\nfor_s = 50\n";
+    let page_of = |target: &str| page(&format!("{DEAD_FOR_A_MINUTE}{again}target = {target}\n"));
+    let same = page_of("{ pool = \"p\", replica = 0 }");
+    let pool = page_of("{ pool = \"p\" }");
+    for page in [&same, &pool] {
+        let words = "at 80.0 s one of the faults of replica 0 of p ends; it stays down";
+        assert!(page.contains(words), "{page}");
+    }
+    assert!(same.contains("at 90.0 s replica 0 of p is back"), "{same}");
+    assert!(pool.contains("at 90.0 s pool p is back"), "{pool}");
+}

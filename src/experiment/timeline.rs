@@ -1,11 +1,13 @@
 //! What happened when, put together: rows, an account in plain words, and how long it took to
 //! recover.
 
+use std::ops::Range;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::engine::SimTime;
-use crate::fleet::faults::{Cause, Effect, Peer, Scope, What};
+use crate::fleet::faults::{Cause, Change, Effect, Peer, Scope, What};
 use crate::fleet::health::State;
 use crate::fleet::plan::FleetPlan;
 use crate::fleet::request::Outcome;
@@ -263,8 +265,13 @@ fn recovery_s(timeline: &Timeline, target: f64, from_s: f64, horizon_s: f64) -> 
 fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
     let (notes, untold) = timeline.notes();
     let mut told: Vec<(SimTime, String)> = Vec::new();
+    let mut dead = Vec::new();
     for (at, note) in notes {
         let words = match note {
+            Note::Fault(change) if stays_down(&mut dead, change, plan) => {
+                let there = scope_in_words(change.scope, plan);
+                format!("one of the faults of {there} ends; it stays down")
+            }
             Note::Fault(change) => fault_in_words(change.cause, change.scope, change.what, plan),
             Note::Health(gateway, replica, well) => {
                 let verb = if *well { "well again" } else { "not well" };
@@ -403,6 +410,45 @@ fn handed_over_s(timeline: &Timeline, from: SimTime, region: u16) -> Option<f64>
         .find(|(_, share)| *share <= (1.0 - MOVED) * before)?;
     let when = (moved.0 + 1) as f64 * width.as_secs_f64();
     Some(when - from.as_secs_f64())
+}
+
+/// Whether a crash ends of what another holds dead; `dead` is what crashes in force befall.
+fn stays_down(dead: &mut Vec<Scope>, change: &Change, plan: &FleetPlan) -> bool {
+    match change.what {
+        What::Begin(Effect::Crash) => {
+            dead.push(change.scope);
+            false
+        }
+        What::End(Effect::Crash) => {
+            if let Some(index) = dead.iter().position(|scope| *scope == change.scope) {
+                dead.swap_remove(index);
+            }
+            dead.iter().any(|scope| holds(*scope, change.scope, plan))
+        }
+        _ => false,
+    }
+}
+
+/// Whether all that one scope names another names too, as far as their words tell.
+fn holds(outer: Scope, inner: Scope, plan: &FleetPlan) -> bool {
+    let ranges = (replicas_of(outer, plan), replicas_of(inner, plan));
+    match ranges {
+        (Some(outer), Some(inner)) => outer.start <= inner.start && inner.end <= outer.end,
+        _ => outer == inner,
+    }
+}
+
+/// The replicas of a scope that are next to one another.
+fn replicas_of(scope: Scope, plan: &FleetPlan) -> Option<Range<u32>> {
+    match scope {
+        Scope::Replicas { first, count } => Some(first..first + count),
+        Scope::Pool(pool) => {
+            let at = usize::from(pool.0);
+            let first: u32 = plan.pools[..at].iter().map(|pool| pool.replicas).sum();
+            Some(first..first + plan.pools[at].replicas)
+        }
+        _ => None,
+    }
 }
 
 fn replica_name(plan: &FleetPlan, replica: u32) -> String {
