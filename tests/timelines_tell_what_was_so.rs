@@ -125,3 +125,22 @@ fn a_replica_is_back_when_the_last_of_its_faults_ends() {
     assert!(same.contains("at 90.0 s replica 0 of p is back"), "{same}");
     assert!(pool.contains("at 90.0 s pool p is back"), "{pool}");
 }
+
+#[test]
+fn those_that_wait_are_counted_in_every_row_with_an_arrival() {
+    let (_, simulation) = simulate(
+        "name = \"queue\"\nrun = { horizon_s = 100, warmup_s = 0 }\n\
+         workload.arrivals = { process = \"poisson\", rate_per_s = 10 }\n\
+         [[pools]]\nname = \"p\"\nengine = \"abstract\"\n\
+         service = { law = \"deterministic\", mean_ms = 150 }\n\
+         [[faults.timeline]]\nkind = \"slow\"\nfactor = 1.5\n\
+         target = { pool = \"p\" }\nat_s = 20\nfor_s = 10\n",
+    );
+    // Half as many again come as one server can serve: from 20 s on there always is a queue.
+    let timeline = &simulation.world.meters.timeline;
+    let from = (20.0 / timeline.width().as_secs_f64()) as usize;
+    let rows = timeline.buckets().iter().skip(from);
+    let with_arrivals: Vec<_> = rows.filter(|row| row.arrived > 0).collect();
+    assert!(with_arrivals.len() > 100);
+    assert!(with_arrivals.iter().all(|row| row.waiting > 0));
+}

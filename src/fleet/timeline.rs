@@ -51,6 +51,8 @@ pub struct Bucket {
     pub down: u64,
     /// Breakers that were open, the most there were at once.
     pub breakers_open: u64,
+    /// Whether those that wait were counted.
+    sampled: bool,
 }
 
 impl Bucket {
@@ -72,6 +74,7 @@ impl Bucket {
         self.waiting = self.waiting.max(other.waiting);
         self.down = self.down.max(other.down);
         self.breakers_open = self.breakers_open.max(other.breakers_open);
+        self.sampled |= other.sampled;
     }
 }
 
@@ -217,16 +220,19 @@ impl Timeline {
         self.tries_to = tries_to;
     }
 
-    /// Whether `now` is in a stretch of which nothing is known yet: requests that wait are counted
-    /// once in each.
+    /// Whether `now` is in a stretch in which requests that wait have not been counted yet: they
+    /// are once in each, whatever else happened in it before.
     pub fn is_new(&self, now: SimTime) -> bool {
-        self.on && (now.0 / self.width.0) as usize >= self.buckets.len()
+        let bucket = self.buckets.get((now.0 / self.width.0) as usize);
+        self.on && bucket.is_none_or(|bucket| !bucket.sampled)
     }
 
     /// So many requests wait.
     pub fn waiting(&mut self, now: SimTime, waiting: u64) {
         if self.on {
-            self.at(now).waiting = waiting;
+            let bucket = self.at(now);
+            bucket.waiting = waiting;
+            bucket.sampled = true;
         }
     }
 
