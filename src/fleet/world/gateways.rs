@@ -259,8 +259,8 @@ impl Gateways {
     /// # Errors
     /// What is held.
     pub fn check_idle(&self) -> Result<(), String> {
-        let watches = self.fronts.iter().filter_map(|front| front.watch.as_ref());
-        watches.map(|watch| watch.check_idle()).collect()
+        let mut watches = self.fronts.iter().filter_map(|front| front.watch.as_ref());
+        watches.try_for_each(|watch| watch.check_idle())
     }
 
     /// See [`Router::total_outstanding`].
