@@ -151,6 +151,37 @@ fn found(store: &SharedStore, region: u16, now: u64) -> u32 {
 }
 
 #[test]
+fn blocks_are_there_a_lag_later_and_elsewhere_a_longer_one() {
+    let mut store = store(Some(1000));
+    store.put(1, 0, SimTime(50));
+    store.put(2, 0, SimTime(70));
+    assert_eq!(
+        [149, 150, 169, 170].map(|at| found(&store, 0, at)),
+        [0, 1, 1, 2]
+    );
+    assert_eq!([1049, 1050, 1070].map(|at| found(&store, 1, at)), [0, 1, 2]);
+    let key = |index: u32| u64::from(index) + 1;
+    let loaded = store.lookup(key, 0, 9, (0, SimTime(500)));
+    assert_eq!(loaded.ns, 25.0);
+    // What was on its way when its region was lost never comes.
+    store.region_lost(0, SimTime(1060));
+    assert_eq!(found(&store, 1, 5000), 1);
+}
+
+#[test]
+fn a_full_store_drops_what_was_used_longest_ago_and_regions_may_be_apart() {
+    let mut store = store(None);
+    for key in 1..=3 {
+        store.put(key, 0, SimTime(0));
+    }
+    store.put(1, 0, SimTime(10));
+    store.put(4, 0, SimTime(20));
+    // The second went: the first alone is there without a gap.
+    assert_eq!(found(&store, 0, 1000), 1);
+    assert_eq!(found(&store, 1, 1_000_000), 0);
+}
+
+#[test]
 fn regions_with_stores_of_their_own_find_what_they_computed() {
     let mut store = store(None);
     for key in 1..=3 {

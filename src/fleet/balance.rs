@@ -11,11 +11,11 @@ mod holders;
 mod lists;
 pub mod maglev;
 pub mod p2c;
+mod places;
 pub mod prefix_index;
 pub mod ring;
 pub mod scorers;
 pub mod slow_start;
-mod walk;
 pub mod weighted;
 
 pub use affinity::AffinityTable;

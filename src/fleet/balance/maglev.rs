@@ -4,8 +4,7 @@ use crate::scenario::balance::Maglev;
 
 use super::bound::Bound;
 use super::hash::{hash_in, hash_key};
-use super::ring::distinct;
-use super::walk::Walk;
+use super::places::Places;
 
 /// Tells the hashes of a member's first place and of its steps from those of keys.
 const OFFSETS: u64 = 0x6d61_676c;
@@ -17,10 +16,8 @@ const SKIPS: u64 = 0x6d61_6773;
 /// over the others and no other key moves. [`MaglevTable::new`] without it moves a few others.
 #[derive(Debug, Clone)]
 pub struct MaglevTable {
-    places: Vec<u32>,
-    weights: Vec<u32>,
+    places: Places,
     factor_pct: Option<u32>,
-    walk: Walk,
 }
 
 /// How a member goes through the places.
@@ -40,20 +37,15 @@ impl MaglevTable {
     /// other, and so on. Members beyond the size of the table may own none.
     pub fn new(config: &Maglev, weights: &[u32]) -> MaglevTable {
         let size = u64::from(config.table_size);
-        let places = fill(size, weights);
-        let walk = Walk::new(weights.len(), distinct(&places, weights.len()));
         MaglevTable {
-            places,
-            weights: weights.to_vec(),
+            places: Places::new(fill(size, weights), weights),
             factor_pct: config.hash_balance_factor_pct,
-            walk,
         }
     }
 
     /// Places of a member.
     pub fn places_of(&self, member: u32) -> usize {
-        let owned = self.places.iter().filter(|owner| **owner == member);
-        owned.count()
+        self.places.of(member)
     }
 
     /// The percentage to put into a [`Bound`], if loads are bounded.
@@ -65,13 +57,7 @@ impl MaglevTable {
     /// members that are not eligible.
     pub fn choose(&mut self, key: u64, eligible: impl Fn(u32) -> bool) -> Option<u32> {
         let at = self.position(key);
-        let first = *self.places.get(at)?;
-        if eligible(first) {
-            return Some(first);
-        }
-        let (before, after) = self.places.split_at(at);
-        let places = after.iter().chain(before).copied();
-        self.walk.first(places, eligible)
+        self.places.choose(at, eligible)
     }
 
     /// As [`MaglevTable::choose`], but goes on past members without room to the next that has it.
@@ -85,13 +71,7 @@ impl MaglevTable {
         bound: Bound,
     ) -> Option<u32> {
         let at = self.position(key);
-        let (before, after) = self.places.split_at(at);
-        let places = after.iter().chain(before).copied();
-        let weights = &self.weights;
-        let chosen = self.walk.first(places, |member| {
-            eligible(member) && bound.has_room(weights[member as usize], load(member))
-        });
-        chosen.or_else(|| self.choose(key, eligible))
+        self.places.choose_bounded(at, eligible, load, bound)
     }
 
     fn position(&self, key: u64) -> usize {

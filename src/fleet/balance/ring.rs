@@ -4,7 +4,7 @@ use crate::scenario::balance::RingHash;
 
 use super::bound::Bound;
 use super::hash::{hash_in, hash_key};
-use super::walk::Walk;
+use super::places::Places;
 
 /// Tells hashes of points from those of keys.
 const POINTS: u64 = 0x7269_6e67;
@@ -18,10 +18,8 @@ pub struct Ring {
     /// Positions of the points, rising.
     points: Vec<u64>,
     /// Who owns each point.
-    owners: Vec<u32>,
-    weights: Vec<u32>,
+    places: Places,
     factor_pct: Option<u32>,
-    walk: Walk,
 }
 
 impl Ring {
@@ -53,13 +51,10 @@ impl Ring {
         }
         pairs.sort_unstable();
         let owners: Vec<u32> = pairs.iter().map(|pair| pair.1).collect();
-        let walk = Walk::new(weights.len(), distinct(&owners, weights.len()));
         Ring {
             points: pairs.iter().map(|pair| pair.0).collect(),
-            owners,
-            weights: weights.to_vec(),
+            places: Places::new(owners, weights),
             factor_pct: config.hash_balance_factor_pct,
-            walk,
         }
     }
 
@@ -70,8 +65,7 @@ impl Ring {
 
     /// Points of a member.
     pub fn points_of(&self, member: u32) -> usize {
-        let owned = self.owners.iter().filter(|owner| **owner == member);
-        owned.count()
+        self.places.of(member)
     }
 
     /// The percentage to put into a [`Bound`], if loads are bounded.
@@ -83,13 +77,7 @@ impl Ring {
     /// point of members that are not eligible.
     pub fn choose(&mut self, key: u64, eligible: impl Fn(u32) -> bool) -> Option<u32> {
         let at = self.position(key);
-        let first = *self.owners.get(at)?;
-        if eligible(first) {
-            return Some(first);
-        }
-        let (before, after) = self.owners.split_at(at);
-        let places = after.iter().chain(before).copied();
-        self.walk.first(places, eligible)
+        self.places.choose(at, eligible)
     }
 
     /// As [`Ring::choose`], but goes on past members without room to the next that has it. Where
@@ -102,13 +90,7 @@ impl Ring {
         bound: Bound,
     ) -> Option<u32> {
         let at = self.position(key);
-        let (before, after) = self.owners.split_at(at);
-        let places = after.iter().chain(before).copied();
-        let weights = &self.weights;
-        let chosen = self.walk.first(places, |member| {
-            eligible(member) && bound.has_room(weights[member as usize], load(member))
-        });
-        chosen.or_else(|| self.choose(key, eligible))
+        self.places.choose_bounded(at, eligible, load, bound)
     }
 
     /// The point that a key belongs to: the first not before its hash, round the ring.
@@ -117,15 +99,6 @@ impl Ring {
         let at = self.points.partition_point(|point| *point < hash);
         if at == self.points.len() { 0 } else { at }
     }
-}
-
-/// How many members own a place.
-pub(super) fn distinct(owners: &[u32], members: usize) -> u32 {
-    let mut owns = vec![false; members];
-    for owner in owners {
-        owns[*owner as usize] = true;
-    }
-    owns.iter().filter(|owns| **owns).count() as u32
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Work that nobody waits for any more is taken back.
 
+use std::sync::Arc;
+
 use crate::engine::EventQueue;
-use crate::fleet::context::Context;
 use crate::fleet::event::Event;
 use crate::fleet::request::Status;
 
@@ -48,19 +49,11 @@ impl World {
 
     fn abort(&mut self, slot: u32, queue: &mut EventQueue<Event>) -> bool {
         let id = self.requests.at(slot).replica;
-        let replica = &mut self.replicas[id.0 as usize];
-        let pool = replica.pool.0 as usize;
-        let mut ctx = Context {
-            now: queue.now(),
-            queue,
-            requests: &mut self.requests,
-            meter: &mut self.pools[pool].meter,
-            done: &mut self.done,
-            firsts: self.tells_firsts.then_some(&mut self.firsts),
-            store: self.store.as_deref(),
-            region: self.plan.pools[pool].region,
-        };
-        replica.abort(slot, id, &self.plan.pools[pool].engine, &mut ctx)
+        let pool = self.replicas[id.0 as usize].pool.0 as usize;
+        let plan = Arc::clone(&self.plan);
+        self.with_replica(id, queue, |replica, id, ctx| {
+            replica.abort(slot, id, &plan.pools[pool].engine, ctx)
+        })
     }
 
     /// Whether a request that is reported as done was to be dropped.

@@ -204,12 +204,13 @@ impl World {
         self.probe_in_time(replica, queue);
     }
 
-    fn with_replica(
+    /// Does something with a replica, in its surroundings.
+    pub(super) fn with_replica<T>(
         &mut self,
         id: ReplicaId,
         queue: &mut EventQueue<Event>,
-        act: impl FnOnce(&mut super::Replica, ReplicaId, &mut Context<'_>),
-    ) {
+        act: impl FnOnce(&mut super::Replica, ReplicaId, &mut Context<'_>) -> T,
+    ) -> T {
         let replica = &mut self.replicas[id.0 as usize];
         let pool = replica.pool.0 as usize;
         let mut ctx = Context {
@@ -222,7 +223,7 @@ impl World {
             store: self.store.as_deref(),
             region: self.plan.pools[pool].region,
         };
-        act(replica, id, &mut ctx);
+        act(replica, id, &mut ctx)
     }
 
     /// A replica dies: all that it had is lost, and its gateways hear of the broken connections.
