@@ -215,7 +215,7 @@ fn tries(page: &mut Page, result: &RunResult) {
     }
     if tries.given_up > 0 {
         text.push_str(&format!(
-            "; {} given up while under way, {} of them answered for nobody, {} output tokens wasted",
+            "; {} given up while under way, {} of them answered for nobody, at least {} output tokens wasted",
             count(tries.given_up),
             count(tries.answered_for_nobody),
             count(tries.wasted_output_tokens)
