@@ -131,9 +131,21 @@ impl Router {
     #[inline]
     pub fn send_plainly(&mut self, prompt_tokens: u32) -> Option<ReplicaId> {
         let index = self.choose_by_count()?;
-        let replica = self.members[index as usize];
-        self.sent(replica, prompt_tokens);
-        Some(replica)
+        let weight = weight_of(&self.policy, prompt_tokens);
+        self.outstanding += weight;
+        self.load += weight;
+        self.loads.set(index, self.loads.load(index) + weight);
+        Some(self.members[index as usize])
+    }
+
+    /// Notes that such a request came back.
+    #[inline]
+    pub fn returned_plainly(&mut self, replica: ReplicaId, prompt_tokens: u32) {
+        let index = self.index_of[replica.0 as usize];
+        let weight = weight_of(&self.policy, prompt_tokens);
+        self.outstanding -= weight;
+        self.load -= weight;
+        self.loads.set(index, self.loads.load(index) - weight);
     }
 
     /// Chooses a replica; none when none may be chosen.

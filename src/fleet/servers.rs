@@ -42,6 +42,7 @@ impl WorkClock {
     }
 
     /// Whether a service that was to end now has. One that stood still comes to its end later.
+    #[inline]
     fn has_ended(&self, slot: u32, ctx: &mut Context<'_>) -> bool {
         let end = SimTime(ctx.requests.at(slot).work.mark);
         let now = self.at(ctx.now);

@@ -387,7 +387,7 @@ impl World {
                 let (gateway, prompt_tokens) = (request.gateway_replica, request.prompt_tokens);
                 let role = self.plan.pools[pool].role;
                 let router = self.gateways.plain_router(gateway, role);
-                router.returned(replica, prompt_tokens, false);
+                router.returned_plainly(replica, prompt_tokens);
             } else {
                 self.uncount(slot);
             }

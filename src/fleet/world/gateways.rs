@@ -409,7 +409,6 @@ fn members_of(plan: &FleetPlan, chosen: &dyn Fn(usize) -> bool) -> Vec<(ReplicaI
 
 impl World {
     /// A request comes to a replica, or leaves it.
-    #[inline]
     pub(super) fn note_present(
         &mut self,
         replica: ReplicaId,
@@ -417,7 +416,7 @@ impl World {
         comes: bool,
         queue: &mut EventQueue<Event>,
     ) {
-        if self.plain || self.gateways.present.is_empty() {
+        if self.gateways.present.is_empty() {
             return;
         }
         let weight = weight_of(&self.plan.router, prompt_tokens);

@@ -80,8 +80,7 @@ impl World {
     /// Whether a request whose prompt was computed where it is is answered elsewhere.
     pub(super) fn goes_on_elsewhere(&self, slot: u32) -> bool {
         let request = self.requests.at(slot);
-        self.handover.is_some()
-            && request.output_tokens > 1
+        request.output_tokens > 1
             && self.plan.pools[pool_of(&self.replicas, request.replica)].role == Role::Prefill
     }
 

@@ -1,7 +1,5 @@
 //! The way to a replica, and its work there.
 
-use std::sync::Arc;
-
 use crate::engine::{EventQueue, SimDuration, SimRng, SimTime};
 use crate::fleet::context::Context;
 use crate::fleet::event::Event;
@@ -157,7 +155,6 @@ impl World {
     }
 
     pub(super) fn deliver(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
-        let plan = Arc::clone(&self.plan);
         let now = queue.now();
         if self.faults.is_some() && !self.is_alive(self.requests.at(slot).replica) {
             return self.lost_at_replica(slot, queue);
@@ -166,10 +163,20 @@ impl World {
         request.delivered = now;
         request.work.present = true;
         let (id, prompt_tokens) = (request.replica, request.prompt_tokens);
-        self.note_present(id, prompt_tokens, true, queue);
+        if !self.plain {
+            self.note_present(id, prompt_tokens, true, queue);
+        }
         let replica = &mut self.replicas[id.0 as usize];
         let pool = &mut self.pools[replica.pool.0 as usize];
         pool.meter.came(now);
+        let by_batch = matches!(replica.engine, ReplicaEngine::Batches(_));
+        if !by_batch && self.plan.window.passes_through() {
+            if let Err(status) = self.join(slot, id, queue) {
+                self.end(slot, status, queue);
+            }
+            return;
+        }
+        let plan = &*self.plan;
         let mut ctx = Context {
             now,
             queue,
@@ -178,24 +185,21 @@ impl World {
             done: &mut self.done,
             firsts: self.tells_firsts.then_some(&mut self.firsts),
             store: self.store.as_deref(),
-            region: self.plan.pools[replica.pool.0 as usize].region,
+            region: plan.pools[replica.pool.0 as usize].region,
         };
         if let ReplicaEngine::Batches(servers) = &mut replica.engine {
-            if let Some(mut batching) = batching(&plan, replica.pool, id, &mut pool.rng)
+            if let Some(mut batching) = batching(plan, replica.pool, id, &mut pool.rng)
                 && !servers.offer(slot, &mut batching, &mut ctx)
             {
                 self.end(slot, Status::RejectedQueueFull, queue);
             }
-        } else if plan.window.passes_through() {
-            self.released.push(slot);
-            self.join_released(id, queue);
-        } else {
-            let released = &mut self.released;
-            replica
-                .window
-                .offer(slot, &plan.window, id, &mut ctx, released);
-            self.join_released(id, queue);
+            return;
         }
+        let released = &mut self.released;
+        replica
+            .window
+            .offer(slot, &plan.window, id, &mut ctx, released);
+        self.join_released(id, queue);
     }
 
     /// Passes what the window let go to the engine.
@@ -271,7 +275,7 @@ impl World {
         if !self.plain && self.is_held(id, event) {
             return;
         }
-        let plan = Arc::clone(&self.plan);
+        let plan = &*self.plan;
         let replica = &mut self.replicas[id.0 as usize];
         let pool = &mut self.pools[replica.pool.0 as usize];
         let mut ctx = Context {
@@ -299,7 +303,7 @@ impl World {
                 sharing.share_done(id, &mut ctx);
             }
             (ReplicaEngine::Batches(servers), _, _) => {
-                if let Some(mut batching) = batching(&plan, replica.pool, id, &mut pool.rng) {
+                if let Some(mut batching) = batching(plan, replica.pool, id, &mut pool.rng) {
                     match event {
                         Event::ServiceDone(leader) => {
                             servers.served(leader.slot, &mut batching, &mut ctx);
@@ -319,8 +323,12 @@ impl World {
         if !self.plain {
             self.tell(id, queue);
         }
-        self.send_done(queue);
-        self.join_released(id, queue);
+        if !self.done.is_empty() {
+            self.send_done(queue);
+        }
+        if !self.released.is_empty() {
+            self.join_released(id, queue);
+        }
     }
 
     /// Tells routers and stores what has happened at a replica.
@@ -335,33 +343,39 @@ impl World {
 
     /// Sends the answers of requests that have just made their last token.
     pub(super) fn send_done(&mut self, queue: &mut EventQueue<Event>) {
+        if let [only] = self.done[..] {
+            self.done.clear();
+            return self.send_answer(only, queue);
+        }
         let mut done = std::mem::take(&mut self.done);
         for slot in done.drain(..) {
-            if self.calls.is_some() && self.was_dropped(slot) {
-                self.end_dropped(slot, queue);
-                continue;
-            }
-            if self.goes_on_elsewhere(slot) {
-                self.hand_over(slot, queue);
-                continue;
-            }
-            let id = self.requests.id(slot);
-            self.requests.at_mut(slot).last_token = queue.now();
-            self.leave_replica(slot, queue);
-            let request = self.requests.at(slot);
-            let (replica, gateway) = (request.replica, request.gateway_replica);
-            let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-            let region = self.gateways.region(gateway);
-            let (lane, hop) = self.lanes.back_from(region, pool);
-            if self.faults.is_some() {
-                self.send_back(id, replica, (region, pool), queue);
-            } else if hop == SimDuration::ZERO {
-                self.respond(id, queue);
-            } else {
-                queue.schedule_in_lane(lane, Event::Responded(id));
-            }
+            self.send_answer(slot, queue);
         }
         self.done = done;
+    }
+
+    fn send_answer(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        if self.calls.is_some() && self.was_dropped(slot) {
+            return self.end_dropped(slot, queue);
+        }
+        if self.handover.is_some() && self.goes_on_elsewhere(slot) {
+            return self.hand_over(slot, queue);
+        }
+        let id = self.requests.id(slot);
+        self.requests.at_mut(slot).last_token = queue.now();
+        self.leave_replica(slot, queue);
+        let request = self.requests.at(slot);
+        let (replica, gateway) = (request.replica, request.gateway_replica);
+        let pool = self.replicas[replica.0 as usize].pool.0 as usize;
+        let region = self.gateways.region(gateway);
+        let (lane, hop) = self.lanes.back_from(region, pool);
+        if self.faults.is_some() {
+            self.send_back(id, replica, (region, pool), queue);
+        } else if hop == SimDuration::ZERO {
+            self.respond(id, queue);
+        } else {
+            queue.schedule_in_lane(lane, Event::Responded(id));
+        }
     }
 
     /// An answer sets out for its gateway where ways and messages may fail.
@@ -390,7 +404,9 @@ impl World {
         let (id, prompt_tokens) = (request.replica, request.prompt_tokens);
         let pool = self.replicas[id.0 as usize].pool;
         self.pools[pool.0 as usize].meter.left(queue.now());
-        self.note_present(id, prompt_tokens, false, queue);
+        if !self.plain {
+            self.note_present(id, prompt_tokens, false, queue);
+        }
     }
 
     pub(super) fn respond(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {
