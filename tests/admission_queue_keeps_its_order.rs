@@ -188,7 +188,8 @@ enum Op {
         deadline: u64,
         wait: u64,
     },
-    Pop,
+    /// From the tiers whose bit is set.
+    Pop(u8),
     Remove(prop::sample::Index),
     Expire,
 }
@@ -199,7 +200,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => push.prop_map(|(tenant, tier, tokens, deadline, wait)| Op::Push {
             tenant, tier, tokens, deadline, wait
         }),
-        3 => Just(Op::Pop),
+        3 => prop_oneof![2 => Just(7u8), 1 => 0u8..8].prop_map(Op::Pop),
         1 => any::<prop::sample::Index>().prop_map(Op::Remove),
         1 => Just(Op::Expire),
     ]
@@ -265,13 +266,14 @@ impl Naive {
     }
 
     /// The place of whoever is next.
-    fn next(&self) -> Option<usize> {
-        let places = 0..self.waiting.len();
+    fn next(&self, open: u8) -> Option<usize> {
         let item = |at: usize| &self.waiting[at].1;
+        let may = |at: &usize| open & (1 << item(*at).tier) != 0;
+        let places = (0..self.waiting.len()).filter(may);
         match self.order {
             QueueOrder::Fcfs {} => places.min(),
             QueueOrder::AdaptiveLifo { lifo_above } => {
-                if places.len() > lifo_above as usize {
+                if self.waiting.len() > lifo_above as usize {
                     places.max()
                 } else {
                     places.min()
@@ -292,7 +294,8 @@ impl Naive {
                 .filter(|&at| {
                     // The first of its tenant and band.
                     let flow = |at: usize| (self.band(item(at)), item(at).tenant);
-                    (0..at).all(|earlier| flow(earlier) != flow(at))
+                    let mut earlier = (0..at).filter(may);
+                    earlier.all(|earlier| flow(earlier) != flow(at))
                 })
                 .min_by_key(|&at| {
                     (
@@ -303,17 +306,17 @@ impl Naive {
         }
     }
 
-    fn pop(&mut self) -> Option<u32> {
-        let Some(at) = self.next() else {
+    fn pop(&mut self, open: u8) -> Option<u32> {
+        if self.waiting.is_empty() {
             self.tags.virtual_time = self.tags.latest;
-            return None;
-        };
+        }
+        let at = self.next(open)?;
         let (slot, item) = self.waiting[at];
         let (band, start) = (self.band(&item), self.start(slot, &item));
         let doubled_weight = [2, 4, 1][item.tenant as usize];
         let finish = start + self.cost(&item) * 4 / doubled_weight;
         self.tags.finish[band][item.tenant as usize] = finish;
-        self.tags.virtual_time[band] = start;
+        self.tags.virtual_time[band] = self.tags.virtual_time[band].max(start);
         self.tags.latest[band] = self.tags.latest[band].max(finish);
         self.waiting.remove(at);
         Some(slot)
@@ -360,11 +363,12 @@ proptest! {
                         came += 1;
                     }
                 }
-                Op::Pop => {
-                    let expected = naive.next().map(|at| naive.waiting[at].0);
-                    prop_assert_eq!(room.peek(), expected);
-                    let popped = room.pop();
-                    prop_assert_eq!(popped.map(|(slot, _)| slot), naive.pop());
+                Op::Pop(open) => {
+                    let is_open = |tier: u32| open & (1 << tier) != 0;
+                    let expected = naive.next(open).map(|at| naive.waiting[at].0);
+                    prop_assert_eq!(room.peek_among(is_open), expected);
+                    let popped = room.pop_among(is_open);
+                    prop_assert_eq!(popped.map(|(slot, _)| slot), naive.pop(open));
                     left += u64::from(popped.is_some());
                 }
                 Op::Remove(index) => {

@@ -251,3 +251,38 @@ fn each_gateway_replica_admits_by_itself() {
     // Eight at once in all.
     assert!(slowest > 600_000_000 && slowest <= 800_000_000, "{slowest}");
 }
+
+#[test]
+fn a_tier_at_its_own_limit_holds_up_no_other() {
+    for order in [
+        "fcfs",
+        "adaptive_lifo",
+        "priority",
+        "earliest_deadline",
+        "fair",
+    ] {
+        let more = match order {
+            "adaptive_lifo" => ", lifo_above = 5",
+            _ => "",
+        };
+        let tiers = TIERS.replace(
+            "weight = 1\n",
+            "weight = 1\ndeadline_ms = 60000\nconcurrency = { policy = \"fixed\", limit = 1 }\n",
+        );
+        let text = overloaded(&format!(
+            "{tiers}[admission]\nwaiting_room = {{ order = {{ policy = \"{order}\"{more} }} }}\n"
+        ));
+        let rows = simulate(&text).0;
+        let last = rows.iter().filter(|row| row.tier == 1);
+        let waited = last.filter(|row| row.gateway_ns.is_some_and(|at| at > row.arrival_ns));
+        assert!(waited.count() > 100, "{order}: its own tier waits");
+        let first = rows.iter().filter(|row| row.tier == 0);
+        assert!(
+            first.clone().count() > 500
+                && first
+                    .clone()
+                    .all(|row| row.gateway_ns == Some(row.arrival_ns)),
+            "{order}: and no other"
+        );
+    }
+}

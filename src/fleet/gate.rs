@@ -109,6 +109,8 @@ pub struct Gate {
     tier_rates: Vec<Option<Buckets>>,
     limit: Option<ConcurrencyLimit>,
     tier_limits: Vec<Option<ConcurrencyLimit>>,
+    /// Which tiers' own limits let somebody in, when that was last asked.
+    open: Vec<bool>,
     room: Option<WaitingRoom>,
     control: Option<QueueControl>,
     rng: SimRng,
@@ -137,6 +139,7 @@ impl Gate {
         });
         Gate {
             tier_limits: tier_limits.collect(),
+            open: vec![false; plan.tiers.len()],
             quotas: admission
                 .tenants
                 .iter()
@@ -210,8 +213,10 @@ impl Gate {
         if let Err(status) = self.take_shares(asks, now) {
             return Answer::Refused(status);
         }
-        // Who waits is not overtaken by who comes.
-        let waits = self.room.as_ref().is_some_and(|room| !room.is_empty());
+        // Who waits is not overtaken by who comes, unless it is its own tier that holds it up.
+        let tier = u32::from(asks.tier);
+        let of_its_tier = self.room.as_ref().map_or(0, |room| room.len_of(tier));
+        let waits = of_its_tier > 0 || self.has_next(now);
         if !waits && let Some(permits) = self.try_acquire(asks.tier, now) {
             return Answer::In(permits);
         }
@@ -381,19 +386,16 @@ impl Gate {
             }
             return Next::Shed(slot);
         }
-        let Some(slot) = room.peek() else {
+        if room.is_empty() {
             // What lets tenants out in turn notes that nobody is there.
             room.pop();
             self.now_empty(now);
             return Next::Nobody;
-        };
-        let tier = room.get(slot).map_or(0, |item| item.tier as u16);
-        let Some(permits) = self.try_acquire(tier, now) else {
+        }
+        let Some((slot, item, permits)) = self.take_next(now) else {
             return Next::Nobody;
         };
-        let Some((slot, item)) = self.room.as_mut().and_then(WaitingRoom::pop) else {
-            return Next::Nobody;
-        };
+        let tier = item.tier as u16;
         let behind = self.room.as_ref().map_or(0, WaitingRoom::len);
         let waited = now.since(item.enqueued);
         let decision = self
@@ -408,6 +410,36 @@ impl Gate {
             return Next::Shed(slot);
         }
         Next::In(slot, permits)
+    }
+
+    /// Takes out of the waiting room whoever is first of those whom the limits let in.
+    fn take_next(&mut self, now: SimTime) -> Option<(u32, Item, Permits)> {
+        self.note_open(now)?;
+        let (room, open) = (self.room.as_mut()?, &self.open);
+        let (slot, item) = room.pop_among(|tier| open[tier as usize])?;
+        let permits = self.try_acquire(item.tier as u16, now)?;
+        Some((slot, item, permits))
+    }
+
+    /// Whether somebody waits whom the limits let in.
+    fn has_next(&mut self, now: SimTime) -> bool {
+        let waits = self.waiting() > 0;
+        waits && self.note_open(now).is_some() && {
+            let open = &self.open;
+            let next = self.room.as_ref();
+            next.is_some_and(|room| room.peek_among(|tier| open[tier as usize]).is_some())
+        }
+    }
+
+    /// Notes the tiers whose own limits let somebody in; none where the limit of all does not.
+    fn note_open(&mut self, now: SimTime) -> Option<()> {
+        if !self.limit.as_mut().is_none_or(|limit| limit.has_room(now)) {
+            return None;
+        }
+        for (open, limit) in self.open.iter_mut().zip(&mut self.tier_limits) {
+            *open = limit.as_mut().is_none_or(|limit| limit.has_room(now));
+        }
+        Some(())
     }
 
     /// When somebody who waits gives up, or a limit changes, next.

@@ -90,10 +90,15 @@ impl ConcurrencyLimit {
         ConcurrencyLimit { in_flight: 0, law }
     }
 
+    /// Whether fewer are in flight than the limit.
+    pub fn has_room(&mut self, now: SimTime) -> bool {
+        self.in_flight < self.limit(now)
+    }
+
     /// Lets a request in if fewer are in flight than the limit. Whoever gets a permit must release
     /// it once.
     pub fn try_acquire(&mut self, now: SimTime) -> Option<Permit> {
-        if self.in_flight >= self.limit(now) {
+        if !self.has_room(now) {
             return None;
         }
         self.in_flight += 1;

@@ -63,26 +63,51 @@ pub struct WaitingRoom {
     arrivals: u64,
 }
 
+/// Each tier waits in a line of its own, so that one that may not go holds up no other.
 #[derive(Debug, Clone)]
 enum Order {
     Line {
-        line: Line,
+        /// By tier.
+        lines: Vec<Line>,
         links: Links,
+        /// Who came when, by slot.
+        serials: Vec<u64>,
         lifo_above: Option<u32>,
     },
-    /// By priority number and arrival: `enqueued + priority * aging`, which keeps its order while
-    /// all grow older alike. Without aging by the number alone.
-    Priority {
-        queue: Ranked,
-        aging: Option<SimDuration>,
+    /// The lowest rank first.
+    Ranked {
+        /// By tier.
+        queues: Vec<Ranked>,
+        rank: Rank,
     },
-    Deadline(Ranked),
     Fair {
         queue: FairQueue,
         cost: FairCost,
-        /// Band by tier.
-        bands: Vec<u32>,
     },
+}
+
+/// What ranks go by.
+#[derive(Debug, Clone, Copy)]
+enum Rank {
+    /// By priority number and arrival: `enqueued + priority * aging`, which keeps its order while
+    /// all grow older alike. Without aging by the number alone.
+    Priority {
+        aging: Option<SimDuration>,
+    },
+    Deadline,
+}
+
+impl Rank {
+    fn of(self, item: &Item, priority: i32) -> i128 {
+        let priority = i128::from(priority);
+        match self {
+            Rank::Deadline => item.deadline.0.into(),
+            Rank::Priority { aging: None } => priority,
+            Rank::Priority { aging: Some(aging) } => {
+                i128::from(item.enqueued.0) + priority * i128::from(aging.0)
+            }
+        }
+    }
 }
 
 /// How much waits, and how much may.
@@ -193,20 +218,35 @@ impl WaitingRoom {
 
     /// Who is let out next.
     pub fn peek(&self) -> Option<u32> {
-        self.order.first(self.all.requests)
+        self.peek_among(|_| true)
+    }
+
+    /// Who is let out next of those whose tier may go.
+    pub fn peek_among(&self, open: impl Fn(u32) -> bool) -> Option<u32> {
+        self.order.first(self.all.requests, open)
     }
 
     /// Lets out the next one. Nobody there ends a busy period of a fair room: its tenants then start
     /// level.
     pub fn pop(&mut self) -> Option<(u32, Item)> {
-        let slot = self.order.pop(self.all.requests)?;
+        self.pop_among(|_| true)
+    }
+
+    /// Lets out the next one of those whose tier may go.
+    pub fn pop_among(&mut self, open: impl Fn(u32) -> bool) -> Option<(u32, Item)> {
+        if self.is_empty() {
+            self.order.rest();
+        }
+        let slot = self.peek_among(open)?;
+        let tier = self.get(slot)?.tier;
+        self.order.serve(slot, tier);
         Some((slot, self.forget(slot)?))
     }
 
     /// Takes out a request that gives up; none if it does not wait.
     pub fn remove(&mut self, slot: u32) -> Option<Item> {
-        self.get(slot)?;
-        self.order.remove(slot);
+        let tier = self.get(slot)?.tier;
+        self.order.remove(slot, tier);
         self.forget(slot)
     }
 
@@ -240,35 +280,28 @@ impl WaitingRoom {
 
 impl Order {
     fn new(config: &QueueOrder, priorities: &[i32], weights: &[f64]) -> Order {
+        let tiers = priorities.len();
         let line = |lifo_above| Order::Line {
-            line: Line::default(),
+            lines: vec![Line::default(); tiers],
             links: Links::default(),
+            serials: Vec::new(),
             lifo_above,
+        };
+        let ranked = |rank| Order::Ranked {
+            queues: vec![Ranked::with_default_hasher(); tiers],
+            rank,
         };
         match *config {
             QueueOrder::Fcfs {} => line(None),
             QueueOrder::AdaptiveLifo { lifo_above } => line(Some(lifo_above)),
-            QueueOrder::Priority { aging_s } => Order::Priority {
-                queue: Ranked::with_default_hasher(),
+            QueueOrder::Priority { aging_s } => ranked(Rank::Priority {
                 aging: aging_s.map(SimDuration::from_secs_f64),
-            },
-            QueueOrder::EarliestDeadline {} => Order::Deadline(Ranked::with_default_hasher()),
+            }),
+            QueueOrder::EarliestDeadline {} => ranked(Rank::Deadline),
             QueueOrder::Fair { cost, by_priority } => {
-                let mut distinct = if by_priority {
-                    priorities.to_vec()
-                } else {
-                    vec![0]
-                };
-                distinct.sort_unstable();
-                distinct.dedup();
-                let band = |priority: &i32| {
-                    let place = distinct.iter().position(|other| other == priority);
-                    place.unwrap_or(0) as u32
-                };
                 let weights = if weights.is_empty() { &[1.0] } else { weights };
                 Order::Fair {
-                    bands: priorities.iter().map(band).collect(),
-                    queue: FairQueue::new(&distinct, weights),
+                    queue: FairQueue::new(priorities, by_priority, weights),
                     cost,
                 }
             }
@@ -277,67 +310,83 @@ impl Order {
 
     fn push(&mut self, slot: u32, item: &Item, priority: i32, serial: u64) {
         match self {
-            Order::Line { line, links, .. } => line.push(links, slot),
-            Order::Priority { queue, aging } => {
-                let priority = i128::from(priority);
-                let rank = match aging {
-                    Some(aging) => i128::from(item.enqueued.0) + priority * i128::from(aging.0),
-                    None => priority,
-                };
-                queue.push(slot, Reverse((rank, serial)));
+            Order::Line {
+                lines,
+                links,
+                serials,
+                ..
+            } => {
+                let at = slot as usize;
+                if at >= serials.len() {
+                    serials.resize(at + 1, 0);
+                }
+                serials[at] = serial;
+                lines[item.tier as usize].push(links, slot);
             }
-            Order::Deadline(queue) => {
-                queue.push(slot, Reverse((item.deadline.0.into(), serial)));
+            Order::Ranked { queues, rank } => {
+                let rank = rank.of(item, priority);
+                queues[item.tier as usize].push(slot, Reverse((rank, serial)));
             }
-            Order::Fair { queue, cost, bands } => {
+            Order::Fair { queue, cost } => {
                 let cost = match cost {
                     FairCost::Requests => 1,
                     FairCost::Tokens => item.tokens,
                 };
-                let band = bands[item.tier as usize];
-                queue.push(slot, band, item.tenant, cost, serial);
+                queue.push(slot, item.tier, item.tenant, cost, serial);
             }
         }
     }
 
-    /// Who is next when `waiting` wait.
-    fn first(&self, waiting: u32) -> Option<u32> {
+    /// Who is next of the tiers that are `open` when `waiting` wait.
+    fn first(&self, waiting: u32, open: impl Fn(u32) -> bool) -> Option<u32> {
         match self {
             Order::Line {
-                line, lifo_above, ..
+                lines,
+                serials,
+                lifo_above,
+                ..
             } => {
+                let open = (0_u32..).zip(lines).filter(|(tier, _)| open(*tier));
+                let serial = |slot: &u32| serials[*slot as usize];
                 if lifo_above.is_some_and(|most| waiting > most) {
-                    line.last()
+                    open.filter_map(|(_, line)| line.last()).max_by_key(serial)
                 } else {
-                    line.first()
+                    open.filter_map(|(_, line)| line.first()).min_by_key(serial)
                 }
             }
-            Order::Priority { queue, .. } | Order::Deadline(queue) => {
-                queue.peek().map(|(&slot, _)| slot)
+            Order::Ranked { queues, .. } => {
+                let open = (0_u32..).zip(queues).filter(|(tier, _)| open(*tier));
+                let heads = open.filter_map(|(_, queue)| queue.peek());
+                let first = heads.max_by_key(|(_, rank)| **rank)?;
+                Some(*first.0)
             }
-            Order::Fair { queue, .. } => queue.first(),
+            Order::Fair { queue, .. } => queue.first(open),
         }
     }
 
-    fn pop(&mut self, waiting: u32) -> Option<u32> {
+    /// Takes out a slot that was first, and is served.
+    fn serve(&mut self, slot: u32, tier: u32) {
         match self {
-            Order::Fair { queue, .. } => queue.pop(),
-            _ => {
-                let slot = self.first(waiting)?;
-                self.remove(slot);
-                Some(slot)
-            }
+            Order::Fair { queue, .. } => queue.serve(slot),
+            _ => self.remove(slot, tier),
         }
     }
 
     /// Takes out a slot that waits.
-    fn remove(&mut self, slot: u32) {
+    fn remove(&mut self, slot: u32, tier: u32) {
         match self {
-            Order::Line { line, links, .. } => line.remove(links, slot),
-            Order::Priority { queue, .. } | Order::Deadline(queue) => {
-                queue.remove(&slot);
+            Order::Line { lines, links, .. } => lines[tier as usize].remove(links, slot),
+            Order::Ranked { queues, .. } => {
+                queues[tier as usize].remove(&slot);
             }
             Order::Fair { queue, .. } => queue.remove(slot),
+        }
+    }
+
+    /// Nobody waits, and the next one who comes is served at once.
+    fn rest(&mut self) {
+        if let Order::Fair { queue, .. } = self {
+            queue.rest();
         }
     }
 }

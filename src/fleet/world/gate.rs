@@ -34,7 +34,8 @@ impl World {
                 if let Some(calls) = &mut self.calls {
                     calls.attempt_mut(slot).waits = true;
                 }
-                self.wake_gate(gateway, queue);
+                // It may be the first of those whom the limits let in.
+                self.let_in(gateway, queue);
             }
             Answer::Refused(status) => self.end(slot, status, queue),
         }

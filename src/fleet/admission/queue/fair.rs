@@ -27,7 +27,8 @@ type Rank = Reverse<(i32, u128, u64)>;
 /// A tenant's requests of one priority.
 #[derive(Debug, Clone, Default)]
 struct Flow {
-    line: Line,
+    /// By tier.
+    lines: Vec<Line>,
     /// Finish tag of the last request served.
     finish: u128,
 }
@@ -48,6 +49,7 @@ struct Waiting {
     cost: u64,
     band: u32,
     tenant: u32,
+    tier: u32,
     /// Virtual time at its arrival.
     arrived: u128,
 }
@@ -55,10 +57,12 @@ struct Waiting {
 #[derive(Debug, Clone)]
 pub(super) struct FairQueue {
     bands: Vec<Band>,
+    /// Band by tier.
+    band_of: Vec<u32>,
     /// In millionths, by tenant.
     weights: Vec<u128>,
-    /// The first request of each line that is not empty, by (band, tenant).
-    heads: PriorityQueue<(u32, u32), Rank, Hasher>,
+    /// The first request of each line that is not empty, by (band, tenant); of each tier.
+    heads: Vec<PriorityQueue<(u32, u32), Rank, Hasher>>,
     /// By slot.
     waiting: Vec<Waiting>,
     links: Links,
@@ -66,8 +70,20 @@ pub(super) struct FairQueue {
 }
 
 impl FairQueue {
-    /// `priorities` are those that differ; `weights` those of the tenants.
-    pub fn new(priorities: &[i32], weights: &[f64]) -> FairQueue {
+    /// `priorities` are those of the tiers, and make bands where `by_priority`; `weights` are those
+    /// of the tenants.
+    pub fn new(priorities: &[i32], by_priority: bool, weights: &[f64]) -> FairQueue {
+        let priorities = match by_priority {
+            true => priorities.to_vec(),
+            false => vec![0; priorities.len()],
+        };
+        let mut distinct = priorities.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let place = |priority: &i32| {
+            let place = distinct.iter().position(|other| other == priority);
+            place.unwrap_or(0) as u32
+        };
         let band = |&priority: &i32| Band {
             priority,
             virtual_time: 0,
@@ -75,95 +91,117 @@ impl FairQueue {
             flows: Vec::new(),
         };
         let millionths = |weight: &f64| ((weight * WEIGHT_SCALE).round() as u128).max(1);
+        let no_heads = PriorityQueue::with_default_hasher();
         FairQueue {
-            bands: priorities.iter().map(band).collect(),
+            bands: distinct.iter().map(band).collect(),
+            band_of: priorities.iter().map(place).collect(),
             weights: weights.iter().map(millionths).collect(),
-            heads: PriorityQueue::with_default_hasher(),
+            heads: vec![no_heads; priorities.len()],
             waiting: Vec::new(),
             links: Links::default(),
             idle: true,
         }
     }
 
-    pub fn push(&mut self, slot: u32, band: u32, tenant: u32, cost: u64, serial: u64) {
+    pub fn push(&mut self, slot: u32, tier: u32, tenant: u32, cost: u64, serial: u64) {
         let at = slot as usize;
         if at >= self.waiting.len() {
             self.waiting.resize(at + 1, Waiting::default());
         }
-        let tenants = self.weights.len();
+        let (tenants, tiers) = (self.weights.len(), self.heads.len());
+        let band = self.band_of[tier as usize];
         let group = &mut self.bands[band as usize];
         if group.flows.is_empty() {
-            group.flows.resize(tenants, Flow::default());
+            group.flows.resize_with(tenants, || Flow {
+                lines: vec![Line::default(); tiers],
+                finish: 0,
+            });
         }
         self.waiting[at] = Waiting {
             serial,
             cost,
             band,
             tenant,
+            tier,
             arrived: group.virtual_time,
         };
-        let line = &mut group.flows[tenant as usize].line;
+        let line = &mut group.flows[tenant as usize].lines[tier as usize];
         let was_empty = line.first().is_none();
         line.push(&mut self.links, slot);
         if was_empty {
-            self.rank_head(band, tenant);
+            self.rank_head(band, tenant, tier);
         }
         self.idle = false;
     }
 
-    pub fn first(&self) -> Option<u32> {
-        let (&(band, tenant), _) = self.heads.peek()?;
-        self.bands[band as usize].flows[tenant as usize]
-            .line
-            .first()
+    /// Who is next of those tiers.
+    pub fn first(&self, open: impl Fn(u32) -> bool) -> Option<u32> {
+        let tiers = (0_u32..).zip(&self.heads).filter(|(tier, _)| open(*tier));
+        let heads = tiers.filter_map(|(tier, heads)| Some((tier, heads.peek()?)));
+        let (tier, (&(band, tenant), _)) = heads.max_by_key(|(_, (_, rank))| **rank)?;
+        let flow = &self.bands[band as usize].flows[tenant as usize];
+        flow.lines[tier as usize].first()
     }
 
-    pub fn pop(&mut self) -> Option<u32> {
-        let Some((&(band, tenant), &Reverse((_, start, _)))) = self.heads.peek() else {
-            self.rest();
-            return None;
-        };
+    /// Serves a request that is the first of its tenant and tier.
+    pub fn serve(&mut self, slot: u32) {
+        let Waiting {
+            band,
+            tenant,
+            tier,
+            cost,
+            arrived,
+            ..
+        } = self.waiting[slot as usize];
         let weight = self.weights[tenant as usize];
         let group = &mut self.bands[band as usize];
         let flow = &mut group.flows[tenant as usize];
-        let slot = flow.line.first()?;
-        let cost = u128::from(self.waiting[slot as usize].cost);
-        let share = cost * SCALE * WEIGHT_SCALE as u128 / weight;
+        let start = arrived.max(flow.finish);
+        let share = u128::from(cost) * SCALE * WEIGHT_SCALE as u128 / weight;
         flow.finish = start.saturating_add(share);
-        group.virtual_time = start;
+        // Who was held up by its tier comes late, and does not turn back the time of the others.
+        group.virtual_time = group.virtual_time.max(start);
         group.latest_finish = group.latest_finish.max(flow.finish);
-        flow.line.remove(&mut self.links, slot);
-        self.rank_head(band, tenant);
-        Some(slot)
+        flow.lines[tier as usize].remove(&mut self.links, slot);
+        // Those of its other tiers wait behind it, too.
+        for tier in 0..self.heads.len() as u32 {
+            if self.band_of[tier as usize] == band {
+                self.rank_head(band, tenant, tier);
+            }
+        }
     }
 
     /// Takes out a request that is not served.
     pub fn remove(&mut self, slot: u32) {
-        let Waiting { band, tenant, .. } = self.waiting[slot as usize];
-        let line = &mut self.bands[band as usize].flows[tenant as usize].line;
+        let Waiting {
+            band, tenant, tier, ..
+        } = self.waiting[slot as usize];
+        let flow = &mut self.bands[band as usize].flows[tenant as usize];
+        let line = &mut flow.lines[tier as usize];
         let was_first = line.first() == Some(slot);
         line.remove(&mut self.links, slot);
         if was_first {
-            self.rank_head(band, tenant);
+            self.rank_head(band, tenant, tier);
         }
     }
 
     /// Gives the head of a line its start tag.
-    fn rank_head(&mut self, band: u32, tenant: u32) {
+    fn rank_head(&mut self, band: u32, tenant: u32, tier: u32) {
         let group = &self.bands[band as usize];
         let flow = &group.flows[tenant as usize];
-        let Some(slot) = flow.line.first() else {
-            self.heads.remove(&(band, tenant));
+        let heads = &mut self.heads[tier as usize];
+        let Some(slot) = flow.lines[tier as usize].first() else {
+            heads.remove(&(band, tenant));
             return;
         };
         let head = self.waiting[slot as usize];
         let start = head.arrived.max(flow.finish);
         let rank = Reverse((group.priority, start, head.serial));
-        self.heads.push((band, tenant), rank);
+        heads.push((band, tenant), rank);
     }
 
     /// The end of a busy period: all tenants start level.
-    fn rest(&mut self) {
+    pub fn rest(&mut self) {
         if std::mem::replace(&mut self.idle, true) {
             return;
         }
