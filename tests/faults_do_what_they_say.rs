@@ -791,3 +791,41 @@ fn without_its_control_plane_a_gateway_goes_by_what_it_sees_itself() {
         seen
     );
 }
+
+// ---- what a crash wastes -----------------------------------------------------------------------
+
+/// One request of 400 tokens to one replica of a language model that dies at `crash_s`: the output
+/// tokens wasted. Maybe with another one, half a second later.
+fn wasted_at(crash_s: f64, beside: bool) -> u64 {
+    let text = format!(
+        "name = \"fault\"\n[run]\nhorizon_s = 100\nwarmup_s = 0\n\
+         [workload]\nmax_requests = {}\n\
+         arrivals = {{ process = \"constant\", rate_per_s = 2 }}\n\
+         prompt_tokens = {{ law = \"constant\", tokens = 64 }}\n\
+         output_tokens = {{ law = \"constant\", tokens = 400 }}\n\
+         [[pools]]\nname = \"p\"\nengine = \"llm\"\nmodel = \"llama-3.1-8b\"\n\
+         accelerator = \"h100-sxm\"\n{}",
+        1 + u64::from(beside),
+        fault(crash_s, 5.0, &format!("kind = \"crash\"\n{IT}"))
+    );
+    let simulation = simulate(&text).1;
+    simulation.world.meters.tries.wasted_output_tokens
+}
+
+#[test]
+fn a_crash_wastes_what_was_made_until_then() {
+    // The request comes at 0.5 s. A token is made every few milliseconds, one like the other.
+    let made: Vec<u64> = (0..=8)
+        .map(|step| wasted_at(0.6 + 0.1 * f64::from(step), false))
+        .collect();
+    assert!(made[0] > 5, "{made:?}");
+    for pair in made.windows(2) {
+        let gap = (made[8] - made[0]) as f64 / 8.0;
+        assert!(((pair[1] - pair[0]) as f64 - gap).abs() <= 1.5, "{made:?}");
+    }
+    // Who comes beside it cuts its run of iterations short, and takes nothing from it: until then it
+    // has made as much, and both make tokens from there on.
+    assert_eq!(wasted_at(0.999, true), wasted_at(0.999, false));
+    let (alone, both) = (wasted_at(1.3, false), wasted_at(1.3, true));
+    assert!(both > alone + 20 && both < 2 * alone, "{alone} {both}");
+}

@@ -227,8 +227,7 @@ pub struct Tries {
     pub given_up: u64,
     /// Of those: answered in full all the same.
     pub answered_for_nobody: u64,
-    /// Output tokens made by those given up, at least: of what a dead replica was decoding, only
-    /// tokens of iterations that had been settled count.
+    /// Output tokens that nobody got: made by tries that were given up or failed.
     pub wasted_output_tokens: u64,
     /// How they ended at the fleet.
     pub ended: BTreeMap<&'static str, u64>,

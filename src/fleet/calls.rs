@@ -338,7 +338,7 @@ pub struct TryMeter {
     pub ended: [u64; Status::COUNT],
     /// Of those given up: answered in full all the same.
     pub answered_for_nobody: u64,
-    /// Output tokens made by tries that were given up.
+    /// Output tokens that nobody got: made by tries that were given up or failed.
     pub wasted_output_tokens: u64,
 }
 

@@ -263,6 +263,14 @@ impl Request {
             previous: NONE,
         }
     }
+
+    /// Output tokens made for it, once it is not at work any more.
+    pub fn tokens_made(&self) -> u32 {
+        match self.last_token {
+            SimTime::NEVER => self.work.generated,
+            _ => self.output_tokens,
+        }
+    }
 }
 
 /// All requests in flight.

@@ -215,9 +215,14 @@ fn tries(page: &mut Page, result: &RunResult) {
     }
     if tries.given_up > 0 {
         text.push_str(&format!(
-            "; {} given up while under way, {} of them answered for nobody, at least {} output tokens wasted",
+            "; {} given up while under way, {} of them answered for nobody",
             count(tries.given_up),
             count(tries.answered_for_nobody),
+        ));
+    }
+    if tries.wasted_output_tokens > 0 {
+        text.push_str(&format!(
+            "; {} output tokens made for nobody",
             count(tries.wasted_output_tokens)
         ));
     }

@@ -2,6 +2,7 @@
 
 use super::{Engine, EngineRules, Flight, Ranks};
 use crate::fleet::context::Context;
+use crate::fleet::ids::NONE;
 
 /// What faults and cancellations have to do with an engine.
 #[derive(Debug, Clone)]
@@ -103,9 +104,30 @@ impl Engine {
         self.upset().aborts = aborts;
     }
 
+    /// Notes with the running sequences how many tokens they have made by now.
+    fn note_tokens(&self, ctx: &mut Context<'_>) {
+        let folded = match (self.flight, self.origin) {
+            (Flight::Decode { until }, Some(origin)) => {
+                origin.boundaries_before(ctx.now, self.iteration, until)
+            }
+            _ => 0,
+        };
+        let mut next = self.running.front();
+        while let Some(slot) = next {
+            let request = ctx.requests.at_mut(slot);
+            next = (request.next != NONE).then_some(request.next);
+            let work = &mut request.work;
+            if work.decoding {
+                let steps = self.iteration_of(work.lane) - work.mark + folded;
+                work.generated += steps as u32;
+            }
+        }
+    }
+
     /// Dies: it forgets everything, and is as new. Whoever was in it is the caller's to find.
     pub fn crash(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) {
         ctx.meter.busy_ns += self.busy_under_way_ns(ctx.meter, ctx.now);
+        self.note_tokens(ctx);
         for timer in self
             .boundary
             .take()

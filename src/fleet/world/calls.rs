@@ -153,13 +153,12 @@ impl World {
         meter.ended[status.index()] += 1;
         self.meters.regions[usize::from(attempt.region)].ended[status.index()] += 1;
         let meter = &mut self.meters.tries;
+        let answered = status == Status::Completed;
+        if attempt.is_given_up() || !answered {
+            meter.wasted_output_tokens += u64::from(request.tokens_made());
+        }
         if attempt.is_given_up() {
-            let answered = status == Status::Completed;
             meter.answered_for_nobody += u64::from(answered);
-            meter.wasted_output_tokens += u64::from(match answered {
-                true => request.output_tokens,
-                false => request.work.generated,
-            });
             self.requests.remove(slot);
             return;
         }
@@ -169,7 +168,7 @@ impl World {
         calls.waited_for -= 1;
         let call = calls.slab.at_mut(attempt.call);
         call.live.retain(|live| *live != slot);
-        if status == Status::Completed {
+        if answered {
             calls.budget.on_success();
             self.close(attempt.call, status, Some(slot), queue);
         } else {
