@@ -3,6 +3,7 @@
 pub mod claims;
 pub mod cost;
 pub mod estimate;
+mod idle;
 pub mod metric;
 pub mod physics;
 pub mod provenance;

@@ -216,3 +216,92 @@ fn nothing_to_measure_is_told_and_is_no_overload() {
         &llm("max_model_len = 131072"),
     ));
 }
+
+#[test]
+fn settings_that_change_nothing_are_named() {
+    let base = scenario(
+        "horizon_s = 20",
+        &poisson(2.0),
+        &format!("{ONE}\nreplicas = 2"),
+    );
+    is_calm(&base);
+    let tiers = |more: &str| format!("[[tiers]]\nname = \"a\"\n[[tiers]]\nname = \"b\"\n{more}\n");
+    let fault = |more: &str| format!("[[faults.timeline]]\nat_s = 5\nfor_s = 1\n{more}\n");
+    let room = "[admission]\nconcurrency = { policy = \"fixed\", limit = 5 }\n";
+    for (more, path) in [
+        (
+            "[clients]\nbackoff = { base_ms = 5 }\n".into(),
+            "clients.backoff",
+        ),
+        (
+            "[clients]\nretry_on = [\"shed\"]\n".into(),
+            "clients.retry_on",
+        ),
+        (
+            "[clients]\npropagate_cancel = true\n".into(),
+            "clients.propagate_cancel",
+        ),
+        (
+            "[clients]\ntimeout_ms = 10000\ntry_timeout_ms = 10000\n".into(),
+            "clients.try_timeout_ms",
+        ),
+        (
+            "[clients]\ntry_timeout_ms = 10000\nhedge = { after_ms = 20000 }\n".into(),
+            "clients.hedge",
+        ),
+        (tiers("deadline_ms = 100"), "tiers.1.deadline_ms"),
+        (tiers("weight = 2"), "tiers.1.weight"),
+        (tiers("priority = 2"), "tiers.1.priority"),
+        (
+            format!("{room}tenants = [{{ name = \"t\", weight = 2 }}]\n"),
+            "admission.tenants.0.weight",
+        ),
+        (
+            format!("{room}waiting_room = {{ order = {{ policy = \"earliest_deadline\" }} }}\n"),
+            "admission.waiting_room.order",
+        ),
+        (
+            format!("{room}waiting_room = {{ order = {{ policy = \"priority\" }} }}\n"),
+            "admission.waiting_room.order",
+        ),
+        (
+            format!("{room}waiting_room = {{ order = {{ policy = \"fair\" }} }}\n"),
+            "admission.waiting_room.order",
+        ),
+        (
+            "[router]\npolicy = \"ring_hash\"\n".into(),
+            "router.hash_on",
+        ),
+        (
+            "[router]\npolicy = \"ring_hash\"\nhash_on = \"prefix\"\n".into(),
+            "router.hash_on",
+        ),
+        ("[affinity]\nttl_s = 10\n".into(), "affinity.key"),
+        (
+            "[signals]\nsource = \"reported\"\nloss = 1\n".into(),
+            "signals",
+        ),
+        (
+            "[health]\nlimits = { max_requests = 9 }\nslow_start = { window_s = 5 }\n".into(),
+            "health.slow_start",
+        ),
+        (fault("kind = \"dns_outage\""), "faults.timeline.0"),
+        (fault("kind = \"control_plane_loss\""), "faults.timeline.0"),
+        (
+            fault("kind = \"bad_deploy\"\nshare = 0"),
+            "faults.timeline.0",
+        ),
+        (
+            fault("kind = \"traffic_spike\"\nfactor = 2").replace("at_s = 5", "at_s = 20"),
+            "faults.timeline.0",
+        ),
+    ] {
+        warns(&format!("{base}{more}"), &format!("{path} has no effect: "));
+    }
+    let weighed = base.replace("replicas = 2", "weight = 2");
+    let policy = "[router]\npolicy = \"random\"\n";
+    warns(
+        &format!("{weighed}{policy}"),
+        "pools.0.weight has no effect: ",
+    );
+}

@@ -8,6 +8,7 @@ use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::Plan;
 use crate::workload::sessions::SessionCounts;
 
+use super::idle::settings_without_effect;
 use super::roles::through;
 use super::tally::Tally;
 use super::theory::{least_tokens, offered, queue_of};
@@ -88,6 +89,7 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
         ));
     }
     warnings.extend(warnings_of_faults(plan));
+    warnings.extend(settings_without_effect(plan));
     if let Some(trace) = &plan.trace
         && plan.fleet.horizon.as_secs_f64() > 1.05 * trace.span_s + 1.0
     {

@@ -58,7 +58,8 @@ impl SessionAffinity {
 #[serde(deny_unknown_fields)]
 pub struct Capability {
     /// Requests go only to pools whose longest context holds their prompt and so many output
-    /// tokens: how long the answer gets, a router cannot know. 0 to 10,000,000. Default 1,024.
+    /// tokens: how long the answer gets, a router cannot know. What fits nowhere goes anywhere, and
+    /// is turned away there. 0 to 10,000,000. Default 1,024.
     #[serde(default = "one_thousand")]
     pub reserve_output_tokens: u32,
 }

@@ -62,11 +62,9 @@ pub(super) fn check_topology(scenario: &Scenario, problems: &mut Problems<'_>) {
     if let Some(health) = &scenario.health {
         health.check("health", problems);
     }
-    if !scenario.faults.is_empty() {
-        scenario
-            .faults
-            .check("faults", &layout_of(scenario), problems);
-    }
+    scenario
+        .faults
+        .check("faults", &layout_of(scenario), problems);
 }
 
 fn check_admission(scenario: &Scenario, problems: &mut Problems<'_>) {
