@@ -243,6 +243,25 @@ fn element_name(item: &Value) -> Option<&str> {
         .find_map(|key| item.get(key).and_then(Value::as_str))
 }
 
+/// Parts of a result that only some scenarios have, and what brings them.
+const OPTIONAL_PARTS: [(&str, &str); 4] = [
+    (
+        "timeline",
+        "it has one where clients, health, admission, regions or faults are stated ([clients] \
+         with nothing in it will do)",
+    ),
+    (
+        "requests.tries",
+        "it has them where clients, health, admission, regions or faults are stated ([clients] \
+         with nothing in it will do)",
+    ),
+    (
+        "requests.sessions",
+        "it has them where workload.sessions is stated",
+    ),
+    ("cost", "it has one where [cost] is stated"),
+];
+
 fn missing(here: &Value, segment: &str, before: &str) -> String {
     let names: Vec<&str> = match here {
         Value::Object(fields) => fields.keys().map(String::as_str).collect(),
@@ -256,6 +275,13 @@ fn missing(here: &Value, segment: &str, before: &str) -> String {
     };
     if names.is_empty() {
         return format!("{place} is empty in this scenario");
+    }
+    let part = match before {
+        "" => segment.to_owned(),
+        before => format!("{before}.{segment}"),
+    };
+    if let Some((_, how)) = OPTIONAL_PARTS.iter().find(|(path, _)| *path == part) {
+        return format!("{place} has no `{segment}`; {how}");
     }
     match nearest(segment, names.iter().copied()) {
         Some(near) => format!("{place} has no `{segment}`; did you mean `{near}`?"),

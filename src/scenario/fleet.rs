@@ -319,7 +319,7 @@ pub struct AbstractPool {
     /// Accelerators of one replica, for costs. Default 1.
     #[serde(default = "one_u32")]
     pub accelerators_per_replica: u32,
-    /// The region it is in. Default: the first of `[[regions]]`.
+    /// The region it is in. Must be stated where there are several. Default: the only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Weight of each replica, for routers that go by weights, 1 to 1,000. Default 1.

@@ -90,8 +90,13 @@ impl<'a> Problems<'a> {
     pub fn int_in_range(&mut self, path: &str, value: u64, low: u64, high: u64) -> bool {
         let fine = (low..=high).contains(&value);
         if !fine {
-            let allowed = format!("must be {} to {}", grouped(low), grouped(high));
-            let remedy = "change it to a value in this range";
+            let (allowed, remedy) = match low == high {
+                true => (format!("must be {}", grouped(low)), "change it to that"),
+                false => (
+                    format!("must be {} to {}", grouped(low), grouped(high)),
+                    "change it to a value in this range",
+                ),
+            };
             self.push(path, grouped(value), &allowed, remedy);
         }
         fine

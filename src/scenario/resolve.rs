@@ -337,7 +337,7 @@ fn client_plan(clients: &Clients, problems: &mut Problems<'_>) -> Option<ClientP
         try_timeout: ms(clients.try_timeout_ms),
         first_token_timeout: ms(clients.first_token_timeout_ms),
         patience,
-        max_retries: clients.max_retries,
+        max_retries: u16::try_from(clients.max_retries).unwrap_or(u16::MAX),
         retry_on: clients.retry_on.clone(),
         backoff: Backoff::new(&clients.backoff),
         budget: Budget::new(&clients.retry_budget),

@@ -194,12 +194,15 @@ impl Document {
             Kind::MissingField(missing) => {
                 let table = std::mem::take(&mut field);
                 value = String::new();
-                let remedy = if table.is_empty() {
-                    field = (*missing).to_owned();
-                    format!("add `{missing}`")
-                } else {
-                    field = format!("{table}.{missing}");
-                    format!("add `{missing}` to `{table}`")
+                let written = node.and_then(|node| node.key_near(missing));
+                let remedy = match (written, table.is_empty()) {
+                    (Some(key), _) => format!("did you mean it by `{key}`?"),
+                    (None, true) => format!("add `{missing}`"),
+                    (None, false) => format!("add `{missing}` to `{table}`"),
+                };
+                field = match table.is_empty() {
+                    true => (*missing).to_owned(),
+                    false => format!("{table}.{missing}"),
                 };
                 ("is missing".to_owned(), remedy)
             }

@@ -202,6 +202,21 @@ impl Node {
         }
     }
 
+    /// The key of a table that was probably meant for a field that is missing: one without its
+    /// unit, or with a slip of one letter.
+    pub(super) fn key_near(&self, missing: &str) -> Option<&str> {
+        let Data::Table(entries) = &self.data else {
+            return None;
+        };
+        let keys = entries.iter().map(|(key, _)| key.as_str());
+        let mut near = keys.filter(|key| {
+            let without_unit = missing.strip_prefix(key);
+            without_unit.is_some_and(|unit| unit.starts_with('_'))
+                || (missing.len() > 4 && strsim::damerau_levenshtein(key, missing) == 1)
+        });
+        near.next()
+    }
+
     /// The value in one short piece; empty for a table.
     pub(super) fn shown(&self) -> String {
         const LONGEST: usize = 60;

@@ -27,7 +27,7 @@ pub struct Clients {
     /// Users who leave: their requests count as cancelled. Default: none.
     pub patience: Option<Patience>,
     /// Tries after the first at most, 0 to 10,000, hedges not counted. Default 0.
-    pub max_retries: u16,
+    pub max_retries: u32,
     /// What is tried again. A request too long for the engine never is. Default: all four.
     pub retry_on: Vec<RetryOn>,
     /// How long it waits before it tries again.

@@ -131,13 +131,21 @@ impl TimedFault {
         if !rising || !inside || !shares {
             problems.push(
                 path,
-                format!("{steps:?}"),
+                listed(steps),
                 "must be [at_s, share] pairs: times rising, after at_s and before the end, shares \
                  0 to 1",
                 "write, for example, share_steps = [[600, 0.05], [1200, 0.16]]",
             );
         }
     }
+}
+
+/// As it is written.
+fn listed(steps: &[(f64, f64)]) -> String {
+    let steps = steps
+        .iter()
+        .map(|(at_s, share)| format!("[{at_s}, {share}]"));
+    format!("[{}]", steps.collect::<Vec<String>>().join(", "))
 }
 
 /// Ranges of what a kind of fault has of its own.
@@ -150,9 +158,10 @@ fn check_kind(fault: &FaultKind, at: &str, problems: &mut Problems<'_>) {
         | FaultKind::ControlPlaneLoss {}
         | FaultKind::DnsOutage {} => {}
         FaultKind::Slow { factor } => {
-            if problems.in_range(&path("factor"), *factor, 1.0, MOST_FACTOR) && *factor == 1.0 {
-                let remedy = "1 is no fault: give a larger factor";
-                problems.push(&path("factor"), factor, "must be above 1", remedy);
+            if *factor <= 1.0 || *factor > MOST_FACTOR || !factor.is_finite() {
+                let allowed = "must be above 1, at most 10,000";
+                let remedy = "change it to a value in this range";
+                problems.push(&path("factor"), factor, allowed, remedy);
             }
         }
         FaultKind::PacketLoss { probability } => {

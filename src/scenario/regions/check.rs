@@ -52,6 +52,18 @@ impl RoundTrips {
         let missing = RttMatrix::new(regions, populations, self, &table).err();
         if let Some(missing) = missing.filter(|_| fine) {
             let (a, b) = (&missing.a, &missing.b);
+            let own = populations
+                .iter()
+                .position(|it| it.name == *a && it.rtt_ms.is_some());
+            if let Some(index) = own {
+                problems.push(
+                    &format!("populations.{index}.rtt_ms"),
+                    "",
+                    &format!("has no round-trip time to region {b:?}"),
+                    &format!("add {b} in milliseconds"),
+                );
+                return;
+            }
             let allowed = format!("has no round-trip time between {a:?} and {b:?}");
             let remedy = format!("add \"{a}/{b}\" in milliseconds, or rtt_table = \"aws-2017\"");
             problems.push(&format!("{at}.rtt_ms"), "", &allowed, &remedy);

@@ -148,8 +148,18 @@ pub(super) fn faults_of(
     }
     more.check("faults", layout, &mut problems);
     problems.finish()?;
+    let beside = more.random.iter().map(|random| &random.name);
+    for (index, name) in beside.enumerate() {
+        if faults.random.iter().any(|random| random.name == *name) {
+            let mut problems = Problems::new(&text);
+            let path = format!("faults.random.{index}.name");
+            let allowed = "is the name of a fault of the scenario, too";
+            problems.push(&path, format!("{name:?}"), allowed, "rename one of them");
+            problems.finish()?;
+        }
+    }
     faults.extend(more);
-    // Together they must fit, too: names of random faults, overlaps of the same target.
+    // Together they must fit, too: overlaps of the same target.
     let mut problems = Problems::new(document);
     faults.check("faults", layout, &mut problems);
     problems.finish()?;

@@ -78,7 +78,10 @@ impl AnswerPolicy {
                 let mut all = 0.0;
                 for (region, weight) in weights {
                     let path = path(&format!("weights.{region}"));
-                    known(&path, region, regions, problems);
+                    if !regions.contains(&region.as_str()) {
+                        let allowed = "is of a region that is not there";
+                        problems.push(&path, weight, allowed, &remedy_for(region, regions));
+                    }
                     if problems.non_negative(&path, *weight, 1e9) {
                         all += weight;
                     }
@@ -121,10 +124,18 @@ fn known(path: &str, name: &str, regions: &[&str], problems: &mut Problems<'_>) 
     if regions.contains(&name) {
         return;
     }
-    let remedy = match nearest(name, regions.iter().copied()) {
+    let allowed = "is not the name of a region";
+    problems.push(
+        path,
+        format!("{name:?}"),
+        allowed,
+        &remedy_for(name, regions),
+    );
+}
+
+fn remedy_for(name: &str, regions: &[&str]) -> String {
+    match nearest(name, regions.iter().copied()) {
         Some(near) => format!("did you mean {near:?}?"),
         None => "name one of [[regions]]".to_owned(),
-    };
-    let allowed = "is not the name of a region";
-    problems.push(path, format!("{name:?}"), allowed, &remedy);
+    }
 }
