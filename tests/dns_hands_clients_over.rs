@@ -561,7 +561,7 @@ fn what_a_user_writes_is_checked() {
         ("health = { failures = 0 }", "failures"),
         (
             "answer = { policy = \"weighted\", weights = { d = 1 } }",
-            "is not the name of a region",
+            "is of a region that is not there",
         ),
         (
             "answer = { policy = \"weighted\", weights = { a = 0 } }",

@@ -133,7 +133,7 @@ fn each_part_of_the_traffic_plane_that_does_nothing_leaves_no_trace() {
     let (rows, plain) = simulate(&scenario(""));
     for idle in IDLE {
         let (others, with) = simulate(&scenario(idle));
-        assert_eq!(others, rows, "{idle}");
+        assert!(others == rows, "{idle}");
         assert_eq!(
             with.world.meters.outcomes, plain.world.meters.outcomes,
             "{idle}"

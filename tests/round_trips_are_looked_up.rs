@@ -203,7 +203,11 @@ fn what_is_refused() {
         "region = \"mars\"",
         &["\"mars\" and \"us\""],
     );
-    refused("us = 600, ", "", &["\"ships\" and \"us\""]);
+    refused(
+        "us = 600, ",
+        "",
+        &["populations.ships.rtt_ms", "to region \"us\""],
+    );
     refused(
         "rtt_ms = {",
         "region = \"us\"\nrtt_ms = {",

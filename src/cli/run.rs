@@ -184,20 +184,7 @@ fn open_requests(path: &Path, document: &Document, folder: &Path) -> Result<Requ
             path.display()
         )));
     }
-    let names = Names {
-        tiers: plan
-            .fleet
-            .tiers
-            .iter()
-            .map(|tier| tier.name.clone())
-            .collect(),
-        pools: plan
-            .fleet
-            .pools
-            .iter()
-            .map(|pool| pool.name.clone())
-            .collect(),
-    };
+    let names = Names::of(&plan);
     RequestFile::create(path, names).map_err(Failure::of)
 }
 

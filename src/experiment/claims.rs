@@ -60,6 +60,9 @@ pub struct Judgement {
     pub expected: Option<f64>,
     /// `at_most`, `at_least` or `equals`.
     pub relation: &'static str,
+    /// With `equals`: within so many percent of `expected`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tolerance_pct: Option<f64>,
     /// The metric, and how it was compared.
     pub metric: String,
     /// The variant it is about; none for the scenario itself.
@@ -123,6 +126,10 @@ pub fn judge(claim: &Claim, base: &Outcome, runs: &BTreeMap<String, Outcome>) ->
         observed: None,
         expected: None,
         relation: relation.name(),
+        tolerance_pct: match relation {
+            Relation::Equals(percent) => Some(percent),
+            _ => None,
+        },
         metric: described(claim),
         variant: claim.variant.clone(),
         counterfactual: None,

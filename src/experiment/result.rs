@@ -11,7 +11,7 @@ use crate::engine::Digest;
 use crate::engine::Ended;
 use crate::fleet::calls::TryMeter;
 use crate::fleet::event::Event;
-use crate::fleet::outcome::Counts;
+use crate::fleet::outcome::{Counts, PartMeter};
 use crate::fleet::request::{Outcome, Status};
 use crate::measure::{BudgetRow, Interval, SloRow, Summary};
 use crate::scenario::resolve::Plan;
@@ -78,6 +78,12 @@ pub struct RunResult {
     /// What became of the requests of each population of clients, where there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub populations: Vec<Value>,
+    /// What became of the requests of each tenant, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<Value>,
+    /// How old the loads were that routers went by, where they are told of them.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub signals: Value,
     /// What happened when, where anything can fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<TimelineReport>,
@@ -325,6 +331,8 @@ impl RunResult {
             disaggregation: rate_matching(plan, tally),
             regions: region_rows(plan, tally),
             populations: population_rows(plan, tally),
+            tenants: tenant_rows(plan, tally),
+            signals: signals(tally),
             timeline: tally.timeline.clone(),
             pools,
             cost: json!({}),
@@ -377,16 +385,42 @@ fn population_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
         return Vec::new();
     }
     let rows = populations.iter().zip(&tally.populations);
-    let rows = rows.map(|(population, meter)| {
-        let (good, counted) = (meter.good as f64, meter.counted as f64);
-        json!({
-            "name": population.name,
-            "requests": by_status(&meter.counts),
-            "attained": ratio(good, counted),
-            "goodput_rps": ratio(good, tally.measured_s),
-        })
-    });
+    let rows = rows.map(|(population, meter)| part_row(&population.name, meter, tally));
     rows.collect()
+}
+
+/// The same by tenant.
+fn tenant_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
+    let admission = plan.scenario.admission.iter();
+    let tenants = admission.flat_map(|admission| &admission.tenants);
+    let rows = tenants.zip(&tally.tenants);
+    let rows = rows.map(|(tenant, meter)| part_row(&tenant.name, meter, tally));
+    rows.collect()
+}
+
+fn part_row(name: &str, meter: &PartMeter, tally: &Tally) -> Value {
+    let (good, counted) = (meter.good as f64, meter.counted as f64);
+    json!({
+        "name": name,
+        "requests": by_status(&meter.counts),
+        "attained": ratio(good, counted),
+        "goodput_rps": ratio(good, tally.measured_s),
+    })
+}
+
+/// How old the loads were that routers went by, where they are told of them.
+fn signals(tally: &Tally) -> Value {
+    let Some(meter) = &tally.signals else {
+        return Value::Null;
+    };
+    let (choices, stale) = (meter.choices as f64, meter.stale as f64);
+    json!({
+        "choices": meter.choices,
+        "stale_share": ratio(stale, choices),
+        "mean_age_ms": ratio(meter.age_ns as f64 / 1e6, stale),
+        "reports": meter.reports,
+        "reports_lost": meter.lost,
+    })
 }
 
 /// Those that began, by how they ended, and those under way. Every way is there, those in which

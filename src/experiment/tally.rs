@@ -4,9 +4,10 @@ use crate::engine::{Ended, SimTime};
 use crate::fleet::calls::TryMeter;
 use crate::fleet::event::Event;
 use crate::fleet::meters::LinkMeter;
-use crate::fleet::outcome::{Counts, PopulationMeter};
+use crate::fleet::outcome::{Counts, PartMeter};
 use crate::fleet::plan::{EnginePlan, FleetPlan};
 use crate::fleet::request::{Outcome, Status};
+use crate::fleet::signals::SignalMeter;
 use crate::fleet::simulation::Simulation;
 use crate::measure::{Interval, LatencyBudget, LatencyHistogram, SloMeter};
 use crate::workload::sessions::SessionCounts;
@@ -35,7 +36,11 @@ pub struct Tally {
     /// See there.
     pub regions: Vec<Counts>,
     /// Requests by population.
-    pub populations: Vec<PopulationMeter>,
+    pub populations: Vec<PartMeter>,
+    /// What became of the requests of each tenant, where there are any.
+    pub tenants: Vec<PartMeter>,
+    /// How old the loads were that routers went by, where they are told of them.
+    pub signals: Option<SignalMeter>,
     /// What happened when, in the first replication.
     pub timeline: Option<TimelineReport>,
     /// What became of their tries, and how many were under way at the end, where there may be
@@ -152,6 +157,8 @@ impl Tally {
             tiers: meters.tiers.clone(),
             regions: meters.regions.clone(),
             populations: meters.populations.clone(),
+            tenants: meters.tenants.clone(),
+            signals: simulation.world.signal_meter(),
             timeline: TimelineReport::of(&meters.timeline, &plan, simulation.now()),
             tries: plan
                 .clients
@@ -196,6 +203,12 @@ impl Tally {
             mine.merge(theirs);
         }
         for (mine, theirs) in self.populations.iter_mut().zip(&other.populations) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.tenants.iter_mut().zip(&other.tenants) {
+            mine.merge(theirs);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.signals, &other.signals) {
             mine.merge(theirs);
         }
         if let (Some(mine), Some(theirs)) = (&mut self.tries, &other.tries) {

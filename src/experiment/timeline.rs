@@ -1,6 +1,7 @@
 //! What happened when, put together: rows, an account in plain words, and how long it took to
 //! recover.
 
+use std::iter::once;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -429,25 +430,47 @@ fn stays_down(dead: &mut Vec<Scope>, change: &Change, plan: &FleetPlan) -> bool 
     }
 }
 
-/// Whether all that one scope names another names too, as far as their words tell.
+/// Whether all that one scope names another names too.
 fn holds(outer: Scope, inner: Scope, plan: &FleetPlan) -> bool {
-    let ranges = (replicas_of(outer, plan), replicas_of(inner, plan));
-    match ranges {
-        (Some(outer), Some(inner)) => outer.start <= inner.start && inner.end <= outer.end,
-        _ => outer == inner,
+    let ranges = replicas_of(outer, plan);
+    let is_held = |inner: Range<u32>| {
+        let mut outer = ranges.iter();
+        outer.any(|outer| outer.start <= inner.start && inner.end <= outer.end)
+    };
+    outer == inner || {
+        let inner = replicas_of(inner, plan);
+        !inner.is_empty() && inner.into_iter().all(is_held)
     }
 }
 
-/// The replicas of a scope that are next to one another.
-fn replicas_of(scope: Scope, plan: &FleetPlan) -> Option<Range<u32>> {
+/// The replicas of a scope, in stretches; none of one that is of clients.
+fn replicas_of(scope: Scope, plan: &FleetPlan) -> Vec<Range<u32>> {
+    let of_pool = |at: usize| {
+        let first: u32 = plan.pools[..at].iter().map(|pool| pool.replicas).sum();
+        first..first + plan.pools[at].replicas
+    };
     match scope {
-        Scope::Replicas { first, count } => Some(first..first + count),
-        Scope::Pool(pool) => {
-            let at = usize::from(pool.0);
-            let first: u32 = plan.pools[..at].iter().map(|pool| pool.replicas).sum();
-            Some(first..first + plan.pools[at].replicas)
+        Scope::Replicas { first, count } => once(first..first + count).collect(),
+        Scope::Pool(pool) => once(of_pool(usize::from(pool.0))).collect(),
+        Scope::Region(region) => {
+            let pools = plan.pools.iter().enumerate();
+            let there = pools.filter(|(_, pool)| pool.region == region.0);
+            there.map(|(at, _)| of_pool(at)).collect()
         }
-        _ => None,
+        Scope::Rack(rack) => {
+            let Some(faults) = &plan.faults else {
+                return Vec::new();
+            };
+            let members = faults.faults.racks[rack as usize].members.iter();
+            let stretches = members.filter_map(|member| {
+                let named = plan.pools.iter().position(|pool| pool.name == member.pool);
+                let first = of_pool(named?).start + member.first_replica;
+                Some(first..first + member.replicas)
+            });
+            stretches.collect()
+        }
+        Scope::Fleet => once(0..plan.replicas()).collect(),
+        Scope::Population(_) => Vec::new(),
     }
 }
 
@@ -467,7 +490,11 @@ pub(crate) fn scope_in_words(scope: Scope, plan: &FleetPlan) -> String {
     match scope {
         Scope::Replicas { first, count: 1 } => replica_name(plan, first),
         Scope::Replicas { first, count } => {
-            format!("{count} replicas from {} on", replica_name(plan, first))
+            let last = replica_name(plan, first + count - 1);
+            let last = last.trim_start_matches("replica ");
+            let name = replica_name(plan, first);
+            let number = name.split_whitespace().nth(1).unwrap_or_default();
+            format!("replicas {number} to {last}")
         }
         Scope::Pool(pool) => format!("pool {}", plan.pools[usize::from(pool.0)].name),
         Scope::Region(region) => {
@@ -499,9 +526,13 @@ fn fault_in_words(cause: Cause, scope: Scope, what: What, plan: &FleetPlan) -> S
     let words = match what {
         What::Begin(Effect::Crash) => match scope {
             Scope::Region(_) => format!("{there} leaves"),
+            Scope::Replicas { count: 2.., .. } => format!("{there} die"),
             _ => format!("{there} dies"),
         },
-        What::End(Effect::Crash) => format!("{there} is back"),
+        What::End(Effect::Crash) => match scope {
+            Scope::Replicas { count: 2.., .. } => format!("{there} are back"),
+            _ => format!("{there} is back"),
+        },
         What::Begin(effect) => format!("{} begins, {there}", effect_in_words(effect, plan)),
         What::End(effect) => format!("{} ends, {there}", effect_in_words(effect, plan)),
     };

@@ -122,10 +122,14 @@ impl Call {
             arrival: self.arrival,
             tier: self.tier,
             population: self.population,
+            tenant: self.tenant,
             tries: self.tries,
         }
     }
 }
+
+/// 2^64 over the golden ratio.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// What is known of a try beside the request that it is.
 #[derive(Debug, Clone, Copy)]
@@ -210,7 +214,6 @@ pub struct Calls {
     backoff_rng: SimRng,
     patience_rng: SimRng,
     who_rng: SimRng,
-    tenant_rng: SimRng,
     streams: Streams,
 }
 
@@ -225,7 +228,6 @@ impl Calls {
             backoff_rng: streams.stream("clients", 0, "backoff"),
             patience_rng: streams.stream("clients", 0, "patience"),
             who_rng: streams.stream("clients", 0, "populations"),
-            tenant_rng: streams.stream("clients", 0, "tenants"),
             streams,
         }
     }
@@ -282,14 +284,18 @@ impl Calls {
         population_at(rng.random(), populations, |_| 1.0)
     }
 
-    /// The tenant that a request is of: drawn by their shares, or else its tier.
-    pub fn tenant(&mut self, shares: &[f64], tier: u16) -> u32 {
+    /// The tenant that user `who` of a population is with: one of those with these shares, or else
+    /// the tier. A user stays with a tenant; users are spread over them as evenly as whole users
+    /// can be (by multiples of the golden ratio).
+    pub fn tenant(shares: &[f64], tier: u16, (population, who): (u16, u32)) -> u32 {
         match shares {
             [] => u32::from(tier),
             [_] => 0,
             shares => {
+                let number = u64::from(who) + (u64::from(population) << 32);
+                let place = number.wrapping_mul(GOLDEN) >> 11;
                 let total: f64 = shares.iter().sum();
-                let mut left = self.tenant_rng.random::<f64>() * total;
+                let mut left = place as f64 / (1_u64 << 53) as f64 * total;
                 let mut at = 0;
                 while at + 1 < shares.len() && left >= shares[at] {
                     left -= shares[at];

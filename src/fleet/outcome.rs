@@ -36,9 +36,9 @@ impl Counts {
     }
 }
 
-/// What became of the requests of one population of clients.
+/// What became of the requests of a part of the traffic: of a population of clients, of a tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PopulationMeter {
+pub struct PartMeter {
     /// Those that came, and by how they ended.
     pub counts: Counts,
     /// Of those that arrived within the measured window: those that ended.
@@ -47,9 +47,9 @@ pub struct PopulationMeter {
     pub good: u64,
 }
 
-impl PopulationMeter {
+impl PartMeter {
     /// Adds what another replication counted.
-    pub fn merge(&mut self, other: &PopulationMeter) {
+    pub fn merge(&mut self, other: &PartMeter) {
         self.counts.merge(&other.counts);
         self.counted += other.counted;
         self.good += other.good;
@@ -109,7 +109,9 @@ pub struct FleetMeters {
     /// where calls make tries.
     pub regions: Vec<Counts>,
     /// What became of the requests, by population. Only where calls make tries.
-    pub populations: Vec<PopulationMeter>,
+    pub populations: Vec<PartMeter>,
+    /// The same by tenant, where there are any.
+    pub tenants: Vec<PartMeter>,
     /// What became of the tries, where calls make several.
     pub tries: TryMeter,
     /// What happened when, where anything can fail.
@@ -155,7 +157,8 @@ impl FleetMeters {
             slo: slo.collect(),
             tiers: vec![Counts::default(); plan.tiers.len()],
             regions: vec![Counts::default(); plan.topology.regions.len() + 1],
-            populations: vec![PopulationMeter::default(); plan.topology.populations.len()],
+            populations: vec![PartMeter::default(); plan.topology.populations.len()],
+            tenants: vec![PartMeter::default(); plan.tenants()],
             tries: TryMeter::default(),
             timeline: Timeline::new(
                 plan.clients.is_some(),
@@ -219,7 +222,7 @@ impl FleetMeters {
         if status != Status::Completed {
             if self.timeline.is_on() {
                 self.timeline.ended(now, status, false);
-                self.ended_of_population(ending, status, false);
+                self.ended_of_parts(ending, status, false);
             }
             if self.measures(ending.arrival) {
                 self.slo[ending.tier as usize].record_miss();
@@ -242,7 +245,7 @@ impl FleetMeters {
                 latencies.e2e_ns,
             );
             self.timeline.ended(now, status, good);
-            self.ended_of_population(ending, status, good);
+            self.ended_of_parts(ending, status, good);
         }
         if let Some(pilot) = &mut self.pilot {
             pilot.push(latencies.e2e_ns as f64);
@@ -252,12 +255,23 @@ impl FleetMeters {
         }
     }
 
-    fn ended_of_population(&mut self, ending: &Ending, status: Status, good: bool) {
+    /// Notes that a call of a population and a tenant began.
+    pub fn began(&mut self, population: u16, tenant: u32) {
+        self.populations[usize::from(population)].counts.began += 1;
+        if let Some(meter) = self.tenants.get_mut(tenant as usize) {
+            meter.counts.began += 1;
+        }
+    }
+
+    fn ended_of_parts(&mut self, ending: &Ending, status: Status, good: bool) {
         let counted = self.measures(ending.arrival);
-        let meter = &mut self.populations[usize::from(ending.population)];
-        meter.counts.ended[status.index()] += 1;
-        meter.counted += u64::from(counted);
-        meter.good += u64::from(counted && good);
+        let population = &mut self.populations[usize::from(ending.population)];
+        let tenant = self.tenants.get_mut(ending.tenant as usize);
+        for meter in [Some(population), tenant].into_iter().flatten() {
+            meter.counts.ended[status.index()] += 1;
+            meter.counted += u64::from(counted);
+            meter.good += u64::from(counted && good);
+        }
     }
 
     fn record(&mut self, tier: u16, latencies: &Latencies) {
@@ -321,6 +335,8 @@ pub struct Ending {
     pub tier: u16,
     /// Population of its client.
     pub population: u16,
+    /// Its tenant.
+    pub tenant: u32,
     /// Tries it made.
     pub tries: u16,
 }
@@ -333,6 +349,7 @@ impl Ending {
             arrival: request.arrival,
             tier: request.tier,
             population: 0,
+            tenant: 0,
             tries: 1,
         }
     }
@@ -405,6 +422,8 @@ impl Latencies {
 pub struct RequestRow {
     /// Serial number.
     pub id: u64,
+    /// Index of the region whose gateway its last try came to; none where it found none.
+    pub region: Option<u16>,
     /// Index of the tier.
     pub tier: u16,
     /// Index of the pool.
@@ -443,6 +462,10 @@ pub struct RequestRow {
     pub kv_arrived_ns: Option<u64>,
     /// First scheduled where its KV went.
     pub resumed_ns: Option<u64>,
+    /// Index of the population of its client.
+    pub population: u16,
+    /// Index of its tenant; none where none are stated.
+    pub tenant: Option<u32>,
 }
 
 impl RequestRow {
@@ -462,6 +485,7 @@ impl RequestRow {
         let token = |time: SimTime| stamp(time).map(|ns| ns + hop);
         RequestRow {
             id: ending.serial,
+            region: Some(region),
             tier: ending.tier,
             pool,
             replica: routed.then_some(request.replica.0),
@@ -482,6 +506,8 @@ impl RequestRow {
                 .then_some(request.prefill_replica.0),
             kv_arrived_ns: stamp(request.kv_arrived),
             resumed_ns: stamp(request.resumed),
+            population: ending.population,
+            tenant: Some(ending.tenant).filter(|_| plan.tenants() > 0),
         }
     }
 

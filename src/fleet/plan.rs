@@ -112,6 +112,12 @@ impl FleetPlan {
             && self.groups.count() == 1
     }
 
+    /// How many tenants are stated.
+    pub fn tenants(&self) -> usize {
+        let gate = self.gate.as_ref();
+        gate.map_or(0, |gate| gate.tenant_shares.len())
+    }
+
     /// Whether routers have to hear of first tokens.
     pub fn tells_first_tokens(&self) -> bool {
         matches!(

@@ -43,6 +43,32 @@ pub struct Reading {
     pub at: SimTime,
 }
 
+/// How old the loads were that routers went by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SignalMeter {
+    /// Replicas chosen.
+    pub choices: u64,
+    /// Of these: with a load that was not any more what had been reported last.
+    pub stale: u64,
+    /// How long ago that report had been true of them, nanoseconds, summed.
+    pub age_ns: u128,
+    /// Reports that replicas were asked for.
+    pub reports: u64,
+    /// Of these: lost.
+    pub lost: u64,
+}
+
+impl SignalMeter {
+    /// Adds what another counted.
+    pub fn merge(&mut self, other: &SignalMeter) {
+        self.choices += other.choices;
+        self.stale += other.stale;
+        self.age_ns += other.age_ns;
+        self.reports += other.reports;
+        self.lost += other.lost;
+    }
+}
+
 /// What one gateway replica has been told.
 #[derive(Debug, Clone)]
 pub struct Signals {
@@ -59,6 +85,9 @@ pub struct Signals {
     coming: VecDeque<(SimTime, ReplicaId, Reading)>,
     /// The last answer of each replica.
     known: Vec<Reading>,
+    /// When each was read last, whether the answer has come or not.
+    read: Vec<SimTime>,
+    meter: SignalMeter,
 }
 
 impl Signals {
@@ -86,7 +115,25 @@ impl Signals {
             asking: false,
             coming: VecDeque::new(),
             known: vec![idle; replicas],
+            read: vec![SimTime::ZERO; replicas],
+            meter: SignalMeter::default(),
         }
+    }
+
+    /// Notes that a replica was chosen: by a load that is still right, or how old a one.
+    pub fn chosen(&mut self, replica: ReplicaId, now: SimTime) {
+        let index = replica.0 as usize;
+        let known = self.known[index].at;
+        self.meter.choices += 1;
+        if self.is_changed[index] || self.read[index] > known {
+            self.meter.stale += 1;
+            self.meter.age_ns += u128::from(now.since(known).0);
+        }
+    }
+
+    /// How old the loads were that its router went by.
+    pub fn meter(&self) -> &SignalMeter {
+        &self.meter
     }
 
     /// The last answer of a replica that has come.
@@ -126,6 +173,8 @@ impl Signals {
         for index in 0..self.changed.len() {
             let replica = self.changed[index];
             let is_lost = self.rule.loss > 0.0 && self.rng.random::<f64>() < self.rule.loss;
+            self.meter.reports += 1;
+            self.meter.lost += u64::from(is_lost);
             let said = answer(replica).filter(|_| !is_lost);
             let changes_on = said.is_none_or(|(_, _, changes_on)| changes_on);
             if changes_on {
@@ -141,6 +190,7 @@ impl Signals {
                 detail,
                 at: now,
             };
+            self.read[replica.0 as usize] = now;
             let comes = now + self.rule.delay;
             self.coming.push_back((comes, replica, reading));
         }

@@ -16,6 +16,16 @@ pub fn count(value: u64) -> String {
     out
 }
 
+/// So many of something: `1 request`, `2 requests`, `3 tries`.
+pub fn plural(value: u64, one: &str) -> String {
+    let many = match (value, one.strip_suffix('y')) {
+        (1, _) => one.to_owned(),
+        (_, Some(stem)) => format!("{stem}ies"),
+        (_, None) => format!("{one}s"),
+    };
+    format!("{} {many}", count(value))
+}
+
 /// A number with about four significant digits, thousands in groups; `-` for none.
 pub fn significant(value: Option<f64>) -> String {
     let Some(value) = value else {

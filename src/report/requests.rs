@@ -13,12 +13,13 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 
 use crate::fleet::outcome::RequestRow;
+use crate::scenario::resolve::Plan;
 
 /// Rows of a Parquet row group: what is held in memory before it is written.
 const GROUP: usize = 100_000;
 
 /// Columns of texts, then of numbers, by the row's names for them.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 19] = [
     "id",
     "region",
     "tier",
@@ -36,6 +37,8 @@ const COLUMNS: [&str; 17] = [
     "preemptions",
     "attempts",
     "status",
+    "population",
+    "tenant",
 ];
 
 /// Why a request file could not be written.
@@ -56,6 +59,30 @@ pub struct Names {
     pub tiers: Vec<String>,
     /// Pools.
     pub pools: Vec<String>,
+    /// Regions.
+    pub regions: Vec<String>,
+    /// Populations of clients.
+    pub populations: Vec<String>,
+    /// Tenants; none where none are stated.
+    pub tenants: Vec<String>,
+}
+
+impl Names {
+    /// Those of a plan.
+    pub fn of(plan: &Plan) -> Names {
+        let fleet = &plan.fleet;
+        let admission = plan.scenario.admission.as_ref();
+        let tenants = admission.iter().flat_map(|admission| &admission.tenants);
+        let topology = &fleet.topology;
+        let populations = topology.populations.iter();
+        Names {
+            tiers: fleet.tiers.iter().map(|tier| tier.name.clone()).collect(),
+            pools: fleet.pools.iter().map(|pool| pool.name.clone()).collect(),
+            regions: topology.regions.iter().map(|it| it.name.clone()).collect(),
+            populations: populations.map(|it| it.name.clone()).collect(),
+            tenants: tenants.map(|tenant| tenant.name.clone()).collect(),
+        }
+    }
 }
 
 /// One value of a row.
@@ -175,7 +202,7 @@ impl RequestFile {
     }
 }
 
-fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 17] {
+fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 19] {
     let stamp = |ns: Option<u64>| Field::Number(ns.and_then(|ns| i64::try_from(ns).ok()));
     let small = |value: u32| Field::Number(Some(i64::from(value)));
     let name = |list: &'a [String], index: Option<u16>| {
@@ -184,7 +211,7 @@ fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 17] {
     };
     [
         stamp(Some(row.id)),
-        Field::Text("default"),
+        name(&names.regions, row.region),
         name(&names.tiers, Some(row.tier)),
         name(&names.pools, row.pool),
         Field::Number(row.replica.map(i64::from)),
@@ -200,10 +227,15 @@ fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 17] {
         small(u32::from(row.preemptions)),
         small(u32::from(row.attempts)),
         Field::Text(row.status),
+        name(&names.populations, Some(row.population)),
+        name(
+            &names.tenants,
+            row.tenant.and_then(|it| u16::try_from(it).ok()),
+        ),
     ]
 }
 
-const TEXTS: [&str; 4] = ["region", "tier", "pool", "status"];
+const TEXTS: [&str; 6] = ["region", "tier", "pool", "status", "population", "tenant"];
 
 fn schema() -> Result<Type, ParquetError> {
     let columns: Result<Vec<Arc<Type>>, ParquetError> = COLUMNS

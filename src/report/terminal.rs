@@ -138,8 +138,12 @@ fn requests(page: &mut Page, result: &RunResult) {
     page.line(&format!("  {text}"));
     let why = &requests.rejected_by;
     if requests.rejected > 0 {
+        let quota = why.quota.filter(|quota| *quota > 0);
+        let quota = quota.map_or(String::new(), |quota| {
+            format!(", {} beyond a quota", count(quota))
+        });
         page.line(&format!(
-            "  rejected: {} by the rate limit, {} by a full queue, {} too long for the engine",
+            "  rejected: {} by the rate limit, {} by a full queue, {} too long for the engine{quota}",
             count(why.rate_limit),
             count(why.queue_full),
             count(why.too_long)
@@ -149,6 +153,10 @@ fn requests(page: &mut Page, result: &RunResult) {
         longest_requests(page, result);
     }
     tries(page, result);
+    signals(page, result);
+    for tenant in &result.tenants {
+        part(page, "tenant", tenant);
+    }
     if let Some(sessions) = &requests.sessions {
         let mut parts = vec![format!("{} finished", count(sessions.finished))];
         for (name, value) in [
@@ -194,16 +202,24 @@ fn tries(page: &mut Page, result: &RunResult) {
             (why.deploy, "by a bad deployment"),
             (why.timeout, "as the gateway would wait no longer"),
         ];
-        let some = reasons.iter().filter(|(failed, _)| *failed > 0);
-        let parts = some.map(|(failed, reason)| format!("{} {reason}", count(*failed)));
-        let text = format!("failed: {}", parts.collect::<Vec<_>>().join(", "));
-        page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
+        by_reason(page, "failed", &reasons);
+    }
+    if let Some(why) = requests.shed_by.as_ref().filter(|_| requests.shed > 0) {
+        let reasons = [
+            (why.limit, "by a limit on what is under way"),
+            (why.load, "under load"),
+            (why.delay, "after too long a wait at the gateway"),
+            (why.full, "by a full waiting room"),
+        ];
+        by_reason(page, "shed", &reasons);
     }
     let Some(tries) = &requests.tries else { return };
     let mut text = format!(
-        "tries: {} made ({} a request), {} of them retries and {} hedges",
+        "tries: {} made ({} a request) = {} ended + {} in flight, {} of them retries and {} hedges",
         count(tries.made),
         significant(tries.per_request),
+        count(tries.made - tries.in_flight),
+        count(tries.in_flight),
         count(tries.retries),
         count(tries.hedges)
     );
@@ -226,6 +242,51 @@ fn tries(page: &mut Page, result: &RunResult) {
             count(tries.wasted_output_tokens)
         ));
     }
+    page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
+}
+
+fn by_reason(page: &mut Page, what: &str, reasons: &[(u64, &str)]) {
+    let some = reasons.iter().filter(|(number, _)| *number > 0);
+    let parts = some.map(|(number, reason)| format!("{} {reason}", count(*number)));
+    let text = format!("{what}: {}", parts.collect::<Vec<_>>().join(", "));
+    page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
+}
+
+/// What became of the requests of a population or tenant.
+fn part(page: &mut Page, what: &str, row: &Value) {
+    let name = row["name"].as_str().unwrap_or("");
+    let number = |key: &str| row["requests"][key].as_u64().unwrap_or(0);
+    let mut text = format!(
+        "{what} {name}: {} requests, {} answered",
+        count(number("made")),
+        count(number("completed"))
+    );
+    if let Some(attained) = row["attained"].as_f64() {
+        let attained = percent(Some(attained));
+        text.push_str(&format!(
+            "; {attained} of those measured within the objective"
+        ));
+    }
+    page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
+}
+
+/// How old the loads were that routers went by.
+fn signals(page: &mut Page, result: &RunResult) {
+    let number = |key: &str| result.signals.get(key).and_then(Value::as_f64);
+    let Some(stale) = number("stale_share") else {
+        return;
+    };
+    let age = match number("mean_age_ms") {
+        Some(age) => format!(", {} ms before on average", significant(Some(age))),
+        None => String::new(),
+    };
+    let text = format!(
+        "signals: at {} of the choices the load of the replica chosen was not what its gateway had \
+         heard last{age}; {} of {} reports were lost",
+        percent(Some(stale)),
+        significant(number("reports_lost")),
+        significant(number("reports")),
+    );
     page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
 }
 

@@ -7,7 +7,7 @@
 //! ```
 
 use crate::engine::{EventQueue, SimDuration, SimTime, Timer};
-use crate::fleet::calls::{Call, Try, Why};
+use crate::fleet::calls::{Call, Calls, Try, Why};
 use crate::fleet::event::Event;
 use crate::fleet::ids::{CallId, NONE, RequestId};
 use crate::fleet::outcome::RequestRow;
@@ -30,7 +30,7 @@ impl World {
             return;
         };
         let tenant = match &self.plan.gate {
-            Some(gate) => calls.tenant(&gate.tenant_shares, offered.tier),
+            Some(gate) => Calls::tenant(&gate.tenant_shares, offered.tier, (population, who)),
             None => 0,
         };
         let deadline = self.plan.tiers[usize::from(offered.tier)].deadline;
@@ -57,9 +57,7 @@ impl World {
             hedge: None,
         });
         calls.budget.on_request(queue.now());
-        self.meters.populations[usize::from(population)]
-            .counts
-            .began += 1;
+        self.meters.began(population, tenant);
         if let Some(lane) = self.lanes.call_due {
             let timer = queue.schedule_timer_in_lane(lane, Event::CallDue(id));
             calls.slab.at_mut(id.slot).deadline = Some(timer);
@@ -81,7 +79,8 @@ impl World {
         };
         let populations = &self.plan.topology.populations;
         if user != NONE && self.source.users() > 0 {
-            return (calls.home(user, populations), user);
+            let home = calls.home(user, populations);
+            return (home, user % populations[usize::from(home)].users);
         }
         if let Some(client) = self.source.session_client(user) {
             return client;
@@ -410,6 +409,9 @@ impl World {
         if self.plan.record_requests {
             let name = status.name();
             let mut row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
+            let region = last.map(|slot| calls.attempt(slot).region);
+            let found = |region: &u16| usize::from(*region) < self.plan.topology.regions.len();
+            row.region = region.filter(found);
             if let (Status::Completed, Some(slot)) = (status, last) {
                 row.last_token_came(calls.attempt(slot).back_at);
             }

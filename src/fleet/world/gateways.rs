@@ -10,7 +10,7 @@ use crate::fleet::health::{Level as Hosts, PriorityLoad};
 use crate::fleet::ids::ReplicaId;
 use crate::fleet::plan::FleetPlan;
 use crate::fleet::router::{Loads, Router, RouterRule, Wanted, weight_of};
-use crate::fleet::signals::Signals;
+use crate::fleet::signals::{SignalMeter, Signals};
 use crate::scenario::fleet::Router as RouterPolicy;
 use crate::scenario::health::HealthRules;
 use crate::scenario::locality::Locality;
@@ -154,6 +154,24 @@ impl Gateways {
                 know.for_each(act);
             }
         }
+    }
+
+    /// Notes how old the load is that a replica was chosen by.
+    pub fn note_choice(&mut self, gateway: u16, replica: ReplicaId, now: SimTime) {
+        if let Some(signals) = &mut self.fronts[usize::from(gateway)].signals {
+            signals.chosen(replica, now);
+        }
+    }
+
+    /// How old the loads were that routers went by, where they are told of them.
+    pub fn signal_meter(&self) -> Option<SignalMeter> {
+        let mut fronts = self
+            .fronts
+            .iter()
+            .filter_map(|front| front.signals.as_ref());
+        let mut sum = *fronts.next()?.meter();
+        fronts.for_each(|signals| sum.merge(signals.meter()));
+        Some(sum)
     }
 
     /// Notes in all routers of all gateway replicas that know a replica.

@@ -8,6 +8,7 @@ use crate::fleet::meters::PoolMeter;
 use crate::fleet::outcome::{Ending, RequestRow};
 use crate::fleet::replica::ReplicaEngine;
 use crate::fleet::request::Request;
+use crate::fleet::signals::SignalMeter;
 use crate::measure::SloMeter;
 use crate::workload::sessions::SessionCounts;
 
@@ -54,6 +55,11 @@ impl World {
 
     /// The requests in flight: of each what would be known at its end, and its last try, if one is
     /// under way. Looks at all of them: for the end of a run.
+    /// How old the loads were that routers went by, where they are told of them.
+    pub fn signal_meter(&self) -> Option<SignalMeter> {
+        self.gateways.signal_meter()
+    }
+
     fn live(&self) -> Vec<(Ending, Option<&Request>)> {
         let Some(calls) = &self.calls else {
             let live = self.requests.live();
@@ -182,7 +188,14 @@ impl World {
         for (call, _) in self.live() {
             populations[usize::from(call.population)] += 1;
         }
-        for (meter, live) in self.meters.populations.iter().zip(populations) {
+        let mut tenants = vec![0; self.meters.tenants.len()];
+        for (call, _) in self.live() {
+            if let Some(live) = tenants.get_mut(call.tenant as usize) {
+                *live += 1;
+            }
+        }
+        let parts = self.meters.populations.iter().zip(populations);
+        for (meter, live) in parts.chain(self.meters.tenants.iter().zip(tenants)) {
             if meter.counts.under_way() != live {
                 return Err(format!("{meter:?}, but {live} are in flight"));
             }

@@ -63,6 +63,7 @@ impl World {
         request.replica = replica;
         let prompt_tokens = request.prompt_tokens;
         let there = (Role::Mixed, to);
+        self.gateways.note_choice(gateway, replica, queue.now());
         self.gateways
             .each_router(gateway, there, replica, |router| {
                 router.sent(replica, prompt_tokens);

@@ -81,7 +81,7 @@ pub(super) fn place(document: &Document, path: &str) -> String {
 pub(super) fn with_replicas(target: &str, replicas: Option<u64>) -> String {
     match replicas {
         Some(1) | None => target.to_owned(),
-        Some(_) if target.contains(" replicas from ") => target.to_owned(),
+        Some(_) if target.starts_with("replicas ") => target.to_owned(),
         Some(more) => format!("{target} ({} replicas)", count(more)),
     }
 }

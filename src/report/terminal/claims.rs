@@ -58,6 +58,9 @@ fn observation(claim: &Judgement) -> String {
         number(claim.observed),
         number(claim.expected)
     );
+    if let Some(tolerance) = claim.tolerance_pct.filter(|percent| *percent > 0.0) {
+        text.push_str(&format!(" within {} %", short(tolerance)));
+    }
     if let Some(counterfactual) = claim.counterfactual {
         text.push_str(&format!(" (counterfactual {})", short(counterfactual)));
     }

@@ -47,12 +47,13 @@ pub(super) fn pools(page: &mut Page, result: &RunResult) {
             ),
             _ => format!("{} server(s) each", whole("servers")),
         };
-        page.line(&format!(
-            "  {}: {} replica(s), {} accelerator(s), {what}",
+        let line = format!(
+            "{}: {} replica(s), {} accelerator(s), {what}",
             text("name"),
             whole("replicas"),
             whole("accelerators")
-        ));
+        );
+        page.line(&format!("  {}", wrap(&line, WIDTH, 4)));
         page.line(&format!(
             "    utilization {:>8}  {}",
             percent(share),

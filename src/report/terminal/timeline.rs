@@ -6,7 +6,8 @@ use crate::experiment::result::RunResult;
 use crate::experiment::timeline::{Summary, TimelineReport};
 
 use super::page::{Page, WIDTH};
-use crate::report::number::{count, percent, significant, wrap};
+use crate::report::number::{count, plural, significant, wrap};
+use crate::report::terminal::part;
 
 /// Columns of the picture.
 const COLUMNS: usize = 60;
@@ -34,15 +35,7 @@ pub(super) fn timeline(page: &mut Page, result: &RunResult) {
     }
     summary(page, timeline);
     for population in &result.populations {
-        let name = population["name"].as_str().unwrap_or("");
-        let made = population["requests"]["made"].as_u64().unwrap_or(0);
-        if let Some(attained) = population["attained"].as_f64() {
-            page.line(&format!(
-                "  {name}: {} of the measured requests within the objective, {} requests in all",
-                percent(Some(attained)),
-                count(made)
-            ));
-        }
+        part(page, "population", population);
     }
     definitions(page, result, timeline);
 }
@@ -174,7 +167,7 @@ fn recovery(summary: &Summary) -> Option<String> {
 fn summary(page: &mut Page, timeline: &TimelineReport) {
     let summary = &timeline.summary;
     let mut parts = vec![
-        format!("{} requests lost", count(summary.lost)),
+        format!("{} lost", plural(summary.lost, "request")),
         format!(
             "{} s short of the objective",
             significant(Some(summary.violation_s))
@@ -187,7 +180,11 @@ fn summary(page: &mut Page, timeline: &TimelineReport) {
         ));
     }
     if summary.users_hit > 0 {
-        parts.push(format!("{} users hit", count(summary.users_hit)));
+        parts.push(format!("{} hit", plural(summary.users_hit, "user")));
+    }
+    if summary.tries_hit > 0 {
+        let tries = plural(summary.tries_hit, "try");
+        parts.push(format!("{tries} failed or misrouted by a bad deployment"));
     }
     parts.extend(recovery(summary));
     if let Some(tries) = summary
