@@ -273,7 +273,7 @@ impl Naive {
         match self.order {
             QueueOrder::Fcfs {} => places.min(),
             QueueOrder::AdaptiveLifo { lifo_above } => {
-                if self.waiting.len() > lifo_above as usize {
+                if places.clone().count() > lifo_above as usize {
                     places.max()
                 } else {
                     places.min()

@@ -829,3 +829,60 @@ fn a_crash_wastes_what_was_made_until_then() {
     let (alone, both) = (wasted_at(1.3, false), wasted_at(1.3, true));
     assert!(both > alone + 20 && both < 2 * alone, "{alone} {both}");
 }
+
+#[test]
+fn whoever_hangs_for_ever_is_late_on_the_timeline_too() {
+    let text = clockwork(
+        50.0,
+        400,
+        "replicas = 2\nservice = { law = \"deterministic\", mean_ms = 20 }",
+        "[slo]\ne2e_ms = 500\n[router]\npolicy = \"round_robin\"\n[clients]\n\
+             [[faults.timeline]]\nat_s = 10\nkind = \"hang\"\n\
+             target = { pool = \"p\", replica = 0 }\n",
+    );
+    let (_, simulation) = simulate(&text.replace("horizon_s = 1000", "horizon_s = 21"));
+    let timeline = simulation.world.timeline_with_in_flight(simulation.now());
+    let overdue: u64 = timeline.buckets().iter().map(|bucket| bucket.overdue).sum();
+    // Every second of the 200 requests from 10 s on hangs.
+    assert!((90..=101).contains(&overdue), "{overdue}");
+    let late = timeline
+        .buckets()
+        .iter()
+        .position(|bucket| bucket.overdue > 0);
+    let first_s = late.unwrap() as f64 * timeline.width().as_secs_f64();
+    assert!((10.0..=10.6).contains(&first_s), "{first_s}");
+}
+
+#[test]
+fn without_a_control_plane_nobody_is_sent_elsewhere() {
+    let failed = |more: &str| {
+        let text = format!(
+            "name = \"cp\"\n[run]\nhorizon_s = 900\nwarmup_s = 0\n[workload]\n\
+             arrivals = {{ process = \"constant\", rate_per_s = 10 }}\n\
+             [[regions]]\nname = \"a\"\n[[regions]]\nname = \"b\"\n\
+             [[populations]]\nname = \"u\"\nrtt_ms = {{ a = 5, b = 40 }}\n\
+             [network]\nrtt_ms = {{ \"a/b\" = 40 }}\nconnect_timeout_ms = 100\n\
+             [steering]\nvia = \"anycast\"\nconvergence_s = 0\nhealth = {{ interval_s = 10 }}\n\
+             [[pools]]\nname = \"pa\"\nregion = \"a\"\nengine = \"abstract\"\nservers = 9\n\
+             service = {{ law = \"deterministic\", mean_ms = 10 }}\n\
+             [[pools]]\nname = \"pb\"\nregion = \"b\"\nengine = \"abstract\"\nservers = 9\n\
+             service = {{ law = \"deterministic\", mean_ms = 10 }}\n{}{more}",
+            fault(
+                300.0,
+                300.0,
+                "kind = \"crash\"\ntarget = { region = \"a\" }"
+            )
+        );
+        let rows = rows_of(&text);
+        rows.iter().filter(|row| row.status != "completed").count()
+    };
+    // Three checks of 10 s each.
+    let with = failed("");
+    assert!((295..=305).contains(&with), "{with}");
+    // It is lost until after the region is back: nobody ever heard.
+    let lost = failed(&fault(200.0, 500.0, "kind = \"control_plane_loss\""));
+    assert!((2_995..=3_005).contains(&lost), "{lost}");
+    // It comes back half way: the news comes then, and checks begin.
+    let late = failed(&fault(200.0, 250.0, "kind = \"control_plane_loss\""));
+    assert!((1_795..=1_805).contains(&late), "{late}");
+}

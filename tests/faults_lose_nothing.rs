@@ -98,6 +98,27 @@ const ADMISSION: [&str; 6] = [
      { policy = \"adaptive_lifo\", lifo_above = 5 }, control = { policy = \"slough\" } }\n",
 ];
 
+const TIERS: [&str; 4] = [
+    "",
+    "[[tiers]]\nname = \"first\"\npriority = 0\nslo = { e2e_ms = 800 }\n\
+     [[tiers]]\nname = \"last\"\npriority = 3\nshare = 2\ndeadline_ms = 900\n",
+    "[[tiers]]\nname = \"first\"\nweight = 3\n\
+     [[tiers]]\nname = \"last\"\nshare = 2\nconcurrency = { policy = \"fixed\", limit = 2 }\n\
+     quotas = [{ of = \"requests\", amount = 30, window_s = 1 }]\n",
+    "[[tiers]]\nname = \"first\"\nrate = { requests = { per_s = 20, burst = 4 } }\n\
+     [[tiers]]\nname = \"last\"\nconcurrency = { policy = \"gradient\", update_interval_ms = 50, \
+     min_rtt_interval_s = 1, min_rtt_requests = 5 }\n",
+];
+
+const WORK: [&str; 3] = [
+    "arrivals = { process = \"poisson\", rate_per_s = 60 }\n",
+    "arrivals = { process = \"poisson\", rate_per_s = 15 }\n\
+     sessions = { turns = { law = \"constant\", turns = 4 }, \
+     think = { law = \"exponential\", mean_ms = 200 }, max_context_tokens = 1500 }\n",
+    "arrivals = { process = \"closed_loop\", users = 40, \
+     think = { law = \"exponential\", mean_ms = 300 } }\n",
+];
+
 prop_compose! {
     fn fault()(
         kind in 0_usize..15,
@@ -151,6 +172,7 @@ fn scenario(
     seed: u64,
     kinds: [usize; 3],
     (clients, health, locality, router, admission): (usize, usize, usize, usize, usize),
+    (tiers, work): (usize, usize),
     faults: &[String],
     deploy: &str,
     spike: bool,
@@ -173,7 +195,7 @@ fn scenario(
     let deploy = if apart { "" } else { deploy };
     format!(
         "name = \"faults\"\n[run]\nseed = {seed}\nhorizon_s = 4\nwarmup_s = 0\ndrain_limit_s = 200\n\
-         [workload]\narrivals = {{ process = \"poisson\", rate_per_s = 60 }}\n\
+         [workload]\n{}\
          prompt_tokens = {{ law = \"lognormal\", mean_tokens = 150, cv = 1, max_tokens = 1500 }}\n\
          output_tokens = {{ law = \"exponential\", mean_tokens = 30, max_tokens = 200 }}\n\
          [[regions]]\nname = \"us\"\ngateways = 2\n[[regions]]\nname = \"eu\"\n\
@@ -182,7 +204,9 @@ fn scenario(
          [network]\nto_replica_ms = 0.5\nfrom_replica_ms = 0.7\nconnect_timeout_ms = 300\n\
          rtt_ms = {{ \"us/eu\" = 80 }}\n\
          [steering]\nvia = \"dns\"\nttl_s = 0.8\nhealth = {{ interval_s = 0.2 }}\n\
-         {transfer}{}{}{}{}{}{}{}{}{}{}{}",
+         {transfer}{}{}{}{}{}{}{}{}{}{}{}{}",
+        WORK[work],
+        TIERS[tiers],
         ADMISSION[admission],
         ROUTERS[router],
         CLIENTS[clients],
@@ -272,11 +296,12 @@ proptest! {
         kinds in (0_usize..=KINDS.len(), 0_usize..KINDS.len(), 0_usize..KINDS.len()),
         options in (0_usize..CLIENTS.len(), 0_usize..HEALTH.len(), 0_usize..LOCALITY.len(),
             0_usize..ROUTERS.len(), 0_usize..ADMISSION.len()),
+        traffic in (0_usize..TIERS.len(), 0_usize..WORK.len()),
         faults in prop::collection::vec(fault(), 0..8),
         deploy in prop::option::of(deploy()),
         spike in any::<bool>(),
     ) {
-        let text = scenario(seed, kinds.into(), options, &faults, deploy.as_deref().unwrap_or(""), spike);
+        let text = scenario(seed, kinds.into(), options, traffic, &faults, deploy.as_deref().unwrap_or(""), spike);
         check(&text, &faults)?;
     }
 }
@@ -290,7 +315,7 @@ fn the_same_faults_give_the_same_run() {
     .iter()
     .map(|text| format!("[[faults.timeline]]\n{text}"))
     .collect();
-    let text = scenario(3, [0, 3, 4], (2, 4, 1, 0, 2), &faults, "", true);
+    let text = scenario(3, [0, 3, 4], (2, 4, 1, 0, 2), (0, 0), &faults, "", true);
     let plan = plan_of(&text);
     let [a, b] = [0, 0].map(|_| run_rows(&plan, 0, |_| {}));
     assert_eq!(a.digest(), b.digest());

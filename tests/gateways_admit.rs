@@ -286,3 +286,55 @@ fn a_tier_at_its_own_limit_holds_up_no_other() {
         );
     }
 }
+
+#[test]
+fn limits_that_change_while_others_are_full_wake_nobody_for_ever() {
+    for all in [
+        "policy = \"fixed\", limit = 1",
+        "policy = \"vegas\"",
+        "policy = \"gradient\", update_interval_ms = 100, min_rtt_interval_s = 5",
+    ] {
+        let tiers = TIERS.replace(
+            "weight = 1\n",
+            "weight = 1\nconcurrency = { policy = \"gradient\", update_interval_ms = 30, \
+             min_rtt_interval_s = 5, min_rtt_requests = 5 }\n",
+        );
+        let text = overloaded(&format!(
+            "{tiers}[admission]\nwaiting_room = {{}}\nconcurrency = {{ {all} }}\n"
+        ));
+        let text = text.replace("horizon_s = 60", "horizon_s = 60\nmax_events = 200000");
+        let (rows, simulation) = simulate(&text);
+        assert!(
+            simulation.now().as_secs_f64() >= 59.0,
+            "{all}: {}",
+            simulation.now()
+        );
+        assert!(count(&rows, "completed") > 500, "{all}: {}", rows.len());
+    }
+}
+
+#[test]
+fn a_tier_that_is_held_up_is_judged_by_itself() {
+    // The last tier waits for ever at its own limit; CoDel sees nothing of that in the first, which
+    // the server can take with ease.
+    let tiers = TIERS
+        .replace("priority = 0\nweight = 3\n", "priority = 0\nshare = 1\n")
+        .replace(
+            "priority = 5\nweight = 1\n",
+            "priority = 5\nshare = 3\nconcurrency = { policy = \"fixed\", limit = 1 }\n",
+        );
+    for control in ["codel", "controlled_delay", "slough"] {
+        let text = overloaded(&format!(
+            "{tiers}[admission]\nconcurrency = {{ policy = \"fixed\", limit = 3 }}\n\
+             waiting_room = {{ order = {{ policy = \"priority\" }}, \
+             control = {{ policy = \"{control}\", target_ms = 90, interval_ms = 400 }} }}\n"
+        ));
+        let rows = simulate(&text).0;
+        let shed = |tier: u16| {
+            let of_it = rows.iter().filter(|row| row.tier == tier);
+            of_it.filter(|row| row.status == "shed_delay").count()
+        };
+        assert!(shed(1) > 50, "{control}: {}", shed(1));
+        assert!(shed(0) < 10, "{control}: {}", shed(0));
+    }
+}

@@ -196,3 +196,25 @@ fn a_run_with_reports_ends_and_repeats() {
     assert_eq!(first.world.in_flight(), 0);
     assert_eq!(first.digest(), run_rows(&plan, 0, |_| {}).digest());
 }
+
+#[test]
+fn a_load_is_as_stale_as_the_last_that_was_reported() {
+    let result = |rate: f64, interval_ms: f64| {
+        let text = format!(
+            "name = \"age\"\n[run]\nhorizon_s = 2000\n[workload]\n\
+             arrivals = {{ process = \"poisson\", rate_per_s = {rate} }}\n\
+             [router]\npolicy = \"least_request\"\nchoices = 0\n\
+             [signals]\nsource = \"reported\"\ninterval_ms = {interval_ms}\n\
+             [[pools]]\nname = \"p\"\nengine = \"abstract\"\nreplicas = 4\nservers = 8\n\
+             service = {{ law = \"exponential\", mean_ms = 20 }}\n"
+        );
+        common::simulate(&text).1.world.signal_meter().unwrap()
+    };
+    // Idle nearly all the time: nothing is stale, and what is has been so for half an interval.
+    let idle = result(0.3, 100.0);
+    assert!(idle.stale * 20 < idle.choices, "{idle:?}");
+    let busy = result(200.0, 100.0);
+    let age_ms = busy.age_ns as f64 / 1e6 / busy.stale as f64;
+    assert!(busy.stale * 10 > busy.choices * 9, "{busy:?}");
+    assert!(age_ms > 30.0 && age_ms < 70.0, "{age_ms}");
+}

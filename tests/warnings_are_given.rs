@@ -278,10 +278,6 @@ fn settings_that_change_nothing_are_named() {
         ),
         ("[affinity]\nttl_s = 10\n".into(), "affinity.key"),
         (
-            "[signals]\nsource = \"reported\"\nloss = 1\n".into(),
-            "signals",
-        ),
-        (
             "[health]\nlimits = { max_requests = 9 }\nslow_start = { window_s = 5 }\n".into(),
             "health.slow_start",
         ),
@@ -292,16 +288,49 @@ fn settings_that_change_nothing_are_named() {
             "faults.timeline.0",
         ),
         (
-            fault("kind = \"traffic_spike\"\nfactor = 2").replace("at_s = 5", "at_s = 20"),
+            fault("kind = \"traffic_spike\"\nfactor = 2").replace("at_s = 5", "at_s = 620"),
             "faults.timeline.0",
         ),
     ] {
         warns(&format!("{base}{more}"), &format!("{path} has no effect: "));
     }
+    let deaf = "[signals]\nsource = \"reported\"\nloss = 1\n";
+    warns(&format!("{base}{deaf}"), "signals.loss is 1: ");
+    let blind = "[health]\noutlier = {}\n";
+    warns(&format!("{base}{blind}"), "health.outlier has no effect: ");
     let weighed = base.replace("replicas = 2", "weight = 2");
     let policy = "[router]\npolicy = \"random\"\n";
     warns(
         &format!("{weighed}{policy}"),
         "pools.0.weight has no effect: ",
     );
+}
+
+#[test]
+fn settings_that_do_something_are_not_named() {
+    let base = scenario("horizon_s = 20", &poisson(2.0), ONE);
+    let fault = |more: &str| format!("[[faults.timeline]]\nat_s = 21\nfor_s = 1\n{more}\n");
+    for more in [
+        // Gateways give up as well as clients.
+        "[gateway]\ntimeout_ms = 50\n[clients]\npropagate_cancel = true\n".to_owned(),
+        // A hedge goes before the end of its try.
+        "[clients]\ntry_timeout_ms = 500\nhedge = { after_ms = 500 }\n".to_owned(),
+        // What is under way when arrivals are over is hit all the same.
+        fault("kind = \"slow\"\nfactor = 2\ntarget = { pool = \"a\" }"),
+        // Names are asked for where there are regions, one or many.
+        format!(
+            "[[regions]]\nname = \"r\"\n{}",
+            fault("kind = \"dns_outage\"")
+        ),
+        // Drains are news.
+        format!(
+            "{}{}",
+            fault("kind = \"drain\"\nnotice_s = 0.5\ntarget = { pool = \"a\" }"),
+            fault("kind = \"control_plane_loss\"")
+        ),
+    ] {
+        let warnings = result(&format!("{base}{more}")).warnings;
+        let idle = warnings.iter().find(|it| it.contains("has no effect"));
+        assert_eq!(idle, None, "{more}");
+    }
 }

@@ -25,7 +25,7 @@ pub(super) fn settings_without_effect(plan: &Plan) -> Vec<String> {
     idle.of_admission(scenario);
     idle.of_routing(scenario);
     idle.of_regions(scenario);
-    idle.of_faults(scenario, plan.fleet.horizon.as_secs_f64());
+    idle.of_faults(scenario, plan.fleet.end.as_secs_f64());
     idle.0
 }
 
@@ -46,20 +46,28 @@ impl Idle {
         let why = "clients.max_retries is 0";
         let stated = clients.backoff != Backoff::default();
         self.note(none && stated, "clients.backoff", why);
-        let stated = clients.retry_on != RetryOn::ALL;
+        let stated = clients.retry_on != RetryOn::ALL && clients.hedge.is_none();
         self.note(none && stated, "clients.retry_on", why);
         let gives_up = clients.timeout_ms.is_some()
             || clients.try_timeout_ms.is_some()
             || clients.first_token_timeout_ms.is_some()
             || clients.patience.is_some()
-            || clients.hedge.is_some();
+            || clients.hedge.is_some()
+            // Gateways tell replicas, too.
+            || scenario.gateway.timeout_ms.is_some()
+            || !scenario.regions.is_empty();
         self.note(
             clients.propagate_cancel && !gives_up,
             "clients.propagate_cancel",
             "clients have no timeout, no patience and no hedges, so that none gives a try up",
         );
-        let comes_after = |late: Option<f64>, early: Option<f64>| {
-            late.zip(early).is_some_and(|(late, early)| late >= early)
+        // Of two at once it is the one for the whole request that counts, and a hedge goes before
+        // the end of its try.
+        let comes_after = |late: Option<f64>, early: Option<f64>, name: &str| {
+            let both = late.zip(early);
+            both.is_some_and(|(late, early)| {
+                late > early || (late == early && name != "clients.hedge")
+            })
         };
         let (whole, one) = (clients.timeout_ms, clients.try_timeout_ms);
         let first = clients.first_token_timeout_ms;
@@ -73,11 +81,10 @@ impl Idle {
                 "try_timeout_ms",
                 one,
             ),
-            ("clients.hedge", hedge, "timeout_ms", whole),
             ("clients.hedge", hedge, "try_timeout_ms", one),
         ] {
             let why = format!("clients.{name} comes first");
-            self.note(comes_after(late, early), path, &why);
+            self.note(comes_after(late, early, path), path, &why);
         }
     }
 
@@ -163,20 +170,35 @@ impl Idle {
     fn of_routing(&mut self, scenario: &Scenario) {
         let router = &scenario.router;
         let by_weight = match router {
-            Router::LeastRequest { choices, .. } => *choices != 1,
-            Router::RingHash { .. } | Router::Maglev { .. } | Router::Weighted {} => true,
+            Router::LeastRequest { .. }
+            | Router::RingHash { .. }
+            | Router::Maglev { .. }
+            | Router::Weighted {} => true,
             Router::RoundRobin {}
             | Router::Random {}
             | Router::LeastTokens { .. }
             | Router::Scored { .. } => false,
         };
-        for (index, pool) in scenario.pools.iter().enumerate() {
+        let pools = &scenario.pools;
+        let differ = pools.iter().any(|pool| pool.weight() != pools[0].weight());
+        for (index, pool) in pools.iter().enumerate() {
+            let why = match by_weight {
+                true => "all pools have the same weight",
+                false => "router.policy does not go by weights",
+            };
             self.note(
-                pool.weight() != 1 && !by_weight,
+                pool.weight() != 1 && !(by_weight && differ),
                 &format!("pools.{index}.weight"),
-                "router.policy does not go by weights",
+                why,
             );
         }
+        let sampled = matches!(router, Router::LeastRequest { choices: 2.., .. });
+        self.note(
+            sampled && differ && scenario.regions.len() < 2,
+            "router.choices",
+            "the weights of pools differ, so that replicas take turns by weight and load",
+        );
+        self.of_groups(scenario);
         let workload = &scenario.workload;
         let traced = matches!(workload.arrivals, Arrivals::Trace { .. });
         let shares = workload.sessions.is_some() || workload.prefix.is_some() || traced;
@@ -209,27 +231,89 @@ impl Idle {
             "there is no router.prefix_index",
         );
         if let Signals::Reported { loss: 1.0, .. } = scenario.signals {
-            self.note(true, "signals", "signals.loss is 1: no report ever comes");
-        }
-        if let Some(health) = &scenario.health {
-            let judges = health.active.is_some() || health.outlier.is_some();
-            self.note(
-                health.slow_start.is_some() && !judges && health.breaker.is_none(),
-                "health.slow_start",
-                "no check, detection or breaker takes a replica out, so that none comes back",
+            self.0.push(
+                "signals.loss is 1: no report ever comes, and routers go by what was so at the \
+                 beginning"
+                    .to_owned(),
             );
         }
+        self.of_health(scenario);
+    }
+
+    /// What pools can serve, and what tiers ask for.
+    fn of_groups(&mut self, scenario: &Scenario) {
+        let serves = |pool: &Pool| match pool {
+            Pool::Llm(pool) => !pool.serves.is_empty(),
+            Pool::Abstract(pool) => !pool.serves.is_empty(),
+        };
+        let asked = scenario.tiers.iter().any(|tier| tier.model.is_some());
+        for (index, pool) in scenario.pools.iter().enumerate() {
+            self.note(
+                serves(pool) && !asked,
+                &format!("pools.{index}.serves"),
+                "no tier asks for a model",
+            );
+        }
+        let stated = scenario.pools.iter().any(serves);
+        for (index, tier) in scenario.tiers.iter().enumerate() {
+            self.note(
+                tier.model.is_some() && !stated,
+                &format!("tiers.{index}.model"),
+                "no pool states what it serves, so that all serve it",
+            );
+        }
+        let lengths = scenario
+            .pools
+            .iter()
+            .any(|pool| matches!(pool, Pool::Llm(_)));
+        self.note(
+            scenario.capability.is_some() && !lengths,
+            "capability",
+            "abstract pools take requests of any length",
+        );
+    }
+
+    fn of_health(&mut self, scenario: &Scenario) {
+        let Some(health) = &scenario.health else {
+            return;
+        };
+        let judges =
+            health.active.is_some() || health.outlier.is_some() || health.breaker.is_some();
+        self.note(
+            !judges && health.limits.is_none() && health.slow_start.is_none(),
+            "health",
+            "it states no check, detection, breaker or limit",
+        );
+        self.note(
+            health.slow_start.is_some() && !judges && !drains(scenario),
+            "health.slow_start",
+            "no check, detection or breaker takes a replica out, so that none comes back",
+        );
+        let Some(outlier) = &health.outlier else {
+            return;
+        };
+        // Detection counts all replicas that a gateway knows.
+        let all: u64 = scenario
+            .pools
+            .iter()
+            .map(|pool| u64::from(pool.replicas()))
+            .sum();
+        let most = all * u64::from(outlier.max_ejection_pct) / 100;
+        self.note(
+            most == 0 && !outlier.always_eject_one_host,
+            "health.outlier",
+            &format!(
+                "{} % of {all} replicas is less than one, so that none is ever ejected; raise \
+                 max_ejection_pct, or set always_eject_one_host",
+                outlier.max_ejection_pct
+            ),
+        );
     }
 
     fn of_regions(&mut self, scenario: &Scenario) {
         let Some(steering) = &scenario.steering else {
             return;
         };
-        self.note(
-            scenario.regions.len() < 2,
-            "steering",
-            "there is one region, so that there is nothing to choose",
-        );
         if let Steering::Dns(dns) = steering {
             let kept = dns.ignored_ttl_s != Dns::default().ignored_ttl_s;
             self.note(
@@ -240,11 +324,11 @@ impl Idle {
         }
     }
 
-    fn of_faults(&mut self, scenario: &Scenario, horizon_s: f64) {
+    fn of_faults(&mut self, scenario: &Scenario, end_s: f64) {
         for (index, fault) in scenario.faults.timeline.iter().enumerate() {
             let path = format!("faults.timeline.{index}");
-            if fault.at_s >= horizon_s {
-                let why = format!("it begins at {} s, when arrivals are over", fault.at_s);
+            if fault.at_s >= end_s {
+                let why = format!("it begins at {} s, when the run is over", fault.at_s);
                 self.note(true, &path, &why);
             }
             self.of_fault(&fault.fault, &path, scenario);
@@ -258,14 +342,16 @@ impl Idle {
         match fault {
             FaultKind::Oscillating { fault, .. } => self.of_fault(fault, path, scenario),
             FaultKind::DnsOutage {} => self.note(
-                !matches!(scenario.steering, Some(Steering::Dns(_))),
+                scenario.regions.is_empty()
+                    || matches!(scenario.steering, Some(Steering::Anycast(_))),
                 path,
-                "clients find regions without names; state [steering] with via = \"dns\"",
+                "clients find regions without names; state [[regions]] and steering by DNS",
             ),
             FaultKind::ControlPlaneLoss {} => self.note(
-                scenario.health.is_none() && scenario.steering.is_none(),
+                scenario.health.is_none() && scenario.regions.is_empty() && !drains(scenario),
                 path,
-                "nothing here is told by a control plane: there is neither [health] nor [steering]",
+                "nothing here is told by a control plane: there are neither [health] nor \
+                 [[regions]], and nothing drains",
             ),
             FaultKind::BadDeploy {
                 share, share_steps, ..
@@ -280,4 +366,12 @@ impl Idle {
             _ => {}
         }
     }
+}
+
+/// Whether replicas are told to drain.
+fn drains(scenario: &Scenario) -> bool {
+    let timed = scenario.faults.timeline.iter().map(|fault| &fault.fault);
+    let random = scenario.faults.random.iter().map(|random| &random.fault);
+    let mut kinds = timed.chain(random);
+    scenario.faults.file.is_some() || kinds.any(|kind| matches!(kind, FaultKind::Drain { .. }))
 }

@@ -159,7 +159,10 @@ impl Tally {
             populations: meters.populations.clone(),
             tenants: meters.tenants.clone(),
             signals: simulation.world.signal_meter(),
-            timeline: TimelineReport::of(&meters.timeline, &plan, simulation.now()),
+            timeline: {
+                let timeline = simulation.world.timeline_with_in_flight(now);
+                TimelineReport::of(&timeline, &plan, simulation.now())
+            },
             tries: plan
                 .clients
                 .as_ref()

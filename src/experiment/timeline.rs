@@ -54,7 +54,10 @@ pub struct Summary {
     pub most_replicas_down: u64,
     /// Requests that were not answered, for whatever reason.
     pub lost: u64,
-    /// Users who were ever hit by a bad deployment.
+    /// Requests under way when the run ended that had passed a bound of their objective: they count
+    /// where they passed it.
+    pub overdue: u64,
+    /// Users who were ever hit: of whom a request was not answered, or was hit by a bad deployment.
     pub users_hit: u64,
     /// Tries that were hit by one.
     pub tries_hit: u64,
@@ -133,7 +136,7 @@ fn causes(timeline: &Timeline) -> Vec<Status> {
         .collect()
 }
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "t_s",
     "arrived",
     "completed",
@@ -148,6 +151,7 @@ const COLUMNS: [&str; 14] = [
     "waiting",
     "breakers_open",
     "replicas_down",
+    "overdue",
 ];
 
 fn row_of(at_s: f64, bucket: &Bucket) -> Vec<Value> {
@@ -166,6 +170,7 @@ fn row_of(at_s: f64, bucket: &Bucket) -> Vec<Value> {
         bucket.waiting,
         bucket.breakers_open,
         bucket.down,
+        bucket.overdue,
     ];
     std::iter::once(json!(at_s))
         .chain(counts.map(|count| json!(count)))
@@ -183,15 +188,19 @@ fn ended_in(bucket: &Bucket) -> u64 {
     bucket.ended.iter().sum()
 }
 
+/// Requests of which it is known there whether they met their objective.
+fn decided_in(bucket: &Bucket) -> u64 {
+    ended_in(bucket) + bucket.overdue
+}
+
 /// Whether a stretch of time falls short of the objective, by more than chance makes of a fleet that
 /// just meets it.
 fn violates(bucket: &Bucket, target: f64) -> bool {
-    let ended = ended_in(bucket);
-    match ended {
+    match decided_in(bucket) {
         // Nothing ends where something is due.
         0 => bucket.in_flight > 0 && bucket.arrived > 0,
-        ended => {
-            let (all, missed) = (ended as f64, (ended - bucket.good) as f64);
+        decided => {
+            let (all, missed) = (decided as f64, (decided - bucket.good) as f64);
             let allowed = (1.0 - target) * all;
             missed > allowed + CHANCE * (allowed * target).sqrt()
         }
@@ -205,6 +214,7 @@ fn summary(timeline: &Timeline, plan: &FleetPlan, target: f64) -> Summary {
     let all: u64 = buckets.iter().map(ended_in).sum();
     let answered: u64 = buckets.iter().map(|bucket| bucket.ended[completed]).sum();
     let good: u64 = buckets.iter().map(|bucket| bucket.good).sum();
+    let decided: u64 = buckets.iter().map(decided_in).sum();
     let bad = buckets
         .iter()
         .filter(|bucket| violates(bucket, target))
@@ -229,11 +239,12 @@ fn summary(timeline: &Timeline, plan: &FleetPlan, target: f64) -> Summary {
         faults_not_ended: timeline.faults_in_force(),
         most_replicas_down: buckets.iter().map(|bucket| bucket.down).max().unwrap_or(0),
         lost: all - answered,
+        overdue: buckets.iter().map(|bucket| bucket.overdue).sum(),
         users_hit: timeline.users_hit(),
         tries_hit: timeline.tries_hit(),
         violation_s: bad as f64 * width_s,
-        error_budget_burnt: (target < 1.0 && all > 0)
-            .then(|| (all - good) as f64 / all as f64 / (1.0 - target)),
+        error_budget_burnt: (target < 1.0 && decided > 0)
+            .then(|| (decided - good) as f64 / decided as f64 / (1.0 - target)),
         recovery_s: recovery.flatten(),
         recovered: recovery.map(|recovery| recovery.is_some()),
         most_tries_per_request: amplification,

@@ -3,7 +3,7 @@
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::fleet::request::Status;
 use crate::fleet::world::handover::ceiling;
-use crate::scenario::faults::FaultKind;
+use crate::scenario::faults::{FaultKind, Target};
 use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::Plan;
 use crate::workload::sessions::SessionCounts;
@@ -112,8 +112,16 @@ fn warnings_of_faults(plan: &Plan) -> Vec<String> {
     let timed = faults.faults.timeline.iter().map(|fault| &fault.fault);
     let random = faults.faults.random.iter().map(|random| &random.fault);
     let kinds: Vec<&FaultKind> = timed.chain(random).map(innermost).collect();
-    let dies = |kind: &&FaultKind| matches!(kind, FaultKind::Crash {} | FaultKind::Hang {});
-    if kinds.iter().any(dies) && plan.fleet.health.is_none() {
+    let dies = |kind: &FaultKind| matches!(kind, FaultKind::Crash {} | FaultKind::Hang {});
+    // A region goes with its gateways.
+    let of_region = |target: Option<&Target>| target.is_some_and(|it| it.region.is_some());
+    let timed = faults.faults.timeline.iter();
+    let timed = timed.map(|fault| (&fault.fault, fault.target.as_ref()));
+    let random = faults.faults.random.iter();
+    let random = random.map(|random| (&random.fault, random.target.as_ref()));
+    let mut each = timed.chain(random);
+    let replicas_die = each.any(|(kind, target)| dies(innermost(kind)) && !of_region(target));
+    if replicas_die && plan.fleet.health.is_none() {
         warnings.push(
             "replicas die or hang, and no gateway looks at their health: requests go on to them \
              all the same; state [health] with active checks, outlier detection or a breaker"

@@ -112,7 +112,8 @@ pub struct Gate {
     /// Which tiers' own limits let somebody in, when that was last asked.
     open: Vec<bool>,
     room: Option<WaitingRoom>,
-    control: Option<QueueControl>,
+    /// By tier: one that is held up tells nothing of the others' waits.
+    controls: Vec<QueueControl>,
     rng: SimRng,
 }
 
@@ -165,9 +166,11 @@ impl Gate {
                 .collect(),
             limit,
             room: room.map(|rule| WaitingRoom::new(rule, &ranked, &plan.weights)),
-            control: room
+            controls: room
                 .and_then(|rule| rule.control.as_ref())
-                .map(QueueControl::new),
+                .map_or(Vec::new(), |rule| {
+                    vec![QueueControl::new(rule); plan.tiers.len()]
+                }),
             rng,
         }
     }
@@ -231,7 +234,8 @@ impl Gate {
         let Some(room) = &mut self.room else {
             return Answer::Refused(Status::ShedLimit);
         };
-        let patience = self.control.as_mut().and_then(|it| it.on_enqueue(now));
+        let control = self.controls.get_mut(usize::from(asks.tier));
+        let patience = control.and_then(|it| it.on_enqueue(now));
         let expires = patience.map_or(SimTime::NEVER, |patience| now + patience);
         let item = Item {
             tenant: asks.tenant,
@@ -362,15 +366,21 @@ impl Gate {
         let Some(room) = &mut self.room else {
             return false;
         };
-        let waited = room.remove(slot).is_some();
-        if waited && room.is_empty() {
-            self.now_empty(now);
+        let left = room.remove(slot);
+        if let Some(item) = left {
+            self.now_empty(item.tier, now);
         }
-        waited
+        left.is_some()
     }
 
-    fn now_empty(&mut self, now: SimTime) {
-        if let Some(control) = &mut self.control {
+    /// Nobody of a tier waits any more, if that is so.
+    fn now_empty(&mut self, tier: u32, now: SimTime) {
+        let waiting = self.room.as_ref().map_or(0, |room| room.len_of(tier));
+        if let Some(control) = self
+            .controls
+            .get_mut(tier as usize)
+            .filter(|_| waiting == 0)
+        {
             control.on_empty(now);
         }
     }
@@ -380,28 +390,30 @@ impl Gate {
         let Some(room) = &mut self.room else {
             return Next::Nobody;
         };
-        if let Some((slot, _)) = room.pop_expired(now) {
-            if room.is_empty() {
-                self.now_empty(now);
-            }
+        if let Some((slot, item)) = room.pop_expired(now) {
+            self.now_empty(item.tier, now);
             return Next::Shed(slot);
         }
         if room.is_empty() {
             // What lets tenants out in turn notes that nobody is there.
             room.pop();
-            self.now_empty(now);
+            for tier in 0..self.controls.len() as u32 {
+                self.now_empty(tier, now);
+            }
             return Next::Nobody;
         }
         let Some((slot, item, permits)) = self.take_next(now) else {
             return Next::Nobody;
         };
         let tier = item.tier as u16;
-        let behind = self.room.as_ref().map_or(0, WaitingRoom::len);
+        let room = self.room.as_ref();
+        let behind = room.map_or(0, |room| room.len_of(item.tier));
         let waited = now.since(item.enqueued);
-        let decision = self
-            .control
-            .as_mut()
-            .map_or(Decision::Keep, |it| it.on_dequeue(now, waited, behind));
+        let control = self.controls.get_mut(usize::from(tier));
+        let decision = control.map_or(Decision::Keep, |it| it.on_dequeue(now, waited, behind));
+        if decision == Decision::Shed && behind == 0 {
+            self.now_empty(item.tier, now);
+        }
         if decision == Decision::Shed {
             self.release_tier(tier, permits, Outcome::Ignored, now);
             if let (Some(limit), Some(permit)) = (&mut self.limit, permits.all) {
@@ -443,10 +455,14 @@ impl Gate {
     }
 
     /// When somebody who waits gives up, or a limit changes, next.
-    pub fn wakes_at(&self) -> Option<SimTime> {
+    pub fn wakes_at(&mut self, now: SimTime) -> Option<SimTime> {
         let room = self.room.as_ref().filter(|room| !room.is_empty())?;
-        let limits = self.tier_limits.iter().chain([&self.limit]).flatten();
-        let changes = limits.filter_map(ConcurrencyLimit::next_change);
+        let limits = self.tier_limits.iter_mut().chain([&mut self.limit]);
+        let changes = limits.flatten().filter_map(|limit| {
+            // What was to change by now has: it is the change after that which counts.
+            limit.limit(now);
+            limit.next_change()
+        });
         changes.chain(room.next_expiry()).min()
     }
 

@@ -422,7 +422,7 @@ impl Latencies {
 pub struct RequestRow {
     /// Serial number.
     pub id: u64,
-    /// Index of the region whose gateway its last try came to; none where it found none.
+    /// Index of the region that its last try set out for; none where it found none.
     pub region: Option<u16>,
     /// Index of the tier.
     pub tier: u16,

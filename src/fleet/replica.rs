@@ -188,7 +188,8 @@ impl Replica {
             ReplicaEngine::Sharing(sharing) => sharing.resume(id, ctx),
             ReplicaEngine::Servers(servers) => servers.resume(ctx.now),
             ReplicaEngine::Batches(servers) => servers.resume(ctx.now),
-            ReplicaEngine::Llm(_) | ReplicaEngine::Ranks(_) => {}
+            ReplicaEngine::Llm(engine) => engine.go_on(),
+            ReplicaEngine::Ranks(_) => {}
         }
     }
 }

@@ -50,7 +50,8 @@ pub struct SignalMeter {
     pub choices: u64,
     /// Of these: with a load that was not any more what had been reported last.
     pub stale: u64,
-    /// How long ago that report had been true of them, nanoseconds, summed.
+    /// How long it had not been that any more, nanoseconds, summed; where reports take longer than
+    /// their interval, since the last of them was read.
     pub age_ns: u128,
     /// Reports that replicas were asked for.
     pub reports: u64,
@@ -85,8 +86,10 @@ pub struct Signals {
     coming: VecDeque<(SimTime, ReplicaId, Reading)>,
     /// The last answer of each replica.
     known: Vec<Reading>,
-    /// When each was read last, whether the answer has come or not.
-    read: Vec<SimTime>,
+    /// Since when the last answer of each is not right any more; [`SimTime::NEVER`] while it is.
+    wrong_since: Vec<SimTime>,
+    /// When the load of each changed first after it was read last.
+    changed_at: Vec<SimTime>,
     meter: SignalMeter,
 }
 
@@ -115,19 +118,19 @@ impl Signals {
             asking: false,
             coming: VecDeque::new(),
             known: vec![idle; replicas],
-            read: vec![SimTime::ZERO; replicas],
+            wrong_since: vec![SimTime::NEVER; replicas],
+            changed_at: vec![SimTime::NEVER; replicas],
             meter: SignalMeter::default(),
         }
     }
 
     /// Notes that a replica was chosen: by a load that is still right, or how old a one.
     pub fn chosen(&mut self, replica: ReplicaId, now: SimTime) {
-        let index = replica.0 as usize;
-        let known = self.known[index].at;
+        let since = self.wrong_since[replica.0 as usize];
         self.meter.choices += 1;
-        if self.is_changed[index] || self.read[index] > known {
+        if since < now {
             self.meter.stale += 1;
-            self.meter.age_ns += u128::from(now.since(known).0);
+            self.meter.age_ns += u128::from(now.since(since).0);
         }
     }
 
@@ -153,8 +156,10 @@ impl Signals {
     /// The load of a replica is not what it was: it is read at the next question.
     #[inline]
     pub fn changed(&mut self, replica: ReplicaId, queue: &mut EventQueue<Event>) {
-        let listed = &mut self.is_changed[replica.0 as usize];
-        if !std::mem::replace(listed, true) {
+        let index = replica.0 as usize;
+        if !std::mem::replace(&mut self.is_changed[index], true) {
+            self.changed_at[index] = queue.now();
+            self.wrong_since[index] = self.wrong_since[index].min(queue.now());
             self.changed.push(replica);
             self.ask_in_time(queue);
         }
@@ -173,9 +178,10 @@ impl Signals {
         for index in 0..self.changed.len() {
             let replica = self.changed[index];
             let is_lost = self.rule.loss > 0.0 && self.rng.random::<f64>() < self.rule.loss;
-            self.meter.reports += 1;
-            self.meter.lost += u64::from(is_lost);
-            let said = answer(replica).filter(|_| !is_lost);
+            let said = answer(replica);
+            self.meter.reports += u64::from(said.is_some());
+            self.meter.lost += u64::from(said.is_some() && is_lost);
+            let said = said.filter(|_| !is_lost);
             let changes_on = said.is_none_or(|(_, _, changes_on)| changes_on);
             if changes_on {
                 self.changed[lost] = replica;
@@ -190,7 +196,10 @@ impl Signals {
                 detail,
                 at: now,
             };
-            self.read[replica.0 as usize] = now;
+            self.changed_at[replica.0 as usize] = match changes_on {
+                true => now,
+                false => SimTime::NEVER,
+            };
             let comes = now + self.rule.delay;
             self.coming.push_back((comes, replica, reading));
         }
@@ -211,7 +220,10 @@ impl Signals {
             return None;
         }
         self.coming.pop_front();
-        self.known[replica.0 as usize] = reading;
+        let index = replica.0 as usize;
+        self.known[index] = reading;
+        // What changed after it was read, if anything did.
+        self.wrong_since[index] = self.changed_at[index].max(reading.at);
         Some((replica, reading))
     }
 

@@ -41,6 +41,8 @@ pub struct Bucket {
     pub ended: [u64; Status::COUNT],
     /// Of those completed: within their objective.
     pub good: u64,
+    /// Requests under way when the run ended that passed a bound of their objective here.
+    pub overdue: u64,
     /// Tries made.
     pub tries: u64,
     /// Requests in flight, the most there were at once.
@@ -65,6 +67,7 @@ impl Bucket {
 
     fn add(&mut self, other: &Bucket) {
         self.arrived += other.arrived;
+        self.overdue += other.overdue;
         for (mine, theirs) in self.ended.iter_mut().zip(other.ended) {
             *mine += theirs;
         }
@@ -277,6 +280,13 @@ impl Timeline {
         }
     }
 
+    /// A request that is under way at the end of the run passed a bound of its objective at `at`.
+    pub fn overdue(&mut self, at: SimTime) {
+        if self.on {
+            self.at(at).overdue += 1;
+        }
+    }
+
     /// A breaker changed.
     pub fn breaker(&mut self, transition: &Transition) {
         let open = |state| u64::from(state != State::Closed);
@@ -330,9 +340,17 @@ impl Timeline {
         }
     }
 
-    /// A try of a user, by number, was hit by a fault.
-    pub fn user_hit(&mut self, user: u64) {
+    /// A try of a user, by number, was hit by a bad deployment.
+    pub fn try_hit(&mut self, user: u64) {
         self.tries_hit += 1;
+        self.user_hit(user);
+    }
+
+    /// A user, by number, was hit: by a bad deployment, or by a request that was not answered.
+    pub fn user_hit(&mut self, user: u64) {
+        if !self.on {
+            return;
+        }
         let (word, bit) = ((user / 64) as usize, 1 << (user % 64));
         if word >= self.hit.len() {
             self.hit.resize(word + 1, 0);

@@ -100,11 +100,19 @@ impl SloMeter {
         self.count += 1;
     }
 
+    /// When a request that is in flight has passed a bound, nanoseconds after its arrival; `u64::MAX`
+    /// where it never does.
+    pub fn late_after_ns(&self, has_first_token: bool) -> u64 {
+        match has_first_token {
+            true => self.e2e_ns,
+            false => self.e2e_ns.min(self.ttft_ns),
+        }
+    }
+
     /// Counts a request still in flight `age_ns` after its arrival: a miss if a bound has passed
     /// already, and undecided otherwise.
     pub fn record_in_flight(&mut self, age_ns: u64, has_first_token: bool) {
-        let late = age_ns > self.e2e_ns || (!has_first_token && age_ns > self.ttft_ns);
-        if late {
+        if age_ns > self.late_after_ns(has_first_token) {
             self.record_miss();
         } else {
             self.undecided += 1;

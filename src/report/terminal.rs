@@ -135,7 +135,7 @@ fn requests(page: &mut Page, result: &RunResult) {
         count(requests.arrived),
         parts.join(" + ")
     );
-    page.line(&format!("  {text}"));
+    page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
     let why = &requests.rejected_by;
     if requests.rejected > 0 {
         let quota = why.quota.filter(|quota| *quota > 0);
@@ -155,7 +155,7 @@ fn requests(page: &mut Page, result: &RunResult) {
     tries(page, result);
     signals(page, result);
     for tenant in &result.tenants {
-        part(page, "tenant", tenant);
+        part(page, "tenant", tenant, result);
     }
     if let Some(sessions) = &requests.sessions {
         let mut parts = vec![format!("{} finished", count(sessions.finished))];
@@ -253,7 +253,7 @@ fn by_reason(page: &mut Page, what: &str, reasons: &[(u64, &str)]) {
 }
 
 /// What became of the requests of a population or tenant.
-fn part(page: &mut Page, what: &str, row: &Value) {
+fn part(page: &mut Page, what: &str, row: &Value, result: &RunResult) {
     let name = row["name"].as_str().unwrap_or("");
     let number = |key: &str| row["requests"][key].as_u64().unwrap_or(0);
     let mut text = format!(
@@ -261,7 +261,8 @@ fn part(page: &mut Page, what: &str, row: &Value) {
         count(number("made")),
         count(number("completed"))
     );
-    if let Some(attained) = row["attained"].as_f64() {
+    let stated = result.slo.iter().any(|row| row.target.is_some());
+    if let Some(attained) = row["attained"].as_f64().filter(|_| stated) {
         let attained = percent(Some(attained));
         text.push_str(&format!(
             "; {attained} of those measured within the objective"
@@ -277,7 +278,10 @@ fn signals(page: &mut Page, result: &RunResult) {
         return;
     };
     let age = match number("mean_age_ms") {
-        Some(age) => format!(", {} ms before on average", significant(Some(age))),
+        Some(age) => format!(
+            ", and had not been for {} ms on average",
+            significant(Some(age))
+        ),
         None => String::new(),
     };
     let text = format!(

@@ -75,7 +75,8 @@ pub struct Bucket {
 pub struct Tenant {
     /// Name, unique.
     pub name: String,
-    /// Share of the requests; shares are scaled to sum to 1. Default 1.
+    /// Share of the users, and so of the requests; shares are scaled to sum to 1. Each user of a
+    /// population (`populations.users`) is with one tenant. Default 1.
     #[serde(default = "one_f64")]
     pub share: f64,
     /// Share of what a fair waiting room lets out, beside the other tenants' weights. Default 1.

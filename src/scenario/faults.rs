@@ -140,8 +140,9 @@ pub enum FaultKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         misroute_to: Option<String>,
     },
-    /// No launches, no changes of configuration and no updates of health: what runs goes on. The
-    /// target is a region or nothing: everywhere.
+    /// No launches, and no news: gateways go on with the health and the drains they know of, and
+    /// where it is lost everywhere DNS and routes stay as they are. What runs goes on, and so do the
+    /// faults of the scenario. The target is a region or nothing: everywhere.
     ControlPlaneLoss {},
     /// Resolvers get no answer; what they have cached lasts for its TTL and while it may be served
     /// stale. The target is a population or nothing: all of them.

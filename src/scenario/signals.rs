@@ -23,7 +23,9 @@ pub enum Signals {
         /// How long an answer takes to come, milliseconds. Default 0.
         #[serde(default)]
         delay_ms: f64,
-        /// Probability that an answer is lost, 0 to 1; the next question is asked in time. Default 0.
+        /// Probability that an answer is lost, 0 to 1; the next question is asked in time. News of
+        /// blocks (a precise prefix index) is numbered and asked for again, so that it is late but
+        /// never lost. Default 0.
         #[serde(default)]
         loss: f64,
         /// Whether a gateway adds what it sent itself since a replica's last answer came: without,

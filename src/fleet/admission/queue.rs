@@ -223,7 +223,9 @@ impl WaitingRoom {
 
     /// Who is let out next of those whose tier may go.
     pub fn peek_among(&self, open: impl Fn(u32) -> bool) -> Option<u32> {
-        self.order.first(self.all.requests, open)
+        let tiers = (0_u32..).zip(&self.tiers).filter(|(tier, _)| open(*tier));
+        let waiting = tiers.map(|(_, level)| level.requests).sum();
+        self.order.first(waiting, open)
     }
 
     /// Lets out the next one. Nobody there ends a busy period of a fair room: its tenants then start

@@ -1,6 +1,7 @@
 //! Requests that an engine is to drop, and engines that die.
 
 use super::{Engine, EngineRules, Flight, Ranks};
+use crate::engine::SimTime;
 use crate::fleet::context::Context;
 use crate::fleet::ids::NONE;
 
@@ -13,6 +14,8 @@ pub(super) struct Upset {
     slowdown: f64,
     /// Whether the next run of decode iterations begins afresh, whatever was foreseen.
     afresh: bool,
+    /// Since when it has stood still; none while it does not.
+    stalled: Option<SimTime>,
 }
 
 impl Default for Upset {
@@ -21,6 +24,7 @@ impl Default for Upset {
             aborts: Vec::new(),
             slowdown: 1.0,
             afresh: false,
+            stalled: None,
         }
     }
 }
@@ -55,7 +59,13 @@ impl Engine {
     /// It makes no progress for a while: the end of what is under way will come late.
     pub fn stall(&mut self, ctx: &mut Context<'_>) {
         self.upset().afresh = true;
+        self.upset().stalled = Some(ctx.now);
         self.interrupt(ctx);
+    }
+
+    /// It goes on.
+    pub fn go_on(&mut self) {
+        self.upset().stalled = None;
     }
 
     /// Drops a request. True where that is done at once, since it waits. A sequence that runs is
@@ -106,9 +116,12 @@ impl Engine {
 
     /// Notes with the running sequences how many tokens they have made by now.
     fn note_tokens(&self, ctx: &mut Context<'_>) {
+        // No iteration has ended since it stood still.
+        let stalled = self.upset.as_ref().and_then(|upset| upset.stalled);
+        let last = stalled.unwrap_or(ctx.now);
         let folded = match (self.flight, self.origin) {
             (Flight::Decode { until }, Some(origin)) => {
-                origin.boundaries_before(ctx.now, self.iteration, until)
+                origin.boundaries_before(last, self.iteration, until)
             }
             _ => 0,
         };
@@ -138,6 +151,7 @@ impl Engine {
         }
         let upset = self.upset.take().map(|mut upset| {
             upset.aborts.clear();
+            upset.stalled = None;
             upset
         });
         let keeps_news = self.keeps_news();

@@ -125,7 +125,10 @@ impl Engine {
         let lookahead = u64::from(ctx.requests.at(slot).work.lookahead);
         let blocks = self.kv.blocks_for(tokens.max(lookahead));
         self.release(ctx.requests, slot, blocks, tokens);
-        ctx.requests.at_mut(slot).work.decoding = false;
+        let request = ctx.requests.at_mut(slot);
+        request.work.decoding = false;
+        // Whoever gives it up now has wasted all of it.
+        request.work.generated = request.output_tokens;
         ctx.done.push(slot);
     }
 }

@@ -16,6 +16,7 @@ use crate::scenario::tries::Sign;
 use crate::workload::Offered;
 
 use super::World;
+use super::replicas::user_bit;
 
 impl World {
     /// A client wants something: its first try begins.
@@ -388,6 +389,10 @@ impl World {
             ],
             queue,
         );
+        if status != Status::Completed {
+            let user = u64::from(call.population) << 32 | u64::from(call.who);
+            self.meters.timeline.user_hit(user_bit(&self.plan, user));
+        }
         let (live, user) = (call.live.clone(), call.user);
         let ending = call.ending();
         let nothing;

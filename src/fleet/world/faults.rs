@@ -126,8 +126,7 @@ impl World {
 
     /// Nobody is left to be hit: a run ends when nothing is in flight and nothing comes.
     pub(super) fn rest_if_over(&mut self, queue: &mut EventQueue<Event>) {
-        let more = !self.arrivals_over || !self.extras.is_empty() || self.source.has_users();
-        if more || self.in_flight() > 0 {
+        if !self.is_over() {
             return;
         }
         if let Some(faults) = &mut self.faults
@@ -135,6 +134,12 @@ impl World {
         {
             queue.cancel(timer);
         }
+    }
+
+    /// Whether nothing is in flight and nothing comes.
+    pub(super) fn is_over(&self) -> bool {
+        let more = !self.arrivals_over || !self.extras.is_empty() || self.source.has_users();
+        !more && self.in_flight() == 0
     }
 
     fn apply(&mut self, change: &Change, queue: &mut EventQueue<Event>) {
@@ -370,6 +375,10 @@ impl World {
         let (Some(geo), Some(faults)) = (&mut self.geo, &self.faults) else {
             return;
         };
+        // Nobody tells it while there is no control plane anywhere: it is told afterwards.
+        if faults.wide.control_plane_is_lost_everywhere() {
+            return;
+        }
         match faults.clients_reach(region) {
             true => geo.region_up(RegionIndex(region), now),
             false => geo.region_down(RegionIndex(region), now),
@@ -405,6 +414,9 @@ impl World {
                 }
             }
             Effect::ControlPlaneLoss if !begins => {
+                for region in 0..self.plan.topology.regions.len() as u16 {
+                    self.steering_sees(region, queue.now());
+                }
                 // Gateways learn at once what they were not told.
                 for gateway in 0..self.gateways.count() {
                     if let Some(watch) = self.gateways.watch(gateway) {

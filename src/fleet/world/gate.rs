@@ -58,7 +58,7 @@ impl World {
 
     /// Somebody in the waiting room may go in, or waits no longer, at some time.
     fn wake_gate(&mut self, gateway: u16, queue: &mut EventQueue<Event>) {
-        let Some(at) = self.gates[usize::from(gateway)].wakes_at() else {
+        let Some(at) = self.gates[usize::from(gateway)].wakes_at(queue.now()) else {
             return;
         };
         let at = at.max(queue.now());

@@ -452,6 +452,10 @@ impl World {
 
     /// A gateway replica asks the replicas for their load.
     pub(super) fn ask_replicas(&mut self, gateway: u16, queue: &mut EventQueue<Event>) {
+        // Nobody is left who could be sent anywhere.
+        if self.is_over() {
+            return;
+        }
         let front = &mut self.gateways.fronts[usize::from(gateway)];
         let present = &self.gateways.present;
         let gate = self.plan.gate.as_ref();

@@ -123,6 +123,7 @@ impl World {
             return self.end(slot, Status::FailedNoReplica, queue);
         };
         let there = (Role::Decode, region);
+        self.gateways.note_choice(gateway, to, now);
         self.gateways.each_router(gateway, there, to, |router| {
             router.sent(to, prompt);
         });

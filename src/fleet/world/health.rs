@@ -349,6 +349,13 @@ impl World {
         }
     }
 
+    /// What probes say is news only where the gateway is told.
+    fn note_health(&mut self, gateway: u16, replica: ReplicaId, well: bool, now: SimTime) {
+        if !self.control_plane_is_lost(self.gateways.region(gateway)) {
+            self.note(now, Note::Health(gateway, replica, well));
+        }
+    }
+
     /// A probe has ended.
     pub(super) fn probe_over(
         &mut self,
@@ -367,11 +374,11 @@ impl World {
         }
         match change {
             Some(Health::Unhealthy) => {
-                self.note(now, Note::Health(gateway, replica, false));
+                self.note_health(gateway, replica, false, now);
                 self.set_reason(gateway, replica, Reason::Unhealthy, true, queue);
             }
             Some(Health::Healthy) => {
-                self.note(now, Note::Health(gateway, replica, true));
+                self.note_health(gateway, replica, true, now);
                 self.set_reason(gateway, replica, Reason::Unhealthy, false, queue);
                 let back = self
                     .gateways

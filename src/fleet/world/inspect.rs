@@ -9,6 +9,7 @@ use crate::fleet::outcome::{Ending, RequestRow};
 use crate::fleet::replica::ReplicaEngine;
 use crate::fleet::request::Request;
 use crate::fleet::signals::SignalMeter;
+use crate::fleet::timeline::Timeline;
 use crate::measure::SloMeter;
 use crate::workload::sessions::SessionCounts;
 
@@ -53,13 +54,13 @@ impl World {
         self.requests.len() as u64
     }
 
-    /// The requests in flight: of each what would be known at its end, and its last try, if one is
-    /// under way. Looks at all of them: for the end of a run.
     /// How old the loads were that routers went by, where they are told of them.
     pub fn signal_meter(&self) -> Option<SignalMeter> {
         self.gateways.signal_meter()
     }
 
+    /// The requests in flight: of each what would be known at its end, and its last try, if one is
+    /// under way. Looks at all of them: for the end of a run.
     fn live(&self) -> Vec<(Ending, Option<&Request>)> {
         let Some(calls) = &self.calls else {
             let live = self.requests.live();
@@ -86,6 +87,24 @@ impl World {
         meters
     }
 
+    /// What happened when, with the requests in flight at `now` that are late: for the end of a
+    /// run.
+    pub fn timeline_with_in_flight(&self, now: SimTime) -> Timeline {
+        let mut timeline = self.meters.timeline.clone();
+        if !timeline.is_on() {
+            return timeline;
+        }
+        for (call, request) in self.live() {
+            let seen = request.is_some_and(|request| request.first_token != SimTime::NEVER);
+            let after_ns = self.meters.slo[usize::from(call.tier)].late_after_ns(seen);
+            let late = SimTime(call.arrival.0.saturating_add(after_ns));
+            if late < now {
+                timeline.overdue(late);
+            }
+        }
+        timeline
+    }
+
     /// Requests in flight that arrived within the measured window.
     pub fn measured_in_flight(&self) -> u64 {
         let live = self.live().into_iter();
@@ -98,8 +117,10 @@ impl World {
         let row = |(call, request): (Ending, Option<&Request>)| {
             // Between two tries nothing is known but when it came.
             let waits = Request::new(call.serial, call.arrival, 0, 0);
-            let request = request.unwrap_or(&waits);
-            RequestRow::new(request, &call, "in_flight", &self.plan, &self.replicas)
+            let seen = request.unwrap_or(&waits);
+            let mut row = RequestRow::new(seen, &call, "in_flight", &self.plan, &self.replicas);
+            row.region = row.region.filter(|_| request.is_some());
+            row
         };
         let mut rows: Vec<RequestRow> = self.live().into_iter().map(row).collect();
         rows.sort_by_key(|row| row.id);

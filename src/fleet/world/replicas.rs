@@ -132,7 +132,7 @@ impl World {
         let user = u64::from(attempt.population) << 32 | u64::from(who);
         let replica = self.requests.at(slot).replica;
         let hit = self.misdeployed(replica, user)?;
-        self.meters.timeline.user_hit(user_bit(&self.plan, user));
+        self.meters.timeline.try_hit(user_bit(&self.plan, user));
         Some(hit)
     }
 
@@ -438,7 +438,7 @@ impl World {
 }
 
 /// The number of a user over all populations.
-fn user_bit(plan: &FleetPlan, user: u64) -> u64 {
+pub(super) fn user_bit(plan: &FleetPlan, user: u64) -> u64 {
     let (population, who) = ((user >> 32) as usize, user & u64::from(u32::MAX));
     let before = plan.topology.populations[..population].iter();
     before

@@ -63,10 +63,13 @@ pub(super) fn latency(page: &mut Page, result: &RunResult) {
         1 => "batch means of this run",
         _ => "the replications",
     };
-    let confidence = confidence(result);
-    let note = format!(
-        "quantiles are kept to 0.1 %; from-to is the {confidence} interval for p99, from {method}"
-    );
+    let interval = match confidence(result) {
+        Some(confidence) => {
+            format!("; from-to is the {confidence} interval for p99, from {method}")
+        }
+        None => String::new(),
+    };
+    let note = format!("quantiles are kept to 0.1 %{interval}");
     page.line(&format!("  {}", wrap(&note, WIDTH, 2)));
     if !thin.is_empty() {
         let note = format!(
@@ -78,14 +81,12 @@ pub(super) fn latency(page: &mut Page, result: &RunResult) {
 }
 
 /// The confidence that the intervals have, which is the same for all.
-fn confidence(result: &RunResult) -> String {
+fn confidence(result: &RunResult) -> Option<String> {
     let found = ["e2e_ms", "ttft_ms"]
         .iter()
         .find_map(|key| result.intervals.pointer(&format!("/{key}/mean/confidence")));
-    match found.and_then(Value::as_f64) {
-        Some(confidence) => format!("{} %", short(confidence * 100.0)),
-        None => "(unavailable)".to_owned(),
-    }
+    let confidence = found.and_then(Value::as_f64)?;
+    Some(format!("{} %", short(confidence * 100.0)))
 }
 
 fn latency_row(label: &str, summary: &Summary, interval: Option<(f64, f64)>) -> Vec<String> {

@@ -35,7 +35,7 @@ pub(super) fn timeline(page: &mut Page, result: &RunResult) {
     }
     summary(page, timeline);
     for population in &result.populations {
-        part(page, "population", population);
+        part(page, "population", population, result);
     }
     definitions(page, result, timeline);
 }
@@ -178,6 +178,10 @@ fn summary(page: &mut Page, timeline: &TimelineReport) {
             "error budget burnt {} times over",
             significant(Some(burnt))
         ));
+    }
+    if summary.overdue > 0 {
+        let overdue = plural(summary.overdue, "request");
+        parts.insert(1, format!("{overdue} late and still under way"));
     }
     if summary.users_hit > 0 {
         parts.push(format!("{} hit", plural(summary.users_hit, "user")));

@@ -201,7 +201,11 @@ impl QueueControl {
             interval_ms,
         }) = *self;
         if problems.positive(&format!("{at}.interval_ms"), interval_ms, MOST_MS) {
-            problems.positive(&format!("{at}.target_ms"), target_ms, interval_ms);
+            let path = format!("{at}.target_ms");
+            if problems.positive(&path, target_ms, MOST_MS) && target_ms > interval_ms {
+                let allowed = format!("must be at most interval_ms = {interval_ms}");
+                problems.push(&path, target_ms, &allowed, "lower it, or raise interval_ms");
+            }
         }
     }
 }

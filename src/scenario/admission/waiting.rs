@@ -13,7 +13,7 @@ pub struct WaitingRoom {
     pub bound: QueueBound,
     /// Most that may wait of one tier, within `bound`. Default: no limit of their own.
     pub tiers: Vec<TierBound>,
-    /// Whom to shed of those that waited long. Default: nobody.
+    /// Whom to shed of those that waited long, of each tier by itself. Default: nobody.
     pub control: Option<QueueControl>,
 }
 
@@ -54,7 +54,8 @@ pub enum QueueOrder {
     },
     /// The earliest deadline.
     EarliestDeadline {},
-    /// First come, first served while at most so many wait; the latest first when there are more
+    /// First come, first served while at most so many wait who could be let out (whose tier is not
+    /// at a limit of its own); the latest first when there are more
     /// (adaptive LIFO: Maurer, "Fail at Scale", ACM Queue 13(8), 2015).
     AdaptiveLifo {
         /// Requests that may wait before the order turns round.

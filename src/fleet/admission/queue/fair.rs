@@ -4,7 +4,8 @@
 //! tenant's request before it; its finish tag is that plus cost over weight. The lowest start tag is
 //! served first, and is the virtual time. Over any stretch in which two tenants have requests
 //! waiting, what they got over their weights differs by at most one largest request of each over
-//! its weight.
+//! its weight. Requests whose tier is at a limit of its own are passed over; when it is not any
+//! more, their tenant gets what it missed before the others go on.
 //!
 //! Tags are given out at the head of a tenant's line, not on arrival: a request that leaves without
 //! being served then costs its tenant nothing, and the tags of all others are the same.
