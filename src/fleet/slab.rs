@@ -45,6 +45,7 @@ impl<T> Slab<T> {
     }
 
     /// Takes a tenant in.
+    #[inline]
     pub fn insert(&mut self, tenant: T) -> SlotId {
         let slot = match self.free.pop() {
             Some(slot) => {

@@ -290,7 +290,7 @@ impl World {
 
     /// A request of the arrival process is due. Where a fault makes traffic heavier, others like it
     /// come within the next second; where it makes it lighter, it may not come at all.
-    fn offer(&mut self, offered: Offered, queue: &mut EventQueue<Event>) {
+    fn offer(&mut self, offered: &Offered, queue: &mut EventQueue<Event>) {
         if self.faults.is_none() {
             return self.arrive(offered, queue);
         }
@@ -311,12 +311,12 @@ impl World {
             queue.schedule(queue.now() + SimDuration(within), Event::Extra(id));
         }
         match copies {
-            0 => self.source.never_came(&offered),
+            0 => self.source.never_came(offered),
             _ => self.arrive(offered, queue),
         }
     }
 
-    fn arrive(&mut self, offered: Offered, queue: &mut EventQueue<Event>) {
+    fn arrive(&mut self, offered: &Offered, queue: &mut EventQueue<Event>) {
         let mut request = Request::new(
             self.serial,
             queue.now(),
@@ -327,7 +327,7 @@ impl World {
         request.tier = offered.tier;
         self.meters.arrived(&request, &self.plan);
         if self.calls.is_some() {
-            self.open_call(&offered, request.serial, queue);
+            self.open_call(offered, request.serial, queue);
             if self.meters.timeline.is_new(queue.now()) {
                 let waiting = self.waiting();
                 self.meters.timeline.waiting(queue.now(), waiting);
@@ -337,7 +337,7 @@ impl World {
             self.meters.timeline.arrived(queue.now(), in_flight);
             return;
         }
-        request.prefix = offered.prefix;
+        request.prefix = offered.prefix.clone();
         request.rank = self.plan.tiers[offered.tier as usize].rank;
         request.gateway_replica = self.gateways.pick(0);
         request.user = offered.user;
@@ -348,6 +348,7 @@ impl World {
     }
 
     /// A request comes to its gateway replica.
+    #[inline]
     fn enter(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {
         let slot = id.slot;
         if self.faults.is_some() {
@@ -366,6 +367,7 @@ impl World {
     }
 
     /// A request has been let in.
+    #[inline]
     fn pass_gate(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
         if self.plan.gateway_cost == SimDuration::ZERO {
             return self.route(slot, queue);
@@ -438,13 +440,13 @@ impl Model for World {
         match event {
             Event::Arrival => {
                 if let Some(offered) = self.pending.take() {
-                    self.offer(offered, queue);
+                    self.offer(&offered, queue);
                 }
                 self.await_next(queue);
             }
             Event::UserReady(user) => {
                 if let Some(offered) = self.source.user_request(user, queue.now()) {
-                    self.arrive(offered, queue);
+                    self.arrive(&offered, queue);
                 }
             }
             Event::GatewayDone(id) => {
@@ -489,7 +491,7 @@ impl Model for World {
             Event::Extra(id) => {
                 let offered = self.source.beside(self.extras.at(id.slot), queue.now());
                 self.extras.remove(id.slot);
-                self.arrive(offered, queue);
+                self.arrive(&offered, queue);
             }
             Event::LetIn(gateway) => self.let_in(gateway, queue),
             Event::GatewayDue(id) => self.gateway_due(id, queue),
