@@ -1,6 +1,7 @@
 //! A request in flight.
 
 use crate::engine::SimTime;
+use crate::workload::Offered;
 
 use super::ids::{NONE, ReplicaId};
 use super::prefix::Prefix;
@@ -235,6 +236,7 @@ pub struct Work {
 
 impl Request {
     /// A request that has just arrived.
+    #[inline]
     pub fn new(serial: u64, arrival: SimTime, prompt_tokens: u32, output_tokens: u32) -> Self {
         Request {
             serial,
@@ -261,6 +263,17 @@ impl Request {
             work: Work::default(),
             next: NONE,
             previous: NONE,
+        }
+    }
+
+    /// One that is offered, and arrives now.
+    #[inline]
+    pub fn of(offered: &Offered, serial: u64, now: SimTime) -> Self {
+        Request {
+            tier: offered.tier,
+            user: offered.user,
+            prefix: offered.prefix.clone(),
+            ..Request::new(serial, now, offered.prompt_tokens, offered.output_tokens)
         }
     }
 

@@ -317,16 +317,10 @@ impl World {
     }
 
     fn arrive(&mut self, offered: &Offered, queue: &mut EventQueue<Event>) {
-        let mut request = Request::new(
-            self.serial,
-            queue.now(),
-            offered.prompt_tokens,
-            offered.output_tokens,
-        );
-        self.serial += 1;
-        request.tier = offered.tier;
-        self.meters.arrived(&request, &self.plan);
+        let request = Request::of(offered, self.serial, queue.now());
         if self.calls.is_some() {
+            self.serial += 1;
+            self.meters.arrived(&request, &self.plan);
             self.open_call(offered, request.serial, queue);
             if self.meters.timeline.is_new(queue.now()) {
                 let waiting = self.waiting();
@@ -337,10 +331,16 @@ impl World {
             self.meters.timeline.arrived(queue.now(), in_flight);
             return;
         }
-        request.prefix = offered.prefix.clone();
-        request.rank = self.plan.tiers[offered.tier as usize].rank;
+        self.begin(request, queue);
+    }
+
+    /// A request that is its one try begins.
+    #[inline]
+    fn begin(&mut self, mut request: Request, queue: &mut EventQueue<Event>) {
+        self.serial += 1;
+        self.meters.arrived(&request, &self.plan);
+        request.rank = self.plan.tiers[request.tier as usize].rank;
         request.gateway_replica = self.gateways.pick(0);
-        request.user = offered.user;
         let id = self.requests.insert(request);
         self.meters
             .present_at_arrival(queue.now(), self.requests.len() as u64);
@@ -380,10 +380,8 @@ impl World {
 
     fn end(&mut self, slot: u32, status: Status, queue: &mut EventQueue<Event>) {
         let request = self.requests.at(slot);
-        let user = request.user;
-        let present = request.work.present;
-        if request.replica.0 != NONE {
-            let replica = request.replica;
+        let (replica, present) = (request.replica, request.work.present);
+        if replica.0 != NONE {
             let pool = self.replicas[replica.0 as usize].pool.0 as usize;
             if self.plain {
                 let (gateway, prompt_tokens) = (request.gateway_replica, request.prompt_tokens);
@@ -399,6 +397,9 @@ impl World {
                 self.leave_replica(slot, queue);
             }
         }
+        if self.plain {
+            return self.end_for_good(slot, status, queue);
+        }
         if self.plan.health.is_some() {
             self.note_result(slot, status, queue);
         }
@@ -408,7 +409,14 @@ impl World {
         if self.calls.is_some() {
             return self.answer(slot, status, queue);
         }
+        self.end_for_good(slot, status, queue);
+    }
+
+    /// A request that is its one try has ended.
+    #[inline]
+    fn end_for_good(&mut self, slot: u32, status: Status, queue: &mut EventQueue<Event>) {
         let request = self.requests.at(slot);
+        let user = request.user;
         let ending = Ending::of(request);
         self.meters
             .ended(request, &ending, status, SimDuration::ZERO, queue.now());
@@ -418,7 +426,9 @@ impl World {
             self.rows.push(row);
         }
         self.requests.remove(slot);
-        self.user_goes_on(user, status == Status::Completed, queue);
+        if user != NONE {
+            self.user_goes_on(user, status == Status::Completed, queue);
+        }
     }
 
     /// The request of a user has ended: the next one comes in time.
@@ -439,8 +449,16 @@ impl Model for World {
         self.meters.events_by_kind[event.kind()] += 1;
         match event {
             Event::Arrival => {
-                if let Some(offered) = self.pending.take() {
-                    self.offer(&offered, queue);
+                match &self.pending {
+                    Some(offered) if self.plain => {
+                        let request = Request::of(offered, self.serial, queue.now());
+                        self.begin(request, queue);
+                    }
+                    _ => {
+                        if let Some(offered) = self.pending.take() {
+                            self.offer(&offered, queue);
+                        }
+                    }
                 }
                 self.await_next(queue);
             }

@@ -84,6 +84,14 @@ impl World {
             && self.plan.pools[pool_of(&self.replicas, request.replica)].role == Role::Prefill
     }
 
+    /// The same, unless it was to be dropped.
+    pub(super) fn hand_over_if_wanted(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        match self.calls.is_some() && self.was_dropped(slot) {
+            true => self.end_dropped(slot, queue),
+            false => self.hand_over(slot, queue),
+        }
+    }
+
     /// The first token was made: gives the KV to the link.
     pub(super) fn hand_over(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
         let now = queue.now();

@@ -356,11 +356,14 @@ impl World {
     }
 
     fn send_answer(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        if self.handover.is_some() && self.goes_on_elsewhere(slot) {
+            return self.hand_over_if_wanted(slot, queue);
+        }
+        if self.plain {
+            return self.send_plain_answer(slot, queue);
+        }
         if self.calls.is_some() && self.was_dropped(slot) {
             return self.end_dropped(slot, queue);
-        }
-        if self.handover.is_some() && self.goes_on_elsewhere(slot) {
-            return self.hand_over(slot, queue);
         }
         let id = self.requests.id(slot);
         self.requests.at_mut(slot).last_token = queue.now();
@@ -375,6 +378,23 @@ impl World {
         } else if hop == SimDuration::ZERO {
             self.respond(id, queue);
         } else {
+            queue.schedule_in_lane(lane, Event::Responded(id));
+        }
+    }
+
+    /// The same where nobody has anything to say but the router.
+    #[inline]
+    fn send_plain_answer(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let request = self.requests.at_mut(slot);
+        request.last_token = queue.now();
+        request.work.present = false;
+        let pool = usize::from(self.replicas[request.replica.0 as usize].pool.0);
+        self.pools[pool].meter.left(queue.now());
+        let (lane, hop) = self.lanes.from_replica[pool];
+        if hop == SimDuration::ZERO {
+            self.end(slot, Status::Completed, queue);
+        } else {
+            let id = self.requests.id(slot);
             queue.schedule_in_lane(lane, Event::Responded(id));
         }
     }
