@@ -13,4 +13,4 @@ pub use digest::Digest;
 pub use queue::{EventQueue, LaneId, Timer};
 pub use rng::{SimRng, Streams};
 pub use run::{Ended, Limits, Model};
-pub use time::{SimDuration, SimTime};
+pub use time::{NS_PER_S, SimDuration, SimTime};

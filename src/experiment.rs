@@ -1,5 +1,6 @@
 //! Experiments on scenarios: replications, claims with counterfactuals, estimates.
 
+pub mod capacity;
 pub mod claims;
 pub mod cost;
 pub mod estimate;

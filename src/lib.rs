@@ -38,6 +38,7 @@
 //! | [`trace`] | formats of traces, in and out |
 //! | [`theory`] | closed forms that simulated fleets are held against |
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
+//! | [`money`] | prices, bills in whole nano-dollars, energy |
 //! | [`experiment`] | replications, claims with counterfactuals, estimates |
 //! | [`calibrate`] | what is imported or fitted: model cards, engine overheads |
 //! | [`validate`] | measured runs in, and how far a simulated run is from them |
@@ -51,6 +52,7 @@ pub mod engine;
 pub mod experiment;
 pub mod fleet;
 pub mod measure;
+pub mod money;
 pub mod perf;
 pub mod report;
 pub mod scenario;

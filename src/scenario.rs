@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod balance;
+pub mod capacity;
 pub mod certain;
 pub mod clients;
 mod decode;
@@ -22,6 +23,7 @@ pub mod regions;
 pub mod resolve;
 pub mod roles;
 pub mod routing;
+pub mod scaling;
 pub mod schema;
 pub mod signals;
 pub mod steering;

@@ -35,6 +35,7 @@ mod numeric;
 mod priority;
 mod sharing;
 pub mod sheet;
+pub mod staffing;
 
 pub use approx::{allen_cunneen, kingman, kingman_bound, little_number, little_time};
 pub use batching::{BatchingWindow, BulkService, batch_saturation_rate, batch_service_time};

@@ -237,7 +237,7 @@ fn batches(plan: &Plan, index: usize) -> Option<Sheet> {
             "ms",
         ));
     }
-    let all = f64::from(*servers) * f64::from(pool.replicas);
+    let all = f64::from(*servers) * f64::from(pool.at_start);
     let t = time.mean_ns(most) / 1e9;
     let saturation = all * most / t;
     let numbers = format!("{all} x {most} / {t} s");

@@ -71,7 +71,7 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
                 "because": because,
             }));
         }
-        let demand = offered(plan).map(|(rate, _)| rate / f64::from(pool.replicas));
+        let demand = offered(plan).map(|(rate, _)| rate / f64::from(pool.at_start));
         let tokens_at = |rps: f64| {
             crate::perf::tokens_per_request_at(
                 &facts.model,
@@ -116,7 +116,7 @@ fn fleet_ceiling(plan: &Plan, tally: &Tally) -> f64 {
     let pools = plan.fleet.pools.iter().zip(&tally.pools);
     let entries = pools.filter(|(pool, _)| pool.role.is_entry());
     entries
-        .filter_map(|(pool, done)| Some(ceiling_of(done)?.most() * f64::from(pool.replicas)))
+        .filter_map(|(pool, done)| Some(ceiling_of(done)?.most() * f64::from(pool.at_start)))
         .sum()
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::fleet::llm::EngineRules;
 use crate::fleet::plan::EnginePlan;
+use crate::report::number::significant;
 use crate::scenario::fleet::{LlmPool, Pool};
 use crate::scenario::resolve::Plan;
 use crate::scenario::workload::Arrivals;
@@ -124,6 +125,20 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
     }
     if plan.scenario.cost.is_some() {
         figures.push(figure("prices", "as [cost] states", "assumed"));
+    }
+    let groups = plan.fleet.capacity.iter().flat_map(|nodes| &nodes.groups);
+    for group in groups {
+        let price = format!(
+            "${} a node and hour",
+            significant(Some(group.rate.as_usd_per_hour()))
+        );
+        let name = format!("{}: price", group.name);
+        figures.push(figure(name, price, &group.price_source));
+        figures.push(figure(
+            format!("{}: losses and starts", group.name),
+            "as [[capacity.groups]] states, or its defaults",
+            "assumed",
+        ));
     }
     figures
 }

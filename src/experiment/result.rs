@@ -18,8 +18,9 @@ use crate::scenario::resolve::Plan;
 use crate::workload::sessions::SessionCounts;
 
 use self::pools::pool_rows;
+use super::capacity::capacity_rows;
 use super::claims::Judgement;
-use super::cost::cost_of;
+use super::cost::{cost_of, cost_of_bill};
 use super::physics;
 use super::provenance::{Figure, provenance};
 use super::roles::rate_matching;
@@ -87,6 +88,10 @@ pub struct RunResult {
     /// What happened when, where anything can fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<TimelineReport>,
+    /// The nodes that were bought, and who asked for them; not there where all are there all the
+    /// time.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub capacity: Value,
     /// Costs; empty when the scenario states no prices.
     pub cost: Value,
     /// Erasure traffic; empty, since this scenario has none.
@@ -335,6 +340,7 @@ impl RunResult {
             signals: signals(tally),
             timeline: tally.timeline.clone(),
             pools,
+            capacity: capacity_rows(plan, tally),
             cost: json!({}),
             erasure: json!({}),
             theory: theory_of(plan),
@@ -342,7 +348,10 @@ impl RunResult {
             variants: BTreeMap::new(),
             claims: Vec::new(),
         };
-        result.cost = cost_of(plan, &result.throughput);
+        result.cost = match tally.capacity {
+            Some(_) => cost_of_bill(plan, tally, &result),
+            None => cost_of(plan, &result.throughput),
+        };
         result.physics = physics::physics_of(plan, tally);
         result
     }

@@ -12,6 +12,7 @@ use crate::fleet::simulation::Simulation;
 use crate::measure::{Interval, LatencyBudget, LatencyHistogram, SloMeter};
 use crate::workload::sessions::SessionCounts;
 
+use super::capacity::CapacityTally;
 use super::timeline::TimelineReport;
 
 /// Names of the latencies, in the order of [`Tally::latencies`].
@@ -41,6 +42,10 @@ pub struct Tally {
     pub tenants: Vec<PartMeter>,
     /// How old the loads were that routers went by, where they are told of them.
     pub signals: Option<SignalMeter>,
+    /// Tokens of the requests answered, by tier.
+    pub tier_tokens: Vec<u64>,
+    /// The nodes that were bought, and the bill, where any were.
+    pub capacity: Option<CapacityTally>,
     /// What happened when, in the first replication.
     pub timeline: Option<TimelineReport>,
     /// What became of their tries, and how many were under way at the end, where there may be
@@ -159,6 +164,8 @@ impl Tally {
             populations: meters.populations.clone(),
             tenants: meters.tenants.clone(),
             signals: simulation.world.signal_meter(),
+            tier_tokens: meters.tier_tokens.clone(),
+            capacity: CapacityTally::of(simulation),
             timeline: {
                 let timeline = simulation.world.timeline_with_in_flight(now);
                 TimelineReport::of(&timeline, &plan, simulation.now())
@@ -209,6 +216,10 @@ impl Tally {
             mine.merge(theirs);
         }
         for (mine, theirs) in self.tenants.iter_mut().zip(&other.tenants) {
+            mine.merge(theirs);
+        }
+        add_each(&mut self.tier_tokens, &other.tier_tokens);
+        if let (Some(mine), Some(theirs)) = (&mut self.capacity, &other.capacity) {
             mine.merge(theirs);
         }
         if let (Some(mine), Some(theirs)) = (&mut self.signals, &other.signals) {
@@ -295,7 +306,9 @@ impl PoolTally {
             EnginePlan::Abstract { servers, .. } => f64::from(*servers),
             EnginePlan::Llm { .. } => 1.0,
         };
-        let replica_s = measured_s * f64::from(pool.replicas);
+        let capacity = simulation.world.capacity_at_end();
+        let ready_s = capacity.and_then(|it| it.ready_measured_s(plan, index as u16));
+        let replica_s = ready_s.unwrap_or(measured_s * f64::from(pool.replicas));
         let under_way_ns = simulation.world.busy_under_way_ns(index, now);
         let meter = simulation.world.pool_meter(index);
         meter.count_work(now);

@@ -133,7 +133,7 @@ pub fn queue_of(plan: &Plan) -> Option<Queue> {
     };
     Some(Queue {
         input: QueueingInput {
-            lambda_per_s: rate / f64::from(pool.replicas),
+            lambda_per_s: rate / f64::from(pool.at_start),
             servers: u64::from(*servers),
             mean_service_ms: law.mean_ns() / 1e6,
             ca2: scv,
@@ -142,8 +142,8 @@ pub fn queue_of(plan: &Plan) -> Option<Queue> {
             queue_capacity: (*capacity != u32::MAX).then(|| u64::from(*capacity)),
             processor_sharing,
         },
-        replicas: pool.replicas,
-        inexact: inexact(&plan.fleet, pool.replicas, scv),
+        replicas: pool.at_start,
+        inexact: inexact(&plan.fleet, pool.at_start, scv),
     })
 }
 

@@ -13,8 +13,8 @@ use crate::fleet::health::State;
 use crate::fleet::plan::FleetPlan;
 use crate::fleet::request::Outcome;
 use crate::fleet::request::Status;
-use crate::fleet::timeline::{Bucket, Note, Timeline};
-use crate::report::number::significant;
+use crate::fleet::timeline::{Bucket, NodeChange, Note, Timeline};
+use crate::report::number::{plural, significant};
 
 /// Standard deviations by which more requests than allowed must miss the objective before a stretch
 /// of time counts as short of it: one late request of eighty is no outage. By choice.
@@ -305,6 +305,7 @@ fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
                 };
                 format!("gateway {gateway} {verb} the health of region {name}'s replicas")
             }
+            Note::Node(group, change) => node_in_words(*group, *change, plan),
             Note::Breaker(gateway, index, state) => {
                 let verb = match state {
                     State::Open => "opens",
@@ -342,6 +343,21 @@ fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
     sentences
 }
 
+fn node_in_words(group: u16, change: NodeChange, plan: &FleetPlan) -> String {
+    let groups = plan.capacity.as_ref().map(|it| &it.groups);
+    let name = groups.map_or("", |it| it[usize::from(group)].name.as_str());
+    match change {
+        NodeChange::Ready => format!("group {name}: a node is ready"),
+        NodeChange::GivenBack => format!("group {name}: a node is given back"),
+        NodeChange::Taken(nodes) => {
+            format!(
+                "group {name}: the provider takes {} away",
+                plural(nodes.into(), "node")
+            )
+        }
+    }
+}
+
 /// Like sentences of one instant become one.
 fn grouped(told: &[(SimTime, String)]) -> Vec<String> {
     let mut sentences: Vec<String> = Vec::new();
@@ -357,7 +373,7 @@ fn grouped(told: &[(SimTime, String)]) -> Vec<String> {
                         .split_whitespace()
                         .take(1)
                         .eq(head.iter().take(1).copied())
-                    && more.starts_with("gateway")
+                    && (more.starts_with("gateway") || more.starts_with("group"))
             })
             .count();
         let time = format!("at {:.1} s", at.as_secs_f64());

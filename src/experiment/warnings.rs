@@ -244,7 +244,7 @@ fn most_per_s(plan: &Plan, index: usize) -> Option<f64> {
             ceiling(&plan.fleet, index, prompt, output)?.by_compute_rps
         }
     };
-    Some(each * f64::from(pool.replicas))
+    Some(each * f64::from(pool.at_start))
 }
 
 /// Whether several replications did exactly the same.

@@ -72,13 +72,21 @@ pub enum Event {
     LetIn(u16),
     /// A gateway has waited long enough for a replica.
     GatewayDue(RequestId),
+    /// A node becomes ready, is told to go, or goes.
+    NodeDue(ReplicaId),
+    /// A group asks again for nodes that it could not have.
+    AskNodes(u16),
+    /// A provider takes nodes of a group away.
+    MarketDue(u16),
+    /// A scaler measures, or decides.
+    ScaleDue(u16),
 }
 
 const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
 
 impl Event {
     /// How many kinds there are.
-    pub const KINDS: usize = 30;
+    pub const KINDS: usize = 34;
 
     /// Names of the kinds, by [`Self::kind`].
     pub const KIND_NAMES: [&'static str; Self::KINDS] = [
@@ -112,6 +120,10 @@ impl Event {
         "blocks_told",
         "let_in",
         "gateway_due",
+        "node_due",
+        "ask_nodes",
+        "market_due",
+        "scale_due",
     ];
 
     /// The index of its kind.
@@ -147,6 +159,10 @@ impl Event {
             Event::BlocksTold => 27,
             Event::LetIn(_) => 28,
             Event::GatewayDue(_) => 29,
+            Event::NodeDue(_) => 30,
+            Event::AskNodes(_) => 31,
+            Event::MarketDue(_) => 32,
+            Event::ScaleDue(_) => 33,
         }
     }
 
@@ -159,7 +175,10 @@ impl Event {
             Event::AskReplicas(gateway)
             | Event::ReportsSeen(gateway)
             | Event::Sweep(gateway)
-            | Event::LetIn(gateway) => u64::from(*gateway),
+            | Event::LetIn(gateway)
+            | Event::AskNodes(gateway)
+            | Event::MarketDue(gateway)
+            | Event::ScaleDue(gateway) => u64::from(*gateway),
             Event::Probe(gateway, replica) | Event::ProbeLost(gateway, replica) => {
                 u64::from(*gateway) << 32 | u64::from(replica.0)
             }
@@ -180,7 +199,9 @@ impl Event {
             | Event::Failed(id)
             | Event::Extra(id)
             | Event::GatewayDue(id) => of(id),
-            Event::WindowDue(replica) | Event::ShareDone(replica) => u64::from(replica.0),
+            Event::WindowDue(replica) | Event::ShareDone(replica) | Event::NodeDue(replica) => {
+                u64::from(replica.0)
+            }
             Event::Step(replica, lane) => u64::from(*lane) << 32 | u64::from(replica.0),
         };
         payload.rotate_left(5) ^ self.kind() as u64

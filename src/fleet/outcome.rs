@@ -45,6 +45,8 @@ pub struct PartMeter {
     pub counted: u64,
     /// Of these: answered within their objective.
     pub good: u64,
+    /// Tokens of those answered, prompts and answers.
+    pub tokens: u64,
 }
 
 impl PartMeter {
@@ -53,6 +55,7 @@ impl PartMeter {
         self.counts.merge(&other.counts);
         self.counted += other.counted;
         self.good += other.good;
+        self.tokens += other.tokens;
     }
 }
 
@@ -112,6 +115,8 @@ pub struct FleetMeters {
     pub populations: Vec<PartMeter>,
     /// The same by tenant, where there are any.
     pub tenants: Vec<PartMeter>,
+    /// Tokens of the requests answered, by tier, where calls make tries.
+    pub tier_tokens: Vec<u64>,
     /// What became of the tries, where calls make several.
     pub tries: TryMeter,
     /// What happened when, where anything can fail.
@@ -159,6 +164,7 @@ impl FleetMeters {
             regions: vec![Counts::default(); plan.topology.regions.len() + 1],
             populations: vec![PartMeter::default(); plan.topology.populations.len()],
             tenants: vec![PartMeter::default(); plan.tenants()],
+            tier_tokens: vec![0; plan.tiers.len()],
             tries: TryMeter::default(),
             timeline: Timeline::new(
                 plan.clients.is_some(),
@@ -222,7 +228,7 @@ impl FleetMeters {
         if status != Status::Completed {
             if self.timeline.is_on() {
                 self.timeline.ended(now, status, false);
-                self.ended_of_parts(ending, status, false);
+                self.ended_of_parts(ending, status, false, 0);
             }
             if self.measures(ending.arrival) {
                 self.slo[ending.tier as usize].record_miss();
@@ -245,7 +251,9 @@ impl FleetMeters {
                 latencies.e2e_ns,
             );
             self.timeline.ended(now, status, good);
-            self.ended_of_parts(ending, status, good);
+            let tokens = u64::from(request.prompt_tokens) + u64::from(request.output_tokens);
+            self.tier_tokens[ending.tier as usize] += tokens;
+            self.ended_of_parts(ending, status, good, tokens);
         }
         if let Some(pilot) = &mut self.pilot {
             pilot.push(latencies.e2e_ns as f64);
@@ -263,7 +271,7 @@ impl FleetMeters {
         }
     }
 
-    fn ended_of_parts(&mut self, ending: &Ending, status: Status, good: bool) {
+    fn ended_of_parts(&mut self, ending: &Ending, status: Status, good: bool, tokens: u64) {
         let counted = self.measures(ending.arrival);
         let population = &mut self.populations[usize::from(ending.population)];
         let tenant = self.tenants.get_mut(ending.tenant as usize);
@@ -271,6 +279,7 @@ impl FleetMeters {
             meter.counts.ended[status.index()] += 1;
             meter.counted += u64::from(counted);
             meter.good += u64::from(counted && good);
+            meter.tokens += tokens;
         }
     }
 

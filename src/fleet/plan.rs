@@ -17,6 +17,7 @@ use crate::workload::sessions::SessionPlan;
 use crate::workload::source::SourcePlan;
 
 use super::calls::ClientPlan;
+use super::capacity::plan::CapacityPlan;
 use super::gate::GatePlan;
 use super::groups::Groups;
 use super::llm::EngineRules;
@@ -70,6 +71,8 @@ pub struct FleetPlan {
     pub store: Option<StoreRule>,
     /// What breaks; none where nothing does.
     pub faults: Option<FaultPlan>,
+    /// Where nodes come from; none where all are there all the time.
+    pub capacity: Option<Arc<CapacityPlan>>,
     /// How long one tries to connect to what does not answer.
     pub connect_timeout: SimDuration,
     /// How long a lost message waits until it is sent again.
@@ -209,8 +212,10 @@ pub struct TierPlan {
 pub struct PoolPlan {
     /// Name.
     pub name: String,
-    /// Replicas, at least one.
+    /// Replicas that there may be at once, at least one.
     pub replicas: u32,
+    /// Replicas at the start.
+    pub at_start: u32,
     /// Which part of a request it computes.
     pub role: Role,
     /// The region it is in, by index.

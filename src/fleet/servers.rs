@@ -49,6 +49,10 @@ impl WorkClock {
         if now >= end {
             return true;
         }
+        // The news is of a batch that it led elsewhere, before it was handed over.
+        if end == SimTime::NEVER {
+            return false;
+        }
         let id = ctx.requests.id(slot);
         let left = end.since(now);
         ctx.queue.schedule(ctx.now + left, Event::ServiceDone(id));
@@ -336,6 +340,8 @@ impl BatchServers {
                 let released = request.delivered.saturating_add(batching.rule.window);
                 request.queued = released.min(ctx.now);
                 request.scheduled = ctx.now;
+                // Its leader knows when it ends.
+                request.work.mark = SimTime::NEVER.0;
                 batch.push_back(ctx.requests, slot);
             }
         }

@@ -30,6 +30,19 @@ pub enum Note {
     Breaker(u16, u32, State),
     /// A gateway replica believes the health of a region's replicas no more (true), or again.
     Panic(u16, u16, bool),
+    /// Something happened to nodes of a group.
+    Node(u16, NodeChange),
+}
+
+/// What happened to nodes of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeChange {
+    /// One became ready.
+    Ready,
+    /// One was given back.
+    GivenBack,
+    /// The provider takes so many away.
+    Taken(u32),
 }
 
 /// What happened in one stretch of time.

@@ -12,6 +12,7 @@
 
 mod calls;
 mod cancel;
+mod capacity;
 mod faults;
 mod gate;
 mod gateways;
@@ -20,6 +21,7 @@ mod health;
 mod inspect;
 mod replicas;
 mod routing;
+mod scaling;
 mod travel;
 
 use std::collections::VecDeque;
@@ -33,6 +35,8 @@ use crate::trace::TraceError;
 use crate::workload::{Offered, Source};
 
 use super::calls::Calls;
+use super::capacity::Capacity;
+use super::capacity::scaler::Scaler;
 use super::event::Event;
 use super::gate::Gate;
 use super::gateway::{Gateway, TokenBucket};
@@ -73,6 +77,27 @@ fn geo_of(plan: &FleetPlan) -> Result<Option<Geo>, TraceError> {
         .map_err(|reason| TraceError::Setup { reason })
 }
 
+/// The nodes that are bought, where any are.
+fn capacity_of(plan: &FleetPlan) -> Result<Option<Box<Capacity>>, TraceError> {
+    let Some(nodes) = &plan.capacity else {
+        return Ok(None);
+    };
+    let window = (plan.warmup, plan.horizon);
+    Capacity::new(nodes, plan.replicas(), window, plan.streams)
+        .map(|capacity| Some(Box::new(capacity)))
+        .map_err(|error| TraceError::Setup {
+            reason: error.to_string(),
+        })
+}
+
+fn scalers_of(plan: &FleetPlan) -> Vec<Scaler> {
+    let nodes = plan.capacity.iter();
+    let rules = nodes.flat_map(|nodes| &nodes.scalers);
+    rules
+        .map(|(rule, group)| Scaler::new(rule, *group))
+        .collect()
+}
+
 /// A pool at work: its plan's engine, its service stream, its meters.
 #[derive(Debug, Clone)]
 struct Pool {
@@ -102,6 +127,9 @@ pub struct World {
     store: Option<Box<SharedStore>>,
     /// What breaks, if anything does.
     faults: Option<Box<Faults>>,
+    /// Nodes that come and go, and who asks for them.
+    capacity: Option<Box<Capacity>>,
+    scalers: Vec<Scaler>,
     /// Numbers over all requests.
     pub meters: FleetMeters,
     /// Rows of requests that ended, until somebody takes them.
@@ -248,6 +276,8 @@ impl World {
             gate_wakes,
             store: plan.store.map(|rule| Box::new(SharedStore::new(rule))),
             faults: Faults::new(&plan)?,
+            capacity: capacity_of(&plan)?,
+            scalers: scalers_of(&plan),
             rows: Vec::new(),
             pending: None,
             arrivals_over: false,
@@ -269,6 +299,7 @@ impl World {
             let ready = SimTime::ZERO + world.source.think_time();
             queue.schedule(ready, Event::UserReady(user));
         }
+        world.capacity_begins(queue);
         world.await_next(queue);
         world.faults_change(queue);
         Ok(world)
@@ -400,6 +431,9 @@ impl World {
         if self.plain {
             return self.end_for_good(slot, status, queue);
         }
+        if self.capacity.is_some() && replica.0 != NONE {
+            self.left_node(replica, queue);
+        }
         if self.plan.health.is_some() {
             self.note_result(slot, status, queue);
         }
@@ -478,9 +512,11 @@ impl Model for World {
                 }
             }
             Event::ServiceDone(id) => {
-                // One that was lost with its replica is served no more.
+                // One that was lost with its replica is served no more; one that was handed over is
+                // not served yet where it went.
                 if let Some(slot) = self.requests.live_slot(id)
                     && self.requests.at(slot).work.present
+                    && self.requests.at(slot).scheduled != SimTime::NEVER
                 {
                     self.at_replica(self.requests.at(slot).replica, event, queue);
                 }
@@ -513,6 +549,10 @@ impl Model for World {
             }
             Event::LetIn(gateway) => self.let_in(gateway, queue),
             Event::GatewayDue(id) => self.gateway_due(id, queue),
+            Event::NodeDue(replica) => self.node_due(replica, queue),
+            Event::AskNodes(group) => self.ask_nodes(group, queue),
+            Event::MarketDue(group) => self.market_due(group, queue),
+            Event::ScaleDue(scaler) => self.scale_due(scaler, queue),
             Event::BlocksTold => self.blocks_told(queue),
             Event::Fault => self.faults_change(queue),
             Event::Probe(gateway, replica) => self.probe(gateway, replica, queue),

@@ -1,5 +1,6 @@
 //! The terminal page of a run.
 
+mod capacity;
 mod claims;
 mod latency;
 mod page;
@@ -295,7 +296,7 @@ fn signals(page: &mut Page, result: &RunResult) {
 }
 
 /// Tokens, and the difference between first and last of them, mean nothing to abstract servers.
-fn all_abstract(result: &RunResult) -> bool {
+pub(super) fn all_abstract(result: &RunResult) -> bool {
     result
         .pools
         .iter()
@@ -415,6 +416,9 @@ fn cost(page: &mut Page, result: &RunResult) {
     let Some(year) = number("usd_per_year") else {
         return;
     };
+    if !result.capacity.is_null() {
+        return capacity::nodes(page, result);
+    }
     page.title("Cost");
     let bill = format!(
         "{} accelerators at ${} an hour: ${} a year; ${} ({} %) saved against all on-demand",

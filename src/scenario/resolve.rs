@@ -1,6 +1,7 @@
 //! From what a user wrote to a fleet ready to be built: every value checked, every default
 //! applied, every card and trace read.
 
+mod capacity;
 mod llm;
 mod pipeline;
 mod source;
@@ -9,6 +10,7 @@ mod topology;
 
 use std::path::Path;
 
+use self::capacity::{add_capacity, slots_of};
 use self::llm::resolve_llm;
 use self::source::{resolve_sessions, resolve_source, session_means};
 pub use self::speculative::Draft;
@@ -16,6 +18,7 @@ pub(in crate::scenario) use self::topology::layout_of;
 use self::topology::{faults_of, region_of, topology_of};
 use super::certain::is_certain;
 use super::error::ScenarioError;
+use super::faults::Faults;
 use super::fleet::{AbstractPool, Discipline, Pool};
 use super::problems::Problems;
 use super::roles::check_same_kv;
@@ -130,7 +133,8 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
         };
         pools.extend(engine.map(|engine| PoolPlan {
             name: pool.name().to_owned(),
-            replicas: pool.replicas(),
+            replicas: slots_of(&scenario, index),
+            at_start: pool.replicas(),
             accelerators_per_replica: accelerators,
             inbound: SimDuration::from_ms_f64(inbound_ms),
             outbound: SimDuration::from_ms_f64(outbound_ms),
@@ -164,6 +168,15 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     let faults = faults_of(&scenario, &layout, base_dir, document)?;
     fleet.faults = (!faults.is_empty()).then_some(FaultPlan { faults, layout });
     fleet.health = scenario.health;
+    let mut problems = Problems::new(document);
+    add_capacity(&scenario, &mut fleet, &llm, base_dir, &mut problems);
+    problems.finish()?;
+    if fleet.capacity.is_some() && fleet.faults.is_none() {
+        // Nodes that are not there are as good as dead.
+        let layout = layout_of(&scenario);
+        let faults = Faults::default();
+        fleet.faults = Some(FaultPlan { faults, layout });
+    }
     fleet.store = store_of(&scenario, &llm);
     // Where nothing can be given up or fail a request is its one try.
     let may_fail = scenario.clients.is_some()
@@ -303,6 +316,7 @@ fn fleet_plan(
         health: None,
         store: None,
         faults: None,
+        capacity: None,
         connect_timeout: SimDuration::from_ms_f64(scenario.network.connect_timeout_ms()),
         retransmit: SimDuration::from_ms_f64(scenario.network.retransmit_ms()),
         groups: groups_of(scenario, tiers, &pools),

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::admission::{Admission, ConcurrencyLimit, Quota, RateLimits};
+use super::capacity::Capacity;
 use super::faults::Faults;
 use super::fleet::{Batching, Gateway, Network, Pool, Router};
 use super::health::HealthRules;
@@ -62,6 +63,9 @@ pub struct Scenario {
     /// What breaks. Default: nothing.
     #[serde(default, skip_serializing_if = "Faults::is_empty")]
     pub faults: Faults,
+    /// Where nodes come from, and who asks for more. Default: all replicas are there all the time.
+    #[serde(default, skip_serializing_if = "Capacity::is_default")]
+    pub capacity: Capacity,
     /// Fixed hops, and the way between regions.
     #[serde(default)]
     pub network: Network,

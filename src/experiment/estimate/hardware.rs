@@ -82,7 +82,7 @@ fn sharers(plan: &Plan, role: Role) -> u32 {
     let decodes = role == Role::Decode;
     let alike = plan.fleet.pools.iter();
     let alike = alike.filter(|pool| (pool.role == Role::Decode) == decodes);
-    alike.map(|pool| pool.replicas).sum::<u32>().max(1)
+    alike.map(|pool| pool.at_start).sum::<u32>().max(1)
 }
 
 /// Makes a figure that of the part of requests which a pool computes; false where there is none.

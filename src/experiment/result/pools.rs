@@ -19,8 +19,8 @@ pub(super) fn pool_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
             let mut row = json!({
                 "name": pool.name,
                 "engine": match written { Pool::Abstract(_) => "abstract", Pool::Llm(_) => "llm" },
-                "replicas": pool.replicas,
-                "accelerators": u64::from(pool.replicas) * u64::from(pool.accelerators_per_replica),
+                "replicas": pool.at_start,
+                "accelerators": u64::from(pool.at_start) * u64::from(pool.accelerators_per_replica),
                 "completed": counted.completed,
                 "utilization": ratio(counted.busy_s, counted.available_s),
                 "requests_per_s": ratio(counted.completed as f64, tally.measured_s),

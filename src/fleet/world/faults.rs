@@ -80,6 +80,11 @@ impl Faults {
         })))
     }
 
+    /// Applies to a replica what is not a fault; how it was and how it is.
+    pub fn impair(&mut self, replica: ReplicaId, what: What) -> (Condition, Condition) {
+        self.replicas.apply(replica.0, what)
+    }
+
     /// Whether a replica answers at all.
     pub fn answers(&self, replica: ReplicaId) -> bool {
         self.replicas.condition(replica.0).answers()
@@ -166,7 +171,7 @@ impl World {
         }
     }
 
-    fn condition_changes(
+    pub(super) fn condition_changes(
         &mut self,
         replica: ReplicaId,
         before: Condition,
@@ -174,14 +179,21 @@ impl World {
         queue: &mut EventQueue<Event>,
     ) {
         let now = queue.now();
-        if before.answers() != after.answers()
-            && let Some(faults) = &mut self.faults
-        {
-            faults.down = match after.answers() {
-                true => faults.down - 1,
-                false => faults.down + 1,
+        if before.answers() != after.answers() {
+            let down = match self.capacity.is_some() {
+                // Nodes that are not there are not down.
+                true => self.count_down(),
+                false => self
+                    .faults
+                    .as_ref()
+                    .map_or(0, |faults| match after.answers() {
+                        true => faults.down - 1,
+                        false => faults.down + 1,
+                    }),
             };
-            let down = faults.down;
+            if let Some(faults) = &mut self.faults {
+                faults.down = down;
+            }
             self.meters.timeline.down(now, down);
         }
         if before.alive && !after.alive {
@@ -207,6 +219,13 @@ impl World {
             }
         }
         self.probe_in_time(replica, queue);
+    }
+
+    fn count_down(&self) -> u64 {
+        let Some(faults) = &self.faults else { return 0 };
+        let replicas = (0..self.replicas.len() as u32).map(ReplicaId);
+        let down = replicas.filter(|id| !faults.answers(*id) && !self.is_absent(*id));
+        down.count() as u64
     }
 
     /// Does something with a replica, in its surroundings.

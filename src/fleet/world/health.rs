@@ -68,6 +68,12 @@ impl World {
         (asked != NONE).then_some(ReplicaId(asked))
     }
 
+    /// A request that is taken back from its replica holds no place any more.
+    pub(super) fn no_place_is_held(&mut self, slot: u32) {
+        let gateway = self.requests.at(slot).gateway_replica;
+        self.give_place_back(slot, gateway);
+    }
+
     fn give_place_back(&mut self, slot: u32, gateway: u16) {
         let Some(calls) = &mut self.calls else { return };
         if std::mem::take(&mut calls.attempt_mut(slot).has_place)

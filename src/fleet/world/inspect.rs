@@ -253,6 +253,9 @@ impl World {
     /// Checks what must hold at any instant between events: KV blocks held are KV blocks taken,
     /// and the router counts what is outstanding. Returns the first thing that does not hold.
     pub fn check_conservation(&self) -> Result<(), String> {
+        if let Some(capacity) = self.capacity_at_end() {
+            capacity.check()?;
+        }
         for index in 0..self.replicas.len() {
             self.check_blocks(index)?;
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::capacity::slots_of;
 use crate::engine::SimDuration;
 use crate::fleet::geo::PopulationPlace;
 use crate::fleet::topology::{PopulationPlan, RegionPlan, SteeringPlan, Topology};
@@ -103,15 +104,16 @@ pub(super) fn topology_of(scenario: &Scenario, problems: &mut Problems<'_>) -> O
 /// What faults may name.
 pub(in crate::scenario) fn layout_of(scenario: &Scenario) -> Layout {
     let mut first_replica = 0_u32;
-    let pools = scenario.pools.iter().map(|pool| {
+    let pools = scenario.pools.iter().enumerate().map(|(index, pool)| {
+        let replicas = slots_of(scenario, index);
         let place = PoolPlace {
             name: pool.name().to_owned(),
             first_replica,
-            replicas: pool.replicas(),
+            replicas,
             accelerators_per_replica: pool.accelerators_per_replica(),
             region: (!scenario.regions.is_empty()).then(|| region_of(scenario, pool)),
         };
-        first_replica = first_replica.saturating_add(pool.replicas());
+        first_replica = first_replica.saturating_add(replicas);
         place
     });
     let pools = pools.collect();

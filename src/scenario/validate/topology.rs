@@ -62,6 +62,13 @@ pub(super) fn check_topology(scenario: &Scenario, problems: &mut Problems<'_>) {
     if let Some(health) = &scenario.health {
         health.check("health", problems);
     }
+    if !scenario.capacity.is_default() {
+        scenario.capacity.check("capacity", scenario, problems);
+        // Where it is wrong, nobody knows how many places there are.
+        if !problems.is_empty() {
+            return;
+        }
+    }
     scenario
         .faults
         .check("faults", &layout_of(scenario), problems);

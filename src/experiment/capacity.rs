@@ -1,0 +1,178 @@
+//! What the nodes of a run cost, and what became of them.
+
+use serde_json::{Map, Value, json};
+
+use crate::fleet::capacity::group::GroupCounts;
+use crate::fleet::scaling::forecast::Scores;
+use crate::fleet::simulation::Simulation;
+use crate::money::bill::{Bill, BillLine, Nanodollars, attribute};
+use crate::scenario::capacity::Market;
+use crate::scenario::resolve::Plan;
+
+use super::result::ratio;
+use super::tally::Tally;
+
+/// Nanoseconds of an hour.
+const NS_PER_HOUR: f64 = 3.6e12;
+
+/// The nodes of one run, or of several together.
+#[derive(Debug, Clone)]
+pub struct CapacityTally {
+    /// What was paid for.
+    pub bill: Bill,
+    /// By group.
+    pub groups: Vec<GroupCounts>,
+    /// By scaler: how often it changed what it wants, and how good its forecasts were in the first
+    /// run.
+    pub scalers: Vec<(u64, Option<Scores>)>,
+}
+
+impl CapacityTally {
+    /// What a simulation that has ended bought.
+    pub fn of(simulation: &Simulation) -> Option<CapacityTally> {
+        let capacity = simulation.world.capacity_at_end()?;
+        Some(CapacityTally {
+            groups: capacity.groups.iter().map(|group| group.counts).collect(),
+            bill: capacity.bill,
+            scalers: simulation
+                .world
+                .scalers()
+                .map(|it| (it.changes, it.scores()))
+                .collect(),
+        })
+    }
+
+    /// Adds what another replication counted.
+    pub fn merge(&mut self, other: &CapacityTally) {
+        let merged = self.bill.merge(&other.bill);
+        debug_assert!(merged.is_ok(), "{merged:?}");
+        for (mine, theirs) in self.groups.iter_mut().zip(&other.groups) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.scalers.iter_mut().zip(&other.scalers) {
+            mine.0 += theirs.0;
+        }
+    }
+}
+
+/// What became of the nodes, as the result has it; nothing where none were bought.
+pub fn capacity_rows(plan: &Plan, tally: &Tally) -> Value {
+    let (Some(rules), Some(bought)) = (&plan.fleet.capacity, &tally.capacity) else {
+        return Value::Null;
+    };
+    let horizon_ns = plan.fleet.horizon.0 as f64 * f64::from(tally.replications);
+    let groups = rules.groups.iter().zip(&bought.groups).map(|(rule, counts)| {
+        json!({
+            "name": rule.name,
+            "pool": plan.fleet.pools[usize::from(rule.pool)].name,
+            "market": rule.market.name(),
+            "nodes_at_start": rule.at_start,
+            "max_nodes": rule.slots,
+            "usd_per_node_hour": rule.rate.as_usd_per_hour(),
+            "price_source": rule.price_source,
+            "mean_ready": counts.ready_ns as f64 / horizon_ns,
+            "requested": counts.requested,
+            "refused": counts.refused,
+            "launched": counts.launched,
+            "lost": counts.lost,
+            "most_lost_at_once": counts.most_lost_at_once,
+            "cold_starts": counts.cold_starts,
+            "mean_cold_start_s": ratio(counts.cold_start_ns as f64 / 1e9, counts.cold_starts as f64),
+            "handed_over": counts.handed_over,
+            "nodes_billed": counts.nodes_billed,
+            "billed_node_hours": counts.billed_node_ns as f64 / NS_PER_HOUR,
+            "usd": Nanodollars(counts.cost).as_usd(),
+        })
+    });
+    let scalers = rules.scalers.iter().zip(&bought.scalers);
+    let scalers = scalers.map(|((rule, _), (changes, scores))| {
+        json!({
+            "group": rule.group,
+            "changes": changes,
+            "forecast": scores.as_ref().map(forecast_row),
+        })
+    });
+    json!({
+        "groups": groups.collect::<Vec<Value>>(),
+        "scalers": scalers.collect::<Vec<Value>>(),
+    })
+}
+
+fn forecast_row(scores: &Scores) -> Value {
+    json!({
+        "count": scores.count,
+        "bias_per_s": scores.bias,
+        "mae_per_s": scores.mae,
+        "rmse_per_s": scores.rmse,
+        "mape_pct": scores.mape_pct,
+        "mase": scores.mase,
+    })
+}
+
+/// What the nodes cost, with its parts: each kind adds up to the whole.
+pub fn bill_rows(plan: &Plan, tally: &Tally) -> Option<Map<String, Value>> {
+    let bought = tally.capacity.as_ref()?;
+    let total = bought.bill.total();
+    let named = |lines: std::collections::BTreeMap<u32, BillLine>, name: &dyn Fn(u32) -> String| {
+        let rows = lines.into_iter().map(|(index, line)| {
+            let row = json!({
+                "usd": line.cost.as_usd(),
+                "node_hours": line.billed_node_hours(),
+            });
+            (name(index), row)
+        });
+        Value::Object(rows.collect())
+    };
+    let fleet = &plan.fleet;
+    let mut rows = Map::new();
+    rows.insert("usd".to_owned(), json!(total.cost.as_usd()));
+    rows.insert("node_hours".to_owned(), json!(total.billed_node_hours()));
+    rows.insert("nodes".to_owned(), json!(total.nodes));
+    rows.insert(
+        "by_pool".to_owned(),
+        named(bought.bill.by_pool(), &|index| {
+            fleet.pools[index as usize].name.clone()
+        }),
+    );
+    rows.insert(
+        "by_market".to_owned(),
+        named(bought.bill.by_market(), &|index| {
+            Market::ALL[index as usize].name().to_owned()
+        }),
+    );
+    rows.insert(
+        "by_region".to_owned(),
+        named(bought.bill.by_region(), &|index| {
+            fleet.topology.regions[index as usize].name.clone()
+        }),
+    );
+    let tiers = fleet.tiers.iter().map(|tier| tier.name.as_str());
+    rows.insert(
+        "by_tier".to_owned(),
+        split(total.cost, tiers, &tally.tier_tokens),
+    );
+    let tenants = plan.scenario.admission.iter();
+    let names = tenants.flat_map(|admission| &admission.tenants);
+    let tokens: Vec<u64> = tally.tenants.iter().map(|meter| meter.tokens).collect();
+    if !tokens.is_empty() {
+        let names = names.map(|tenant| tenant.name.as_str());
+        rows.insert("by_tenant".to_owned(), split(total.cost, names, &tokens));
+    }
+    Some(rows)
+}
+
+/// A cost split by the tokens of the requests answered, to the nano-dollar.
+fn split<'n>(cost: Nanodollars, names: impl Iterator<Item = &'n str>, tokens: &[u64]) -> Value {
+    let weights: Vec<u128> = tokens.iter().map(|tokens| u128::from(*tokens)).collect();
+    match attribute(cost, &weights) {
+        Ok(parts) => {
+            let rows = names.zip(parts).map(|(name, part)| {
+                let row = json!({ "usd": part.as_usd() });
+                (name.to_owned(), row)
+            });
+            Value::Object(rows.collect())
+        }
+        // Nothing was answered, so that nobody is to pay for it.
+        Err(_) => Value::Null,
+    }
+}

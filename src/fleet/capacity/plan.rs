@@ -1,0 +1,88 @@
+//! Where nodes come from, in the simulator's own units.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::engine::SimDuration;
+use crate::fleet::spot::availability::Availability;
+use crate::fleet::spot::interruption::Interruption;
+use crate::fleet::spot::notice::NoticeRule;
+use crate::money::bill::{BillingRule, HourlyRate};
+use crate::scenario::capacity::{Market, OnNotice};
+use crate::scenario::scaling::Scaler;
+use crate::workload::Sampler;
+
+/// Groups of nodes and who asks for them.
+#[derive(Debug, Clone, Default)]
+pub struct CapacityPlan {
+    /// The groups.
+    pub groups: Vec<GroupPlan>,
+    /// Who asks for nodes: the rule, and the group.
+    pub scalers: Vec<(Scaler, u16)>,
+}
+
+/// Nodes that are bought, lost and replaced alike.
+#[derive(Debug, Clone)]
+pub struct GroupPlan {
+    /// Name.
+    pub name: String,
+    /// Its pool, by index.
+    pub pool: u16,
+    /// The pool's region.
+    pub region: u16,
+    /// How they are bought.
+    pub market: Market,
+    /// The first of its replicas, over all pools.
+    pub first: u32,
+    /// Nodes at most.
+    pub slots: u32,
+    /// Nodes at the start.
+    pub at_start: u32,
+    /// Price of a node.
+    pub rate: HourlyRate,
+    /// Where that price comes from.
+    pub price_source: String,
+    /// What a lifetime is billed as.
+    pub billing: BillingRule,
+    /// How nodes are taken away.
+    pub interruption: Interruption,
+    /// How many can be had, where a trace says so.
+    pub availability: Option<Arc<Availability>>,
+    /// What is told before.
+    pub notice: NoticeRule,
+    /// What is done then.
+    pub on_notice: OnNotice,
+    /// The group that lends nodes.
+    pub fall_back_on: Option<u16>,
+    /// How long until a node is asked for again.
+    pub retry: SimDuration,
+    /// Whether what is lost is not replaced.
+    pub never: bool,
+    /// Probability that a request for a node is refused.
+    pub refusal_probability: f64,
+    /// How a node starts.
+    pub start: StartPlan,
+}
+
+/// How a node starts.
+#[derive(Debug, Clone)]
+pub struct StartPlan {
+    /// Until it boots.
+    pub provision: Option<Sampler>,
+    /// From there until it is ready, one after the other.
+    pub phases: Vec<Sampler>,
+    /// The weights.
+    pub weights: SimDuration,
+}
+
+impl GroupPlan {
+    /// Its places among the replicas.
+    pub fn replicas(&self) -> Range<u32> {
+        self.first..self.first + self.slots
+    }
+
+    /// Whether its nodes are paid for whether they are used or not.
+    pub fn is_paid_ahead(&self) -> bool {
+        self.market == Market::Reserved
+    }
+}

@@ -1,0 +1,191 @@
+//! A scaler at work: what it measured, and what it makes of it.
+
+use std::collections::VecDeque;
+
+use crate::engine::{SimDuration, SimTime};
+use crate::fleet::scaling::forecast::{ForecastRule, ForecastScore, Scores};
+use crate::fleet::scaling::hpa::{Hpa, PodMetrics};
+use crate::fleet::scaling::keda::Keda;
+use crate::fleet::scaling::predictive::Predictive;
+use crate::fleet::scaling::schedule::Schedule;
+use crate::fleet::scaling::target::{Measure, TargetTracker};
+use crate::scenario::scaling::{ScalePolicy, Scaler as Rule, Signal};
+
+/// What was measured at an instant.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Of each node that was ready.
+    pub values: Vec<f64>,
+    /// Nodes that were not ready yet.
+    pub unready: u32,
+    /// Requests that had arrived at the fleet until then.
+    pub arrived: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Machine {
+    Hpa(Box<Hpa>),
+    Keda(Box<Keda>),
+    Target(Box<TargetTracker>),
+    Schedule(Schedule),
+    Predictive(Box<Predictive>, Box<ForecastScore>),
+}
+
+/// A scaler of one group.
+#[derive(Debug, Clone)]
+pub struct Scaler {
+    /// Its group, by index.
+    pub group: u16,
+    /// What it measures.
+    pub signal: Signal,
+    machine: Machine,
+    interval: SimDuration,
+    delay: SimDuration,
+    /// For KEDA: how often it syncs, and when next.
+    sync: Option<(SimDuration, SimTime)>,
+    next_sample: SimTime,
+    /// Measurements that are not known yet.
+    coming: VecDeque<(SimTime, Sample)>,
+    /// For forecasts: requests that had arrived when the last bucket ended, and the look ahead.
+    arrived: u64,
+    steps_ahead: u32,
+    /// Times at which it changed what it wants.
+    pub changes: u64,
+}
+
+impl Scaler {
+    /// A scaler that has measured nothing yet.
+    pub fn new(rule: &Rule, group: u16) -> Scaler {
+        let seconds = SimDuration::from_secs_f64;
+        let mut sync = None;
+        let mut steps_ahead = 0;
+        let (machine, interval_s) = match &rule.policy {
+            ScalePolicy::Hpa(hpa) => (Machine::Hpa(Box::new(Hpa::new(hpa.clone()))), hpa.sync_s),
+            ScalePolicy::Keda(keda) => {
+                sync = Some((seconds(keda.hpa.sync_s), SimTime::ZERO));
+                let machine = Machine::Keda(Box::new(Keda::new(keda.clone())));
+                (machine, keda.poll_s.min(keda.hpa.sync_s))
+            }
+            ScalePolicy::Target(target) => {
+                let tracker = TargetTracker::new(target.clone());
+                (Machine::Target(Box::new(tracker)), rule.interval_s)
+            }
+            ScalePolicy::Scheduled(schedule) => {
+                (Machine::Schedule(Schedule::new(schedule)), rule.interval_s)
+            }
+            ScalePolicy::Predictive(predictive) => {
+                let season = match &predictive.forecaster {
+                    ForecastRule::SeasonalNaive(naive) => naive.season,
+                    ForecastRule::HoltWinters(winters) => winters.season,
+                };
+                steps_ahead = (predictive.lead_s / predictive.bucket_s).ceil().max(1.0) as u32;
+                let score = Box::new(ForecastScore::new(season));
+                let machine = Predictive::new(predictive.clone());
+                (
+                    Machine::Predictive(Box::new(machine), score),
+                    predictive.bucket_s,
+                )
+            }
+        };
+        Scaler {
+            group,
+            signal: rule.signal,
+            interval: seconds(interval_s),
+            delay: match &rule.policy {
+                // A clock is not measured, and arrivals are counted where they come.
+                ScalePolicy::Scheduled(_) => SimDuration::ZERO,
+                _ => seconds(rule.scrape_delay_s),
+            },
+            machine,
+            sync,
+            next_sample: SimTime::ZERO,
+            coming: VecDeque::new(),
+            arrived: 0,
+            steps_ahead,
+            changes: 0,
+        }
+    }
+
+    /// When it looks next: to measure, or at what was measured.
+    pub fn next_at(&self) -> SimTime {
+        let known = self.coming.front().map_or(SimTime::NEVER, |(at, _)| *at);
+        known.min(self.next_sample)
+    }
+
+    /// Whether it measures now.
+    pub fn measures(&self, now: SimTime) -> bool {
+        now >= self.next_sample
+    }
+
+    /// Something was measured; it is known in time.
+    pub fn measured(&mut self, sample: Sample, now: SimTime) {
+        self.coming.push_back((now + self.delay, sample));
+        self.next_sample = now + self.interval;
+    }
+
+    /// What it wants of a group of `current` nodes, from what is known by now; none where that is
+    /// nothing new.
+    pub fn decide(&mut self, current: u32, now: SimTime) -> Option<u32> {
+        let mut wanted = None;
+        while self.coming.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, sample) = self.coming.pop_front()?;
+            wanted = self
+                .look(&sample, wanted.unwrap_or(current), now)
+                .or(wanted);
+        }
+        let wanted = wanted.filter(|wanted| *wanted != current)?;
+        self.changes += 1;
+        Some(wanted)
+    }
+
+    fn look(&mut self, sample: &Sample, current: u32, now: SimTime) -> Option<u32> {
+        let total: f64 = sample.values.iter().sum();
+        match &mut self.machine {
+            Machine::Hpa(hpa) => {
+                let mut pods = PodMetrics::from_values(&sample.values);
+                pods.add_unready(sample.unready);
+                Some(hpa.recommend(now, current, &pods))
+            }
+            Machine::Keda(keda) => {
+                let polled = keda.poll(now, current, total);
+                let (every, next) = self.sync.as_mut()?;
+                if polled.is_none() && current > 0 && now >= *next {
+                    *next = now + *every;
+                    return Some(keda.sync(now, current, total));
+                }
+                polled
+            }
+            Machine::Target(tracker) => {
+                let mean = match sample.values.len() {
+                    0 => 0.0,
+                    nodes => total / nodes as f64,
+                };
+                let metric = match tracker.rule().measure {
+                    Measure::Total => total,
+                    Measure::Average => mean,
+                };
+                Some(tracker.recommend(now, current, metric))
+            }
+            Machine::Schedule(schedule) => schedule.desired(now),
+            Machine::Predictive(predictive, score) => {
+                let came = sample.arrived.saturating_sub(self.arrived);
+                self.arrived = sample.arrived;
+                let rate = came as f64 / self.interval.as_secs_f64();
+                score.observe(rate);
+                predictive.end_bucket(now, rate);
+                if let Some(forecast) = predictive.forecast(self.steps_ahead) {
+                    score.forecast(self.steps_ahead, forecast);
+                }
+                Some(predictive.recommend(now, current))
+            }
+        }
+    }
+
+    /// How good its forecasts were, where it makes any.
+    pub fn scores(&self) -> Option<Scores> {
+        match &self.machine {
+            Machine::Predictive(_, score) => Some(score.scores()),
+            _ => None,
+        }
+    }
+}

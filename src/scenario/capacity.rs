@@ -1,0 +1,175 @@
+//! `[capacity]`: where nodes come from, what they cost, how they are lost, and who asks for more.
+
+mod check;
+mod start;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::start::{NodeStart, Weights};
+use super::scaling::Scaler;
+use crate::fleet::spot::interruption::Interruption;
+use crate::fleet::spot::notice::NoticeRule;
+
+/// `[capacity]`: a node is a replica of a pool. Without it all replicas are there all the time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capacity {
+    /// Where the nodes of pools come from; a pool without any is there all the time, bought as
+    /// `[cost]` says.
+    pub groups: Vec<NodeGroup>,
+    /// Who asks for more nodes, and gives them back. Default: nobody.
+    pub scalers: Vec<Scaler>,
+}
+
+impl Capacity {
+    /// Whether nothing was stated.
+    pub fn is_default(&self) -> bool {
+        *self == Capacity::default()
+    }
+}
+
+/// How nodes are bought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Market {
+    /// By the hour, for as long as they are wanted.
+    #[default]
+    OnDemand,
+    /// Cheaper, and taken back at any time.
+    Spot,
+    /// Paid for whether they are used or not.
+    Reserved,
+}
+
+impl Market {
+    /// The name used in scenarios and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Market::OnDemand => "on_demand",
+            Market::Spot => "spot",
+            Market::Reserved => "reserved",
+        }
+    }
+
+    /// All of them, in the order of their indices in results.
+    pub const ALL: [Market; 3] = [Market::OnDemand, Market::Spot, Market::Reserved];
+}
+
+/// `[[capacity.groups]]`: nodes of one pool that are bought, lost and replaced alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeGroup {
+    /// Name, unique.
+    pub name: String,
+    /// The pool whose replicas they are.
+    pub pool: String,
+    /// How they are bought. Default `on_demand`.
+    #[serde(default)]
+    pub market: Market,
+    /// Nodes at the start: a share of `pools.replicas`, 0 to 1, rounded to whole nodes. Give this,
+    /// `nodes`, or neither: one group of a pool may take what the others leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// Nodes at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<u32>,
+    /// Nodes at most, those on their way out among them. Default: those at the start, those of the
+    /// groups that fall back on it, or the most its scaler may want; twice as many where nodes come
+    /// and go, so that one may start while another drains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_nodes: Option<u32>,
+    /// Price of an accelerator, US dollars per hour. Default: what the price book has for `price`,
+    /// else what `[cost]` says of its market.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd_per_gpu_hour: Option<f64>,
+    /// Where its price is looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceOf>,
+    /// How its nodes are taken back. Default: never.
+    #[serde(default = "never")]
+    pub interruption: Interruption,
+    /// What is told before. Default: nothing.
+    #[serde(default = "no_notice")]
+    pub notice: NoticeRule,
+    /// What is done about a node that is told to go. Default: it takes no new requests.
+    #[serde(default)]
+    pub on_notice: OnNotice,
+    /// What is done when a node is lost, or none can be had. Default: another of the same group.
+    #[serde(default)]
+    pub on_loss: OnLoss,
+    /// Probability that a request for a node is refused, beside what `interruption` says, 0 to 1.
+    /// Default 0.
+    #[serde(default)]
+    pub refusal_probability: f64,
+    /// What a node does before it takes requests. Those of the start are ready.
+    #[serde(default)]
+    pub start: NodeStart,
+}
+
+/// What the price book is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceOf {
+    /// Provider, as the book has it.
+    pub provider: String,
+    /// Part. Default: the accelerator of the pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// Region, as the provider names it.
+    pub region: String,
+}
+
+/// What is done about a node that is told to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "policy", rename_all = "snake_case", deny_unknown_fields)]
+pub enum OnNotice {
+    /// It takes no new requests, and finishes those that it can.
+    Drain {},
+    /// It takes no new requests, and those that it has go to other nodes at once: what was computed
+    /// of them is computed again there.
+    HandOver {},
+    /// Nothing: it works on, and what it has when it goes is lost.
+    Ignore {},
+}
+
+impl Default for OnNotice {
+    fn default() -> Self {
+        OnNotice::Drain {}
+    }
+}
+
+/// What is done when a node is lost, or none can be had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OnLoss {
+    /// The group that a node is taken from at once, of this or another pool. Default: none; the
+    /// group waits for a node of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fall_back_on: Option<String>,
+    /// How long until a node is asked for again that could not be had, seconds, 0.001 or more.
+    /// Default 30.
+    pub retry_s: f64,
+    /// Whether nothing is done at all: what is lost is not replaced. Default false.
+    pub never: bool,
+}
+
+impl Default for OnLoss {
+    fn default() -> Self {
+        OnLoss {
+            fall_back_on: None,
+            retry_s: 30.0,
+            never: false,
+        }
+    }
+}
+
+fn never() -> Interruption {
+    Interruption::None {}
+}
+fn no_notice() -> NoticeRule {
+    NoticeRule {
+        notice_s: 0.0,
+        rebalance: None,
+    }
+}

@@ -1,0 +1,188 @@
+//! Checks of `[capacity]`.
+
+use super::{Capacity, Market, NodeGroup};
+use crate::fleet::spot::interruption::Interruption;
+use crate::scenario::fleet::Pool;
+use crate::scenario::problems::Problems;
+use crate::scenario::schema::Scenario;
+use crate::scenario::suggest::nearest;
+use crate::scenario::validate::{MOST_REPLICAS, MOST_S};
+
+impl Capacity {
+    /// Notes everything that is wrong with it. `at` is the path of the table, `capacity`.
+    pub fn check(&self, at: &str, scenario: &Scenario, problems: &mut Problems<'_>) {
+        let list = format!("{at}.groups");
+        let names: Vec<&str> = self
+            .groups
+            .iter()
+            .map(|group| group.name.as_str())
+            .collect();
+        problems.unique(&list, names.iter().copied());
+        if self.groups.len() > 1_000 {
+            let allowed = "must be 1,000 groups at most";
+            problems.push(&list, self.groups.len(), allowed, "merge some");
+        }
+        for (index, group) in self.groups.iter().enumerate() {
+            group.check(&format!("{list}.{index}"), &names, scenario, problems);
+        }
+        for pool in &scenario.pools {
+            self.check_sum(&list, pool, problems);
+        }
+        for (index, scaler) in self.scalers.iter().enumerate() {
+            scaler.check(&format!("{at}.scalers.{index}"), &names, problems);
+        }
+        let scaled = self.scalers.iter().enumerate();
+        for (index, scaler) in scaled {
+            let earlier = self.scalers[..index].iter();
+            if earlier.clone().any(|other| other.group == scaler.group) {
+                problems.push(
+                    &format!("{at}.scalers.{index}.group"),
+                    format!("{:?}", scaler.group),
+                    "has a scaler already",
+                    "merge the two",
+                );
+            }
+        }
+    }
+
+    /// The groups of a pool make up its replicas.
+    fn check_sum(&self, list: &str, pool: &Pool, problems: &mut Problems<'_>) {
+        let of_pool = || {
+            self.groups
+                .iter()
+                .enumerate()
+                .filter(|(_, it)| it.pool == pool.name())
+        };
+        let Some((first, _)) = of_pool().next() else {
+            return;
+        };
+        let rest = of_pool().filter(|(_, it)| it.share.is_none() && it.nodes.is_none());
+        let replicas = u64::from(pool.replicas());
+        let stated: u64 = of_pool()
+            .filter_map(|(_, it)| it.stated_nodes(pool.replicas()))
+            .map(u64::from)
+            .sum();
+        match rest.count() {
+            0 if stated != replicas => problems.push(
+                &format!("{list}.{first}"),
+                "",
+                &format!(
+                    "and the other groups of pool {:?} have {stated} nodes at the start, and the \
+                     pool {replicas} replicas",
+                    pool.name()
+                ),
+                "leave share and nodes of one group out: it takes what the others leave",
+            ),
+            0 | 1 if stated > replicas => problems.push(
+                &format!("{list}.{first}"),
+                "",
+                &format!(
+                    "and the other groups of pool {:?} have {stated} nodes at the start, and the \
+                     pool only {replicas} replicas",
+                    pool.name()
+                ),
+                "lower their shares or nodes, or raise the pool's replicas",
+            ),
+            0 | 1 => {}
+            _ => problems.push(
+                &format!("{list}.{first}"),
+                "",
+                &format!(
+                    "is not the only group of pool {:?} without share and nodes",
+                    pool.name()
+                ),
+                "state share or nodes of all but one",
+            ),
+        }
+    }
+}
+
+impl NodeGroup {
+    /// Nodes at the start, where they are stated; of a pool of so many replicas.
+    pub fn stated_nodes(&self, replicas: u32) -> Option<u32> {
+        let shared = self
+            .share
+            .map(|share| (share * f64::from(replicas)).round() as u32);
+        self.nodes.or(shared)
+    }
+
+    fn check(&self, at: &str, names: &[&str], scenario: &Scenario, problems: &mut Problems<'_>) {
+        let path = |field: &str| format!("{at}.{field}");
+        problems.name(&path("name"), &self.name);
+        let pools = || scenario.pools.iter().map(Pool::name);
+        if !pools().any(|name| name == self.pool) {
+            let remedy = match nearest(&self.pool, pools()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => "name one of [[pools]]".to_owned(),
+            };
+            let allowed = "is not the name of a pool";
+            problems.push(&path("pool"), format!("{:?}", self.pool), allowed, &remedy);
+        }
+        if let Some(share) = self.share {
+            problems.in_range(&path("share"), share, 0.0, 1.0);
+        }
+        if self.share.is_some() && self.nodes.is_some() {
+            let remedy = "remove one of the two";
+            problems.push(&path("nodes"), "", "cannot be stated beside share", remedy);
+        }
+        if let Some(most) = self.max_nodes {
+            problems.int_in_range(&path("max_nodes"), most.into(), 0, MOST_REPLICAS);
+        }
+        problems.in_range(
+            &path("refusal_probability"),
+            self.refusal_probability,
+            0.0,
+            1.0,
+        );
+        if let Some(price) = self.usd_per_gpu_hour {
+            problems.positive(&path("usd_per_gpu_hour"), price, 1e6);
+        }
+        if self.usd_per_gpu_hour.is_some() && self.price.is_some() {
+            let remedy = "remove one of the two";
+            let allowed = "cannot be stated beside usd_per_gpu_hour";
+            problems.push(&path("price"), "", allowed, remedy);
+        }
+        for (field, checked) in [
+            ("interruption", self.interruption.check()),
+            ("notice", self.notice.check()),
+        ] {
+            if let Err(error) = checked {
+                let at = format!("{}.{}", path(field), error.field);
+                let allowed = format!("must be {}", error.allowed);
+                problems.push(&at, error.value, &allowed, error.remedy);
+            }
+        }
+        self.start.check(&path("start"), problems);
+        self.check_loss(at, names, problems);
+    }
+
+    fn check_loss(&self, at: &str, names: &[&str], problems: &mut Problems<'_>) {
+        let path = |field: &str| format!("{at}.on_loss.{field}");
+        problems.in_range(&path("retry_s"), self.on_loss.retry_s, 1e-3, MOST_S);
+        if let Some(other) = &self.on_loss.fall_back_on {
+            if *other == self.name || !names.contains(&other.as_str()) {
+                let remedy = match nearest(other, names.iter().copied()) {
+                    Some(near) if near != self.name => format!("did you mean {near:?}?"),
+                    _ => "name another of [[capacity.groups]]".to_owned(),
+                };
+                let allowed = "is not the name of another group";
+                let field = path("fall_back_on");
+                problems.push(&field, format!("{other:?}"), allowed, &remedy);
+            }
+            if self.on_loss.never {
+                let remedy = "remove one of the two";
+                let allowed = "cannot be stated beside fall_back_on";
+                problems.push(&path("never"), "true", allowed, remedy);
+            }
+        }
+        let lost = self.interruption != (Interruption::None {});
+        if self.market != Market::Spot && lost {
+            problems.push(
+                &format!("{at}.interruption"),
+                "",
+                "is of spot nodes only: others are not taken back",
+                "state market = \"spot\", or [[faults.random]] for nodes that break",
+            );
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Nodes: where each group's places are among the replicas, and what it is made of.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::engine::SimDuration;
+use crate::fleet::capacity::plan::{CapacityPlan, GroupPlan, StartPlan};
+use crate::fleet::plan::FleetPlan;
+use crate::fleet::spot::availability::Availability;
+use crate::fleet::spot::interruption::Interruption;
+use crate::money::bill::{BilledFrom, BillingRule, HourlyRate};
+use crate::money::book::PriceBook;
+use crate::scenario::capacity::{Market, NodeGroup, NodeStart};
+use crate::scenario::problems::Problems;
+use crate::scenario::schema::{Cost, Scenario};
+use crate::scenario::workload::Law;
+use crate::workload::Sampler;
+
+use super::LlmFacts;
+
+/// The places of a group among the replicas of all pools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::scenario) struct Places {
+    /// Its pool.
+    pub pool: usize,
+    /// Its first replica.
+    pub first: u32,
+    /// Nodes at the start.
+    pub at_start: u32,
+    /// Nodes at most.
+    pub slots: u32,
+}
+
+/// The places of all groups; a pool's replicas are those of its groups, in their order.
+pub(in crate::scenario) fn places_of(scenario: &Scenario) -> Vec<Places> {
+    let groups = &scenario.capacity.groups;
+    let pool_of = |group: &NodeGroup| {
+        let named = scenario.pools.iter().position(|it| it.name() == group.pool);
+        named.unwrap_or(0)
+    };
+    let mut at_start: Vec<u32> = Vec::new();
+    for group in groups {
+        let pool = &scenario.pools[pool_of(group)];
+        let stated = |group: &NodeGroup| group.stated_nodes(pool.replicas());
+        let others = groups.iter().filter(|it| it.pool == group.pool);
+        let taken: u32 = others.filter_map(stated).sum();
+        let rest = pool.replicas().saturating_sub(taken);
+        at_start.push(stated(group).unwrap_or(rest));
+    }
+    let slots: Vec<u32> = groups
+        .iter()
+        .zip(&at_start)
+        .map(|(group, own)| {
+            let lends_to = groups
+                .iter()
+                .zip(&at_start)
+                .filter(|(other, _)| other.on_loss.fall_back_on.as_ref() == Some(&group.name));
+            let lent: u32 = lends_to.map(|(_, nodes)| *nodes).sum();
+            let mut scalers = scenario.capacity.scalers.iter();
+            let scaler = scalers.find(|it| it.group == group.name);
+            let scaled = scaler.and_then(|it| it.policy.most()).unwrap_or(0);
+            let most = (own + lent).max(scaled);
+            // Those on their way out hold a place until they are gone.
+            let changes = group.market == Market::Spot || scaler.is_some() || lent > 0;
+            let places = match changes {
+                true => most.saturating_mul(2),
+                false => most,
+            };
+            group.max_nodes.unwrap_or(places).max(*own)
+        })
+        .collect();
+    let mut first = 0;
+    let mut places = vec![None; groups.len()];
+    for (index, pool) in scenario.pools.iter().enumerate() {
+        let mut bought = false;
+        for (at, group) in groups.iter().enumerate() {
+            if pool_of(group) == index {
+                places[at] = Some(Places {
+                    pool: index,
+                    first,
+                    at_start: at_start[at],
+                    slots: slots[at],
+                });
+                first += slots[at];
+                bought = true;
+            }
+        }
+        if !bought {
+            first += pool.replicas();
+        }
+    }
+    places.into_iter().flatten().collect()
+}
+
+/// Replicas that a pool has places for.
+pub(in crate::scenario) fn slots_of(scenario: &Scenario, pool: usize) -> u32 {
+    let places = places_of(scenario);
+    let of_pool = || places.iter().filter(|it| it.pool == pool);
+    match of_pool().next() {
+        None => scenario.pools[pool].replicas(),
+        Some(_) => of_pool().map(|it| it.slots).sum(),
+    }
+}
+
+/// Puts the groups of a scenario into the plan of its fleet.
+pub(super) fn add_capacity(
+    scenario: &Scenario,
+    fleet: &mut FleetPlan,
+    llm: &[Option<LlmFacts>],
+    base_dir: &Path,
+    problems: &mut Problems<'_>,
+) {
+    if scenario.capacity.groups.is_empty() {
+        return;
+    }
+    let book = match PriceBook::shipped() {
+        Ok(book) => book,
+        Err(error) => {
+            problems.push("capacity", "", &error.to_string(), "");
+            return;
+        }
+    };
+    let mut plan = CapacityPlan::default();
+    let groups = scenario.capacity.groups.iter().zip(places_of(scenario));
+    for (index, (group, places)) in groups.enumerate() {
+        let at = format!("capacity.groups.{index}");
+        let pool = &fleet.pools[places.pool];
+        let facts = llm[places.pool].as_ref();
+        let cost = scenario.cost.as_ref();
+        let priced = price_of(group, cost, facts, &book, &at, problems);
+        let Some((usd_per_gpu_hour, billing, price_source)) = priced else {
+            continue;
+        };
+        let node = usd_per_gpu_hour * f64::from(pool.accelerators_per_replica);
+        let Ok(rate) = HourlyRate::from_usd_per_hour(node) else {
+            let allowed = "is more than any node costs";
+            problems.push(
+                &at,
+                node,
+                allowed,
+                "state US dollars per accelerator and hour",
+            );
+            continue;
+        };
+        let weights = weights_of(&group.start, facts, pool.accelerators_per_replica);
+        let Some(start) = start_of(&group.start, weights, &at, problems) else {
+            continue;
+        };
+        let availability = availability_of(&group.interruption, base_dir, &at, problems);
+        let named = |name: &String| {
+            let mut groups = scenario.capacity.groups.iter();
+            groups.position(|it| it.name == *name).map(|it| it as u16)
+        };
+        plan.groups.push(GroupPlan {
+            name: group.name.clone(),
+            pool: places.pool as u16,
+            region: pool.region,
+            market: group.market,
+            first: places.first,
+            slots: places.slots,
+            at_start: places.at_start,
+            rate,
+            price_source,
+            billing,
+            interruption: group.interruption.clone(),
+            availability,
+            notice: group.notice,
+            on_notice: group.on_notice,
+            fall_back_on: group.on_loss.fall_back_on.as_ref().and_then(named),
+            retry: SimDuration::from_secs_f64(group.on_loss.retry_s),
+            never: group.on_loss.never,
+            refusal_probability: group.refusal_probability,
+            start,
+        });
+    }
+    for scaler in &scenario.capacity.scalers {
+        let mut groups = scenario.capacity.groups.iter();
+        if let Some(group) = groups.position(|it| it.name == scaler.group) {
+            plan.scalers.push((scaler.clone(), group as u16));
+        }
+    }
+    fleet.capacity = Some(Arc::new(plan));
+}
+
+/// What an accelerator of a group costs an hour, how its time is billed, and who says so.
+fn price_of(
+    group: &NodeGroup,
+    cost: Option<&Cost>,
+    facts: Option<&LlmFacts>,
+    book: &PriceBook,
+    at: &str,
+    problems: &mut Problems<'_>,
+) -> Option<(f64, BillingRule, String)> {
+    let exact = BillingRule {
+        granularity: SimDuration::ZERO,
+        minimum: SimDuration::ZERO,
+        from: BilledFrom::Request,
+    };
+    if let Some(usd) = group.usd_per_gpu_hour {
+        return Some((
+            usd,
+            exact,
+            "assumed: as [[capacity.groups]] states".to_owned(),
+        ));
+    }
+    if let Some(of) = &group.price {
+        let accelerator = facts.map(|facts| facts.accelerator.name.as_str());
+        let Some(part) = of.part.as_deref().or(accelerator) else {
+            let allowed = "must name a part: abstract pools have none";
+            problems.push(&format!("{at}.price.part"), "", allowed, "state one");
+            return None;
+        };
+        let found = book.compute(&of.provider, part, &of.region);
+        let looked_up = found.and_then(|compute| {
+            let rule = book.billing(&of.provider)?.rule();
+            let usd = match group.market {
+                Market::Spot => compute.spot_usd_per_gpu_hour,
+                Market::OnDemand => Some(compute.on_demand_usd_per_gpu_hour),
+                Market::Reserved => {
+                    let plain = compute.on_demand_usd_per_gpu_hour;
+                    let term =
+                        book.reserved(&of.provider, part, None, crate::money::book::Upfront::None)?;
+                    Some(term.rate_usd_per_gpu_hour(plain))
+                }
+            };
+            Ok((
+                usd,
+                rule,
+                format!("imported: {}, {}", compute.source, compute.as_of),
+            ))
+        });
+        return match looked_up {
+            Ok((Some(usd), rule, source)) => Some((usd, rule, source)),
+            Ok((None, ..)) => {
+                let allowed = "has no spot price in the book";
+                let remedy = "state usd_per_gpu_hour, or another region";
+                problems.push(&format!("{at}.price"), "", allowed, remedy);
+                None
+            }
+            Err(error) => {
+                problems.push(&format!("{at}.price"), "", &error.to_string(), "");
+                None
+            }
+        };
+    }
+    let Some(cost) = cost else {
+        let allowed = "has no price";
+        let remedy = "state usd_per_gpu_hour or price of the group, or [cost]";
+        problems.push(at, "", allowed, remedy);
+        return None;
+    };
+    let usd = match group.market {
+        Market::Spot => cost
+            .spot_usd_per_gpu_hour
+            .unwrap_or(cost.on_demand_usd_per_gpu_hour),
+        Market::OnDemand | Market::Reserved => cost.on_demand_usd_per_gpu_hour,
+    };
+    Some((usd, exact, "assumed: as [cost] states".to_owned()))
+}
+
+/// The size of the weights that a node loads, GB.
+fn weights_of(start: &NodeStart, facts: Option<&LlmFacts>, devices: u32) -> f64 {
+    let own = facts.map(|facts| facts.memory.weight_gb_per_device * f64::from(devices));
+    start.weights.gb.or(own).unwrap_or(0.0)
+}
+
+fn start_of(
+    start: &NodeStart,
+    weights_gb: f64,
+    at: &str,
+    problems: &mut Problems<'_>,
+) -> Option<StartPlan> {
+    let mut law = |law: &Law, field: &str| match Sampler::new(law) {
+        Ok(law) => Some(law),
+        Err(reason) => {
+            problems.push(&format!("{at}.start.{field}"), "", &reason, "change it");
+            None
+        }
+    };
+    let provision = match &start.provision {
+        Some(provision) => Some(law(provision, "provision")?),
+        None => None,
+    };
+    let phases = vec![
+        law(&start.boot, "boot")?,
+        law(&start.image_pull, "image_pull")?,
+        law(&start.warm_up, "warm_up")?,
+    ];
+    Some(StartPlan {
+        provision,
+        phases,
+        weights: SimDuration::from_secs_f64(weights_gb / start.weights.gb_per_s),
+    })
+}
+
+/// The recording of how many nodes could be had, where the rule names one.
+fn availability_of(
+    rule: &Interruption,
+    base_dir: &Path,
+    at: &str,
+    problems: &mut Problems<'_>,
+) -> Option<Arc<Availability>> {
+    let (Interruption::Trace { file, .. }, Some(options)) = (rule, rule.trace_options()) else {
+        return None;
+    };
+    match Availability::read(&base_dir.join(file), &options) {
+        Ok(availability) => Some(Arc::new(availability)),
+        Err(error) => {
+            problems.push(
+                &format!("{at}.interruption.file"),
+                "",
+                &error.to_string(),
+                "",
+            );
+            None
+        }
+    }
+}
