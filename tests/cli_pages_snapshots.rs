@@ -181,3 +181,33 @@ fn the_schema_names_every_part_of_a_scenario() {
         assert!(property.get("description").is_some(), "{name}");
     }
 }
+
+#[test]
+fn staffing_is_estimated_before_anything_is_simulated() {
+    let output = Command::cargo_bin("seatrial")
+        .unwrap()
+        .args(["estimate", "experiments/spot-mix.toml", "--json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let sheets: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = sheets.to_string();
+    let value = |name: &str| {
+        let at = text.find(&format!("\"name\":\"{name}\"")).unwrap();
+        let rest = &text[at..];
+        let from = rest.find("\"value\":").unwrap() + 8;
+        let number: String = rest[from..]
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || *c == '.')
+            .collect();
+        number.parse::<f64>().unwrap()
+    };
+    // 15.5 a second of 40 s each on nodes of 8 servers: 620 + 1.42 x sqrt(620) are 656 servers, 82
+    // nodes.
+    assert!((value("load offered to all nodes") - 620.0).abs() < 1e-9);
+    assert_eq!(value("square-root staffing, 10 % wait"), 82.0);
+    assert_eq!(value("97 % within 60000 ms"), 79.0);
+    // One node of 8 that fails every 6,335 h for an hour: one spare is enough, and is N + 1.
+    assert_eq!(value("N + 1"), 80.0);
+    assert_eq!(value("with spares for 99.9 %"), 80.0);
+}

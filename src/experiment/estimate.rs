@@ -2,6 +2,7 @@
 
 mod hardware;
 mod sessions;
+mod staffing;
 
 use serde::Serialize;
 
@@ -13,6 +14,7 @@ use crate::theory::sheet::{Applied, queueing};
 
 use self::hardware::hardware;
 use self::sessions::session_sheet;
+use self::staffing::staffing;
 use super::cost::cost_of;
 use super::result::Throughput;
 use super::roles::transfer_sheet;
@@ -108,6 +110,7 @@ pub fn sheets(plan: &Plan) -> Vec<Sheet> {
     let mut sheets = vec![traffic(plan)];
     sheets.extend(session_sheet(plan));
     sheets.extend(queue(plan));
+    sheets.extend(staffing(plan));
     for (index, pool) in plan.fleet.pools.iter().enumerate() {
         sheets.extend(batches(plan, index));
         if let Some(Some(facts)) = plan.llm.get(index) {
