@@ -88,6 +88,14 @@ fn a_breaker_opens_tries_and_closes_at_its_instants() {
         let open = from + width > 1.03 && from < 2.021;
         assert_eq!(bucket.breakers_open, u64::from(open), "{from}");
     }
+    // And every turn is counted: three times open, three times half-open, once closed.
+    let mut counted = [0; 3];
+    for bucket in timeline.buckets() {
+        for (sum, turns) in counted.iter_mut().zip(bucket.transitions) {
+            *sum += turns;
+        }
+    }
+    assert_eq!(counted, [3, 3, 1]);
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn causes(timeline: &Timeline) -> Vec<Status> {
         .collect()
 }
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 18] = [
     "t_s",
     "arrived",
     "completed",
@@ -152,6 +152,9 @@ const COLUMNS: [&str; 15] = [
     "breakers_open",
     "replicas_down",
     "overdue",
+    "breakers_opened",
+    "breakers_half_opened",
+    "breakers_closed",
 ];
 
 fn row_of(at_s: f64, bucket: &Bucket) -> Vec<Value> {
@@ -171,6 +174,9 @@ fn row_of(at_s: f64, bucket: &Bucket) -> Vec<Value> {
         bucket.breakers_open,
         bucket.down,
         bucket.overdue,
+        bucket.transitions[0],
+        bucket.transitions[1],
+        bucket.transitions[2],
     ];
     std::iter::once(json!(at_s))
         .chain(counts.map(|count| json!(count)))

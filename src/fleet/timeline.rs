@@ -66,6 +66,8 @@ pub struct Bucket {
     pub down: u64,
     /// Breakers that were open, the most there were at once.
     pub breakers_open: u64,
+    /// Transitions of breakers: to open, to half-open, to closed.
+    pub transitions: [u64; 3],
     /// Whether those that wait were counted.
     sampled: bool,
 }
@@ -81,6 +83,9 @@ impl Bucket {
     fn add(&mut self, other: &Bucket) {
         self.arrived += other.arrived;
         self.overdue += other.overdue;
+        for (mine, theirs) in self.transitions.iter_mut().zip(other.transitions) {
+            *mine += theirs;
+        }
         for (mine, theirs) in self.ended.iter_mut().zip(other.ended) {
             *mine += theirs;
         }
@@ -308,6 +313,12 @@ impl Timeline {
             // The stretches before this one had what was so until now.
             let bucket = self.at(transition.at);
             bucket.breakers_open = bucket.breakers_open.max(open);
+            let to = match transition.to {
+                State::Open => 0,
+                State::HalfOpen => 1,
+                State::Closed => 2,
+            };
+            bucket.transitions[to] += 1;
         }
         self.breakers_open = open;
     }
