@@ -75,10 +75,9 @@ impl World {
         let wanted = capacity.groups[usize::from(group)].wanted_in_all();
         let held = capacity.held(&plan, group);
         if held > wanted {
-            for _ in wanted..held {
-                self.give_back(group, queue);
-            }
-            return;
+            // One that goes at once has this asked again, until there are no more than are wanted.
+            self.give_back(group, queue);
+            return self.reconcile(group, queue);
         }
         for _ in held..wanted {
             if !self.ask_for_node(group, queue) {
@@ -182,6 +181,7 @@ impl World {
             return;
         };
         let Some(replica) = capacity.first_to_go(&plan, group) else {
+            debug_assert!(false, "nodes that are held can be given back");
             return;
         };
         let node = capacity.node_mut(replica);
