@@ -153,6 +153,25 @@ fn another_group_lends_nodes_and_gets_them_back() {
 }
 
 #[test]
+fn what_is_lost_is_not_replaced_where_nobody_wants_that() {
+    let text = fleet(
+        1.0,
+        100_000.0,
+        &format!(
+            "[[capacity.groups]]\nname = \"spot\"\npool = \"p\"\nmarket = \"spot\"\n\
+             interruption = {{ law = \"hazard\", per_node_hour = 1 }}\nnotice = {{ notice_s = 30 }}\n\
+             on_loss = {{ never = true }}\n{}",
+            start(10.0)
+        ),
+    );
+    let capacity = account(&simulate(&text).1);
+    let group = &capacity.groups[0];
+    // All ten are gone after a day, each after an hour on average, and none came.
+    assert_eq!((group.counts.lost, group.counts.launched), (10, 0));
+    assert_eq!((group.counts.requested, group.wanted), (0, 0));
+}
+
+#[test]
 fn the_pod_autoscaler_follows_a_step_of_traffic() {
     // 60 requests are in flight, then 180 from 2,000 to 4,000 s: 6 nodes at 10 a node, then 18.
     let text = fleet(

@@ -76,7 +76,10 @@ pub(crate) fn delay_from_loss(blocking: f64, rho: f64) -> f64 {
 }
 
 /// The fewest servers for which the load is below 1 and `accept(servers, erlang_c)` holds.
-fn fewest_servers(offered: f64, accept: impl Fn(u64, f64) -> bool) -> Result<u64, TheoryError> {
+pub(crate) fn fewest_servers(
+    offered: f64,
+    accept: impl Fn(u64, f64) -> bool,
+) -> Result<u64, TheoryError> {
     let mut inverse = 1.0_f64;
     for n in 1..=MAX_SERVERS {
         inverse = 1.0 + (n as f64 / offered) * inverse;

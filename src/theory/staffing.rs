@@ -6,28 +6,26 @@
 //!
 //! | Question | Item |
 //! |---|---|
-//! | A rule of thumb for large pools, and what it promises | [`square_root_staffing`], [`halfin_whitt_p_wait`], [`halfin_whitt_beta`] |
-//! | Probability of loss, of waiting | [`erlang_b`], [`erlang_c`] |
+//! | A rule of thumb for large pools, and what it promises | [`square_root_staffing_for_wait`], [`halfin_whitt_p_wait`], [`halfin_whitt_beta`] |
 //! | Fewest servers for a wait, for a response time | [`servers_for_wait`], [`servers_for_sojourn`] |
 //! | Fewest nodes so that enough are up | [`spare_nodes`], [`spare_nodes_in_groups`], [`p_enough`] |
 
-mod erlang;
 mod servers;
 mod spares;
 mod square_root;
 #[cfg(test)]
 mod tests;
 
-pub use erlang::{MAX_SERVERS, erlang_b, erlang_c};
 pub use servers::{servers_for_sojourn, servers_for_wait, sojourn_tail, wait_tail};
 pub use spares::{
     Availability, DownNodes, MAX_NODES, SparePlan, expected_down, p_enough, spare_nodes,
     spare_nodes_in_groups,
 };
 pub use square_root::{
-    beta_of, halfin_whitt_beta, halfin_whitt_p_wait, square_root_staffing,
-    square_root_staffing_for_wait,
+    beta_of, halfin_whitt_beta, halfin_whitt_p_wait, square_root_staffing_for_wait,
 };
+
+use super::TheoryError;
 
 /// Why a staffing question has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -42,6 +40,9 @@ pub enum StaffingError {
         /// What is allowed, in words.
         allowed: &'static str,
     },
+    /// A formula of queueing says so.
+    #[error(transparent)]
+    Queueing(#[from] TheoryError),
     /// No number of servers meets the target.
     #[error("no number of {what} meets the target: {because}")]
     Unreachable {

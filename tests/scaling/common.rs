@@ -2,6 +2,12 @@
 
 use proptest::prelude::*;
 use seatrial::engine::{NS_PER_S, SimTime};
+use seatrial::fleet::scaling::forecast::{
+    ForecastRule, Forecaster, HoltWintersRule, SeasonalNaiveRule,
+};
+
+/// One season, summing to nothing.
+pub const SEASON: [f64; 7] = [12.0, -5.0, 3.5, 0.25, -8.0, -6.75, 4.0];
 
 /// The instant `seconds` after the start.
 pub fn at(seconds: u64) -> SimTime {
@@ -45,4 +51,20 @@ pub fn decisions<T: std::fmt::Debug>(
         });
         timed.collect()
     })
+}
+
+/// A Holt-Winters forecaster that has seen nothing.
+pub fn forecaster(rule: &HoltWintersRule) -> Forecaster {
+    Forecaster::new(&ForecastRule::HoltWinters(rule.clone()))
+}
+
+/// A seasonal naive forecaster that has seen nothing.
+pub fn naive(season: u32) -> Forecaster {
+    Forecaster::new(&ForecastRule::SeasonalNaive(SeasonalNaiveRule { season }))
+}
+
+/// Equal but for rounding.
+pub fn close(left: f64, right: f64, what: &str) {
+    let allowed = 1e-9 * left.abs().max(right.abs()).max(1.0);
+    assert!((left - right).abs() <= allowed, "{what}: {left} {right}");
 }

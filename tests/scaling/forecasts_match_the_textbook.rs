@@ -1,25 +1,11 @@
 //! Forecasts against closed forms, and against a plain implementation that keeps every value of
 //! every component and indexes them as the textbook does.
 
-use seatrial::fleet::scaling::forecast::{
-    ForecastRule, Forecaster, HoltWintersRule, SeasonalNaiveRule, Seasonality,
-};
+use seatrial::fleet::scaling::forecast::{HoltWintersRule, Seasonality};
 
-const SEASON: [f64; 7] = [12.0, -5.0, 3.5, 0.25, -8.0, -6.75, 4.0];
+use crate::common::{SEASON, close, forecaster, naive};
+
 const FACTORS: [f64; 6] = [0.4, 0.7, 1.1, 1.6, 1.3, 0.9];
-
-fn forecaster(rule: &HoltWintersRule) -> Forecaster {
-    Forecaster::new(&ForecastRule::HoltWinters(rule.clone()))
-}
-
-fn naive(season: u32) -> Forecaster {
-    Forecaster::new(&ForecastRule::SeasonalNaive(SeasonalNaiveRule { season }))
-}
-
-fn close(left: f64, right: f64, what: &str) {
-    let allowed = 1e-9 * left.abs().max(right.abs()).max(1.0);
-    assert!((left - right).abs() <= allowed, "{what}: {left} {right}");
-}
 
 /// A wobble without pattern, the same on every run, between -1 and 1.
 fn wobble(index: usize) -> f64 {

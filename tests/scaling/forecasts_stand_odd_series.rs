@@ -1,24 +1,8 @@
 //! Forecasts of series with gaps, zeros and outliers.
 
-use seatrial::fleet::scaling::forecast::{
-    ForecastRule, Forecaster, HoltWintersRule, SeasonalNaiveRule, Seasonality,
-};
+use seatrial::fleet::scaling::forecast::{HoltWintersRule, Seasonality};
 
-/// One season, summing to nothing.
-const SEASON: [f64; 7] = [12.0, -5.0, 3.5, 0.25, -8.0, -6.75, 4.0];
-
-fn forecaster(rule: &HoltWintersRule) -> Forecaster {
-    Forecaster::new(&ForecastRule::HoltWinters(rule.clone()))
-}
-
-fn naive(season: u32) -> Forecaster {
-    Forecaster::new(&ForecastRule::SeasonalNaive(SeasonalNaiveRule { season }))
-}
-
-fn close(left: f64, right: f64, what: &str) {
-    let allowed = 1e-9 * left.abs().max(right.abs()).max(1.0);
-    assert!((left - right).abs() <= allowed, "{what}: {left} {right}");
-}
+use crate::common::{SEASON, close, forecaster, naive};
 
 #[test]
 fn the_seasonal_naive_method_passes_over_what_is_missing() {

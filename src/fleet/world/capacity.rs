@@ -189,7 +189,10 @@ impl World {
         if node.phase == Phase::Starting {
             return self.node_is_gone(replica, queue);
         }
-        node.next = Next::Nothing;
+        // One that the provider takes goes when it says so.
+        if !node.leaving_by_force {
+            node.next = Next::Nothing;
+        }
         self.meters
             .timeline
             .note(queue.now(), Note::Node(group, NodeChange::GivenBack));
@@ -313,7 +316,14 @@ impl World {
         let Some(group) = capacity.group_of(replica) else {
             return;
         };
-        let before = capacity.node(replica).phase;
+        let node = *capacity.node(replica);
+        let before = node.phase;
+        if node.leaving_by_force {
+            self.is_as_good_as_lost(group, replica);
+        }
+        let Some(capacity) = &mut self.capacity else {
+            return;
+        };
         capacity.groups[usize::from(group)].goes(replica.0, queue.now());
         capacity.retire(&plan, replica, queue.now());
         if before == Phase::Ready {
@@ -400,17 +410,30 @@ impl World {
         queue.schedule(node.due, Event::NodeDue(replica));
     }
 
+    /// A node that the provider takes is not counted on any more: another is asked for in its place,
+    /// unless what is lost is not replaced.
+    fn is_as_good_as_lost(&mut self, group: u16, replica: ReplicaId) {
+        let (Some(plan), Some(capacity)) = (&self.plan.capacity, &mut self.capacity) else {
+            return;
+        };
+        let news = !std::mem::replace(&mut capacity.node_mut(replica).leaving, true);
+        if news && plan.groups[usize::from(group)].never {
+            let there = &mut capacity.groups[usize::from(group)];
+            there.wanted = there.wanted.saturating_sub(1);
+        }
+    }
+
     /// A node is at risk: another is asked for in its place, and it goes on until it is told.
     fn node_may_go(&mut self, replica: ReplicaId, queue: &mut EventQueue<Event>) {
         let Some(capacity) = &mut self.capacity else {
             return;
         };
         let node = capacity.node_mut(replica);
-        node.leaving = true;
         node.next = Next::Notice;
         node.due = node.told_at;
         queue.schedule(node.due, Event::NodeDue(replica));
         if let Some(group) = capacity.group_of(replica) {
+            self.is_as_good_as_lost(group, replica);
             self.reconcile(group, queue);
         }
     }
@@ -424,10 +447,10 @@ impl World {
             return;
         };
         let node = capacity.node_mut(replica);
-        node.leaving = true;
         node.next = Next::Gone;
         node.due = node.gone_at;
         let (due, phase) = (node.due, node.phase);
+        self.is_as_good_as_lost(group, replica);
         if due <= queue.now() {
             return self.node_is_gone(replica, queue);
         }

@@ -62,6 +62,18 @@ impl Capacity {
             .filter_map(|(_, it)| it.stated_nodes(pool.replicas()))
             .map(u64::from)
             .sum();
+        for (index, group) in of_pool() {
+            let own = group.stated_nodes(pool.replicas()).map(u64::from);
+            let own = own.unwrap_or(replicas.saturating_sub(stated));
+            if let Some(most) = group.max_nodes.filter(|most| u64::from(*most) < own) {
+                problems.push(
+                    &format!("{list}.{index}.max_nodes"),
+                    most,
+                    &format!("must be at least the {own} nodes that it has at the start"),
+                    "raise it, or lower share or nodes",
+                );
+            }
+        }
         match rest.count() {
             0 if stated != replicas => problems.push(
                 &format!("{list}.{first}"),

@@ -9,7 +9,7 @@ use crate::fleet::plan::FleetPlan;
 use crate::fleet::spot::availability::Availability;
 use crate::fleet::spot::interruption::Interruption;
 use crate::money::bill::{BilledFrom, BillingRule, HourlyRate};
-use crate::money::book::PriceBook;
+use crate::money::book::{PriceBook, Upfront};
 use crate::scenario::capacity::{Market, NodeGroup, NodeStart};
 use crate::scenario::problems::Problems;
 use crate::scenario::schema::{Cost, Scenario};
@@ -66,7 +66,7 @@ pub(in crate::scenario) fn places_of(scenario: &Scenario) -> Vec<Places> {
                 true => most.saturating_mul(2),
                 false => most,
             };
-            group.max_nodes.unwrap_or(places).max(*own)
+            group.max_nodes.unwrap_or(places)
         })
         .collect();
     let mut first = 0;
@@ -218,8 +218,7 @@ fn price_of(
                 Market::OnDemand => Some(compute.on_demand_usd_per_gpu_hour),
                 Market::Reserved => {
                     let plain = compute.on_demand_usd_per_gpu_hour;
-                    let term =
-                        book.reserved(&of.provider, part, None, crate::money::book::Upfront::None)?;
+                    let term = book.reserved(&of.provider, part, None, Upfront::None)?;
                     Some(term.rate_usd_per_gpu_hour(plain))
                 }
             };

@@ -1,7 +1,8 @@
 //! The fewest servers of M/M/c that meet a target of time.
 
-use super::erlang::{delay_from_loss, load_in_range, next_inverse_loss};
-use super::{MAX_SERVERS, StaffingError, erlang_c, non_negative, open_unit, positive};
+use super::{StaffingError, non_negative, open_unit, positive};
+use crate::theory::erlang::fewest_servers;
+use crate::theory::{erlang_c, servers_for_wait_quantile};
 
 /// P(Wq > t) in M/M/c: C exp(-(c mu - lambda) t), with `spare` = c - a and `t` in mean service times.
 fn wait_tail_of(p_wait: f64, spare: f64, t: f64) -> f64 {
@@ -28,11 +29,12 @@ fn scaled(lambda: f64, mu: f64, t: f64) -> Result<(f64, f64), StaffingError> {
     positive("lambda", lambda)?;
     positive("mu", mu)?;
     non_negative("target time", t)?;
-    Ok((load_in_range(lambda / mu)?, (mu * t).min(f64::MAX)))
+    let load = positive("offered load", lambda / mu)?;
+    Ok((load, (mu * t).min(f64::MAX)))
 }
 
 /// The share of arrivals that wait for longer than `t` in M/M/c: `lambda` arrivals per unit and `servers`
-/// servers (1 to [`MAX_SERVERS`]) of rate `mu`, both rates above 0, `t` 0 or more.
+/// servers (1 to 100,000,000) of rate `mu`, both rates above 0, `t` 0 or more.
 ///
 /// # Errors
 /// An argument out of range, or a load that the servers do not carry.
@@ -55,39 +57,19 @@ pub fn sojourn_tail(lambda: f64, mu: f64, servers: u64, t: f64) -> Result<f64, S
     Ok(sojourn_tail_of(p_wait, servers as f64 - offered, t))
 }
 
-/// The fewest servers that carry the load and for which `accept(servers, p_wait)` holds.
-fn fewest(offered: f64, accept: impl Fn(u64, f64) -> bool) -> Result<u64, StaffingError> {
-    let mut inverse = 1.0;
-    for n in 1..=MAX_SERVERS {
-        inverse = next_inverse_loss(inverse, n, offered);
-        let rho = offered / n as f64;
-        if rho < 1.0 && accept(n, delay_from_loss(1.0 / inverse, rho)) {
-            return Ok(n);
-        }
-    }
-    Err(StaffingError::Unreachable {
-        what: "servers",
-        because: "even 10000000 are too few",
-    })
-}
-
 /// The fewest servers for which at most a share `p` of the arrivals waits for longer than `max_wait` in
 /// M/M/c: C(c, a) exp(-(c mu - lambda) t) <= p.
 ///
-/// `lambda` (arrivals per unit) and `mu` (one server's rate) are above 0 with lambda / mu below
-/// [`MAX_SERVERS`]; `max_wait` is 0 or more; `p` is strictly between 0 and 1. With `max_wait` 0, `p` is
+/// `lambda` (arrivals per unit) and `mu` (one server's rate) are above 0 ; `max_wait` is 0 or more; `p` is strictly between 0 and 1. With `max_wait` 0, `p` is
 /// the probability of waiting at all.
 ///
 /// # Errors
-/// An argument out of range, or a load that [`MAX_SERVERS`] servers do not carry.
+/// An argument out of range, or a load that 100,000,000 servers do not carry.
 ///
 /// Source: Gross, Shortle, Thompson & Harris, Fundamentals of Queueing Theory, 4th ed., ch. 2.
 pub fn servers_for_wait(lambda: f64, mu: f64, max_wait: f64, p: f64) -> Result<u64, StaffingError> {
-    let (offered, t) = scaled(lambda, mu, max_wait)?;
     open_unit("share that may wait longer", p)?;
-    fewest(offered, |servers, p_wait| {
-        wait_tail_of(p_wait, servers as f64 - offered, t) <= p
-    })
+    Ok(servers_for_wait_quantile(lambda, mu, 1.0 - p, max_wait)?)
 }
 
 /// The fewest servers for which the `level` quantile (strictly between 0 and 1) of the response time, wait
@@ -113,9 +95,9 @@ pub fn servers_for_sojourn(
             because: "service alone takes longer than the target for more requests than may be late",
         });
     }
-    fewest(offered, |servers, p_wait| {
+    Ok(fewest_servers(offered, |servers, p_wait| {
         sojourn_tail_of(p_wait, servers as f64 - offered, t) <= late
-    })
+    })?)
 }
 
 #[cfg(test)]
@@ -166,7 +148,7 @@ mod tests {
             assert!(servers_for_sojourn(1.0, 1.0, bad, 9.0).is_err());
         }
         assert!(servers_for_wait(f64::MAX, f64::MIN_POSITIVE, 1.0, 0.1).is_err());
-        assert!(servers_for_wait(1e7, 1.0, 1.0, 0.1).is_err());
+        assert!(servers_for_wait(2e8, 1.0, 1.0, 0.1).is_err());
         assert!(wait_tail(2.0, 1.0, 2, 1.0).is_err());
     }
 }

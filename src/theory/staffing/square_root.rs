@@ -2,9 +2,9 @@
 
 use statrs::function::erf::erfc;
 
-use super::erlang::{load_in_range, servers_in_range};
-use super::{StaffingError, non_negative, open_unit};
-use crate::theory::staffing::MAX_SERVERS;
+use super::{StaffingError, non_negative, open_unit, positive};
+use crate::theory::erlang::servers_in_range;
+use crate::theory::square_root_staffing;
 
 /// Above this margin the probability of waiting is below 1e-300.
 const MAX_BETA: f64 = 38.0;
@@ -55,53 +55,30 @@ pub fn halfin_whitt_beta(p_wait: f64) -> Result<f64, StaffingError> {
     Ok(high)
 }
 
-/// Square-root staffing: ceil(R + beta sqrt(R)) servers, at least 1, for an offered load of R = `offered`
-/// Erlangs (above 0 and below [`MAX_SERVERS`]) with a margin of `beta`, 0 or more. Near 1 balances cost
-/// and service; at 0 the result may equal the load, which has no steady state.
-///
-/// # Errors
-/// An argument out of range, or a result above [`MAX_SERVERS`].
-///
-/// Source: Halfin & Whitt 1981; Borst, Mandelbaum & Reiman, Dimensioning large call centers, Operations
-/// Research 52:17, 2004.
-pub fn square_root_staffing(offered: f64, beta: f64) -> Result<u64, StaffingError> {
-    load_in_range(offered)?;
-    non_negative("beta", beta)?;
-    let servers = (offered + beta * offered.sqrt()).ceil().max(1.0);
-    if servers <= MAX_SERVERS as f64 {
-        return Ok(servers as u64);
-    }
-    Err(StaffingError::OutOfRange {
-        name: "beta",
-        value: beta,
-        allowed: "low enough for 10000000 servers",
-    })
-}
-
 /// Square-root staffing for a probability of waiting of `p_wait` (strictly between 0 and 1) in the limit
 /// of large pools: [`square_root_staffing`] with [`halfin_whitt_beta`].
 ///
 /// # Errors
 /// As those two.
 pub fn square_root_staffing_for_wait(offered: f64, p_wait: f64) -> Result<u64, StaffingError> {
-    square_root_staffing(offered, halfin_whitt_beta(p_wait)?)
+    Ok(square_root_staffing(offered, halfin_whitt_beta(p_wait)?)?)
 }
 
-/// The margin that `servers` (1 to [`MAX_SERVERS`]) leave at an offered load of `offered` Erlangs (above
-/// 0 and below [`MAX_SERVERS`]): (c - R) / sqrt(R), negative for an overloaded pool.
+/// The margin that `servers` (1 to 100,000,000) leave at an offered load of `offered` Erlangs (above
+/// 0): (c - R) / sqrt(R), negative for an overloaded pool.
 ///
 /// # Errors
 /// An argument out of range.
 pub fn beta_of(servers: u64, offered: f64) -> Result<f64, StaffingError> {
     servers_in_range(servers)?;
-    load_in_range(offered)?;
+    positive("offered load", offered)?;
     Ok((servers as f64 - offered) / offered.sqrt())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::theory::staffing::erlang_c;
+    use crate::theory::erlang_c;
 
     #[test]
     fn halfin_whitt_by_hand() {

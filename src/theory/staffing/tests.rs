@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+use crate::theory::{erlang_b, erlang_c, square_root_staffing};
 
 /// One line of CSV with quoted fields, quotes within them doubled.
 fn fields(line: &str) -> Vec<String> {
