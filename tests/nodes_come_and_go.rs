@@ -227,6 +227,72 @@ fn a_schedule_and_a_control_plane_that_is_lost() {
     assert!((mean - 11.25).abs() < 0.2, "{mean}");
 }
 
+/// Two nodes of a language model, the first of which is taken away after ten seconds.
+fn two_nodes(more: &str) -> String {
+    let nothing = "{ law = \"uniform\", low_ms = 0, high_ms = 0.000001 }";
+    format!(
+        "name = \"two\"\n[run]\nhorizon_s = 100\nwarmup_s = 0\n\
+         [workload]\narrivals = {{ process = \"constant\", rate_per_s = 0.5 }}\nmax_requests = 1\n\
+         prompt_tokens = {{ law = \"constant\", tokens = 4096 }}\n\
+         output_tokens = {{ law = \"constant\", tokens = 1500 }}\n[clients]\n\
+         [router]\npolicy = \"round_robin\"\n[cost]\non_demand_usd_per_gpu_hour = 3\n\
+         [[pools]]\nname = \"p\"\nengine = \"llm\"\nmodel = \"llama-3.1-8b\"\n\
+         accelerator = \"h100-sxm\"\nreplicas = 2\n\
+         [[capacity.groups]]\nname = \"spot\"\npool = \"p\"\nmarket = \"spot\"\nnodes = 1\n\
+         {more}start = {{ boot = {nothing}, image_pull = {nothing}, warm_up = {nothing} }}\n\
+         [[capacity.groups]]\nname = \"rest\"\npool = \"p\"\n"
+    )
+}
+
+#[test]
+fn migrated_answers_go_on_where_they_were() {
+    let one = |more: &str| {
+        let (rows, mut simulation) = simulate(&two_nodes(more));
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].status, "completed");
+        let prefill = simulation.world.pool_meter(0).prefill_tokens;
+        (
+            rows[0].clone(),
+            prefill,
+            account(&simulation).groups[0].counts,
+        )
+    };
+    let (calm, ..) = one("");
+    let taken = |policy: &str| {
+        one(&format!(
+            "interruption = {{ law = \"trace\", file = \"tests/data/spot-one-node.json\" }}\n\
+             notice = {{ notice_s = 4 }}\non_notice = {{ {policy} }}\n"
+        ))
+    };
+    // It came at 2 s, and its node is told at 6 s. Nothing is computed again.
+    let (moved, prefill, counts) = taken("policy = \"migrate\", bandwidth_gb_per_s = 1");
+    assert_eq!((counts.handed_over, counts.migrated, prefill), (1, 1, 4096));
+    assert_eq!(moved.first_token_ns, calm.first_token_ns);
+    assert_eq!(moved.scheduled_ns, calm.scheduled_ns);
+    // 2 x 32 layers x 8 heads x 128 numbers of two bytes a token, at 1 byte a nanosecond; the step
+    // that was under way is made again.
+    let link_ns = counts.migrated_tokens * 131_072;
+    let late_ns = common::e2e_ns(&moved) - common::e2e_ns(&calm);
+    let step_ns = (common::e2e_ns(&calm) - calm.first_token_ns.unwrap() + calm.arrival_ns) / 1_499;
+    assert!(
+        (link_ns..=link_ns + 2 * step_ns).contains(&late_ns),
+        "{late_ns} {link_ns}"
+    );
+    assert!(counts.migrated_tokens > 4_096 && counts.migrated_tokens < 4_096 + 1_500);
+
+    // Without the KV all of it is, and the answer begins again at its first token.
+    let (again, prefill, counts) = taken("policy = \"hand_over\"");
+    assert_eq!((counts.handed_over, counts.migrated), (1, 0));
+    assert!(prefill > 2 * 4_096);
+    assert!(again.first_token_ns > calm.first_token_ns);
+
+    // A link too slow for the notice is not used.
+    let (slow, prefill, counts) = taken("policy = \"migrate\", bandwidth_gb_per_s = 0.1");
+    assert_eq!((counts.handed_over, counts.migrated), (1, 0));
+    assert!(prefill > 2 * 4_096);
+    assert_eq!(slow, again);
+}
+
 fn interruption() -> impl Strategy<Value = String> {
     prop_oneof![
         (0.0..20.0).prop_map(|rate| format!("{{ law = \"hazard\", per_node_hour = {rate} }}")),
@@ -247,15 +313,23 @@ proptest! {
         law in interruption(),
         share in 0.0_f64..=1.0,
         notice in prop::sample::select(vec![0.0, 0.5, 30.0, 120.0]),
-        policy in prop::sample::select(vec!["drain", "hand_over", "ignore"]),
+        policy in prop::sample::select(vec!["drain", "hand_over", "ignore", "migrate"]),
         rebalance in any::<bool>(),
         refusal in 0.0_f64..0.9,
         fall_back in any::<bool>(),
         start_s in 0.01_f64..200.0,
         scaler in 0_usize..5,
         fault in 0_usize..4,
-        kind in 0_usize..4,
+        kind in 0_usize..7,
+        link_gb_per_s in prop::sample::select(vec![0.02, 1.0, 50.0]),
     ) {
+        let policy = match policy {
+            "migrate" if !(1..4).contains(&kind) => {
+                format!("policy = \"migrate\", bandwidth_gb_per_s = {link_gb_per_s}")
+            }
+            "migrate" => "policy = \"hand_over\"".to_owned(),
+            other => format!("policy = {other:?}"),
+        };
         let scaler = [
             "",
             "policy = { kind = \"hpa\", target = 2, max = 14 }",
@@ -283,7 +357,14 @@ proptest! {
             "engine = \"abstract\"\nbatch_service = { fixed_ms = 700, per_item_ms = 100 }",
             "engine = \"abstract\"\ndiscipline = \"processor_sharing\"\n\
              service = { law = \"exponential\", mean_ms = 700 }",
+            "engine = \"llm\"\nmodel = \"llama-3.1-8b\"\naccelerator = \"h100-sxm\"\npp = 2\n\
+             kv_blocks = 200",
+            "engine = \"llm\"\nmodel = \"llama-3.1-8b\"\naccelerator = \"h100-sxm\"\n\
+             speculative = { draft_tokens = 3, acceptance = 0.7, draft_model = \"llama-3.1-8b\" }",
+            "engine = \"llm\"\nmodel = \"llama-3.1-8b\"\naccelerator = \"h100-sxm\"\n\
+             prefix_caching = true\nkv_blocks = 300\nasync_scheduling = true",
         ][kind];
+        let tokens = if (1..4).contains(&kind) { 40 } else { 300 };
         let fall_back = if fall_back { "fall_back_on = \"rest\", " } else { "" };
         let rebalance = match rebalance {
             true => ", rebalance = { lead_s = 20, probability = 0.5 }",
@@ -292,13 +373,13 @@ proptest! {
         let text = format!(
             "name = \"nodes\"\n[run]\nhorizon_s = 900\nwarmup_s = 100\ndrain_limit_s = 900\n[workload]\n\
              arrivals = {{ process = \"poisson\", rate_per_s = 6 }}\n\
-             output_tokens = {{ law = \"constant\", tokens = 40 }}\n\
+             output_tokens = {{ law = \"constant\", tokens = {tokens} }}\n\
              [clients]\nmax_retries = 2\ntimeout_ms = 60000\n\
              [cost]\non_demand_usd_per_gpu_hour = 3.20\nspot_usd_per_gpu_hour = 1.20\n\
              [[pools]]\nname = \"p\"\nreplicas = 8\n{pool}\n\
              [[capacity.groups]]\nname = \"spot\"\npool = \"p\"\nmarket = \"spot\"\nshare = {share}\n\
              interruption = {law}\nnotice = {{ notice_s = {notice}{rebalance} }}\n\
-             on_notice = {{ policy = \"{policy}\" }}\nrefusal_probability = {refusal}\n\
+             on_notice = {{ {policy} }}\nrefusal_probability = {refusal}\n\
              on_loss = {{ {fall_back}retry_s = 20 }}\n{}\
              [[capacity.groups]]\nname = \"rest\"\npool = \"p\"\nmax_nodes = 16\n{}{scaler}{fault}",
             start(start_s),

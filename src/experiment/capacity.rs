@@ -79,6 +79,8 @@ pub fn capacity_rows(plan: &Plan, tally: &Tally) -> Value {
             "cold_starts": counts.cold_starts,
             "mean_cold_start_s": ratio(counts.cold_start_ns as f64 / 1e9, counts.cold_starts as f64),
             "handed_over": counts.handed_over,
+            "migrated": counts.migrated,
+            "migrated_tokens": counts.migrated_tokens,
             "nodes_billed": counts.nodes_billed,
             "billed_node_hours": counts.billed_node_ns as f64 / NS_PER_HOUR,
             "usd": Nanodollars(counts.cost).as_usd(),

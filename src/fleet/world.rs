@@ -13,6 +13,7 @@
 mod calls;
 mod cancel;
 mod capacity;
+mod evacuate;
 mod faults;
 mod gate;
 mod gateways;

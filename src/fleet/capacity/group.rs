@@ -27,6 +27,10 @@ pub struct GroupCounts {
     pub cold_start_ns: u128,
     /// Requests that were handed over from nodes that were told to go.
     pub handed_over: u64,
+    /// Of these: with their KV, and the tokens of it.
+    pub migrated: u64,
+    /// See there.
+    pub migrated_tokens: u64,
     /// Nodes that were billed.
     pub nodes_billed: u64,
     /// What was billed, node-nanoseconds.
@@ -50,6 +54,8 @@ impl GroupCounts {
         self.cold_starts += other.cold_starts;
         self.cold_start_ns += other.cold_start_ns;
         self.handed_over += other.handed_over;
+        self.migrated += other.migrated;
+        self.migrated_tokens += other.migrated_tokens;
         self.nodes_billed += other.nodes_billed;
         self.billed_node_ns += other.billed_node_ns;
         self.cost += other.cost;

@@ -7,6 +7,7 @@ use crate::engine::SimDuration;
 use crate::fleet::spot::availability::Availability;
 use crate::fleet::spot::interruption::Interruption;
 use crate::fleet::spot::notice::NoticeRule;
+use crate::fleet::transfer::TransferPlan;
 use crate::money::bill::{BillingRule, HourlyRate};
 use crate::scenario::capacity::{Market, OnNotice};
 use crate::scenario::scaling::Scaler;
@@ -52,6 +53,8 @@ pub struct GroupPlan {
     pub notice: NoticeRule,
     /// What is done then.
     pub on_notice: OnNotice,
+    /// The link that KV leaves a node by, where it is migrated.
+    pub link: Option<TransferPlan>,
     /// The group that lends nodes.
     pub fall_back_on: Option<u16>,
     /// How long until a node is asked for again.

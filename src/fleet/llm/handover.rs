@@ -2,6 +2,7 @@
 
 use super::cached::Hit;
 use super::{Engine, EngineRules, Flight};
+use crate::engine::SimTime;
 use crate::fleet::context::Context;
 use crate::fleet::request::Requests;
 use crate::fleet::tiers::Loaded;
@@ -49,7 +50,9 @@ impl Engine {
     /// on, if there is room for it. The caller has looked at tokens and seats.
     pub(super) fn resume(&mut self, slot: u32, rules: &EngineRules, ctx: &mut Context<'_>) -> bool {
         let request = ctx.requests.at(slot);
-        if rules.async_scheduling && request.kv_arrived > self.cutoff {
+        // What was migrated has no stamp of its own.
+        let came = request.kv_arrived;
+        if rules.async_scheduling && came != SimTime::NEVER && came > self.cutoff {
             self.held_back = true;
             return false;
         }
@@ -76,7 +79,9 @@ impl Engine {
         self.waiting.remove(ctx.requests, slot);
         self.running.push_back(ctx.requests, slot);
         let request = ctx.requests.at_mut(slot);
-        request.resumed = ctx.now;
+        if came != SimTime::NEVER {
+            request.resumed = ctx.now;
+        }
         request.work.computed = tokens;
         if self.speculation.is_some() {
             request.work.lookahead = ahead as u32;

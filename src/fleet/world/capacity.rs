@@ -1,12 +1,11 @@
 //! Nodes that are asked for, become ready, are given back or taken away.
 
-use crate::engine::{EventQueue, SimDuration, SimTime};
+use crate::engine::{EventQueue, SimTime};
 use crate::fleet::capacity::Capacity;
 use crate::fleet::capacity::node::{Next, Phase};
 use crate::fleet::event::Event;
 use crate::fleet::faults::{Effect, What};
-use crate::fleet::ids::{NONE, ReplicaId};
-use crate::fleet::request::Request;
+use crate::fleet::ids::ReplicaId;
 use crate::fleet::timeline::{NodeChange, Note};
 use crate::scenario::capacity::OnNotice;
 
@@ -234,7 +233,7 @@ impl World {
         }
     }
 
-    fn requests_of(&self, replica: ReplicaId) -> Vec<u32> {
+    pub(super) fn requests_of(&self, replica: ReplicaId) -> Vec<u32> {
         // What became of some is known, and only on its way to their clients.
         let over = |slot: u32| {
             let calls = self.calls.as_ref();
@@ -462,73 +461,13 @@ impl World {
         if phase == Phase::Ready {
             self.drain_node(replica, queue);
         }
-        if policy == (OnNotice::HandOver {}) {
-            self.hand_over_all(replica, queue);
+        let link = plan.groups[usize::from(group)].link;
+        match policy {
+            OnNotice::HandOver {} => self.hand_over_all(group, replica, None, queue),
+            OnNotice::Migrate { .. } => self.hand_over_all(group, replica, link, queue),
+            OnNotice::Drain {} | OnNotice::Ignore {} => {}
         }
         self.reconcile(group, queue);
-    }
-
-    /// All requests at a replica go to others: what was computed of them is computed again there,
-    /// and their first tokens count from there.
-    fn hand_over_all(&mut self, replica: ReplicaId, queue: &mut EventQueue<Event>) {
-        let mut there = self.requests_of(replica);
-        there.retain(|slot| self.requests.at(*slot).work.present && !self.was_dropped(*slot));
-        let pool = self.replicas[replica.0 as usize].pool.0 as usize;
-        let plan = std::sync::Arc::clone(&self.plan);
-        self.with_replica(replica, queue, |replica, id, ctx| {
-            replica.crash(id, &plan.pools[pool].engine, ctx);
-        });
-        self.gateways
-            .everywhere(replica, |router| router.forget(replica));
-        let back = |world: &World, slot: u32| {
-            let gateway = world.requests.at(slot).gateway_replica;
-            world.plan.hop_back(world.gateways.region(gateway), pool)
-        };
-        if let Some(capacity) = &mut self.capacity
-            && let Some(group) = capacity.group_of(replica)
-        {
-            capacity.groups[usize::from(group)].counts.handed_over += there.len() as u64;
-        }
-        for slot in there {
-            let takes = back(self, slot);
-            self.take_back(slot, takes, queue);
-        }
-    }
-
-    /// A request comes back to its gateway, which sends it to another replica.
-    fn take_back(&mut self, slot: u32, takes: SimDuration, queue: &mut EventQueue<Event>) {
-        self.leave_replica(slot, queue);
-        self.uncount(slot);
-        self.is_not_asked(slot, queue);
-        self.no_place_is_held(slot);
-        if let Some(calls) = &mut self.calls {
-            let attempt = calls.attempt_mut(slot);
-            attempt.counted = false;
-            if let Some(timer) = attempt.timers[2].take() {
-                queue.cancel(timer);
-            }
-        }
-        let request = self.requests.at_mut(slot);
-        let generated = request.work.generated;
-        let again = Request::new(
-            request.serial,
-            request.arrival,
-            request.prompt_tokens,
-            request.output_tokens,
-        );
-        *request = Request {
-            tier: request.tier,
-            rank: request.rank,
-            gateway_replica: request.gateway_replica,
-            user: request.user,
-            prefix: request.prefix.clone(),
-            preemptions: request.preemptions,
-            ..again
-        };
-        request.work.generated = generated;
-        request.replica = ReplicaId(NONE);
-        let id = self.requests.id(slot);
-        queue.schedule(queue.now() + takes, Event::GatewayDone(id));
     }
 
     /// The account of the run, closed.

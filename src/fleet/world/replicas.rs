@@ -59,7 +59,10 @@ impl World {
         let to = self.plan.pools[pool].region;
         let request = self.requests.at_mut(slot);
         let gateway = request.gateway_replica;
-        request.gateway = queue.now();
+        // One whose KV comes along was scheduled long ago, and its stamps say so.
+        if request.work.computed == 0 {
+            request.gateway = queue.now();
+        }
         request.replica = replica;
         let prompt_tokens = request.prompt_tokens;
         let there = (Role::Mixed, to);
@@ -161,7 +164,10 @@ impl World {
             return self.lost_at_replica(slot, queue);
         }
         let request = self.requests.at_mut(slot);
-        request.delivered = now;
+        let brings_kv = request.work.computed > 0;
+        if !brings_kv {
+            request.delivered = now;
+        }
         request.work.present = true;
         let (id, prompt_tokens) = (request.replica, request.prompt_tokens);
         if !self.plain {
@@ -171,7 +177,8 @@ impl World {
         let pool = &mut self.pools[replica.pool.0 as usize];
         pool.meter.came(now);
         let by_batch = matches!(replica.engine, ReplicaEngine::Batches(_));
-        if !by_batch && self.plan.window.passes_through() {
+        // Windows hold back prompts, not answers.
+        if !by_batch && (brings_kv || self.plan.window.passes_through()) {
             if let Err(status) = self.join(slot, id, queue) {
                 self.end(slot, status, queue);
             }
@@ -225,7 +232,9 @@ impl World {
         let pool = &mut self.pools[pool_index];
         let plan = &self.plan.pools[pool_index].engine;
         let request = self.requests.at_mut(slot);
-        request.queued = queue.now();
+        if request.work.computed == 0 {
+            request.queued = queue.now();
+        }
         if let EnginePlan::Abstract {
             service: ServicePlan::Single(law) | ServicePlan::Shared(law),
             ..

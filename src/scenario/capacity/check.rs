@@ -1,12 +1,13 @@
 //! Checks of `[capacity]`.
 
-use super::{Capacity, Market, NodeGroup};
+use super::{Capacity, Market, NodeGroup, OnNotice};
 use crate::fleet::spot::interruption::Interruption;
 use crate::scenario::fleet::Pool;
 use crate::scenario::problems::Problems;
+use crate::scenario::roles::Role;
 use crate::scenario::schema::Scenario;
 use crate::scenario::suggest::nearest;
-use crate::scenario::validate::{MOST_REPLICAS, MOST_S};
+use crate::scenario::validate::{MOST_MS, MOST_REPLICAS, MOST_S};
 
 impl Capacity {
     /// Notes everything that is wrong with it. `at` is the path of the table, `capacity`.
@@ -165,7 +166,27 @@ impl NodeGroup {
             }
         }
         self.start.check(&path("start"), problems);
+        self.check_migration(&path("on_notice"), scenario, problems);
         self.check_loss(at, names, problems);
+    }
+
+    fn check_migration(&self, at: &str, scenario: &Scenario, problems: &mut Problems<'_>) {
+        let OnNotice::Migrate {
+            bandwidth_gb_per_s,
+            latency_ms,
+        } = self.on_notice
+        else {
+            return;
+        };
+        let path = |field: &str| format!("{at}.{field}");
+        let bandwidth = path("bandwidth_gb_per_s");
+        problems.in_range(&bandwidth, bandwidth_gb_per_s, 0.001, 1e9);
+        problems.non_negative(&path("latency_ms"), latency_ms, MOST_MS);
+        if scenario.pools.iter().any(|pool| pool.role() != Role::Mixed) {
+            let allowed = "is not for fleets with prefill and decode pools";
+            let remedy = "state policy = \"hand_over\"";
+            problems.push(&path("policy"), "\"migrate\"", allowed, remedy);
+        }
     }
 
     fn check_loss(&self, at: &str, names: &[&str], problems: &mut Problems<'_>) {

@@ -8,10 +8,12 @@ use crate::fleet::capacity::plan::{CapacityPlan, GroupPlan, StartPlan};
 use crate::fleet::plan::FleetPlan;
 use crate::fleet::spot::availability::Availability;
 use crate::fleet::spot::interruption::Interruption;
+use crate::fleet::transfer::TransferPlan;
 use crate::money::bill::{BilledFrom, BillingRule, HourlyRate};
 use crate::money::book::{PriceBook, Upfront};
-use crate::scenario::capacity::{Market, NodeGroup, NodeStart};
+use crate::scenario::capacity::{Market, NodeGroup, NodeStart, OnNotice};
 use crate::scenario::problems::Problems;
+use crate::scenario::roles::SharedBy;
 use crate::scenario::schema::{Cost, Scenario};
 use crate::scenario::workload::Law;
 use crate::workload::Sampler;
@@ -146,6 +148,7 @@ pub(super) fn add_capacity(
         let Some(start) = start_of(&group.start, weights, &at, problems) else {
             continue;
         };
+        let link = link_of(group, facts, llm, &at, problems);
         let availability = availability_of(&group.interruption, base_dir, &at, problems);
         let named = |name: &String| {
             let mut groups = scenario.capacity.groups.iter();
@@ -166,6 +169,7 @@ pub(super) fn add_capacity(
             availability,
             notice: group.notice,
             on_notice: group.on_notice,
+            link,
             fall_back_on: group.on_loss.fall_back_on.as_ref().and_then(named),
             retry: SimDuration::from_secs_f64(group.on_loss.retry_s),
             never: group.on_loss.never,
@@ -255,6 +259,47 @@ fn price_of(
         Market::OnDemand | Market::Reserved => cost.on_demand_usd_per_gpu_hour,
     };
     Some((usd, exact, "assumed: as [cost] states".to_owned()))
+}
+
+/// The link that KV leaves the nodes of a group by, where it does.
+fn link_of(
+    group: &NodeGroup,
+    facts: Option<&LlmFacts>,
+    llm: &[Option<LlmFacts>],
+    at: &str,
+    problems: &mut Problems<'_>,
+) -> Option<TransferPlan> {
+    let OnNotice::Migrate {
+        bandwidth_gb_per_s,
+        latency_ms,
+    } = group.on_notice
+    else {
+        return None;
+    };
+    let alike = |facts: &LlmFacts| {
+        llm.iter().all(|other| {
+            let other = other.as_ref();
+            other.is_some_and(|it| it.model == facts.model && it.dtypes.kv == facts.dtypes.kv)
+        })
+    };
+    let Some(facts) = facts.filter(|facts| alike(facts)) else {
+        let allowed =
+            "moves KV, and needs all pools to be engine = \"llm\" with one model and kv_dtype";
+        let remedy = "state policy = \"hand_over\", which computes it again";
+        problems.push(
+            &format!("{at}.on_notice.policy"),
+            "\"migrate\"",
+            allowed,
+            remedy,
+        );
+        return None;
+    };
+    Some(TransferPlan {
+        bytes_per_token: facts.model.kv_bytes_per_token(facts.dtypes.kv),
+        bytes_per_ns: bandwidth_gb_per_s,
+        latency: SimDuration::from_ms_f64(latency_ms),
+        shared_by: SharedBy::Replica,
+    })
 }
 
 /// The size of the weights that a node loads, GB.
