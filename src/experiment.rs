@@ -3,6 +3,7 @@
 pub mod capacity;
 pub mod claims;
 pub mod cost;
+mod energy;
 pub mod estimate;
 mod idle;
 pub mod metric;
@@ -14,6 +15,7 @@ pub mod runner;
 pub mod speed;
 pub mod tally;
 pub mod theory;
+pub mod tiers;
 pub mod timeline;
 pub mod variants;
 pub mod warnings;

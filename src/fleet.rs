@@ -3,6 +3,7 @@
 //! Read [`event`] (what can happen), then [`world`] (who talks to whom), then any component.
 
 pub mod admission;
+pub mod backlog;
 pub mod balance;
 pub mod calls;
 pub mod capacity;
@@ -27,6 +28,7 @@ pub mod request;
 pub mod retry;
 pub mod router;
 pub mod scaling;
+pub mod served;
 pub mod servers;
 pub mod sharing;
 pub mod signals;

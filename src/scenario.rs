@@ -9,6 +9,7 @@ pub mod balance;
 pub mod capacity;
 pub mod certain;
 pub mod clients;
+pub mod cost;
 mod decode;
 pub mod error;
 pub mod faults;

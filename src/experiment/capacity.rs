@@ -1,12 +1,11 @@
 //! What the nodes of a run cost, and what became of them.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::fleet::capacity::group::GroupCounts;
 use crate::fleet::scaling::forecast::Scores;
 use crate::fleet::simulation::Simulation;
-use crate::money::bill::{Bill, BillLine, Nanodollars, attribute};
-use crate::scenario::capacity::Market;
+use crate::money::bill::{Bill, Nanodollars};
 use crate::scenario::resolve::Plan;
 
 use super::result::ratio;
@@ -68,7 +67,7 @@ pub fn capacity_rows(plan: &Plan, tally: &Tally) -> Value {
             "market": rule.market.name(),
             "nodes_at_start": rule.at_start,
             "max_nodes": rule.slots,
-            "usd_per_node_hour": rule.rate.as_usd_per_hour(),
+            "usd_per_node_hour": rule.price.usd_per_hour_at_start(),
             "price_source": rule.price_source,
             "mean_ready": counts.ready_ns as f64 / horizon_ns,
             "requested": counts.requested,
@@ -109,72 +108,4 @@ fn forecast_row(scores: &Scores) -> Value {
         "mape_pct": scores.mape_pct,
         "mase": scores.mase,
     })
-}
-
-/// What the nodes cost, with its parts: each kind adds up to the whole.
-pub fn bill_rows(plan: &Plan, tally: &Tally) -> Option<Map<String, Value>> {
-    let bought = tally.capacity.as_ref()?;
-    let total = bought.bill.total();
-    let named = |lines: std::collections::BTreeMap<u32, BillLine>, name: &dyn Fn(u32) -> String| {
-        let rows = lines.into_iter().map(|(index, line)| {
-            let row = json!({
-                "usd": line.cost.as_usd(),
-                "node_hours": line.billed_node_hours(),
-            });
-            (name(index), row)
-        });
-        Value::Object(rows.collect())
-    };
-    let fleet = &plan.fleet;
-    let mut rows = Map::new();
-    rows.insert("usd".to_owned(), json!(total.cost.as_usd()));
-    rows.insert("node_hours".to_owned(), json!(total.billed_node_hours()));
-    rows.insert("nodes".to_owned(), json!(total.nodes));
-    rows.insert(
-        "by_pool".to_owned(),
-        named(bought.bill.by_pool(), &|index| {
-            fleet.pools[index as usize].name.clone()
-        }),
-    );
-    rows.insert(
-        "by_market".to_owned(),
-        named(bought.bill.by_market(), &|index| {
-            Market::ALL[index as usize].name().to_owned()
-        }),
-    );
-    rows.insert(
-        "by_region".to_owned(),
-        named(bought.bill.by_region(), &|index| {
-            fleet.topology.regions[index as usize].name.clone()
-        }),
-    );
-    let tiers = fleet.tiers.iter().map(|tier| tier.name.as_str());
-    rows.insert(
-        "by_tier".to_owned(),
-        split(total.cost, tiers, &tally.tier_tokens),
-    );
-    let tenants = plan.scenario.admission.iter();
-    let names = tenants.flat_map(|admission| &admission.tenants);
-    let tokens: Vec<u64> = tally.tenants.iter().map(|meter| meter.tokens).collect();
-    if !tokens.is_empty() {
-        let names = names.map(|tenant| tenant.name.as_str());
-        rows.insert("by_tenant".to_owned(), split(total.cost, names, &tokens));
-    }
-    Some(rows)
-}
-
-/// A cost split by the tokens of the requests answered, to the nano-dollar.
-fn split<'n>(cost: Nanodollars, names: impl Iterator<Item = &'n str>, tokens: &[u64]) -> Value {
-    let weights: Vec<u128> = tokens.iter().map(|tokens| u128::from(*tokens)).collect();
-    match attribute(cost, &weights) {
-        Ok(parts) => {
-            let rows = names.zip(parts).map(|(name, part)| {
-                let row = json!({ "usd": part.as_usd() });
-                (name.to_owned(), row)
-            });
-            Value::Object(rows.collect())
-        }
-        // Nothing was answered, so that nobody is to pay for it.
-        Err(_) => Value::Null,
-    }
 }

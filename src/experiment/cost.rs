@@ -1,36 +1,64 @@
-//! Costs as plain arithmetic on the accelerators of all pools.
+//! What a fleet costs: every node as billed, by pool, market, region, part, tier and tenant, and for
+//! each million of what it served.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::engine::SimDuration;
+use crate::engine::SimTime;
+use crate::fleet::served::Served;
+use crate::money::bill::{
+    Bill, BillKey, BillLine, BilledFrom, BillingRule, HourlyRate, Nanodollars, attribute,
+};
+use crate::scenario::capacity::Market;
 use crate::scenario::resolve::Plan;
 
-use super::capacity::bill_rows;
-use super::result::{RunResult, Throughput, ratio};
+use super::energy::{egress_of, energy_of, pool_energy_kwh};
+use super::result::ratio;
 use super::tally::Tally;
 
 /// Hours of a year of 365 days.
-const HOURS_PER_YEAR: f64 = 8_760.0;
+pub(super) const HOURS_PER_YEAR: f64 = 8_760.0;
 
-/// The cost of the fleet, and what mixing in spot capacity saves; empty without prices.
+/// Time billed to the nanosecond: pools that are there all the time.
+const EXACT: BillingRule = BillingRule {
+    granularity: SimDuration::ZERO,
+    minimum: SimDuration::ZERO,
+    from: BilledFrom::Request,
+};
+
+/// What the fleet costs; empty without prices, energy and moved bytes.
+pub fn cost_of(plan: &Plan, tally: &Tally) -> Value {
+    let mut rows = match plan.fleet.capacity.is_some() {
+        true => Map::new(),
+        false => standing_cost(plan).unwrap_or_default(),
+    };
+    if let Some(bill) = bill_of(plan, tally) {
+        rows.extend(Account::new(plan, tally, bill).rows());
+    }
+    if let Some(energy) = energy_of(plan, tally) {
+        rows.insert("energy".to_owned(), energy);
+    }
+    if let Some(egress) = egress_of(plan, tally) {
+        rows.insert("egress".to_owned(), egress);
+    }
+    Value::Object(rows)
+}
+
+/// The cost of a fleet that is there all the time as plain arithmetic, and what mixing in spot
+/// capacity saves; none without a price.
 ///
 /// Spot capacity is taken to be always there: interruptions are not in these figures.
-pub fn cost_of(plan: &Plan, throughput: &Throughput) -> Value {
-    let Some(prices) = &plan.scenario.cost else {
-        return json!({});
-    };
+pub fn standing_cost(plan: &Plan) -> Option<Map<String, Value>> {
+    let prices = plan.scenario.cost.as_ref()?;
+    let on_demand = prices.on_demand_usd_per_gpu_hour?;
+    let blended = prices.blended_usd_per_gpu_hour()?;
     let pools = &plan.fleet.pools;
     let accelerators: f64 = pools
         .iter()
         .map(|pool| f64::from(pool.at_start) * f64::from(pool.accelerators_per_replica))
         .sum();
-    let on_demand = prices.on_demand_usd_per_gpu_hour;
-    // Without a spot price the share is 0 (validated), so that the price does not matter.
-    let spot = prices.spot_usd_per_gpu_hour.unwrap_or(on_demand);
-    let blended = prices.spot_share * spot + (1.0 - prices.spot_share) * on_demand;
     let per_hour = accelerators * blended;
-    let per_s = per_hour / 3_600.0;
-    let per_million = |rate: Option<f64>| rate.and_then(|rate| ratio(per_s * 1e6, rate));
-    json!({
+    let rows = json!({
         "accelerators": accelerators,
         "usd_per_gpu_hour": blended,
         "usd_per_hour": per_hour,
@@ -38,68 +66,294 @@ pub fn cost_of(plan: &Plan, throughput: &Throughput) -> Value {
         "all_on_demand_usd_per_year": accelerators * on_demand * HOURS_PER_YEAR,
         "saved_usd_per_year": accelerators * (on_demand - blended) * HOURS_PER_YEAR,
         "saved_pct": ratio(100.0 * (on_demand - blended), on_demand),
-        "usd_per_million_requests": per_million(throughput.requests_per_s),
-        "usd_per_million_output_tokens": per_million(throughput.output_tokens_per_s),
         "basis": "prices of [cost], assumed; spot capacity taken to be always there",
-    })
-}
-
-/// The cost of a fleet whose nodes come and go: what was billed from 0 to the horizon, and what pools
-/// that are there all the time cost by `[cost]`.
-pub fn cost_of_bill(plan: &Plan, tally: &Tally, result: &RunResult) -> Value {
-    let Some(mut rows) = bill_rows(plan, tally) else {
-        return json!({});
-    };
-    let hours = plan.fleet.horizon.as_secs_f64() / 3_600.0 * f64::from(tally.replications);
-    let number = |key: &str| rows.get(key).and_then(Value::as_f64).unwrap_or(0.0);
-    let billed = number("usd") / hours;
-    let always = always_usd_per_hour(plan);
-    let per_hour = billed + always;
-    let per_s = per_hour / 3_600.0;
-    let per_million = |rate: Option<f64>| rate.and_then(|rate| ratio(per_s * 1e6, rate));
-    let good: f64 = result.slo.iter().filter_map(|row| row.goodput_rps).sum();
-    let rates = &result.throughput;
-    for (key, value) in [
-        ("usd_per_hour", Some(per_hour)),
-        ("usd_per_hour_always", Some(always)),
-        ("usd_per_year", Some(per_hour * HOURS_PER_YEAR)),
-        ("mean_nodes", Some(number("node_hours") / hours)),
-        (
-            "usd_per_million_requests",
-            per_million(rates.requests_per_s),
-        ),
-        (
-            "usd_per_million_prompt_tokens",
-            per_million(rates.prompt_tokens_per_s),
-        ),
-        (
-            "usd_per_million_output_tokens",
-            per_million(rates.output_tokens_per_s),
-        ),
-        ("usd_per_million_within_objective", per_million(Some(good))),
-    ] {
-        rows.insert(key.to_owned(), json!(value));
+    });
+    match rows {
+        Value::Object(rows) => Some(rows),
+        _ => None,
     }
-    let basis = "nodes as billed from 0 to run.horizon_s; by tier and tenant by tokens answered";
-    rows.insert("basis".to_owned(), json!(basis));
-    Value::Object(rows)
 }
 
-/// What pools cost that no group of nodes is of.
-fn always_usd_per_hour(plan: &Plan) -> f64 {
-    let Some(prices) = &plan.scenario.cost else {
-        return 0.0;
+/// The bill of all nodes until the horizon: those that were bought one by one, and those that are
+/// there all the time, at the prices of `[cost]`. None where nothing has a price.
+fn bill_of(plan: &Plan, tally: &Tally) -> Option<Bill> {
+    let prices = plan.scenario.cost.as_ref();
+    let blended = prices.and_then(|prices| prices.blended_usd_per_gpu_hour());
+    let bought = tally.capacity.as_ref();
+    let mut bill = match (bought, blended) {
+        (None, None) => return None,
+        (bought, _) => bought.map(|it| it.bill.clone()).unwrap_or_default(),
     };
-    let bought = |pool: &str| {
-        let mut groups = plan.scenario.capacity.groups.iter();
-        groups.any(|group| group.pool == pool)
-    };
-    let always = plan.fleet.pools.iter().filter(|pool| !bought(&pool.name));
-    let accelerators: f64 = always
-        .map(|pool| f64::from(pool.at_start) * f64::from(pool.accelerators_per_replica))
-        .fold(0.0, |sum, more| sum + more);
-    let spot = prices.spot_usd_per_gpu_hour;
-    let spot = spot.unwrap_or(prices.on_demand_usd_per_gpu_hour);
-    let share = prices.spot_share;
-    accelerators * (share * spot + (1.0 - share) * prices.on_demand_usd_per_gpu_hour)
+    let groups = &plan.scenario.capacity.groups;
+    let horizon = plan.fleet.horizon;
+    for (index, pool) in (0_u32..).zip(&plan.fleet.pools) {
+        let Some(usd) = blended.filter(|_| !groups.iter().any(|it| it.pool == pool.name)) else {
+            continue;
+        };
+        let node = usd * f64::from(pool.accelerators_per_replica);
+        let rate = HourlyRate::from_usd_per_hour(node).ok()?;
+        let key = BillKey {
+            pool: index,
+            market: Market::OnDemand as u32,
+            region: u32::from(pool.region),
+        };
+        let nodes = u64::from(pool.at_start) * u64::from(tally.replications);
+        for _ in 0..nodes {
+            let added = bill.add_at(key, EXACT, (SimTime::ZERO, horizon), rate);
+            debug_assert!(added.is_ok(), "{added:?}");
+        }
+    }
+    Some(bill)
+}
+
+/// A bill beside what was served for it.
+struct Account<'a> {
+    plan: &'a Plan,
+    tally: &'a Tally,
+    bill: Bill,
+    /// Hours that it is of, over all replications.
+    hours: f64,
+}
+
+impl<'a> Account<'a> {
+    fn new(plan: &'a Plan, tally: &'a Tally, bill: Bill) -> Account<'a> {
+        let hours = plan.fleet.horizon.as_secs_f64() / 3_600.0 * f64::from(tally.replications);
+        Account {
+            plan,
+            tally,
+            bill,
+            hours,
+        }
+    }
+
+    fn rows(&self) -> Map<String, Value> {
+        let total = self.bill.total();
+        let pools = 0..self.plan.fleet.pools.len();
+        let all = pools.map(|pool| self.tally.served.of_pool(pool));
+        let served = all.fold(Served::default(), Served::plus);
+        let mut rows = self.units(total.cost, served);
+        let bought = self.plan.fleet.capacity.is_some();
+        let basis = match bought {
+            true => {
+                "nodes as billed from 0 to run.horizon_s; by tier and tenant by the tokens that each \
+                 pool answered"
+            }
+            false => {
+                "prices of [cost], assumed; spot capacity taken to be always there; by tier and \
+                 tenant by the tokens that each pool answered"
+            }
+        };
+        for (key, value) in [
+            ("node_hours", json!(total.billed_node_hours())),
+            ("nodes", json!(total.nodes)),
+            ("mean_nodes", json!(total.billed_node_hours() / self.hours)),
+            ("by_pool", self.by_pool()),
+            ("by_market", self.by_market()),
+            ("by_region", self.by_region()),
+            ("by_part", self.by_part()),
+            ("by_tier", self.by_tier()),
+            ("basis", json!(basis)),
+        ] {
+            rows.insert(key.to_owned(), value);
+        }
+        if let Some(tenants) = self.by_tenant() {
+            rows.insert("by_tenant".to_owned(), tenants);
+        }
+        rows
+    }
+
+    /// A cost, by the hour and year and for each million of what was served for it.
+    fn units(&self, cost: Nanodollars, served: Served) -> Map<String, Value> {
+        let per_hour = cost.as_usd() / self.hours;
+        let measured_h = self.tally.measured_s / 3_600.0;
+        let per_million = |count: u64| {
+            ratio(
+                per_hour * 1e6,
+                ratio(count as f64, measured_h).unwrap_or(0.0),
+            )
+        };
+        let rows = json!({
+            "usd": cost.as_usd(),
+            "usd_per_hour": per_hour,
+            "usd_per_year": per_hour * HOURS_PER_YEAR,
+            "usd_per_million_requests": per_million(served.requests),
+            "usd_per_million_prompt_tokens": per_million(served.prompt_tokens),
+            "usd_per_million_output_tokens": per_million(served.output_tokens),
+            "usd_per_million_within_objective": per_million(served.good),
+        });
+        match rows {
+            Value::Object(rows) => rows,
+            _ => Map::new(),
+        }
+    }
+
+    fn line(&self, line: BillLine, served: Served) -> Value {
+        let mut row = self.units(line.cost, served);
+        row.insert("node_hours".to_owned(), json!(line.billed_node_hours()));
+        Value::Object(row)
+    }
+
+    fn by_pool(&self) -> Value {
+        let lines = self.bill.by_pool();
+        let rows = self
+            .plan
+            .fleet
+            .pools
+            .iter()
+            .enumerate()
+            .map(|(index, pool)| {
+                let line = lines.get(&(index as u32)).copied().unwrap_or_default();
+                let row = self.line(line, self.tally.served.of_pool(index));
+                (pool.name.clone(), row)
+            });
+        Value::Object(rows.collect())
+    }
+
+    fn by_market(&self) -> Value {
+        let rows = self.bill.by_market().into_iter().map(|(index, line)| {
+            let name = Market::ALL[index as usize].name().to_owned();
+            let row = json!({"usd": line.cost.as_usd(), "node_hours": line.billed_node_hours()});
+            (name, row)
+        });
+        Value::Object(rows.collect())
+    }
+
+    fn by_region(&self) -> Value {
+        let fleet = &self.plan.fleet;
+        let rows = self.bill.by_region().into_iter().map(|(index, line)| {
+            let pools = fleet.pools.iter().enumerate();
+            let here = pools.filter(|(_, pool)| u32::from(pool.region) == index);
+            let served = here.map(|(pool, _)| self.tally.served.of_pool(pool));
+            let row = self.line(line, served.fold(Served::default(), Served::plus));
+            (fleet.topology.regions[index as usize].name.clone(), row)
+        });
+        Value::Object(rows.collect())
+    }
+
+    /// Price and performance of each kind of accelerator.
+    fn by_part(&self) -> Value {
+        let mut parts: Vec<(String, Vec<usize>)> = Vec::new();
+        for index in 0..self.plan.fleet.pools.len() {
+            let name = part_of(self.plan, index);
+            match parts.iter_mut().find(|(part, _)| *part == name) {
+                Some((_, pools)) => pools.push(index),
+                None => parts.push((name, vec![index])),
+            }
+        }
+        let rows = parts
+            .into_iter()
+            .map(|(part, pools)| self.part(&part, &pools));
+        Value::Array(rows.collect())
+    }
+
+    fn part(&self, part: &str, pools: &[usize]) -> Value {
+        let lines = self.bill.by_pool();
+        let (mut cost, mut gpu_hours, mut gpu_s, mut kwh) =
+            (Nanodollars::default(), 0.0, 0.0, None);
+        let (mut busy_s, mut available_s) = (0.0, 0.0);
+        let mut served = Served::default();
+        for &index in pools {
+            let pool = &self.plan.fleet.pools[index];
+            let devices = f64::from(pool.accelerators_per_replica);
+            let line = lines.get(&(index as u32)).copied().unwrap_or_default();
+            cost = cost.checked_add(line.cost).unwrap_or(cost);
+            gpu_hours += line.billed_node_hours() * devices;
+            let counted = &self.tally.pools[index];
+            gpu_s += counted.replica_s * devices;
+            let share = ratio(counted.busy_s, counted.available_s).unwrap_or(0.0);
+            busy_s += share * counted.replica_s * devices;
+            available_s += counted.replica_s * devices;
+            served = served.plus(self.tally.served.of_pool(index));
+            if let Some(more) = pool_energy_kwh(self.plan, self.tally, index) {
+                kwh = Some(kwh.unwrap_or(0.0) + more);
+            }
+        }
+        let mut row = self.units(cost, served);
+        let names = pools
+            .iter()
+            .map(|&index| &self.plan.fleet.pools[index].name);
+        let per_s = |count: u64| ratio(count as f64, self.tally.measured_s);
+        let extra = json!({
+            "name": part,
+            "pools": names.collect::<Vec<&String>>(),
+            "mean_accelerators": ratio(gpu_s, self.tally.measured_s),
+            "usd_per_gpu_hour": ratio(cost.as_usd(), gpu_hours),
+            "utilization": ratio(busy_s, available_s),
+            "requests_per_s": per_s(served.requests),
+            "output_tokens_per_s": per_s(served.output_tokens),
+            "output_tokens_per_s_per_gpu": ratio(served.output_tokens as f64, gpu_s),
+            "within_objective": ratio(served.good as f64, served.requests as f64),
+            "kwh_per_million_output_tokens": kwh
+                .and_then(|kwh: f64| ratio(kwh * 1e6, served.output_tokens as f64)),
+        });
+        if let Value::Object(extra) = extra {
+            row.extend(extra);
+        }
+        Value::Object(row)
+    }
+
+    /// What each tier's share of every pool's cost comes to: by the tokens that the pool answered.
+    fn by_tier(&self) -> Value {
+        let tiers = &self.plan.fleet.tiers;
+        let weights = |pool: usize| self.tally.served.tiers_of(pool).to_vec();
+        let served = |tier: usize| self.tally.served.of_tier(tier);
+        let names: Vec<&str> = tiers.iter().map(|tier| tier.name.as_str()).collect();
+        self.split(&names, &weights, &served)
+    }
+
+    fn by_tenant(&self) -> Option<Value> {
+        let admission = self.plan.scenario.admission.as_ref()?;
+        let names: Vec<&str> = admission
+            .tenants
+            .iter()
+            .map(|tenant| tenant.name.as_str())
+            .collect();
+        if names.is_empty() {
+            return None;
+        }
+        let weights = |pool: usize| self.tally.served.tenants_of(pool).to_vec();
+        let served = |tenant: usize| self.tally.served.of_tenant(tenant);
+        Some(self.split(&names, &weights, &served))
+    }
+
+    /// Shares out the cost of every pool by the tokens that it answered for each; the cost of one
+    /// that answered nothing by those of all pools. To the nano-dollar.
+    fn split(
+        &self,
+        names: &[&str],
+        weights_of: &dyn Fn(usize) -> Vec<Served>,
+        served: &dyn Fn(usize) -> Served,
+    ) -> Value {
+        let tokens = |all: &[Served]| -> Vec<u128> {
+            all.iter().map(|it| u128::from(it.tokens())).collect()
+        };
+        let overall: Vec<Served> = (0..names.len()).map(served).collect();
+        let mut shares = vec![Nanodollars::default(); names.len()];
+        for (pool, line) in self.bill.by_pool() {
+            let own = attribute(line.cost, &tokens(&weights_of(pool as usize)));
+            let Ok(parts) = own.or_else(|_| attribute(line.cost, &tokens(&overall))) else {
+                // Nothing was answered, so that nobody is to pay for it.
+                return Value::Null;
+            };
+            for (share, part) in shares.iter_mut().zip(parts) {
+                *share = share.checked_add(part).unwrap_or(*share);
+            }
+        }
+        let rows = names.iter().zip(shares).zip(overall);
+        let rows = rows.map(|((name, share), served)| {
+            ((*name).to_owned(), Value::Object(self.units(share, served)))
+        });
+        Value::Object(rows.collect())
+    }
+}
+
+/// The kind of accelerator of a pool.
+pub(super) fn part_of(plan: &Plan, pool: usize) -> String {
+    let facts = plan.llm.get(pool).and_then(Option::as_ref);
+    let written = &plan.scenario.pools[pool];
+    match (facts, written.accelerator()) {
+        (Some(facts), _) => facts.accelerator.name.clone(),
+        (None, Some(name)) => name.to_owned(),
+        (None, None) => "not stated".to_owned(),
+    }
 }

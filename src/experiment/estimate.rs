@@ -15,8 +15,7 @@ use crate::theory::sheet::{Applied, queueing};
 use self::hardware::hardware;
 use self::sessions::session_sheet;
 use self::staffing::staffing;
-use super::cost::cost_of;
-use super::result::Throughput;
+use super::cost::standing_cost;
 use super::roles::transfer_sheet;
 use super::theory::{mean_tokens, offered, queue_of};
 
@@ -276,20 +275,11 @@ fn batches(plan: &Plan, index: usize) -> Option<Sheet> {
 
 fn cost(plan: &Plan) -> Option<Sheet> {
     let prices = plan.scenario.cost.as_ref()?;
-    let nothing = Throughput {
-        requests_per_s: None,
-        prompt_tokens_per_s: None,
-        output_tokens_per_s: None,
-    };
-    let cost = cost_of(plan, &nothing);
+    let cost = standing_cost(plan)?;
     let number = |key: &str| cost.get(key).and_then(serde_json::Value::as_f64);
     let share = prices.spot_share;
-    let (on_demand, spot) = (
-        prices.on_demand_usd_per_gpu_hour,
-        prices
-            .spot_usd_per_gpu_hour
-            .unwrap_or(prices.on_demand_usd_per_gpu_hour),
-    );
+    let on_demand = prices.on_demand_usd_per_gpu_hour?;
+    let spot = prices.spot_usd_per_gpu_hour.unwrap_or(on_demand);
     let gpus = number("accelerators").unwrap_or(0.0);
     let blended = format!("{share} x ${spot} + {} x ${on_demand}", 1.0 - share);
     let year = format!(

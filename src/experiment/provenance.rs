@@ -123,14 +123,18 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
             "assumed: as [kv_transfer] states, or its defaults",
         ));
     }
-    if plan.scenario.cost.is_some() {
+    let cost = plan.scenario.cost.as_ref();
+    if cost.is_some_and(|cost| cost.on_demand_usd_per_gpu_hour.is_some()) {
         figures.push(figure("prices", "as [cost] states", "assumed"));
+    }
+    for (name, value, origin) in &plan.money.figures {
+        figures.push(figure(name, value, origin));
     }
     let groups = plan.fleet.capacity.iter().flat_map(|nodes| &nodes.groups);
     for group in groups {
         let price = format!(
             "${} a node and hour",
-            significant(Some(group.rate.as_usd_per_hour()))
+            significant(Some(group.price.usd_per_hour_at_start()))
         );
         let name = format!("{}: price", group.name);
         figures.push(figure(name, price, &group.price_source));

@@ -20,12 +20,13 @@ use crate::workload::sessions::SessionCounts;
 use self::pools::pool_rows;
 use super::capacity::capacity_rows;
 use super::claims::Judgement;
-use super::cost::{cost_of, cost_of_bill};
+use super::cost::cost_of;
 use super::physics;
 use super::provenance::{Figure, provenance};
 use super::roles::rate_matching;
 use super::tally::{LATENCIES, LatencyIntervals, QUANTILES, Tally};
 use super::theory::theory_of;
+use super::tiers::tier_rows;
 use super::timeline::TimelineReport;
 use super::warnings::warnings_of;
 
@@ -69,6 +70,8 @@ pub struct RunResult {
     pub budget: Vec<BudgetRow>,
     /// Objectives.
     pub slo: Vec<SloRow>,
+    /// Tiers: their backlogs and deadlines.
+    pub tiers: Vec<Value>,
     /// Pools.
     pub pools: Vec<Value>,
     /// How busy prefill and decode pools are, and which side limits; not there without roles.
@@ -333,6 +336,7 @@ impl RunResult {
             intervals: intervals_json(intervals),
             budget: tally.budget.rows(),
             slo: rows.collect(),
+            tiers: tier_rows(plan, tally),
             disaggregation: rate_matching(plan, tally),
             regions: region_rows(plan, tally),
             populations: population_rows(plan, tally),
@@ -348,10 +352,7 @@ impl RunResult {
             variants: BTreeMap::new(),
             claims: Vec::new(),
         };
-        result.cost = match tally.capacity {
-            Some(_) => cost_of_bill(plan, tally, &result),
-            None => cost_of(plan, &result.throughput),
-        };
+        result.cost = cost_of(plan, tally);
         result.physics = physics::physics_of(plan, tally);
         result
     }

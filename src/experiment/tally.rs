@@ -7,12 +7,14 @@ use crate::fleet::meters::LinkMeter;
 use crate::fleet::outcome::{Counts, PartMeter};
 use crate::fleet::plan::{EnginePlan, FleetPlan};
 use crate::fleet::request::{Outcome, Status};
+use crate::fleet::served::ServedMeter;
 use crate::fleet::signals::SignalMeter;
 use crate::fleet::simulation::Simulation;
 use crate::measure::{Interval, LatencyBudget, LatencyHistogram, SloMeter};
 use crate::workload::sessions::SessionCounts;
 
 use super::capacity::CapacityTally;
+use super::tiers::BacklogTally;
 use super::timeline::TimelineReport;
 
 /// Names of the latencies, in the order of [`Tally::latencies`].
@@ -42,8 +44,10 @@ pub struct Tally {
     pub tenants: Vec<PartMeter>,
     /// How old the loads were that routers went by, where they are told of them.
     pub signals: Option<SignalMeter>,
-    /// Tokens of the requests answered, by tier.
-    pub tier_tokens: Vec<u64>,
+    /// What was answered, by whom and for whom.
+    pub served: ServedMeter,
+    /// Requests of each tier that were not over.
+    pub backlogs: Vec<BacklogTally>,
     /// The nodes that were bought, and the bill, where any were.
     pub capacity: Option<CapacityTally>,
     /// What happened when, in the first replication.
@@ -164,7 +168,11 @@ impl Tally {
             populations: meters.populations.clone(),
             tenants: meters.tenants.clone(),
             signals: simulation.world.signal_meter(),
-            tier_tokens: meters.tier_tokens.clone(),
+            served: meters.served.clone(),
+            backlogs: {
+                let all = simulation.world.backlogs_with_in_flight(now);
+                all.iter().map(|it| BacklogTally::of(it, now)).collect()
+            },
             capacity: CapacityTally::of(simulation),
             timeline: {
                 let timeline = simulation.world.timeline_with_in_flight(now);
@@ -218,7 +226,10 @@ impl Tally {
         for (mine, theirs) in self.tenants.iter_mut().zip(&other.tenants) {
             mine.merge(theirs);
         }
-        add_each(&mut self.tier_tokens, &other.tier_tokens);
+        self.served.merge(&other.served);
+        for (mine, theirs) in self.backlogs.iter_mut().zip(&other.backlogs) {
+            mine.merge(theirs);
+        }
         if let (Some(mine), Some(theirs)) = (&mut self.capacity, &other.capacity) {
             mine.merge(theirs);
         }

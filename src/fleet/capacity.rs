@@ -187,7 +187,8 @@ impl Capacity {
             market: rule.market as u32,
             region: u32::from(rule.region),
         };
-        let charged = self.bill.add_at(key, rule.billing, interval, rule.rate);
+        let cost = |billed| rule.price.cost(interval.0, billed);
+        let charged = self.bill.add_priced(key, rule.billing, interval, cost);
         debug_assert!(charged.is_ok(), "{charged:?}");
         if let Ok(charged) = charged {
             let counts = &mut self.groups[usize::from(group)].counts;

@@ -4,12 +4,14 @@ use crate::engine::{Digest, SimDuration, SimTime};
 use crate::measure::{BatchMeans, LatencyBudget, LatencyHistogram, SloMeter, SloTargets};
 use crate::scenario::roles::Role;
 
+use super::backlog::Backlog;
 use super::calls::TryMeter;
 use super::event::Event;
 use super::ids::NONE;
 use super::plan::{EnginePlan, FleetPlan};
 use super::replica::Replica;
 use super::request::{Request, Status};
+use super::served::{Answerer, ServedMeter};
 use super::timeline::Timeline;
 
 /// How many began, and how they ended.
@@ -115,8 +117,10 @@ pub struct FleetMeters {
     pub populations: Vec<PartMeter>,
     /// The same by tenant, where there are any.
     pub tenants: Vec<PartMeter>,
-    /// Tokens of the requests answered, by tier, where calls make tries.
-    pub tier_tokens: Vec<u64>,
+    /// What was answered within the measured window, by whom and for whom.
+    pub served: ServedMeter,
+    /// Requests that are not over, by tier.
+    pub backlogs: Vec<Backlog>,
     /// What became of the tries, where calls make several.
     pub tries: TryMeter,
     /// What happened when, where anything can fail.
@@ -164,7 +168,12 @@ impl FleetMeters {
             regions: vec![Counts::default(); plan.topology.regions.len() + 1],
             populations: vec![PartMeter::default(); plan.topology.populations.len()],
             tenants: vec![PartMeter::default(); plan.tenants()],
-            tier_tokens: vec![0; plan.tiers.len()],
+            served: ServedMeter::new(plan),
+            backlogs: {
+                let window = (plan.warmup, plan.horizon);
+                let tiers = plan.tiers.iter();
+                tiers.map(|it| Backlog::new(window, it.deadline)).collect()
+            },
             tries: TryMeter::default(),
             timeline: Timeline::new(
                 plan.clients.is_some(),
@@ -183,6 +192,7 @@ impl FleetMeters {
     pub fn arrived(&mut self, request: &Request, plan: &FleetPlan) {
         self.arrived += 1;
         self.tiers[request.tier as usize].began += 1;
+        self.backlogs[request.tier as usize].came(request.arrival);
         if !self.measures(request.arrival) {
             return;
         }
@@ -205,13 +215,15 @@ impl FleetMeters {
 
     /// Notes the end of a call at `now`, and the last of its tries.
     ///
-    /// `outward` is how long that took from its client to its gateway.
+    /// `outward` is how long that took from its client to its gateway, `who` answered it, if it
+    /// was.
     pub fn ended(
         &mut self,
         request: &Request,
         ending: &Ending,
         status: Status,
         outward: SimDuration,
+        who: Option<Answerer>,
         now: SimTime,
     ) {
         self.ended[status.index()] += 1;
@@ -225,7 +237,9 @@ impl FleetMeters {
         ] {
             self.outcomes.add(word);
         }
-        if status != Status::Completed {
+        let answered = status == Status::Completed;
+        self.backlogs[ending.tier as usize].went(ending.arrival, answered, now);
+        if !answered {
             if self.timeline.is_on() {
                 self.timeline.ended(now, status, false);
                 self.ended_of_parts(ending, status, false, 0);
@@ -235,24 +249,26 @@ impl FleetMeters {
             }
             return;
         }
-        if self.measures(now) {
-            self.completed_measured += 1;
-            self.tokens_measured.0 += u64::from(request.prompt_tokens);
-            self.tokens_measured.1 += u64::from(request.output_tokens);
-        }
         // It has just come back to the gateway.
         let before = request.arrival - ending.arrival;
         let back = now - request.last_token;
         let latencies = Latencies::of(request, back).after(before, outward);
+        let good = self.slo[ending.tier as usize].is_good(
+            latencies.ttft_ns,
+            latencies.tpot_ns,
+            latencies.e2e_ns,
+        );
+        if self.measures(now) {
+            self.completed_measured += 1;
+            self.tokens_measured.0 += u64::from(request.prompt_tokens);
+            self.tokens_measured.1 += u64::from(request.output_tokens);
+            if let Some(who) = who {
+                self.served.answered(who, request, ending, good);
+            }
+        }
         if self.timeline.is_on() {
-            let good = self.slo[ending.tier as usize].is_good(
-                latencies.ttft_ns,
-                latencies.tpot_ns,
-                latencies.e2e_ns,
-            );
             self.timeline.ended(now, status, good);
             let tokens = u64::from(request.prompt_tokens) + u64::from(request.output_tokens);
-            self.tier_tokens[ending.tier as usize] += tokens;
             self.ended_of_parts(ending, status, good, tokens);
         }
         if let Some(pilot) = &mut self.pilot {

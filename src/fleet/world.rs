@@ -49,6 +49,7 @@ use super::outcome::{Ending, FleetMeters, RequestRow};
 use super::plan::FleetPlan;
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
+use super::served::Answerer;
 use super::slab::Slab;
 use super::store::SharedStore;
 use faults::Faults;
@@ -453,8 +454,13 @@ impl World {
         let request = self.requests.at(slot);
         let user = request.user;
         let ending = Ending::of(request);
+        let who = (status == Status::Completed).then(|| {
+            let region = self.gateways.region(request.gateway_replica);
+            Answerer::of(request, &self.replicas, region)
+        });
+        let outward = SimDuration::ZERO;
         self.meters
-            .ended(request, &ending, status, SimDuration::ZERO, queue.now());
+            .ended(request, &ending, status, outward, who, queue.now());
         if self.plan.record_requests {
             let name = status.name();
             let row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);

@@ -3,6 +3,7 @@
 mod capacity;
 mod claims;
 mod latency;
+mod money;
 mod page;
 mod pools;
 mod timeline;
@@ -34,6 +35,7 @@ pub fn render(outcome: &Outcome) -> String {
     pools(&mut page, result);
     theory(&mut page, result);
     cost(&mut page, result);
+    money::details(&mut page, result);
     for (name, variant) in &result.variants {
         page.title(&format!("==== Variant {name}"));
         let changed = outcome.plan.scenario.variants.get(name);
@@ -47,9 +49,7 @@ pub fn render(outcome: &Outcome) -> String {
         pools(&mut page, variant);
         theory(&mut page, variant);
     }
-    if !result.variants.is_empty() && !result.claims.is_empty() {
-        page.title("====");
-    }
+    money::side_by_side(&mut page, result);
     claims(&mut page, result);
     provenance(&mut page, result);
     page.0

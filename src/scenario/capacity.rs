@@ -3,6 +3,8 @@
 mod check;
 mod start;
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +88,11 @@ pub struct NodeGroup {
     /// Where its price is looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<PriceOf>,
+    /// A file of what one node costs as time goes by, for spot markets: rows of
+    /// `seconds,usd_per_hour`, each of which holds until the next. A node pays what holds at each
+    /// instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_series: Option<PathBuf>,
     /// How its nodes are taken back. Default: never.
     #[serde(default = "never")]
     pub interruption: Interruption,

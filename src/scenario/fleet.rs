@@ -264,7 +264,7 @@ impl Pool {
     /// The accelerator, where it says so.
     pub fn accelerator(&self) -> Option<&str> {
         match self {
-            Pool::Abstract(_) => None,
+            Pool::Abstract(pool) => pool.accelerator.as_deref(),
             Pool::Llm(pool) => Some(&pool.accelerator),
         }
     }
@@ -319,6 +319,10 @@ pub struct AbstractPool {
     /// Accelerators of one replica, for costs. Default 1.
     #[serde(default = "one_u32")]
     pub accelerators_per_replica: u32,
+    /// What they are: a name of any kind, for prices, tiers' `hardware` and the table of parts; the
+    /// power of one is that of the card of that name, if there is one. Default: not stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accelerator: Option<String>,
     /// The region it is in. Must be stated where there are several. Default: the only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,

@@ -3,6 +3,7 @@
 
 mod capacity;
 mod llm;
+mod money;
 mod pipeline;
 mod source;
 mod speculative;
@@ -12,6 +13,8 @@ use std::path::Path;
 
 use self::capacity::{add_capacity, slots_of};
 use self::llm::resolve_llm;
+pub use self::money::{EgressPlan, EnergyPlan, MoneyPlan};
+use self::money::{book_of, money_of};
 use self::source::{resolve_sessions, resolve_source, session_means};
 pub use self::speculative::Draft;
 pub(in crate::scenario) use self::topology::layout_of;
@@ -65,6 +68,8 @@ pub struct Plan {
     pub trace: Option<TraceScan>,
     /// How many turns sessions have and how long they are on average, where there are any.
     pub session_means: Option<SessionMeans>,
+    /// What power and moved bytes are taken to be.
+    pub money: MoneyPlan,
     /// Find the warm-up with MSER-5 on a pilot run.
     pub auto_warmup: bool,
 }
@@ -169,7 +174,12 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     fleet.faults = (!faults.is_empty()).then_some(FaultPlan { faults, layout });
     fleet.health = scenario.health;
     let mut problems = Problems::new(document);
-    add_capacity(&scenario, &mut fleet, &llm, base_dir, &mut problems);
+    let book = book_of(scenario.cost.as_ref(), base_dir, &mut problems);
+    let mut money = MoneyPlan::default();
+    if let Some(book) = &book {
+        add_capacity(&scenario, &mut fleet, &llm, (book, base_dir), &mut problems);
+        money = money_of(&scenario, &fleet, &llm, book, &mut problems);
+    }
     problems.finish()?;
     if fleet.capacity.is_some() && fleet.faults.is_none() {
         // Nodes that are not there are as good as dead.
@@ -195,6 +205,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
         llm,
         trace,
         session_means,
+        money,
     })
 }
 

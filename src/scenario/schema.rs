@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::admission::{Admission, ConcurrencyLimit, Quota, RateLimits};
 use super::capacity::Capacity;
+use super::cost::Cost;
 use super::faults::Faults;
 use super::fleet::{Batching, Gateway, Network, Pool, Router};
 use super::health::HealthRules;
@@ -225,19 +226,6 @@ pub struct Slo {
     /// Share of requests that must meet all of them, 0 to 1. Default 0.99.
     #[serde(default = "default_target")]
     pub target: f64,
-}
-
-/// `[cost]`: prices, as plain arithmetic on the accelerators of all pools.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Cost {
-    /// On-demand price of one accelerator, US dollars per hour.
-    pub on_demand_usd_per_gpu_hour: f64,
-    /// Spot price of one accelerator, US dollars per hour. Needed when `spot_share` is above 0.
-    pub spot_usd_per_gpu_hour: Option<f64>,
-    /// Share of the accelerators bought as spot, 0 to 1. Default 0.
-    #[serde(default)]
-    pub spot_share: f64,
 }
 
 /// `[[claims]]`: a statement to test.

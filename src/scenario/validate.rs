@@ -41,7 +41,9 @@ pub fn check(scenario: &Scenario, problems: &mut Problems<'_>) {
     check_pools(scenario, problems);
     check_roles(scenario, problems);
     check_topology(scenario, problems);
-    check_cost(scenario, problems);
+    if let Some(cost) = &scenario.cost {
+        cost.check(problems);
+    }
     problems.unique(
         "claims",
         scenario.claims.iter().map(|claim| claim.id.as_str()),
@@ -420,25 +422,6 @@ fn refuse_instant_loop(
             "cannot turn away closed-loop users who do not think: they would come back at once",
             "give workload.arrivals.think a law, or take the limit away",
         );
-    }
-}
-
-fn check_cost(scenario: &Scenario, problems: &mut Problems<'_>) {
-    let Some(cost) = &scenario.cost else { return };
-    let path = "cost.on_demand_usd_per_gpu_hour";
-    problems.non_negative(path, cost.on_demand_usd_per_gpu_hour, 1e6);
-    problems.in_range("cost.spot_share", cost.spot_share, 0.0, 1.0);
-    match cost.spot_usd_per_gpu_hour {
-        Some(price) => {
-            problems.non_negative("cost.spot_usd_per_gpu_hour", price, 1e6);
-        }
-        None if cost.spot_share > 0.0 => problems.push(
-            "cost.spot_share",
-            cost.spot_share,
-            "needs a spot price",
-            "state cost.spot_usd_per_gpu_hour",
-        ),
-        None => {}
     }
 }
 

@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::SimDuration;
+use crate::engine::{SimDuration, SimTime};
 use crate::fleet::spot::availability::Availability;
 use crate::fleet::spot::interruption::Interruption;
 use crate::fleet::spot::notice::NoticeRule;
+use crate::fleet::spot::prices::Prices;
 use crate::fleet::transfer::TransferPlan;
-use crate::money::bill::{BillingRule, HourlyRate};
+use crate::money::bill::{BillingRule, HourlyRate, Nanodollars};
 use crate::scenario::capacity::{Market, OnNotice};
 use crate::scenario::scaling::Scaler;
 use crate::workload::Sampler;
@@ -40,7 +41,7 @@ pub struct GroupPlan {
     /// Nodes at the start.
     pub at_start: u32,
     /// Price of a node.
-    pub rate: HourlyRate,
+    pub price: NodePrice,
     /// Where that price comes from.
     pub price_source: String,
     /// What a lifetime is billed as.
@@ -65,6 +66,36 @@ pub struct GroupPlan {
     pub refusal_probability: f64,
     /// How a node starts.
     pub start: StartPlan,
+}
+
+/// What a node costs.
+#[derive(Debug, Clone)]
+pub enum NodePrice {
+    /// The same all the time.
+    Fixed(HourlyRate),
+    /// As a file says, instant by instant.
+    Series(Arc<Prices>),
+}
+
+impl NodePrice {
+    /// US dollars an hour at the beginning.
+    pub fn usd_per_hour_at_start(&self) -> f64 {
+        match self {
+            NodePrice::Fixed(rate) => rate.as_usd_per_hour(),
+            NodePrice::Series(prices) => prices.at(SimTime::ZERO),
+        }
+    }
+
+    /// What one node costs that is billed for so long from an instant on.
+    pub fn cost(&self, from: SimTime, billed: SimDuration) -> Nanodollars {
+        match self {
+            NodePrice::Fixed(rate) => rate.cost(billed),
+            NodePrice::Series(prices) => {
+                let until = from.saturating_add(billed);
+                Nanodollars(i128::from(prices.cost_nano_usd(from, until)))
+            }
+        }
+    }
 }
 
 /// How a node starts.

@@ -12,6 +12,7 @@ use crate::fleet::event::Event;
 use crate::fleet::ids::{CallId, NONE, RequestId};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::request::{Request, Status};
+use crate::fleet::served::Answerer;
 use crate::scenario::tries::Sign;
 use crate::workload::Offered;
 
@@ -409,8 +410,12 @@ impl World {
             }
         };
         let outward = last.map_or(SimDuration::ZERO, |slot| calls.attempt(slot).outward);
+        let who = (status == Status::Completed).then(|| {
+            let region = self.gateways.region(request.gateway_replica);
+            Answerer::of(request, &self.replicas, region)
+        });
         self.meters
-            .ended(request, &ending, status, outward, queue.now());
+            .ended(request, &ending, status, outward, who, queue.now());
         if self.plan.record_requests {
             let name = status.name();
             let mut row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);

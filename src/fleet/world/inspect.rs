@@ -1,6 +1,7 @@
 //! What can be seen of the fleet from outside, and what must hold in it.
 
 use crate::engine::SimTime;
+use crate::fleet::backlog::Backlog;
 use crate::fleet::calls::Call;
 #[cfg(debug_assertions)]
 use crate::fleet::event::Event;
@@ -85,6 +86,16 @@ impl World {
             }
         }
         meters
+    }
+
+    /// The backlogs with their requests in flight at `now` that are past their deadline: for the
+    /// end of a run.
+    pub fn backlogs_with_in_flight(&self, now: SimTime) -> Vec<Backlog> {
+        let mut backlogs = self.meters.backlogs.clone();
+        for (call, _) in self.live() {
+            backlogs[usize::from(call.tier)].still_there(call.arrival, now);
+        }
+        backlogs
     }
 
     /// What happened when, with the requests in flight at `now` that are late: for the end of a

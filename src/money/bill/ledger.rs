@@ -82,7 +82,7 @@ impl Bill {
     ///
     /// `from` is the instant that the rule's [`BillingRule::from`] speaks of
     /// ([`BillingRule::interval`] finds it). An empty interval is billed the minimum. A node whose price
-    /// changed while it lived is added once per price, with a rule without a minimum for all but one part.
+    /// changed while it lived is added by [`Bill::add_priced`].
     ///
     /// # Errors
     /// An interval that ends before it begins, a price out of range, or a sum that does not fit.
@@ -108,12 +108,27 @@ impl Bill {
         (from, to): (SimTime, SimTime),
         rate_per_node: HourlyRate,
     ) -> Result<NodeCharge, BillError> {
+        self.add_priced(key, rule, (from, to), |billed| rate_per_node.cost(billed))
+    }
+
+    /// [`Bill::add`] with the cost of the time that is billed, which begins at `from`, as a function:
+    /// for prices that change while a node lives.
+    ///
+    /// # Errors
+    /// An interval that ends before it begins, or a sum that does not fit.
+    pub fn add_priced(
+        &mut self,
+        key: BillKey,
+        rule: BillingRule,
+        (from, to): (SimTime, SimTime),
+        cost_of: impl FnOnce(SimDuration) -> Nanodollars,
+    ) -> Result<NodeCharge, BillError> {
         let lifetime = SimDuration(to.0.checked_sub(from.0).ok_or(BillError::EndsBeforeStart {
             from_ns: from.0,
             to_ns: to.0,
         })?);
         let billed = billed(rule, lifetime);
-        let cost = rate_per_node.cost(billed);
+        let cost = cost_of(billed);
         self.put(
             key,
             BillLine {

@@ -150,10 +150,20 @@ impl NodeGroup {
         if let Some(price) = self.usd_per_gpu_hour {
             problems.positive(&path("usd_per_gpu_hour"), price, 1e6);
         }
-        if self.usd_per_gpu_hour.is_some() && self.price.is_some() {
-            let remedy = "remove one of the two";
-            let allowed = "cannot be stated beside usd_per_gpu_hour";
-            problems.push(&path("price"), "", allowed, remedy);
+        let prices = [
+            ("usd_per_gpu_hour", self.usd_per_gpu_hour.is_some()),
+            ("price", self.price.is_some()),
+            ("price_series", self.price_series.is_some()),
+        ];
+        let stated: Vec<&str> = prices.iter().filter(|it| it.1).map(|it| it.0).collect();
+        if let [first, second, ..] = stated[..] {
+            let allowed = format!("cannot be stated beside {first}");
+            problems.push(&path(second), "", &allowed, "remove all but one of them");
+        }
+        if self.price_series.is_some() && self.market != Market::Spot {
+            let allowed = "is of spot markets: other prices stay as they are";
+            let remedy = "state market = \"spot\", or usd_per_gpu_hour";
+            problems.push(&path("price_series"), "", allowed, remedy);
         }
         for (field, checked) in [
             ("interruption", self.interruption.check()),

@@ -4,17 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine::SimDuration;
-use crate::fleet::capacity::plan::{CapacityPlan, GroupPlan, StartPlan};
+use crate::fleet::capacity::plan::{CapacityPlan, GroupPlan, NodePrice, StartPlan};
 use crate::fleet::plan::FleetPlan;
 use crate::fleet::spot::availability::Availability;
 use crate::fleet::spot::interruption::Interruption;
+use crate::fleet::spot::prices::Prices;
 use crate::fleet::transfer::TransferPlan;
 use crate::money::bill::{BilledFrom, BillingRule, HourlyRate};
 use crate::money::book::{PriceBook, Upfront};
 use crate::scenario::capacity::{Market, NodeGroup, NodeStart, OnNotice};
+use crate::scenario::cost::Cost;
 use crate::scenario::problems::Problems;
 use crate::scenario::roles::SharedBy;
-use crate::scenario::schema::{Cost, Scenario};
+use crate::scenario::schema::Scenario;
 use crate::scenario::workload::Law;
 use crate::workload::Sampler;
 
@@ -109,19 +111,12 @@ pub(super) fn add_capacity(
     scenario: &Scenario,
     fleet: &mut FleetPlan,
     llm: &[Option<LlmFacts>],
-    base_dir: &Path,
+    (book, base_dir): (&PriceBook, &Path),
     problems: &mut Problems<'_>,
 ) {
     if scenario.capacity.groups.is_empty() {
         return;
     }
-    let book = match PriceBook::shipped() {
-        Ok(book) => book,
-        Err(error) => {
-            problems.push("capacity", "", &error.to_string(), "");
-            return;
-        }
-    };
     let mut plan = CapacityPlan::default();
     let groups = scenario.capacity.groups.iter().zip(places_of(scenario));
     for (index, (group, places)) in groups.enumerate() {
@@ -129,19 +124,18 @@ pub(super) fn add_capacity(
         let pool = &fleet.pools[places.pool];
         let facts = llm[places.pool].as_ref();
         let cost = scenario.cost.as_ref();
-        let priced = price_of(group, cost, facts, &book, &at, problems);
-        let Some((usd_per_gpu_hour, billing, price_source)) = priced else {
-            continue;
+        let devices = f64::from(pool.accelerators_per_replica);
+        let priced = match &group.price_series {
+            Some(file) => series_of(&base_dir.join(file), &at, problems),
+            None => {
+                let found = price_of(group, cost, facts, book, &at, problems);
+                found.and_then(|(usd, billing, source)| {
+                    let price = fixed(usd * devices, &at, problems)?;
+                    Some((price, billing, source))
+                })
+            }
         };
-        let node = usd_per_gpu_hour * f64::from(pool.accelerators_per_replica);
-        let Ok(rate) = HourlyRate::from_usd_per_hour(node) else {
-            let allowed = "is more than any node costs";
-            problems.push(
-                &at,
-                node,
-                allowed,
-                "state US dollars per accelerator and hour",
-            );
+        let Some((price, billing, price_source)) = priced else {
             continue;
         };
         let weights = weights_of(&group.start, facts, pool.accelerators_per_replica);
@@ -162,7 +156,7 @@ pub(super) fn add_capacity(
             first: places.first,
             slots: places.slots,
             at_start: places.at_start,
-            rate,
+            price,
             price_source,
             billing,
             interruption: group.interruption.clone(),
@@ -186,6 +180,44 @@ pub(super) fn add_capacity(
     fleet.capacity = Some(Arc::new(plan));
 }
 
+/// Time billed to the nanosecond, from when a node is asked for.
+const TO_THE_NANOSECOND: BillingRule = BillingRule {
+    granularity: SimDuration::ZERO,
+    minimum: SimDuration::ZERO,
+    from: BilledFrom::Request,
+};
+
+/// A node's price that stays as it is.
+fn fixed(usd_per_node_hour: f64, at: &str, problems: &mut Problems<'_>) -> Option<NodePrice> {
+    let rate = HourlyRate::from_usd_per_hour(usd_per_node_hour);
+    if rate.is_err() {
+        let allowed = "is more than any node costs";
+        let remedy = "state US dollars per accelerator and hour";
+        problems.push(at, usd_per_node_hour, allowed, remedy);
+    }
+    rate.ok().map(NodePrice::Fixed)
+}
+
+/// A node's price as a file has it.
+fn series_of(
+    path: &Path,
+    at: &str,
+    problems: &mut Problems<'_>,
+) -> Option<(NodePrice, BillingRule, String)> {
+    match Prices::read(path) {
+        Ok(prices) => {
+            let rows = prices.report().rows;
+            let source = format!("imported: {rows} prices of {}", path.display());
+            let price = NodePrice::Series(Arc::new(prices));
+            Some((price, TO_THE_NANOSECOND, source))
+        }
+        Err(error) => {
+            problems.push(&format!("{at}.price_series"), "", &error.to_string(), "");
+            None
+        }
+    }
+}
+
 /// What an accelerator of a group costs an hour, how its time is billed, and who says so.
 fn price_of(
     group: &NodeGroup,
@@ -195,11 +227,7 @@ fn price_of(
     at: &str,
     problems: &mut Problems<'_>,
 ) -> Option<(f64, BillingRule, String)> {
-    let exact = BillingRule {
-        granularity: SimDuration::ZERO,
-        minimum: SimDuration::ZERO,
-        from: BilledFrom::Request,
-    };
+    let exact = TO_THE_NANOSECOND;
     if let Some(usd) = group.usd_per_gpu_hour {
         return Some((
             usd,
@@ -246,17 +274,17 @@ fn price_of(
             }
         };
     }
-    let Some(cost) = cost else {
-        let allowed = "has no price";
-        let remedy = "state usd_per_gpu_hour or price of the group, or [cost]";
-        problems.push(at, "", allowed, remedy);
-        return None;
-    };
-    let usd = match group.market {
+    let usd = cost.and_then(|cost| match group.market {
         Market::Spot => cost
             .spot_usd_per_gpu_hour
-            .unwrap_or(cost.on_demand_usd_per_gpu_hour),
+            .or(cost.on_demand_usd_per_gpu_hour),
         Market::OnDemand | Market::Reserved => cost.on_demand_usd_per_gpu_hour,
+    });
+    let Some(usd) = usd else {
+        let allowed = "has no price";
+        let remedy = "state usd_per_gpu_hour, price or price_series of the group, or [cost]";
+        problems.push(at, "", allowed, remedy);
+        return None;
     };
     Some((usd, exact, "assumed: as [cost] states".to_owned()))
 }
