@@ -42,6 +42,7 @@ pub mod topology;
 pub mod transfer;
 pub mod window;
 pub mod world;
+pub mod worth;
 
 pub use event::Event;
 pub use plan::FleetPlan;

@@ -177,6 +177,8 @@ impl Idle {
             Router::RoundRobin {}
             | Router::Random {}
             | Router::LeastTokens { .. }
+            | Router::Cheapest { .. }
+            | Router::Fastest {}
             | Router::Scored { .. } => false,
         };
         let pools = &scenario.pools;

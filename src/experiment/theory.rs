@@ -55,27 +55,7 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
 
 /// Mean prompt and output tokens of a request.
 pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
-    match &plan.fleet.source {
-        SourcePlan::Drawn { lengths, .. } | SourcePlan::ClosedLoop { lengths, .. } => {
-            Some(match &plan.session_means {
-                Some(sessions) => (sessions.prompt_tokens, sessions.output_tokens),
-                None => lengths.means(),
-            })
-        }
-        SourcePlan::Trace { prompt, output, .. } => {
-            let scan = plan.trace.as_ref()?;
-            let count = scan.requests.max(1) as f64;
-            let own = |total: u64| total as f64 / count;
-            Some((
-                prompt
-                    .as_ref()
-                    .map_or(own(scan.prompt_tokens), |law| law.mean()),
-                output
-                    .as_ref()
-                    .map_or(own(scan.output_tokens), |law| law.mean()),
-            ))
-        }
-    }
+    plan.mean_tokens()
 }
 
 /// Mean prompt tokens that a pool must compute for a request, and its mean output tokens: for

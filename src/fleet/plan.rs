@@ -27,6 +27,7 @@ use super::store::StoreRule;
 use super::topology::Topology;
 use super::transfer::TransferPlan;
 use super::window::WindowRule;
+use super::worth::WorthClass;
 
 /// Everything a [`super::world::World`] is built from.
 #[derive(Debug, Clone)]
@@ -91,6 +92,8 @@ pub struct FleetPlan {
     pub window: WindowRule,
     /// The pools, at least one.
     pub pools: Vec<PoolPlan>,
+    /// What replicas are worth, where the router goes by that.
+    pub worth: Vec<WorthClass>,
     /// The way of KV from prefill pools to decode pools, where there are any.
     pub transfer: Option<TransferPlan>,
     /// Keep a row for every request.
@@ -104,6 +107,8 @@ impl FleetPlan {
         let counts = !matches!(
             self.router,
             RouterPolicy::Scored { .. }
+                | RouterPolicy::Cheapest { .. }
+                | RouterPolicy::Fastest {}
                 | RouterPolicy::RingHash { .. }
                 | RouterPolicy::Maglev { .. }
         );

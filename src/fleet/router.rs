@@ -1,6 +1,7 @@
 //! Which replica serves a request.
 
 mod chooser;
+mod priced;
 mod scored;
 
 use std::collections::BTreeMap;
@@ -12,10 +13,12 @@ use crate::scenario::balance::Affinity;
 use crate::scenario::fleet::Router as Policy;
 
 use self::chooser::Chooser;
+use self::priced::{Priced, PricedRule};
 use super::balance::{AffinityTable, Signals, SlowStartRise};
 use super::ids::{NONE, ReplicaId};
 use super::least::LeastLoaded;
 use super::prefix::Prefix;
+use super::worth::WorthClass;
 
 /// Where the loads come from that a router compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +123,25 @@ impl Router {
         }
     }
 
+    /// The same router, which goes by what its members are worth where its policy says so. `away_ns`
+    /// is the way to the replicas of a pool and back.
+    pub fn with_worth(mut self, classes: &[WorthClass], away_ns: &dyn Fn(u16) -> f64) -> Router {
+        let rule = match self.policy {
+            Policy::Cheapest { within_ms } => PricedRule {
+                by_cost: true,
+                within_ns: within_ms.map(|ms| ms * 1e6),
+            },
+            Policy::Fastest {} => PricedRule {
+                by_cost: false,
+                within_ns: None,
+            },
+            _ => return self,
+        };
+        let priced = Priced::new(rule, &self.members, classes, away_ns);
+        self.chooser = Chooser::Priced(Box::new(priced));
+        self
+    }
+
     /// The same router, which gives replicas that come back their share little by little.
     pub fn with_slow_start(mut self, rise: Option<SlowStartRise>) -> Router {
         self.slow_start = rise;
@@ -211,7 +233,7 @@ impl Router {
             (Err(place), true) => {
                 self.eligible.insert(place, index);
                 let load = self.aside.remove(&index).unwrap_or(0);
-                self.loads.set(index, load);
+                self.set_load(index, load);
                 self.load += load;
                 self.eligible_weight += weight;
                 if self.slow_start.is_some() {
@@ -222,7 +244,7 @@ impl Router {
                 self.eligible.remove(place);
                 let load = self.loads.load(index);
                 self.aside.insert(index, load);
-                self.loads.set(index, LeastLoaded::NEVER);
+                self.set_load(index, LeastLoaded::NEVER);
                 self.load -= load;
                 self.eligible_weight -= weight;
                 self.rising.retain(|(member, _)| *member != index);
@@ -338,8 +360,16 @@ impl Router {
             load => {
                 let after = to(load);
                 self.load = self.load - load + after;
-                self.loads.set(index, after);
+                self.set_load(index, after);
             }
+        }
+    }
+
+    #[inline]
+    fn set_load(&mut self, index: u32, load: u64) {
+        self.loads.set(index, load);
+        if let Chooser::Priced(priced) = &mut self.chooser {
+            priced.set(index, load);
         }
     }
 

@@ -64,7 +64,9 @@ pub fn is_certain(scenario: &Scenario) -> bool {
         | Router::LeastTokens { .. }
         | Router::Weighted {}
         | Router::RingHash { .. }
-        | Router::Maglev { .. } => true,
+        | Router::Maglev { .. }
+        | Router::Cheapest { .. }
+        | Router::Fastest {} => true,
         Router::LeastRequest { choices, .. } => choices == 0,
         // Ties are drawn.
         Router::Random {} | Router::Scored { .. } => false,

@@ -1,5 +1,6 @@
 //! `[cost]`: prices, and what power and moved bytes are taken to be.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -38,10 +39,13 @@ pub struct Cost {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnergyRule {
-    /// What a busy accelerator draws, watts. Default: the TDP of the pool's card; abstract pools
-    /// have none, and need this.
+    /// What a busy accelerator draws, watts. Default: the TDP of the pool's card; pools whose
+    /// accelerators have no card with one need this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub busy_w_per_gpu: Option<f64>,
+    /// The same of single parts, by the name of the accelerator: goes before `busy_w_per_gpu`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub busy_w_by_part: BTreeMap<String, f64>,
     /// What an idle one draws, watts. Default: the price book's share of what a busy one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_w_per_gpu: Option<f64>,
@@ -150,6 +154,10 @@ impl EnergyRule {
             if let Some(watts) = watts {
                 problems.non_negative(&path(field), watts, 1e5);
             }
+        }
+        for (part, watts) in &self.busy_w_by_part {
+            let at = path(&format!("busy_w_by_part.{part}"));
+            problems.non_negative(&at, *watts, 1e5);
         }
         if let (Some(busy), Some(idle)) = (self.busy_w_per_gpu, self.idle_w_per_gpu)
             && idle > busy

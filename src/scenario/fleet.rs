@@ -160,6 +160,18 @@ pub enum Router {
         #[serde(default)]
         maglev: Maglev,
     },
+    /// The replica where a request costs least, of those that will do: that have a seat free, or
+    /// where it is expected to take `within_ms` at most. Where none will, the one that is expected
+    /// to be fastest. Costs are those of a request of mean lengths on a replica with all seats taken.
+    Cheapest {
+        /// How long a request may be expected to take, the way there and back included,
+        /// milliseconds. Default: it finds a seat free.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_ms: Option<f64>,
+    },
+    /// The replica that is expected to be fastest: by the time that a request of mean lengths takes
+    /// there beside what is outstanding, and the way there and back. Of equals the cheapest.
+    Fastest {},
     /// The best of all replicas by scores: queues, KV caches, prefixes, tokens outstanding. Looks at
     /// every replica for every request.
     Scored {

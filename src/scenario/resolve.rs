@@ -8,6 +8,7 @@ mod pipeline;
 mod source;
 mod speculative;
 mod topology;
+mod worth;
 
 use std::path::Path;
 
@@ -75,6 +76,29 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Mean prompt and output tokens of a request; none where a trace has not been looked at.
+    pub fn mean_tokens(&self) -> Option<(f64, f64)> {
+        match &self.fleet.source {
+            SourcePlan::Drawn { lengths, .. } | SourcePlan::ClosedLoop { lengths, .. } => {
+                Some(match &self.session_means {
+                    Some(sessions) => (sessions.prompt_tokens, sessions.output_tokens),
+                    None => lengths.means(),
+                })
+            }
+            SourcePlan::Trace { prompt, output, .. } => {
+                let scan = self.trace.as_ref()?;
+                let count = scan.requests.max(1) as f64;
+                let own = |total: u64| total as f64 / count;
+                let prompt = prompt.as_ref().map(|law| law.mean());
+                let output = output.as_ref().map(|law| law.mean());
+                Some((
+                    prompt.unwrap_or(own(scan.prompt_tokens)),
+                    output.unwrap_or(own(scan.output_tokens)),
+                ))
+            }
+        }
+    }
+
     /// Whether nothing in its runs is random.
     pub fn is_certain(&self) -> bool {
         is_certain(&self.scenario)
@@ -198,7 +222,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
     fleet.clients = clients.filter(|_| may_fail);
     fleet.sessions = sessions;
     fleet.transfer = TransferPlan::new(&scenario, &llm);
-    Ok(Plan {
+    let mut plan = Plan {
         auto_warmup: matches!(scenario.run.warmup_s, Some(Warmup::Auto(_))),
         scenario,
         fleet,
@@ -206,7 +230,11 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
         trace,
         session_means,
         money,
-    })
+    };
+    let mut problems = Problems::new(document);
+    plan.fleet.worth = worth::classes_of(&plan, &mut problems);
+    problems.finish()?;
+    Ok(plan)
 }
 
 /// When things begin and end.
@@ -342,6 +370,7 @@ fn fleet_plan(
         },
         pools,
         transfer: None,
+        worth: Vec::new(),
         record_requests: false,
     }
 }

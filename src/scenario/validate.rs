@@ -168,9 +168,15 @@ fn check_router(scenario: &Scenario, problems: &mut Problems<'_>) {
                 );
             }
         }
+        Router::Cheapest { within_ms } => {
+            if let Some(within_ms) = within_ms {
+                problems.positive("router.within_ms", *within_ms, MOST_MS);
+            }
+        }
         Router::RoundRobin {}
         | Router::Random {}
         | Router::LeastTokens { .. }
+        | Router::Fastest {}
         | Router::Weighted {} => {}
     }
     if let Some(affinity) = &scenario.affinity {
@@ -226,7 +232,10 @@ fn check_prefix_index(index: &PrefixIndex, scenario: &Scenario, problems: &mut P
 fn check_signals_are_used(scenario: &Scenario, problems: &mut Problems<'_>) {
     let compares = match scenario.router {
         Router::LeastRequest { choices, .. } => choices != 1,
-        Router::LeastTokens { .. } | Router::Scored { .. } => true,
+        Router::LeastTokens { .. }
+        | Router::Scored { .. }
+        | Router::Cheapest { .. }
+        | Router::Fastest {} => true,
         Router::RingHash { ring, .. } => ring.hash_balance_factor_pct.is_some(),
         Router::Maglev { maglev, .. } => maglev.hash_balance_factor_pct.is_some(),
         Router::RoundRobin {} | Router::Random {} | Router::Weighted {} => false,

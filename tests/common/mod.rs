@@ -19,6 +19,15 @@ pub fn plan_of(text: &str) -> Plan {
     resolve(&document, Path::new("")).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
+/// What is said of a scenario that is refused.
+pub fn refusal(text: &str) -> String {
+    let document = Document::parse(SourceText::new("test.toml", text)).unwrap();
+    match resolve(&document, Path::new("")) {
+        Ok(_) => panic!("not refused:\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
 /// Runs one replication of a plan, giving each row to `row` in order of ending.
 pub fn run_rows(plan: &Plan, replication: u64, mut row: impl FnMut(&RequestRow)) -> Simulation {
     let mut fleet = plan.fleet.clone();

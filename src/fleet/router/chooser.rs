@@ -5,6 +5,7 @@ use crate::fleet::least::LeastLoaded;
 use crate::scenario::balance::LeastRequest;
 use crate::scenario::fleet::Router as Policy;
 
+use super::priced::Priced;
 use super::scored::Scored;
 use super::{Router, Wanted};
 
@@ -27,6 +28,8 @@ pub(super) enum Chooser {
     Ring(Box<Ring>),
     /// A place of a table.
     Maglev(Box<MaglevTable>),
+    /// The cheapest that will do, or the fastest.
+    Priced(Box<Priced>),
     /// The best of all by several scores.
     Scored(Box<Scored>),
 }
@@ -48,9 +51,11 @@ impl Chooser {
                 },
                 members,
             ))),
-            Policy::LeastRequest { choices: 0, .. } | Policy::LeastTokens { .. } => {
-                Chooser::LeastOfAll
-            }
+            // What members are worth is told next.
+            Policy::LeastRequest { choices: 0, .. }
+            | Policy::LeastTokens { .. }
+            | Policy::Cheapest { .. }
+            | Policy::Fastest {} => Chooser::LeastOfAll,
             Policy::LeastRequest { choices: 1, .. } => Chooser::Random,
             Policy::LeastRequest { choices, .. } => Chooser::LeastOf(*choices),
             Policy::Weighted {} => {
@@ -187,6 +192,7 @@ impl Router {
                 None => table.choose(wanted.key, eligible),
             },
             Chooser::Scored(scored) => scored.choose(wanted, eligible, rng),
+            Chooser::Priced(priced) => priced.choose(),
             _ => None,
         }
     }

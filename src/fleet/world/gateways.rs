@@ -308,6 +308,10 @@ impl Front {
             loads: source,
             affinity: plan.affinity.map(|affinity| affinity.table()),
         };
+        let away_ns = |pool: u16| {
+            let pool = usize::from(pool);
+            (plan.hop_to(region, pool) + plan.hop_back(region, pool)).0 as f64
+        };
         let router = |region: u16, role: &dyn Fn(Role) -> bool, group: usize, number: u64| {
             let chosen = |pool: usize| {
                 let there = &plan.pools[pool];
@@ -319,6 +323,7 @@ impl Front {
             members.rotate_left(first);
             let (members, weights) = members.into_iter().unzip();
             Router::new(&rule, members, weights, plan.streams, number)
+                .with_worth(&plan.worth, &away_ns)
                 .with_slow_start(rise.as_ref().map(SlowStartRise::new))
         };
         let step = 2 * u64::from(topology.gateways());

@@ -124,11 +124,12 @@ pub(super) fn add_capacity(
         let pool = &fleet.pools[places.pool];
         let facts = llm[places.pool].as_ref();
         let cost = scenario.cost.as_ref();
+        let named = scenario.pools[places.pool].accelerator();
         let devices = f64::from(pool.accelerators_per_replica);
         let priced = match &group.price_series {
             Some(file) => series_of(&base_dir.join(file), &at, problems),
             None => {
-                let found = price_of(group, cost, facts, book, &at, problems);
+                let found = price_of(group, cost, (facts, named), book, &at, problems);
                 found.and_then(|(usd, billing, source)| {
                     let price = fixed(usd * devices, &at, problems)?;
                     Some((price, billing, source))
@@ -222,7 +223,7 @@ fn series_of(
 fn price_of(
     group: &NodeGroup,
     cost: Option<&Cost>,
-    facts: Option<&LlmFacts>,
+    (facts, named): (Option<&LlmFacts>, Option<&str>),
     book: &PriceBook,
     at: &str,
     problems: &mut Problems<'_>,
@@ -236,9 +237,9 @@ fn price_of(
         ));
     }
     if let Some(of) = &group.price {
-        let accelerator = facts.map(|facts| facts.accelerator.name.as_str());
+        let accelerator = facts.map_or(named, |facts| Some(&facts.accelerator.name));
         let Some(part) = of.part.as_deref().or(accelerator) else {
-            let allowed = "must name a part: abstract pools have none";
+            let allowed = "must name a part: the pool names no accelerator";
             problems.push(&format!("{at}.price.part"), "", allowed, "state one");
             return None;
         };

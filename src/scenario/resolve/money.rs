@@ -89,6 +89,7 @@ pub(super) fn money_of(
     book: &PriceBook,
     problems: &mut Problems<'_>,
 ) -> MoneyPlan {
+    check_prices(scenario, problems);
     let Some(cost) = &scenario.cost else {
         return MoneyPlan::default();
     };
@@ -104,7 +105,6 @@ pub(super) fn money_of(
     let egress = cost.egress.as_ref();
     let egress = egress.and_then(|rule| reader.egress(rule));
     let figures = reader.figures;
-    check_prices(scenario, problems);
     MoneyPlan {
         energy,
         egress,
@@ -194,10 +194,13 @@ impl Reader<'_, '_, '_> {
         for (index, pool) in fleet.pools.iter().enumerate() {
             let at = format!("pools.{index}.name");
             let facts = llm.get(index).and_then(Option::as_ref);
-            let tdp = tdp_of(self.scenario.pools[index].accelerator(), facts);
-            let Some(busy) = rule.busy_w_per_gpu.or(tdp) else {
+            let named = self.scenario.pools[index].accelerator();
+            let part = facts.map_or(named, |facts| Some(&facts.accelerator.name));
+            let of_part = part.and_then(|part| rule.busy_w_by_part.get(part).copied());
+            let given = of_part.or(rule.busy_w_per_gpu);
+            let Some(busy) = given.or(tdp_of(named, facts)) else {
                 let allowed = "has no accelerator of which a card says the TDP";
-                let remedy = "state cost.energy.busy_w_per_gpu";
+                let remedy = "state cost.energy.busy_w_per_gpu, or busy_w_by_part";
                 self.problems.push(&at, &pool.name, allowed, remedy);
                 continue;
             };
@@ -213,7 +216,7 @@ impl Reader<'_, '_, '_> {
                 }
             }
             let watts = |watts| significant(Some(watts));
-            let busy_from = match rule.busy_w_per_gpu {
+            let busy_from = match given {
                 Some(_) => GIVEN,
                 None => "assumed: the TDP of its card, an upper bound",
             };
