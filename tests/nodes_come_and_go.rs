@@ -398,3 +398,117 @@ proptest! {
         }
     }
 }
+
+/// Ten nodes of which a tracker of requests in flight wants many, and limits.
+/// Ready on average, and how often limits were felt.
+fn limited(limits: &str) -> Vec<(f64, u64)> {
+    let group = |name: &str| {
+        format!(
+            "[[capacity.groups]]\nname = \"{name}\"\npool = \"{name}\"\nmax_nodes = 40\n{}",
+            start(1.0)
+        )
+    };
+    let pool = |name: &str, serves: &str| {
+        format!(
+            "[[pools]]\nname = \"{name}\"\nengine = \"abstract\"\nservers = 1\nserves = [{serves}]\n\
+             service = {{ law = \"deterministic\", mean_ms = 1000 }}\n"
+        )
+    };
+    let scaler = |name: &str| {
+        format!(
+            "[[capacity.scalers]]\ngroup = \"{name}\"\npolicy = {{ kind = \"target\", measure = \"total\", \
+             target = 1, max = 20, scale_up_cooldown_s = 0 }}\n"
+        )
+    };
+    let text = format!(
+        "name = \"limits\"\n[run]\nhorizon_s = 600\nwarmup_s = 0\n\
+         [workload]\narrivals = {{ process = \"constant\", rate_per_s = 16 }}\n[clients]\n\
+         [[tiers]]\nname = \"premium\"\nmodel = \"p\"\n[[tiers]]\nname = \"batch\"\nmodel = \"b\"\n\
+         [cost]\non_demand_usd_per_gpu_hour = 1\n{}{}{}{}{}{}{limits}",
+        pool("first", "\"p\""),
+        pool("second", "\"p\", \"b\""),
+        group("first"),
+        group("second"),
+        scaler("first"),
+        scaler("second"),
+    );
+    let (_, simulation) = simulate(&text);
+    let capacity = account(&simulation);
+    let groups = capacity.groups.iter();
+    let ready = groups.map(|group| group.counts.ready_ns as f64 / 600e9);
+    let limited = simulation.world.scalers().map(|scaler| scaler.limited);
+    ready.zip(limited).collect()
+}
+
+#[test]
+fn limits_of_pools_and_tiers_bound_what_scalers_ask_for() {
+    let free = limited("");
+    assert!(
+        free.iter().all(|(nodes, held)| *nodes > 5.0 && *held == 0),
+        "{free:?}"
+    );
+    // A pool by itself.
+    let pool = limited("[[capacity.limits]]\npool = \"first\"\nmax_nodes = 3\n");
+    assert!(
+        pool[0].0 > 2.5 && pool[0].0 <= 3.0 && pool[0].1 > 0,
+        "{pool:?}"
+    );
+    assert!(pool[1].0 > free[1].0, "{pool:?}");
+    // Premium may use both pools, batch only the second.
+    let premium = limited("[[capacity.limits]]\ntier = \"premium\"\nmax_nodes = 10\n");
+    let both = premium[0].0 + premium[1].0;
+    assert!(both > 9.0 && both <= 10.0, "{premium:?}");
+    let batch = limited("[[capacity.limits]]\ntier = \"batch\"\nmax_nodes = 4\n");
+    assert!(
+        batch[1].0 > 3.5 && batch[1].0 <= 4.0 && batch[0].0 > 5.0,
+        "{batch:?}"
+    );
+    // And at least so many.
+    let most = limited("[[capacity.limits]]\npool = \"first\"\nmin_nodes = 18\nmax_nodes = 18\n");
+    assert!(most[0].0 > 17.0 && most[0].0 <= 18.0, "{most:?}");
+}
+
+#[test]
+fn the_backlog_brings_the_first_node_back() {
+    // Nobody comes for ten minutes, then twenty a second for five; clients try again while no node is
+    // there.
+    let text = |signal: &str| {
+        format!(
+            "name = \"zero\"\n[run]\nhorizon_s = 1800\nwarmup_s = 0\n\
+             [workload]\narrivals = {{ process = \"poisson\", rate_per_s = 20 }}\n\
+             [workload.profile]\nshape = \"points\"\n\
+             points = [[0, 0.0001], [599, 0.0001], [600, 1], [899, 1], [900, 0.0001]]\n\
+             [clients]\nmax_retries = 10\n\
+             backoff = {{ base_ms = 1000, max_ms = 20000 }}\n\
+             [[pools]]\nname = \"p\"\nengine = \"abstract\"\nservers = 8\n\
+             service = {{ law = \"exponential\", mean_ms = 100 }}\n\
+             [cost]\non_demand_usd_per_gpu_hour = 1\n\
+             [[capacity.groups]]\nname = \"g\"\npool = \"p\"\nmax_nodes = 8\n{}\
+             [[capacity.scalers]]\ngroup = \"g\"\nsignal = \"{signal}\"\n\
+             policy = {{ kind = \"keda\", min = 0, max = 4, cooldown_s = 60, poll_s = 5, \
+             hpa = {{ target = 6, max = 4 }} }}\n",
+            start(30.0)
+        )
+    };
+    let (rows, simulation) = simulate(&text("backlog"));
+    let counts = account(&simulation).groups[0].counts;
+    let completed = rows.iter().filter(|row| row.status == "completed").count();
+    assert!(
+        completed as f64 > 0.95 * rows.len() as f64,
+        "{completed} of {}",
+        rows.len()
+    );
+    assert!(counts.cold_starts >= 1);
+    // There was none when they came: the first answer comes after a node has started.
+    let late = rows.iter().filter(|row| row.arrival_ns > 600_000_000_000);
+    let first = late.filter_map(|row| row.last_token_ns).min().unwrap();
+    assert!((630e9..640e9).contains(&(first as f64)), "{first}");
+    // What is at the nodes says nothing where there are none.
+    let (blind, simulation) = simulate(&text("in_flight"));
+    assert_eq!(account(&simulation).groups[0].counts.cold_starts, 0);
+    assert!(
+        blind
+            .iter()
+            .all(|row| row.status != "completed" || row.arrival_ns < 600_000_000_000)
+    );
+}

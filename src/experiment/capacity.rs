@@ -21,9 +21,9 @@ pub struct CapacityTally {
     pub bill: Bill,
     /// By group.
     pub groups: Vec<GroupCounts>,
-    /// By scaler: how often it changed what it wants, and how good its forecasts were in the first
+    /// By scaler: how often it changed what it wants, how often limits gave it something else, and how good its forecasts were in the first
     /// run.
-    pub scalers: Vec<(u64, Option<Scores>)>,
+    pub scalers: Vec<(u64, u64, Option<Scores>)>,
 }
 
 impl CapacityTally {
@@ -36,7 +36,7 @@ impl CapacityTally {
             scalers: simulation
                 .world
                 .scalers()
-                .map(|it| (it.changes, it.scores()))
+                .map(|it| (it.changes, it.limited, it.scores()))
                 .collect(),
         })
     }
@@ -50,6 +50,7 @@ impl CapacityTally {
         }
         for (mine, theirs) in self.scalers.iter_mut().zip(&other.scalers) {
             mine.0 += theirs.0;
+            mine.1 += theirs.1;
         }
     }
 }
@@ -86,10 +87,11 @@ pub fn capacity_rows(plan: &Plan, tally: &Tally) -> Value {
         })
     });
     let scalers = rules.scalers.iter().zip(&bought.scalers);
-    let scalers = scalers.map(|((rule, _), (changes, scores))| {
+    let scalers = scalers.map(|(scaler, (changes, limited, scores))| {
         json!({
-            "group": rule.group,
+            "group": scaler.rule.group,
             "changes": changes,
+            "limited": limited,
             "forecast": scores.as_ref().map(forecast_row),
         })
     });

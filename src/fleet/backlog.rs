@@ -38,6 +38,11 @@ impl Backlog {
         self.deadline
     }
 
+    /// How many are there.
+    pub fn present(&self) -> u64 {
+        self.present
+    }
+
     fn advance(&mut self, now: SimTime) {
         let (start, end) = self.window;
         let from = self.since.max(start);

@@ -96,7 +96,7 @@ fn scalers_of(plan: &FleetPlan) -> Vec<Scaler> {
     let nodes = plan.capacity.iter();
     let rules = nodes.flat_map(|nodes| &nodes.scalers);
     rules
-        .map(|(rule, group)| Scaler::new(rule, *group))
+        .map(|scaler| Scaler::new(&scaler.rule, scaler.group))
         .collect()
 }
 

@@ -1,6 +1,7 @@
 //! `[capacity]`: where nodes come from, what they cost, how they are lost, and who asks for more.
 
 mod check;
+mod limit;
 mod start;
 
 use std::path::PathBuf;
@@ -22,6 +23,27 @@ pub struct Capacity {
     pub groups: Vec<NodeGroup>,
     /// Who asks for more nodes, and gives them back. Default: nobody.
     pub scalers: Vec<Scaler>,
+    /// Bounds on what scalers may ask for in all, by pool or by tier. Default: none but their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<NodeLimit>,
+}
+
+/// `[[capacity.limits]]`: how many nodes scalers may ask for in all, for a pool or for the pools that
+/// may serve a tier. Nodes that stand in for lost ones are not asked for by scalers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeLimit {
+    /// The pool. Give this or `tier`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// The tier: all pools that may serve it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// Nodes at least. Default 0.
+    #[serde(default)]
+    pub min_nodes: u32,
+    /// Nodes at most, at least `min_nodes`: it goes before `min_nodes` of other limits.
+    pub max_nodes: u32,
 }
 
 impl Capacity {

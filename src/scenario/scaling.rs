@@ -22,6 +22,10 @@ pub struct Scaler {
     /// What is measured. Default `in_flight`.
     #[serde(default)]
     pub signal: Signal,
+    /// Whose requests count, for `signal = "backlog"` and forecasts: names of tiers. Default: those
+    /// that the group's pool may serve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<String>,
     /// How old a measurement is when it is acted on, seconds, 0 or more. Default 15, a common
     /// interval of scrapes.
     #[serde(default = "fifteen")]
@@ -44,6 +48,9 @@ pub enum Signal {
     Queue,
     /// The share of a node's KV cache that is in use, 0 to 1.
     KvUse,
+    /// Requests of the scaler's tiers that have come to the fleet and are not over, wherever they
+    /// are, for each node of the group: what brings the first node back where there are none.
+    Backlog,
 }
 
 /// How a scaler decides.
@@ -79,8 +86,22 @@ impl ScalePolicy {
 
 impl Scaler {
     /// Notes what is wrong with it. `groups` are the names of all groups.
-    pub fn check(&self, at: &str, groups: &[&str], problems: &mut Problems<'_>) {
+    pub fn check(&self, at: &str, groups: &[&str], tiers: &[&str], problems: &mut Problems<'_>) {
         let path = |field: &str| format!("{at}.{field}");
+        for (index, tier) in self.tiers.iter().enumerate() {
+            if !tiers.contains(&tier.as_str()) {
+                let allowed = "is not the name of one of [[tiers]]";
+                let remedy = format!("name one of {}", tiers.join(", "));
+                let field = path(&format!("tiers.{index}"));
+                problems.push(&field, format!("{tier:?}"), allowed, &remedy);
+            }
+        }
+        let forecasts = matches!(self.policy, ScalePolicy::Predictive(_));
+        if !self.tiers.is_empty() && self.signal != Signal::Backlog && !forecasts {
+            let allowed = "count only for signal = \"backlog\" and predictive policies";
+            let remedy = "state signal = \"backlog\", or take tiers away";
+            problems.push(&path("tiers"), self.tiers.join(", "), allowed, remedy);
+        }
         if !groups.contains(&self.group.as_str()) {
             let allowed = "is not the name of one of [[capacity.groups]]";
             let remedy = format!("name one of {}", groups.join(", "));

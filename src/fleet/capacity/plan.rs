@@ -20,7 +20,51 @@ pub struct CapacityPlan {
     /// The groups.
     pub groups: Vec<GroupPlan>,
     /// Who asks for nodes: the rule, and the group.
-    pub scalers: Vec<(Scaler, u16)>,
+    pub scalers: Vec<ScalerPlan>,
+    /// Bounds on what they may ask for together.
+    pub limits: Vec<LimitPlan>,
+}
+
+/// Who asks for nodes of a group.
+#[derive(Debug, Clone)]
+pub struct ScalerPlan {
+    /// How.
+    pub rule: Scaler,
+    /// Of which group.
+    pub group: u16,
+    /// Whose requests count, by tier.
+    pub tiers: Vec<u16>,
+}
+
+/// How many nodes scalers may ask for in all of some groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitPlan {
+    /// The groups.
+    pub groups: Vec<u16>,
+    /// Nodes at least and at most.
+    pub min: u32,
+    /// See there.
+    pub max: u32,
+}
+
+impl CapacityPlan {
+    /// So many nodes of a group as the limits allow, where others of each limit's groups are to have
+    /// as many as `others` says.
+    pub fn limited(&self, group: u16, wanted: u32, others: impl Fn(u16) -> u32) -> u32 {
+        let own = self.limits.iter();
+        let own = own.filter(|limit| limit.groups.contains(&group));
+        let rest = |limit: &LimitPlan| -> u32 {
+            let rest = limit.groups.iter().filter(|other| **other != group);
+            rest.map(|other| others(*other))
+                .fold(0, u32::saturating_add)
+        };
+        let least = own
+            .clone()
+            .map(|limit| limit.min.saturating_sub(rest(limit)));
+        let most = own.map(|limit| limit.max.saturating_sub(rest(limit)));
+        let wanted = wanted.max(least.max().unwrap_or(0));
+        wanted.min(most.min().unwrap_or(u32::MAX))
+    }
 }
 
 /// Nodes that are bought, lost and replaced alike.

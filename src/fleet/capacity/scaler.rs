@@ -16,9 +16,11 @@ use crate::scenario::scaling::{ScalePolicy, Scaler as Rule, Signal};
 pub struct Sample {
     /// Of each node that was ready.
     pub values: Vec<f64>,
+    /// Of all of them, where that is not their sum: nodes or none, it is there.
+    pub total: Option<f64>,
     /// Nodes that were not ready yet.
     pub unready: u32,
-    /// Requests that had arrived at the fleet until then.
+    /// Requests of its tiers that had arrived at the fleet until then.
     pub arrived: u64,
 }
 
@@ -51,6 +53,8 @@ pub struct Scaler {
     steps_ahead: u32,
     /// Times at which it changed what it wants.
     pub changes: u64,
+    /// Times at which `[[capacity.limits]]` gave it something else.
+    pub limited: u64,
 }
 
 impl Scaler {
@@ -103,6 +107,7 @@ impl Scaler {
             arrived: 0,
             steps_ahead,
             changes: 0,
+            limited: 0,
         }
     }
 
@@ -139,7 +144,7 @@ impl Scaler {
     }
 
     fn look(&mut self, sample: &Sample, current: u32, now: SimTime) -> Option<u32> {
-        let total: f64 = sample.values.iter().sum();
+        let total = sample.total.unwrap_or_else(|| sample.values.iter().sum());
         match &mut self.machine {
             Machine::Hpa(hpa) => {
                 let mut pods = PodMetrics::from_values(&sample.values);

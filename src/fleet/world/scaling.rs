@@ -30,7 +30,7 @@ impl World {
         let now = queue.now();
         let at = usize::from(index);
         if self.scalers[at].measures(now) {
-            let sample = self.measure(self.scalers[at].group, self.scalers[at].signal, now);
+            let sample = self.measure(at, now);
             self.scalers[at].measured(sample, now);
         }
         let group = self.scalers[at].group;
@@ -39,8 +39,13 @@ impl World {
         };
         let wanted = self.scalers[at].decide(current, now);
         // Nobody hears of it while there is no control plane.
-        if let Some(wanted) = wanted.filter(|_| !self.control_plane_is_lost(region)) {
-            self.want_nodes(group, wanted.min(most), queue);
+        if !self.control_plane_is_lost(region) {
+            let allowed = self.limited(group, wanted.unwrap_or(current).min(most));
+            let differs = wanted.is_some_and(|wanted| wanted.min(most) != allowed);
+            self.scalers[at].limited += u64::from(differs);
+            if allowed != current {
+                self.want_nodes(group, allowed, queue);
+            }
         }
         queue.schedule(self.scalers[at].next_at().max(now), Event::ScaleDue(index));
     }
@@ -52,12 +57,34 @@ impl World {
         Some((there.wanted, rule.slots, rule.region))
     }
 
-    fn measure(&self, group: u16, signal: Signal, now: SimTime) -> Sample {
+    /// What may be asked for of a group, of what its scaler wants.
+    fn limited(&self, group: u16, wanted: u32) -> u32 {
+        let (Some(plan), Some(capacity)) = (&self.plan.capacity, &self.capacity) else {
+            return wanted;
+        };
+        let others = |other: u16| capacity.groups[usize::from(other)].wanted;
+        plan.limited(group, wanted, others)
+    }
+
+    fn measure(&self, scaler: usize, now: SimTime) -> Sample {
+        let Scaler { group, signal, .. } = self.scalers[scaler];
+        let plan = self.plan.capacity.as_ref();
+        let tiers = plan.and_then(|plan| plan.scalers.get(scaler));
+        let tiers = || {
+            let tiers = tiers.iter().flat_map(|scaler| &scaler.tiers);
+            tiers.map(|tier| usize::from(*tier))
+        };
+        let arrived = tiers().map(|tier| self.meters.tiers[tier].began);
+        let backlog = tiers().map(|tier| self.meters.backlogs[tier].present());
         let mut sample = Sample {
             values: Vec::new(),
+            total: None,
             unready: 0,
-            arrived: self.meters.arrived,
+            arrived: arrived.sum(),
         };
+        if signal == Signal::Backlog {
+            sample.total = Some(backlog.sum::<u64>() as f64);
+        }
         let (Some(plan), Some(capacity)) = (&self.plan.capacity, &self.capacity) else {
             return sample;
         };
@@ -69,11 +96,17 @@ impl World {
                         Signal::InFlight => f64::from(signals.waiting + signals.running),
                         Signal::Queue => f64::from(signals.waiting),
                         Signal::KvUse => signals.kv_usage,
+                        // Shared out below.
+                        Signal::Backlog => 0.0,
                     });
                 }
                 Phase::Starting => sample.unready += 1,
                 Phase::Gone | Phase::Draining => {}
             }
+        }
+        if let Some(total) = sample.total {
+            let each = total / sample.values.len().max(1) as f64;
+            sample.values.fill(each);
         }
         sample
     }

@@ -29,8 +29,12 @@ impl Capacity {
         for pool in &scenario.pools {
             self.check_sum(&list, pool, problems);
         }
+        let tiers: Vec<&str> = scenario.tiers.iter().map(|it| it.name.as_str()).collect();
+        for (index, limit) in self.limits.iter().enumerate() {
+            limit.check(&format!("{at}.limits.{index}"), scenario, &tiers, problems);
+        }
         for (index, scaler) in self.scalers.iter().enumerate() {
-            scaler.check(&format!("{at}.scalers.{index}"), &names, problems);
+            scaler.check(&format!("{at}.scalers.{index}"), &names, &tiers, problems);
         }
         let scaled = self.scalers.iter().enumerate();
         for (index, scaler) in scaled {

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine::SimDuration;
-use crate::fleet::capacity::plan::{CapacityPlan, GroupPlan, NodePrice, StartPlan};
+use crate::fleet::capacity::plan::{
+    CapacityPlan, GroupPlan, LimitPlan, NodePrice, ScalerPlan, StartPlan,
+};
 use crate::fleet::plan::FleetPlan;
 use crate::fleet::spot::availability::Availability;
 use crate::fleet::spot::interruption::Interruption;
@@ -12,15 +14,16 @@ use crate::fleet::spot::prices::Prices;
 use crate::fleet::transfer::TransferPlan;
 use crate::money::bill::{BilledFrom, BillingRule, HourlyRate};
 use crate::money::book::{PriceBook, Upfront};
-use crate::scenario::capacity::{Market, NodeGroup, NodeStart, OnNotice};
+use crate::scenario::capacity::{Market, NodeGroup, NodeLimit, NodeStart, OnNotice};
 use crate::scenario::cost::Cost;
 use crate::scenario::problems::Problems;
 use crate::scenario::roles::SharedBy;
+use crate::scenario::scaling::Scaler;
 use crate::scenario::schema::Scenario;
 use crate::scenario::workload::Law;
 use crate::workload::Sampler;
 
-use super::LlmFacts;
+use super::{LlmFacts, serves};
 
 /// The places of a group among the replicas of all pools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,10 +178,57 @@ pub(super) fn add_capacity(
     for scaler in &scenario.capacity.scalers {
         let mut groups = scenario.capacity.groups.iter();
         if let Some(group) = groups.position(|it| it.name == scaler.group) {
-            plan.scalers.push((scaler.clone(), group as u16));
+            plan.scalers.push(ScalerPlan {
+                rule: scaler.clone(),
+                group: group as u16,
+                tiers: tiers_of(scaler, scenario, fleet),
+            });
         }
     }
+    let limits = scenario.capacity.limits.iter();
+    plan.limits = limits.map(|limit| limit_of(limit, scenario)).collect();
     fleet.capacity = Some(Arc::new(plan));
+}
+
+/// Whose requests count for a scaler of a pool's nodes, by tier.
+fn tiers_of(scaler: &Scaler, scenario: &Scenario, fleet: &FleetPlan) -> Vec<u16> {
+    let mut groups = scenario.capacity.groups.iter();
+    let group = groups.find(|group| group.name == scaler.group);
+    let mut pools = scenario.pools.iter();
+    let pool = group.and_then(|group| pools.find(|pool| pool.name() == group.pool));
+    let counts = |name: &str| {
+        let tier = scenario.tiers.iter().find(|tier| tier.name == name);
+        match scaler.tiers.is_empty() {
+            // A fleet without tiers has one that anybody serves.
+            true => tier.is_none_or(|tier| pool.is_some_and(|pool| serves(pool, tier))),
+            false => scaler.tiers.iter().any(|it| it == name),
+        }
+    };
+    let tiers = (0_u16..).zip(&fleet.tiers);
+    let counted = tiers.filter(|(_, tier)| counts(&tier.name));
+    counted.map(|(index, _)| index).collect()
+}
+
+/// The groups that a limit is of.
+fn limit_of(limit: &NodeLimit, scenario: &Scenario) -> LimitPlan {
+    let tier = scenario
+        .tiers
+        .iter()
+        .find(|it| Some(&it.name) == limit.tier.as_ref());
+    let counts = |group: &NodeGroup| {
+        let pool = scenario.pools.iter().find(|it| it.name() == group.pool);
+        let served = pool
+            .zip(tier)
+            .is_some_and(|(pool, tier)| serves(pool, tier));
+        limit.pool.as_ref() == Some(&group.pool) || served
+    };
+    let groups = (0_u16..).zip(&scenario.capacity.groups);
+    let counted = groups.filter(|(_, group)| counts(group));
+    LimitPlan {
+        groups: counted.map(|(index, _)| index).collect(),
+        min: limit.min_nodes,
+        max: limit.max_nodes,
+    }
 }
 
 /// Time billed to the nanosecond, from when a node is asked for.
