@@ -58,6 +58,7 @@ struct Mode {
     padded: bool,
     asynchronous: bool,
     prefix_caching: bool,
+    preempts: bool,
 }
 
 fn modes() -> impl Strategy<Value = Mode> {
@@ -69,6 +70,7 @@ fn modes() -> impl Strategy<Value = Mode> {
         any::<bool>(),
         prop_oneof![2 => Just(false), 1 => Just(true)],
         any::<bool>(),
+        any::<bool>(),
     )
         .prop_map(
             |(
@@ -79,6 +81,7 @@ fn modes() -> impl Strategy<Value = Mode> {
                 padded,
                 asynchronous,
                 prefix_caching,
+                preempts,
             )| {
                 // Only the options that a scheduler has.
                 let (v0, v1) = (scheduler == "vllm_v0", scheduler == "vllm_v1");
@@ -90,6 +93,7 @@ fn modes() -> impl Strategy<Value = Mode> {
                     padded: v0 && padded,
                     asynchronous: !v0 && asynchronous,
                     prefix_caching,
+                    preempts: preempts && policy == "priority",
                 }
             },
         )
@@ -145,6 +149,7 @@ prompt_blocks = "{prompt_blocks}"
 long_prefill_token_threshold = {long_prefill}
 padded_budget = {padded}
 async_scheduling = {asynchronous}
+preempt_running = {preempts}
 overhead_per_prompt_token_us = {token_us:.1}
 prompt_wait_iterations = {wait}
 prompt_wait_tokens = {enough}
@@ -164,6 +169,7 @@ priority = 1
             asynchronous = self.mode.asynchronous,
             token_us = [0.0, 7.5][(self.seed / 8 % 2) as usize],
             prefix_caching = self.mode.prefix_caching,
+            preempts = self.mode.preempts,
             wait = [0, 0, 3, 10][(self.seed % 4) as usize],
             enough = [0, 100][(self.seed / 4 % 2) as usize] * u32::from(self.seed % 4 > 1),
             seed = self.seed,

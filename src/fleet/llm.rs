@@ -190,7 +190,10 @@ impl Engine {
             _ if self.others_fly() => {}
             Flight::Idle => self.wake(ctx),
             // Only the head of the queue can be admitted, and only where there is room for it.
-            Flight::Decode { until } if heads_queue && self.has_seats(rules) => {
+            Flight::Decode { until }
+                if heads_queue
+                    && (self.has_seats(rules) || self.may_make_way(slot, rules, ctx.requests)) =>
+            {
                 self.cut(until, u64::from(rules.async_scheduling), ctx);
             }
             _ => {}

@@ -34,7 +34,7 @@ impl Engine {
     }
 
     /// Whether the queue's head came after the iteration was planned.
-    fn comes_late(&self, rules: &EngineRules, requests: &Requests) -> bool {
+    pub(super) fn comes_late(&self, rules: &EngineRules, requests: &Requests) -> bool {
         rules.async_scheduling
             && self.waiting.front().is_some_and(|slot| {
                 let request = requests.at(slot);

@@ -62,15 +62,25 @@ impl Engine {
 
     /// Admits from the queue's head while there are tokens, seats and blocks.
     pub(super) fn admit(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) {
-        let planned: u32 = self.chunks.iter().map(|chunk| chunk.tokens).sum();
-        let mut budget = rules.max_num_batched_tokens - self.decodes * rules.rows() - planned;
+        let mut budget = self.budget(rules);
         while let Some(slot) = self.waiting.front() {
             let seats = self.running.len() < rules.max_num_seqs && self.room_in_lane() > 0;
+            if !seats && self.makes_way(slot, true, rules, ctx) {
+                budget = self.budget(rules);
+                continue;
+            }
             if budget == 0 || !seats {
                 return;
             }
             if self.brings_kv(ctx.requests, slot) {
-                if budget < rules.rows() || !self.resume(slot, rules, ctx) {
+                if budget < rules.rows() {
+                    return;
+                }
+                if !self.resume(slot, rules, ctx) {
+                    if self.makes_way(slot, true, rules, ctx) {
+                        budget = self.budget(rules);
+                        continue;
+                    }
                     return;
                 }
                 budget -= rules.rows();
@@ -90,6 +100,10 @@ impl Engine {
             }
             let tokens = rules.chunk(left, budget);
             let Some(blocks) = self.room_for(total, tokens, hit, rules) else {
+                if self.makes_way(slot, true, rules, ctx) {
+                    budget = self.budget(rules);
+                    continue;
+                }
                 return;
             };
             budget -= tokens;
@@ -98,15 +112,50 @@ impl Engine {
         }
     }
 
+    /// Tokens that the iteration being planned has room for.
+    fn budget(&self, rules: &EngineRules) -> u32 {
+        let planned: u32 = self.chunks.iter().map(|chunk| chunk.tokens).sum();
+        rules.max_num_batched_tokens - self.decodes * rules.rows() - planned
+    }
+
+    /// Whether a running sequence of lower priority was preempted for one that waits.
+    fn makes_way(
+        &mut self,
+        slot: u32,
+        planned: bool,
+        rules: &EngineRules,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        if !self.may_make_way(slot, rules, ctx.requests) {
+            return false;
+        }
+        if self.comes_late(rules, ctx.requests) {
+            self.held_back = true;
+            return false;
+        }
+        self.preempt(planned, rules, ctx)
+    }
+
+    /// Whether the next victim is of lower priority than one that waits.
+    pub(super) fn may_make_way(&self, slot: u32, rules: &EngineRules, requests: &Requests) -> bool {
+        rules.preempts_running
+            && self
+                .victim(rules, requests)
+                .is_some_and(|victim| requests.at(victim).rank > requests.at(slot).rank)
+    }
+
     /// Admits whole prompts for an iteration of their own.
     pub(super) fn admit_prompts(&mut self, rules: &EngineRules, ctx: &mut Context<'_>) {
         let (mut sum, mut longest) = (0, 0);
         while let Some(slot) = self.waiting.front() {
             if self.running.len() >= rules.max_num_seqs {
+                if self.makes_way(slot, false, rules, ctx) {
+                    continue;
+                }
                 return;
             }
             if self.brings_kv(ctx.requests, slot) {
-                if !self.resume(slot, rules, ctx) {
+                if !self.resume(slot, rules, ctx) && !self.makes_way(slot, false, rules, ctx) {
                     return;
                 }
                 continue;
@@ -124,6 +173,9 @@ impl Engine {
             let hit = self.hit(ctx, slot, total);
             let left = total - hit.found() * rules.block_size;
             let Some(blocks) = self.room_for(total, left, hit, rules) else {
+                if self.makes_way(slot, false, rules, ctx) {
+                    continue;
+                }
                 return;
             };
             sum += total;

@@ -22,6 +22,8 @@ pub struct EngineRules {
     pub long_prefill_token_threshold: u32,
     /// Blocks that a prompt takes, or must find, when it is admitted.
     pub prompt_blocks: PromptBlocks,
+    /// Whether a running sequence of lower priority makes way for one that waits.
+    pub preempts_running: bool,
     /// Whether blocks are kept for prompts that begin alike.
     pub prefix_caching: bool,
     /// Where evicted blocks go, fastest first.

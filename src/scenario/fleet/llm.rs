@@ -86,6 +86,12 @@ pub struct LlmPool {
     /// Who is admitted first, and who is preempted (vLLM `--scheduling-policy`). Default `fcfs`.
     #[serde(default)]
     pub scheduling_policy: SchedulingPolicy,
+    /// Lets a request that waits take the seat and the blocks of running ones of lower priority:
+    /// those are preempted and computed again later (SGLang's priority scheduling). Needs
+    /// `scheduling_policy = "priority"`. Default false: they make way only where their own blocks
+    /// run out, as in vLLM.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub preempt_running: bool,
     /// Lets a prompt be computed over several iterations. Default true; `vllm_v0` never does.
     #[serde(default = "yes")]
     pub chunked_prefill: bool,

@@ -238,6 +238,7 @@ pub(super) fn resolve_llm(
     let rules = EngineRules {
         scheduler: pool.scheduler,
         policy: pool.scheduling_policy,
+        preempts_running: pool.preempt_running,
         padded_budget: pool.padded_budget,
         long_prefill_token_threshold: pool.long_prefill_token_threshold,
         prompt_blocks: match pool.scheduler {

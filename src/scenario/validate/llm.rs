@@ -2,7 +2,7 @@
 
 use super::speculative::check_speculative;
 use crate::perf::MOST_CAPTURED;
-use crate::scenario::fleet::{LlmPool, PromptBlocks, Scheduler, StepModelChoice};
+use crate::scenario::fleet::{LlmPool, PromptBlocks, Scheduler, SchedulingPolicy, StepModelChoice};
 use crate::scenario::problems::Problems;
 use crate::scenario::roles::Role;
 use crate::scenario::validate::MOST_MS;
@@ -45,6 +45,11 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
     }
     if let Some(blocks) = pool.kv_blocks {
         int("kv_blocks", blocks, 1, 1 << 40);
+    }
+    if pool.preempt_running && pool.scheduling_policy != SchedulingPolicy::Priority {
+        let allowed = "goes by priorities, and this pool does not";
+        let remedy = "state scheduling_policy = \"priority\"";
+        problems.push(&path("preempt_running"), "true", allowed, remedy);
     }
     problems.in_range(&path("watermark"), pool.watermark, 0.0, 0.99);
     problems.in_range(
