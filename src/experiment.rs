@@ -12,6 +12,7 @@ pub mod provenance;
 pub mod result;
 pub mod roles;
 pub mod runner;
+pub mod sizing;
 pub mod speed;
 pub mod tally;
 pub mod theory;

@@ -9,6 +9,7 @@ use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text};
 use crate::experiment::claims::Verdict;
 use crate::experiment::result::RunResult;
 use crate::experiment::runner::{Control, Outcome, RowSink, run_scenario};
+use crate::experiment::sizing::{Sizing, by_simulation};
 use crate::fleet::outcome::RequestRow;
 use crate::measure::peak_rss_mb;
 use crate::report::number::{count, significant};
@@ -44,6 +45,10 @@ pub struct RunArgs {
     /// Writes one row per request (.csv, .csv.gz or .parquet by extension)
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
+    /// Looks for the fewest nodes with which a simulation meets the objectives, beside what closed
+    /// forms ask for: some ten more runs
+    #[arg(long)]
+    sizing: bool,
     /// Threads to use; the result does not depend on it [default: all]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
     threads: Option<u16>,
@@ -66,7 +71,13 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
         // Before a run that may take long, rather than after it.
         std::fs::create_dir_all(out).map_err(|error| no_folder(out, &error))?;
     }
-    let outcome = simulate(args, &document, &folder)?;
+    if args.sizing {
+        check_sizing(&document, &folder)?;
+    }
+    let mut outcome = simulate(args, &document, &folder)?;
+    if args.sizing {
+        size(&mut outcome, &document, &folder)?;
+    }
     let mut timed = outcome.result.clone();
     let cpu_s = outcome.cpu_s;
     timed.sim.cpu_s = Some(cpu_s);
@@ -87,6 +98,33 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
         text,
         code: exit_code(&outcome.result),
     })
+}
+
+/// Puts into the result how far simulation moves what closed forms ask for.
+fn size(outcome: &mut Outcome, document: &Document, folder: &Path) -> Result<(), Failure> {
+    let progress = Progress::new("looking for the fewest nodes");
+    let control = Control {
+        simulations: Some(&|simulations| progress.expect(simulations)),
+        progress: Some(&|share| progress.advance(share)),
+        ..Control::default()
+    };
+    let found = by_simulation(document, folder, &outcome.plan, control);
+    progress.finish();
+    outcome.result.sizing = found.map_err(Failure::of)?;
+    Ok(())
+}
+
+/// Refuses `--sizing` where closed forms say nothing, before anything runs.
+fn check_sizing(document: &Document, folder: &Path) -> Result<(), Failure> {
+    let plan = resolve(document, folder).map_err(Failure::of)?;
+    match Sizing::by_theory(&plan) {
+        Some(_) => Ok(()),
+        None => Err(Failure::of(
+            "--sizing: closed forms size fleets of one abstract pool, first come first served, with \
+             open arrivals and an objective on e2e_ms that can be met; this is none: leave --sizing \
+             out",
+        )),
+    }
 }
 
 /// The speed goes to standard error: it is of this machine, and the page is not.

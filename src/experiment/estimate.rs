@@ -14,6 +14,7 @@ use crate::theory::sheet::{Applied, queueing};
 
 use self::hardware::hardware;
 use self::sessions::session_sheet;
+pub use self::staffing::nodes_by_theory;
 use self::staffing::staffing;
 use super::cost::standing_cost;
 use super::roles::transfer_sheet;

@@ -24,6 +24,7 @@ use super::cost::cost_of;
 use super::physics;
 use super::provenance::{Figure, provenance};
 use super::roles::rate_matching;
+use super::sizing::Sizing;
 use super::tally::{LATENCIES, LatencyIntervals, QUANTILES, Tally};
 use super::theory::theory_of;
 use super::tiers::tier_rows;
@@ -70,6 +71,10 @@ pub struct RunResult {
     pub budget: Vec<BudgetRow>,
     /// Objectives.
     pub slo: Vec<SloRow>,
+    /// How many nodes closed forms ask for, and how far simulation moves that; not there where they
+    /// do not apply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sizing: Option<Sizing>,
     /// Tiers: their backlogs and deadlines.
     pub tiers: Vec<Value>,
     /// Pools.
@@ -336,6 +341,7 @@ impl RunResult {
             intervals: intervals_json(intervals),
             budget: tally.budget.rows(),
             slo: rows.collect(),
+            sizing: Sizing::by_theory(plan),
             tiers: tier_rows(plan, tally),
             disaggregation: rate_matching(plan, tally),
             regions: region_rows(plan, tally),

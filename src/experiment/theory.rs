@@ -53,6 +53,16 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
     }
 }
 
+/// How many times the mean rate of the run the rate at its peak is; 1 where it stays the same.
+pub fn peak_over_mean(plan: &Plan) -> f64 {
+    match &plan.fleet.source {
+        SourcePlan::Drawn {
+            clock: Some(clock), ..
+        } => clock.peak_factor() / clock.mean_factor(plan.fleet.horizon.0 as f64),
+        _ => 1.0,
+    }
+}
+
 /// Mean prompt and output tokens of a request.
 pub fn mean_tokens(plan: &Plan) -> Option<(f64, f64)> {
     plan.mean_tokens()

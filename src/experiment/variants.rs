@@ -157,7 +157,8 @@ pub fn named_variants(
         .collect()
 }
 
-fn apply(document: &Document, overrides: &Overrides) -> Result<Document, ScenarioError> {
+/// The document with its overrides.
+pub(super) fn apply(document: &Document, overrides: &Overrides) -> Result<Document, ScenarioError> {
     let mut changed = document.clone();
     for (path, value) in overrides {
         match toml::Value::try_from(value) {

@@ -31,6 +31,7 @@ pub fn render(outcome: &Outcome) -> String {
     latency(&mut page, result);
     budget(&mut page, result);
     objectives(&mut page, result);
+    sizing(&mut page, result);
     timeline(&mut page, result);
     pools(&mut page, result);
     theory(&mut page, result);
@@ -409,6 +410,41 @@ fn theory(page: &mut Page, result: &RunResult) {
         .map(|(name, value)| format!("{name} {}", significant(value.as_f64())))
         .collect();
     page.line(&format!("  {}", wrap(&text.join(", "), WIDTH, 2)));
+}
+
+/// How many nodes theory asks for, and simulation.
+fn sizing(page: &mut Page, result: &RunResult) {
+    let Some(sizing) = &result.sizing else {
+        return;
+    };
+    let mut text = format!(
+        "nodes: closed forms ask for {} (Erlang C at the peak rate, all nodes as one queue), the \
+         scenario has {}",
+        count(sizing.theory_nodes),
+        count(u64::from(sizing.stated_nodes))
+    );
+    if let (Some(nodes), Some(moved)) = (sizing.simulated_nodes, sizing.moved_pct) {
+        let by = match moved {
+            0.0 => "as many".to_owned(),
+            more if more > 0.0 => format!("{} % more", significant(Some(more))),
+            less => format!("{} % fewer", significant(Some(-less))),
+        };
+        text.push_str(&format!(
+            "; simulation needs {} ({by})",
+            count(u64::from(nodes))
+        ));
+    } else if !sizing.tried.is_empty() {
+        text.push_str("; simulation meets the objectives with none of those tried");
+    }
+    page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
+    if !sizing.tried.is_empty() {
+        let tried = sizing.tried.iter();
+        let tried: Vec<String> = tried
+            .map(|it| format!("{}: {}", it.nodes, percent(it.attained)))
+            .collect();
+        let text = format!("in time by nodes simulated: {}", tried.join(", "));
+        page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
+    }
 }
 
 fn cost(page: &mut Page, result: &RunResult) {

@@ -5,12 +5,12 @@ use crate::scenario::faults::GPU_H100_LLAMA3_MTBF_H;
 use crate::scenario::resolve::Plan;
 use crate::theory::sheet::ServiceKind;
 use crate::theory::staffing::{
-    Availability, beta_of, servers_for_sojourn, servers_for_wait, spare_nodes,
+    Availability, StaffingError, beta_of, servers_for_sojourn, servers_for_wait, spare_nodes,
     square_root_staffing_for_wait, wait_tail,
 };
 
 use super::{Row, Sheet, row};
-use crate::experiment::theory::queue_of;
+use crate::experiment::theory::{peak_over_mean, queue_of};
 
 /// Share of requests that may wait at all, for square-root staffing. A choice.
 const MAY_WAIT: f64 = 0.1;
@@ -20,67 +20,125 @@ const SURE: f64 = 0.999;
 /// in nearly all cases.
 const REPAIR_H: f64 = 1.0;
 
+/// What a fleet of one pool of abstract servers has to do, at its peak.
+struct Load {
+    lambda: f64,
+    service_s: f64,
+    fixed: bool,
+    per_node: u64,
+    nodes: u64,
+    /// The peak over the mean rate.
+    peak: f64,
+}
+
+impl Load {
+    fn of(plan: &Plan) -> Option<Load> {
+        let queue = queue_of(plan)?;
+        if queue.input.processor_sharing {
+            return None;
+        }
+        let nodes = u64::from(queue.replicas);
+        let peak = peak_over_mean(plan);
+        Some(Load {
+            lambda: queue.input.lambda_per_s * nodes as f64 * peak,
+            service_s: queue.input.mean_service_ms / 1e3,
+            fixed: queue.input.service == ServiceKind::Deterministic,
+            per_node: queue.input.servers.max(1),
+            nodes,
+            peak,
+        })
+    }
+
+    fn erlangs(&self) -> f64 {
+        self.lambda * self.service_s
+    }
+
+    fn in_nodes(&self, servers: u64) -> u64 {
+        servers.div_ceil(self.per_node)
+    }
+
+    /// Servers so that a share `target` of the requests is over within `e2e_ms`.
+    fn servers_for(&self, e2e_ms: f64, target: f64) -> Result<u64, StaffingError> {
+        let (mu, t) = (self.service_s.recip(), e2e_ms / 1e3);
+        match self.fixed {
+            true => servers_for_wait(self.lambda, mu, t - self.service_s, 1.0 - target),
+            false => servers_for_sojourn(self.lambda, mu, target, t),
+        }
+    }
+}
+
+/// The objectives that bound the whole of a request: its bound in milliseconds, and the share that
+/// must meet it.
+fn objectives(plan: &Plan) -> impl Iterator<Item = (f64, f64)> {
+    let slo = plan.fleet.tiers.iter().filter_map(|tier| tier.slo);
+    slo.filter_map(|slo| Some((slo.e2e_ms?, slo.target)))
+}
+
+/// Nodes that closed forms ask for so that all objectives are met at the peak; none where they do
+/// not apply, or no number of nodes is enough.
+pub fn nodes_by_theory(plan: &Plan) -> Option<u64> {
+    let load = Load::of(plan)?;
+    let servers: Result<Vec<u64>, StaffingError> = objectives(plan)
+        .map(|(e2e_ms, target)| load.servers_for(e2e_ms, target))
+        .collect();
+    let most = servers.ok()?.into_iter().max()?;
+    Some(load.in_nodes(most))
+}
+
 /// Nodes by closed forms, where the fleet is one pool of abstract servers.
 pub(super) fn staffing(plan: &Plan) -> Option<Sheet> {
-    let queue = queue_of(plan)?;
-    if queue.input.processor_sharing {
-        return None;
+    let load = Load::of(plan)?;
+    let (nodes, per_node) = (load.nodes, load.per_node);
+    let (lambda, service_s, erlangs) = (load.lambda, load.service_s, load.erlangs());
+    let numbers = format!(
+        "{} x {} s",
+        significant(Some(lambda)),
+        significant(Some(service_s))
+    );
+    let mut rows = Vec::new();
+    if load.peak > 1.0 {
+        let formula = "rate at the peak of workload.profile / mean rate of the run";
+        let numbers = String::new();
+        rows.push(row(
+            "peak over mean",
+            formula,
+            numbers,
+            Some(load.peak),
+            "1",
+        ));
     }
-    let per_node = queue.input.servers;
-    let nodes = u64::from(queue.replicas);
-    let lambda = queue.input.lambda_per_s * nodes as f64;
-    let service_s = queue.input.mean_service_ms / 1e3;
-    let load = lambda * service_s;
-    let in_nodes = |servers: u64| servers.div_ceil(per_node.max(1));
-    let mut rows = vec![row(
+    rows.push(row(
         "load offered to all nodes",
         "rate x mean service",
-        format!(
-            "{} x {} s",
-            significant(Some(lambda)),
-            significant(Some(service_s))
-        ),
-        Some(load),
+        numbers,
+        Some(erlangs),
         "servers",
-    )];
-    let mut needed = None;
-    if let Ok(servers) = square_root_staffing_for_wait(load, MAY_WAIT) {
+    ));
+    if let Ok(servers) = square_root_staffing_for_wait(erlangs, MAY_WAIT) {
         rows.push(of_servers(
             "square-root staffing, 10 % wait",
             "R + beta sqrt(R)",
             servers,
-            in_nodes(servers),
+            load.in_nodes(servers),
             "Halfin and Whitt 1981",
         ));
     }
-    let slo = plan.fleet.tiers.iter().filter_map(|tier| tier.slo);
-    let bounds = slo.filter_map(|slo| Some((slo.e2e_ms?, slo.target)));
-    for (e2e_ms, target) in bounds {
+    for (e2e_ms, target) in objectives(plan) {
         let name = format!("{} % within {e2e_ms} ms", significant(Some(100.0 * target)));
-        let (mu, t) = (service_s.recip(), e2e_ms / 1e3);
-        let fixed = queue.input.service == ServiceKind::Deterministic;
-        let (formula, source, servers) = match fixed {
+        let (formula, source) = match load.fixed {
             true => (
                 "least c with P(W > t - s) <= 1 - target, waits as of M/M/c",
                 "Erlang C; waits of service that is always the same are shorter",
-                servers_for_wait(lambda, mu, t - service_s, 1.0 - target),
             ),
             false => (
                 "least c with P(T > t) <= 1 - target, M/M/c",
                 "Erlang C; exponential service",
-                servers_for_sojourn(lambda, mu, target, t),
             ),
         };
-        match servers {
+        match load.servers_for(e2e_ms, target) {
             Ok(servers) => {
-                needed = needed.max(Some(in_nodes(servers)));
-                rows.push(of_servers(
-                    &name,
-                    formula,
-                    servers,
-                    in_nodes(servers),
-                    source,
-                ));
+                let nodes = load.in_nodes(servers);
+                rows.push(of_servers(&name, formula, servers, nodes, source));
             }
             Err(error) => {
                 let mut none = row(&name, formula, String::new(), None, "nodes");
@@ -91,13 +149,13 @@ pub(super) fn staffing(plan: &Plan) -> Option<Sheet> {
     }
     let servers = nodes * per_node;
     if let (Ok(beta), Ok(waits)) = (
-        beta_of(servers, load),
+        beta_of(servers, erlangs),
         wait_tail(lambda, service_s.recip(), servers, 0.0),
     ) {
         rows.push(row(
             "beta of the fleet stated",
             "(c - R) / sqrt(R)",
-            format!("({servers} - {}) / sqrt", significant(Some(load))),
+            format!("({servers} - {}) / sqrt", significant(Some(erlangs))),
             Some(beta),
             "1",
         ));
@@ -110,14 +168,16 @@ pub(super) fn staffing(plan: &Plan) -> Option<Sheet> {
             "1",
         ));
     }
-    rows.extend(spares(plan, needed.unwrap_or(nodes)));
+    rows.extend(spares(plan, nodes_by_theory(plan).unwrap_or(nodes)));
+    let mut note = "all nodes as one queue with Poisson arrivals and exponential service: what a \
+                    router that sends each request to the node that is free next would need"
+        .to_owned();
+    if load.peak > 1.0 {
+        note.push_str("; at the peak of the profile, as if it lasted");
+    }
     Some(Sheet {
         title: "Staffing".to_owned(),
-        note: Some(
-            "all nodes as one queue with Poisson arrivals and exponential service: what a router \
-             that sends each request to the node that is free next would need"
-                .to_owned(),
-        ),
+        note: Some(note),
         rows,
     })
 }
