@@ -249,7 +249,6 @@ fn settings_that_change_nothing_are_named() {
             "[clients]\ntry_timeout_ms = 10000\nhedge = { after_ms = 20000 }\n".into(),
             "clients.hedge",
         ),
-        (tiers("deadline_ms = 100"), "tiers.1.deadline_ms"),
         (tiers("weight = 2"), "tiers.1.weight"),
         (tiers("priority = 2"), "tiers.1.priority"),
         (
@@ -332,5 +331,93 @@ fn settings_that_do_something_are_not_named() {
         let warnings = result(&format!("{base}{more}")).warnings;
         let idle = warnings.iter().find(|it| it.contains("has no effect"));
         assert_eq!(idle, None, "{more}");
+    }
+}
+
+#[test]
+fn settings_of_nodes_without_effect_are_named() {
+    let base = scenario("horizon_s = 20", &poisson(2.0), ONE);
+    let group = |more: &str| {
+        format!("[[capacity.groups]]\nname = \"g\"\npool = \"a\"\nusd_per_gpu_hour = 1\n{more}\n")
+    };
+    let spot = |more: &str| {
+        group(&format!(
+            "market = \"spot\"\ninterruption = {{ law = \"hazard\", per_node_hour = 1 }}\n{more}"
+        ))
+    };
+    let scaler = |policy: &str| {
+        format!("[[capacity.scalers]]\ngroup = \"g\"\nsignal = \"queue\"\npolicy = {policy}\n")
+    };
+    let schedule = "{ kind = \"scheduled\", entries = [{ at_s = 10, replicas = 1 }] }";
+    let cases = [
+        (group("notice = { notice_s = 30 }"), Some("groups.0.notice")),
+        (
+            group("on_notice = { policy = \"ignore\" }"),
+            Some("groups.0.on_notice"),
+        ),
+        (
+            spot("on_notice = { policy = \"ignore\" }"),
+            Some("groups.0.on_notice"),
+        ),
+        (
+            spot("notice = { notice_s = 30 }\non_notice = { policy = \"ignore\" }"),
+            None,
+        ),
+        (group("on_loss = { retry_s = 5 }"), Some("groups.0.on_loss")),
+        (spot("on_loss = { retry_s = 5 }"), None),
+        (
+            group("refusal_probability = 0.5"),
+            Some("groups.0.refusal_probability"),
+        ),
+        (
+            group("start = { weights = { gb = 5 } }"),
+            Some("groups.0.start"),
+        ),
+        (spot("start = { weights = { gb = 5 } }"), None),
+        (
+            format!("{}{}", group("refusal_probability = 0.5"), scaler(schedule)),
+            Some("scalers.0.signal"),
+        ),
+        (
+            format!(
+                "{}[[capacity.limits]]\npool = \"a\"\nmax_nodes = 5\n",
+                group("")
+            ),
+            Some("limits.0"),
+        ),
+    ];
+    for (more, path) in cases {
+        let warnings = result(&format!("{base}{more}")).warnings;
+        let idle = warnings.iter().find(|it| it.contains("has no effect"));
+        match (idle, path) {
+            (None, None) => {}
+            (Some(idle), Some(path)) => {
+                assert!(idle.starts_with(&format!("capacity.{path} ")), "{idle}")
+            }
+            other => panic!("{other:?}: {more}"),
+        }
+    }
+    for (more, path) in [
+        (
+            "[cost]\non_demand_usd_per_gpu_hour = 2\nspot_usd_per_gpu_hour = 1\n".to_owned(),
+            "spot_usd_per_gpu_hour",
+        ),
+        (
+            format!(
+                "{}[cost]\non_demand_usd_per_gpu_hour = 2\nspot_usd_per_gpu_hour = 1\nspot_share = 0.5\n",
+                group("")
+            ),
+            "spot_share",
+        ),
+        (
+            "[cost.egress]\nprovider = \"aws\"\nto_clients = false\n".to_owned(),
+            "egress",
+        ),
+    ] {
+        let warnings = result(&format!("{base}{more}")).warnings;
+        let named = warnings
+            .iter()
+            .any(|it| it.starts_with(&format!("cost.{path} has no effect")));
+        assert!(named, "{more}: {warnings:?}");
     }
 }

@@ -3,6 +3,8 @@
 //! They are warned of, not refused: a sweep or a variant may well pass through such a corner (no
 //! retries, say, where everything else says how to retry).
 
+mod capacity;
+
 use crate::scenario::admission::QueueOrder;
 use crate::scenario::balance::Scorers;
 use crate::scenario::clients::Backoff;
@@ -25,6 +27,8 @@ pub(super) fn settings_without_effect(plan: &Plan) -> Vec<String> {
     idle.of_admission(scenario);
     idle.of_routing(scenario);
     idle.of_regions(scenario);
+    idle.of_capacity(scenario);
+    idle.of_cost(scenario);
     idle.of_faults(scenario, plan.fleet.end.as_secs_f64());
     idle.0
 }
@@ -112,11 +116,6 @@ impl Idle {
         let ranks = by_room || sheds || scenario.pools.iter().any(by_engine);
         for (index, tier) in scenario.tiers.iter().enumerate() {
             let path = |field: &str| format!("tiers.{index}.{field}");
-            self.note(
-                tier.deadline_ms.is_some() && room.is_none(),
-                &path("deadline_ms"),
-                "there is no admission.waiting_room",
-            );
             self.note(
                 tier.weight != 1.0 && (!fair || tenants),
                 &path("weight"),
@@ -350,10 +349,13 @@ impl Idle {
                 "clients find regions without names; state [[regions]] and steering by DNS",
             ),
             FaultKind::ControlPlaneLoss {} => self.note(
-                scenario.health.is_none() && scenario.regions.is_empty() && !drains(scenario),
+                scenario.health.is_none()
+                    && scenario.regions.is_empty()
+                    && scenario.capacity.groups.is_empty()
+                    && !drains(scenario),
                 path,
                 "nothing here is told by a control plane: there are neither [health] nor \
-                 [[regions]], and nothing drains",
+                 [[regions]] nor [[capacity.groups]], and nothing drains",
             ),
             FaultKind::BadDeploy {
                 share, share_steps, ..
