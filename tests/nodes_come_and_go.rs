@@ -245,6 +245,37 @@ fn two_nodes(more: &str) -> String {
 }
 
 #[test]
+fn a_node_that_is_told_works_on_until_it_is_time() {
+    // Two nodes in turns, a request a second of 100 ms; the first is told at 6 s and gone at 10.
+    let served = |drain: &str| {
+        let text = fleet(
+            1.0,
+            20.0,
+            &format!(
+                "[[capacity.groups]]\nname = \"spot\"\npool = \"p\"\nmarket = \"spot\"\nnodes = 1\n\
+                 interruption = {{ law = \"trace\", file = \"tests/data/spot-one-node.json\" }}\n\
+                 notice = {{ notice_s = 4 }}\n{drain}{}\
+                 [[capacity.groups]]\nname = \"rest\"\npool = \"p\"\n",
+                start(1.0)
+            ),
+        )
+        .replace("replicas = 10", "replicas = 2");
+        let (rows, simulation) = simulate(&text);
+        assert!(rows.iter().all(|row| row.status == "completed"), "{rows:?}");
+        assert_eq!(account(&simulation).groups[0].counts.lost, 1);
+        let first = rows.iter().filter(|row| row.replica == Some(0));
+        first
+            .map(|row| row.arrival_ns / 1_000_000_000)
+            .max()
+            .unwrap()
+    };
+    assert_eq!(served(""), 5);
+    assert_eq!(served("drain_s = 100\n"), 5);
+    assert_eq!(served("drain_s = 1.5\n"), 7);
+    assert_eq!(served("drain_s = 0.5\n"), 9);
+}
+
+#[test]
 fn migrated_answers_go_on_where_they_were() {
     let one = |more: &str| {
         let (rows, mut simulation) = simulate(&two_nodes(more));
@@ -321,6 +352,7 @@ proptest! {
         scaler in 0_usize..5,
         fault in 0_usize..4,
         kind in 0_usize..7,
+        drain_s in prop::sample::select(vec![None, Some(0.0), Some(10.0), Some(500.0)]),
         link_gb_per_s in prop::sample::select(vec![0.02, 1.0, 50.0]),
     ) {
         let policy = match policy {
@@ -330,6 +362,7 @@ proptest! {
             "migrate" => "policy = \"hand_over\"".to_owned(),
             other => format!("policy = {other:?}"),
         };
+        let drain = drain_s.map_or(String::new(), |drain| format!("drain_s = {drain}\n"));
         let scaler = [
             "",
             "policy = { kind = \"hpa\", target = 2, max = 14 }",
@@ -379,7 +412,7 @@ proptest! {
              [[pools]]\nname = \"p\"\nreplicas = 8\n{pool}\n\
              [[capacity.groups]]\nname = \"spot\"\npool = \"p\"\nmarket = \"spot\"\nshare = {share}\n\
              interruption = {law}\nnotice = {{ notice_s = {notice}{rebalance} }}\n\
-             on_notice = {{ {policy} }}\nrefusal_probability = {refusal}\n\
+             {drain}on_notice = {{ {policy} }}\nrefusal_probability = {refusal}\n\
              on_loss = {{ {fall_back}retry_s = 20 }}\n{}\
              [[capacity.groups]]\nname = \"rest\"\npool = \"p\"\nmax_nodes = 16\n{}{scaler}{fault}",
             start(start_s),

@@ -71,7 +71,7 @@ pub fn physics_of(plan: &Plan, tally: &Tally) -> Value {
                 "because": because,
             }));
         }
-        let demand = offered(plan).map(|(rate, _)| rate / f64::from(pool.at_start));
+        let demand = offered(plan).map(|(rate, _)| rate / f64::from(pool.at_start.max(1)));
         let tokens_at = |rps: f64| {
             crate::perf::tokens_per_request_at(
                 &facts.model,

@@ -115,6 +115,9 @@ pub fn queue_of(plan: &Plan) -> Option<Queue> {
         ServicePlan::Shared(law) => (law, true),
         ServicePlan::Batch(_) => return None,
     };
+    if pool.at_start == 0 {
+        return None;
+    }
     let (rate, scv) = offered(plan)?;
     let kind = match written.service {
         Some(Law::Exponential { .. }) => ServiceKind::Exponential,

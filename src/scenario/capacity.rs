@@ -124,6 +124,10 @@ pub struct NodeGroup {
     /// What is done about a node that is told to go. Default: it takes no new requests.
     #[serde(default)]
     pub on_notice: OnNotice,
+    /// How long before it goes a node that is told begins with that, seconds, 0 or more: until then it
+    /// works on as before. Default: as soon as it is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_s: Option<f64>,
     /// What is done when a node is lost, or none can be had. Default: another of the same group.
     #[serde(default)]
     pub on_loss: OnLoss,

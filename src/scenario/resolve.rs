@@ -156,13 +156,24 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
             Pool::Abstract(pool) => pool.accelerators_per_replica,
             Pool::Llm(pool) => pool.tp * pool.pp * pool.dp,
         };
+        let slots = slots_of(&scenario, index);
+        if slots == 0 {
+            let remedy =
+                "raise it, let another group fall back on one of its groups, or add a scaler";
+            problems.push(
+                &format!("{at}.replicas"),
+                0,
+                "leaves the pool without a node for ever",
+                remedy,
+            );
+        }
         let (inbound_ms, outbound_ms) = match pool {
             Pool::Abstract(_) => (0.0, 0.0),
             Pool::Llm(pool) => (pool.request_overhead_ms, pool.response_overhead_ms),
         };
         pools.extend(engine.map(|engine| PoolPlan {
             name: pool.name().to_owned(),
-            replicas: slots_of(&scenario, index),
+            replicas: slots,
             at_start: pool.replicas(),
             accelerators_per_replica: accelerators,
             inbound: SimDuration::from_ms_f64(inbound_ms),

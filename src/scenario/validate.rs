@@ -346,7 +346,10 @@ fn check_pools(scenario: &Scenario, problems: &mut Problems<'_>) {
         let at = format!("pools.{index}");
         problems.name(&format!("{at}.name"), pool.name());
         let replicas = u64::from(pool.replicas());
-        problems.int_in_range(&format!("{at}.replicas"), replicas, 1, MOST_REPLICAS);
+        // Nodes may come that are not there at the start.
+        let mut groups = scenario.capacity.groups.iter();
+        let least = u64::from(!groups.any(|group| group.pool == pool.name()));
+        problems.int_in_range(&format!("{at}.replicas"), replicas, least, MOST_REPLICAS);
         let weight = u64::from(pool.weight());
         problems.int_in_range(&format!("{at}.weight"), weight, 1, 1_000);
         match pool {

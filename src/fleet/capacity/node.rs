@@ -28,6 +28,8 @@ pub enum Next {
     Signal,
     /// It is told that it will be taken away.
     Notice,
+    /// It has been told, and begins to drain.
+    Drain,
     /// It is taken away.
     Gone,
 }

@@ -98,6 +98,8 @@ pub struct GroupPlan {
     pub notice: NoticeRule,
     /// What is done then.
     pub on_notice: OnNotice,
+    /// How long before it goes a node begins with that; none: as soon as it is told.
+    pub drain: Option<SimDuration>,
     /// The link that KV leaves a node by, where it is migrated.
     pub link: Option<TransferPlan>,
     /// The group that lends nodes.

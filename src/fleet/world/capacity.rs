@@ -260,6 +260,7 @@ impl World {
             (Next::Ready, Phase::Starting) => self.node_is_ready(replica, queue),
             (Next::Signal, _) => self.node_may_go(replica, queue),
             (Next::Notice, _) => self.node_is_told(replica, queue),
+            (Next::Drain, _) => self.node_drains(replica, queue),
             (Next::Gone, Phase::Draining) if !node.leaving_by_force => {
                 let requests = self.requests_of(replica).len() as u32;
                 match requests {
@@ -448,26 +449,64 @@ impl World {
         let node = capacity.node_mut(replica);
         node.next = Next::Gone;
         node.due = node.gone_at;
-        let (due, phase) = (node.due, node.phase);
+        let due = node.due;
         self.is_as_good_as_lost(group, replica);
         if due <= queue.now() {
             return self.node_is_gone(replica, queue);
         }
-        queue.schedule(due, Event::NodeDue(replica));
-        let policy = plan.groups[usize::from(group)].on_notice;
-        if policy == (OnNotice::Ignore {}) {
-            return self.reconcile(group, queue);
+        let rule = &plan.groups[usize::from(group)];
+        let begins = rule
+            .drain
+            .map(|drain| SimTime(due.0.saturating_sub(drain.0)));
+        let begins = begins.filter(|begins| *begins > queue.now());
+        match (begins, &mut self.capacity) {
+            (Some(begins), Some(capacity)) if rule.on_notice != (OnNotice::Ignore {}) => {
+                let node = capacity.node_mut(replica);
+                node.next = Next::Drain;
+                node.due = begins;
+                queue.schedule(begins, Event::NodeDue(replica));
+            }
+            _ => {
+                queue.schedule(due, Event::NodeDue(replica));
+                self.node_leaves(replica, queue);
+            }
+        }
+        self.reconcile(group, queue);
+    }
+
+    /// A node that was told to go begins with what is to be done about it.
+    fn node_leaves(&mut self, replica: ReplicaId, queue: &mut EventQueue<Event>) {
+        let (Some(plan), Some(capacity)) = (self.plan.capacity.clone(), &mut self.capacity) else {
+            return;
+        };
+        let Some(group) = capacity.group_of(replica) else {
+            return;
+        };
+        let phase = capacity.node(replica).phase;
+        let rule = &plan.groups[usize::from(group)];
+        if rule.on_notice == (OnNotice::Ignore {}) {
+            return;
         }
         if phase == Phase::Ready {
             self.drain_node(replica, queue);
         }
-        let link = plan.groups[usize::from(group)].link;
-        match policy {
+        match rule.on_notice {
             OnNotice::HandOver {} => self.hand_over_all(group, replica, None, queue),
-            OnNotice::Migrate { .. } => self.hand_over_all(group, replica, link, queue),
+            OnNotice::Migrate { .. } => self.hand_over_all(group, replica, rule.link, queue),
             OnNotice::Drain {} | OnNotice::Ignore {} => {}
         }
-        self.reconcile(group, queue);
+    }
+
+    /// It is time for a node that was told to begin.
+    fn node_drains(&mut self, replica: ReplicaId, queue: &mut EventQueue<Event>) {
+        let Some(capacity) = &mut self.capacity else {
+            return;
+        };
+        let node = capacity.node_mut(replica);
+        node.next = Next::Gone;
+        node.due = node.gone_at;
+        queue.schedule(node.due, Event::NodeDue(replica));
+        self.node_leaves(replica, queue);
     }
 
     /// The account of the run, closed.

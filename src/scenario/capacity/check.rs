@@ -179,6 +179,9 @@ impl NodeGroup {
                 problems.push(&at, error.value, &allowed, error.remedy);
             }
         }
+        if let Some(drain_s) = self.drain_s {
+            problems.in_range(&path("drain_s"), drain_s, 0.0, MOST_S);
+        }
         self.start.check(&path("start"), problems);
         self.check_migration(&path("on_notice"), scenario, problems);
         self.check_loss(at, names, problems);

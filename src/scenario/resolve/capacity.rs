@@ -167,6 +167,7 @@ pub(super) fn add_capacity(
             availability,
             notice: group.notice,
             on_notice: group.on_notice,
+            drain: group.drain_s.map(SimDuration::from_secs_f64),
             link,
             fall_back_on: group.on_loss.fall_back_on.as_ref().and_then(named),
             retry: SimDuration::from_secs_f64(group.on_loss.retry_s),
