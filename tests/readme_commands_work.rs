@@ -6,7 +6,9 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Experiments with claims that fail: that is what they are there for.
-const CLAIMS_FAIL: [&str; 9] = [
+const CLAIMS_FAIL: [&str; 11] = [
+    "experiments/spot-fallbacks.toml",
+    "experiments/premium-and-batch.toml",
     "experiments/autoscale-week.toml",
     "experiments/spot-mix.toml",
     "experiments/interview-100k-rps.toml",
@@ -94,6 +96,7 @@ fn the_page_shown_is_the_page_given() {
     for (begins, scenario) in [
         ("Claims\n", "experiments/interview-100k-rps.toml"),
         ("What happened when\n", "experiments/retry-storm.toml"),
+        ("Side by side\n", "experiments/spot-fallbacks.toml"),
     ] {
         let given = page(scenario);
         let lines: Vec<&str> = given.lines().collect();

@@ -13,6 +13,7 @@ pub use self::start::{NodeStart, Weights};
 use super::scaling::Scaler;
 use crate::fleet::spot::interruption::Interruption;
 use crate::fleet::spot::notice::NoticeRule;
+use crate::money::book::Upfront;
 
 /// `[capacity]`: a node is a replica of a pool. Without it all replicas are there all the time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -151,6 +152,12 @@ pub struct PriceOf {
     pub part: Option<String>,
     /// Region, as the provider names it.
     pub region: String,
+    /// Years committed to, of `market = "reserved"`. Default 1; none for what is owned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term_years: Option<u32>,
+    /// How that is paid for: `none`, `partial` or `all` upfront, or `owned`. Default `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upfront: Option<Upfront>,
 }
 
 /// What is done about a node that is told to go.

@@ -1,5 +1,6 @@
 //! The entries of a price file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::SimDuration;
@@ -81,7 +82,7 @@ impl Compute {
 }
 
 /// How committed capacity is paid for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Upfront {
     /// By the hour, for the whole term.

@@ -164,6 +164,14 @@ impl NodeGroup {
             let allowed = format!("cannot be stated beside {first}");
             problems.push(&path(second), "", &allowed, "remove all but one of them");
         }
+        if let Some(price) = &self.price
+            && self.market != Market::Reserved
+            && (price.term_years.is_some() || price.upfront.is_some())
+        {
+            let allowed = "has terms, which only reserved nodes have";
+            let remedy = "state market = \"reserved\", or take term_years and upfront away";
+            problems.push(&path("price"), "", allowed, remedy);
+        }
         if self.price_series.is_some() && self.market != Market::Spot {
             let allowed = "is of spot markets: other prices stay as they are";
             let remedy = "state market = \"spot\", or usd_per_gpu_hour";

@@ -13,8 +13,8 @@ use crate::fleet::spot::interruption::Interruption;
 use crate::fleet::spot::prices::Prices;
 use crate::fleet::transfer::TransferPlan;
 use crate::money::bill::{BilledFrom, BillingRule, HourlyRate};
-use crate::money::book::{PriceBook, Upfront};
-use crate::scenario::capacity::{Market, NodeGroup, NodeLimit, NodeStart, OnNotice};
+use crate::money::book::{BookError, Compute, PriceBook, Upfront};
+use crate::scenario::capacity::{Market, NodeGroup, NodeLimit, NodeStart, OnNotice, PriceOf};
 use crate::scenario::cost::Cost;
 use crate::scenario::problems::Problems;
 use crate::scenario::roles::SharedBy;
@@ -23,6 +23,7 @@ use crate::scenario::schema::Scenario;
 use crate::scenario::workload::Law;
 use crate::workload::Sampler;
 
+use super::money::origin;
 use super::{LlmFacts, serves};
 
 /// The places of a group among the replicas of all pools.
@@ -294,27 +295,9 @@ fn price_of(
             problems.push(&format!("{at}.price.part"), "", allowed, "state one");
             return None;
         };
-        let found = book.compute(&of.provider, part, &of.region);
-        let looked_up = found.and_then(|compute| {
-            let rule = book.billing(&of.provider)?.rule();
-            let usd = match group.market {
-                Market::Spot => compute.spot_usd_per_gpu_hour,
-                Market::OnDemand => Some(compute.on_demand_usd_per_gpu_hour),
-                Market::Reserved => {
-                    let plain = compute.on_demand_usd_per_gpu_hour;
-                    let term = book.reserved(&of.provider, part, None, Upfront::None)?;
-                    Some(term.rate_usd_per_gpu_hour(plain))
-                }
-            };
-            Ok((
-                usd,
-                rule,
-                format!("imported: {}, {}", compute.source, compute.as_of),
-            ))
-        });
-        return match looked_up {
-            Ok((Some(usd), rule, source)) => Some((usd, rule, source)),
-            Ok((None, ..)) => {
+        return match looked_up(group.market, of, part, book) {
+            Ok(Some(priced)) => Some(priced),
+            Ok(None) => {
                 let allowed = "has no spot price in the book";
                 let remedy = "state usd_per_gpu_hour, or another region";
                 problems.push(&format!("{at}.price"), "", allowed, remedy);
@@ -339,6 +322,50 @@ fn price_of(
         return None;
     };
     Some((usd, exact, "assumed: as [cost] states".to_owned()))
+}
+
+/// A price of the book, how time is billed there, and where both come from; none where the market is
+/// not in the book.
+fn looked_up(
+    market: Market,
+    of: &PriceOf,
+    part: &str,
+    book: &PriceBook,
+) -> Result<Option<(f64, BillingRule, String)>, BookError> {
+    let rule = book.billing(&of.provider)?.rule();
+    let compute = || book.compute(&of.provider, part, &of.region);
+    let of_compute =
+        |compute: &Compute| origin(compute.kind, &compute.source, Some(compute.as_of.as_str()));
+    let found = match market {
+        Market::Spot => {
+            let compute = compute()?;
+            let usd = compute.spot_usd_per_gpu_hour;
+            usd.map(|usd| (usd, of_compute(compute)))
+        }
+        Market::OnDemand => {
+            let compute = compute()?;
+            Some((compute.on_demand_usd_per_gpu_hour, of_compute(compute)))
+        }
+        Market::Reserved => {
+            let upfront = of.upfront.unwrap_or(Upfront::None);
+            let years = match upfront {
+                Upfront::Owned => of.term_years,
+                _ => Some(of.term_years.unwrap_or(1)),
+            };
+            let term = book.reserved(&of.provider, part, years, upfront)?;
+            let source = origin(term.kind, &term.source, term.as_of.as_deref());
+            Some(match term.usd_per_gpu_hour {
+                Some(usd) => (usd, source),
+                // A discount on what is paid without a term.
+                None => {
+                    let compute = compute()?;
+                    let usd = term.rate_usd_per_gpu_hour(compute.on_demand_usd_per_gpu_hour);
+                    (usd, format!("{source}; of {}", of_compute(compute)))
+                }
+            })
+        }
+    };
+    Ok(found.map(|(usd, source)| (usd, rule, source)))
 }
 
 /// The link that KV leaves the nodes of a group by, where it does.

@@ -140,7 +140,8 @@ fn check_prices(scenario: &Scenario, problems: &mut Problems<'_>) {
     }
 }
 
-fn origin(kind: Kind, source: &str, as_of: Option<&str>) -> String {
+/// Where a figure of the price book comes from.
+pub(super) fn origin(kind: Kind, source: &str, as_of: Option<&str>) -> String {
     let word = match kind {
         Kind::Documented => "imported",
         Kind::Assumed => "assumed",
