@@ -44,8 +44,11 @@ impl BacklogTally {
     }
 }
 
-/// The tiers, as the result has them.
+/// The tiers, as the result has them: where there are several, costs, or deadlines.
 pub(super) fn tier_rows(plan: &Plan, tally: &Tally) -> Vec<Value> {
+    if !plan.fleet.keeps_account {
+        return Vec::new();
+    }
     let tiers = plan.fleet.tiers.iter().zip(&tally.backlogs);
     tiers
         .enumerate()

@@ -117,6 +117,8 @@ pub struct FleetMeters {
     pub populations: Vec<PartMeter>,
     /// The same by tenant, where there are any.
     pub tenants: Vec<PartMeter>,
+    /// Whether the two below are kept.
+    keeps_account: bool,
     /// What was answered within the measured window, by whom and for whom.
     pub served: ServedMeter,
     /// Requests that are not over, by tier.
@@ -168,6 +170,7 @@ impl FleetMeters {
             regions: vec![Counts::default(); plan.topology.regions.len() + 1],
             populations: vec![PartMeter::default(); plan.topology.populations.len()],
             tenants: vec![PartMeter::default(); plan.tenants()],
+            keeps_account: plan.keeps_account,
             served: ServedMeter::new(plan),
             backlogs: {
                 let window = (plan.warmup, plan.horizon);
@@ -192,7 +195,9 @@ impl FleetMeters {
     pub fn arrived(&mut self, request: &Request, plan: &FleetPlan) {
         self.arrived += 1;
         self.tiers[request.tier as usize].began += 1;
-        self.backlogs[request.tier as usize].came(request.arrival);
+        if self.keeps_account {
+            self.backlogs[request.tier as usize].came(request.arrival);
+        }
         if !self.measures(request.arrival) {
             return;
         }
@@ -238,7 +243,9 @@ impl FleetMeters {
             self.outcomes.add(word);
         }
         let answered = status == Status::Completed;
-        self.backlogs[ending.tier as usize].went(ending.arrival, answered, now);
+        if self.keeps_account {
+            self.backlogs[ending.tier as usize].went(ending.arrival, answered, now);
+        }
         if !answered {
             if self.timeline.is_on() {
                 self.timeline.ended(now, status, false);
@@ -253,16 +260,18 @@ impl FleetMeters {
         let before = request.arrival - ending.arrival;
         let back = now - request.last_token;
         let latencies = Latencies::of(request, back).after(before, outward);
-        let good = self.slo[ending.tier as usize].is_good(
-            latencies.ttft_ns,
-            latencies.tpot_ns,
-            latencies.e2e_ns,
-        );
+        let counts = self.timeline.is_on() || self.keeps_account;
+        let good = counts
+            && self.slo[ending.tier as usize].is_good(
+                latencies.ttft_ns,
+                latencies.tpot_ns,
+                latencies.e2e_ns,
+            );
         if self.measures(now) {
             self.completed_measured += 1;
             self.tokens_measured.0 += u64::from(request.prompt_tokens);
             self.tokens_measured.1 += u64::from(request.output_tokens);
-            if let Some(who) = who {
+            if let Some(who) = who.filter(|_| self.keeps_account) {
                 self.served.answered(who, request, ending, good);
             }
         }

@@ -96,6 +96,9 @@ pub struct FleetPlan {
     pub worth: Vec<WorthClass>,
     /// The way of KV from prefill pools to decode pools, where there are any.
     pub transfer: Option<TransferPlan>,
+    /// Keep account of who answered what for whom, and of backlogs: where there are costs, nodes that
+    /// come and go, several tiers, or deadlines.
+    pub keeps_account: bool,
     /// Keep a row for every request.
     pub record_requests: bool,
 }

@@ -454,7 +454,8 @@ impl World {
         let request = self.requests.at(slot);
         let user = request.user;
         let ending = Ending::of(request);
-        let who = (status == Status::Completed).then(|| {
+        let kept = self.plan.keeps_account && status == Status::Completed;
+        let who = kept.then(|| {
             let region = self.gateways.region(request.gateway_replica);
             Answerer::of(request, &self.replicas, region)
         });

@@ -382,6 +382,10 @@ fn fleet_plan(
         pools,
         transfer: None,
         worth: Vec::new(),
+        keeps_account: scenario.cost.is_some()
+            || !scenario.capacity.groups.is_empty()
+            || scenario.tiers.len() > 1
+            || scenario.tiers.iter().any(|tier| tier.deadline_ms.is_some()),
         record_requests: false,
     }
 }

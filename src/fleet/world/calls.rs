@@ -410,7 +410,8 @@ impl World {
             }
         };
         let outward = last.map_or(SimDuration::ZERO, |slot| calls.attempt(slot).outward);
-        let who = (status == Status::Completed).then(|| {
+        let kept = self.plan.keeps_account && status == Status::Completed;
+        let who = kept.then(|| {
             let region = self.gateways.region(request.gateway_replica);
             Answerer::of(request, &self.replicas, region)
         });
