@@ -1,0 +1,18 @@
+//! `seatrial calibrate`: measures what simulations rest on.
+
+mod gpu;
+
+use super::{Failure, Finished};
+
+/// What to calibrate.
+#[derive(Debug, clap::Subcommand)]
+pub enum CalibrateCommand {
+    /// Measures the kernels of a model on this machine's GPU
+    Gpu(gpu::GpuArgs),
+}
+
+pub fn calibrate(command: &CalibrateCommand) -> Result<Finished, Failure> {
+    match command {
+        CalibrateCommand::Gpu(args) => gpu::gpu(args),
+    }
+}
