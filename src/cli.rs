@@ -54,7 +54,7 @@ enum Command {
     /// Makes model cards
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Prints the JSON Schema of scenarios
+    /// Prints the JSON Schema of scenarios or of calibrations
     Schema(schema::SchemaArgs),
     /// Reads, describes and converts traces of requests
     #[command(subcommand)]

@@ -144,7 +144,7 @@ fn row(planned: &Planned, timing: &Timing, buffers: u64, checked: Option<Checked
         p90_us: rounded(timing.quantile_us(0.9)),
         samples: timing.samples_us.len() as u32,
         launches_per_sample: timing.launches,
-        buffers: u32::try_from(buffers).unwrap_or(u32::MAX),
+        buffers: u32::try_from(buffers).map_or(timing.launches, |all| all.min(timing.launches)),
         graph: timing.graph,
         tflop_per_s: rate(planned.operation.flops(), 1e6).map(rounded),
         gb_per_s: rate(planned.operation.bytes(planned.dtype), 1e3).map(rounded),

@@ -123,6 +123,9 @@ const ORDER: [&str; 12] = [
 /// The most bytes of keys and values that a decode step is measured with.
 const MOST_CACHE_BYTES: f64 = 8e9;
 
+/// The most rows that the head is measured with: only rows that give a token pass it.
+const MOST_HEAD_ROWS: u64 = 2048;
+
 /// An operation to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
@@ -143,7 +146,9 @@ pub struct Plan {
     pub models: Vec<String>,
     /// Tensor parallelisms.
     pub tp: Vec<u32>,
-    /// The operations.
+    /// The only operations that are measured; all if empty.
+    pub only: Vec<String>,
+    /// The operations with their shapes.
     pub rows: Vec<Planned>,
     /// What the models would need and is left out, with why.
     pub left_out: Vec<String>,
@@ -189,6 +194,7 @@ impl Plan {
             effort: asked.effort,
             models: asked.models.iter().map(|m| m.name.clone()).collect(),
             tp: asked.tp.to_vec(),
+            only: asked.only.to_vec(),
             rows,
             left_out: making.left_out,
         })
@@ -201,6 +207,7 @@ impl Plan {
             effort: self.effort.name().to_owned(),
             models: self.models.clone(),
             tp: self.tp.clone(),
+            only: self.only.clone(),
         }
     }
 
@@ -400,12 +407,19 @@ impl<'a> Making<'a> {
         );
         products.push(("head", vocab.div_ceil(share), hidden, false));
         for (what, n, k, narrow) in products {
-            self.product(&format!("{} tp {tp} {what}", model.name), n, k, narrow);
+            let most_rows = if what == "head" {
+                MOST_HEAD_ROWS
+            } else {
+                u64::MAX
+            };
+            let used_for = format!("{} tp {tp} {what}", model.name);
+            self.product(&used_for, [n, k], narrow, most_rows);
         }
     }
 
-    fn product(&mut self, used_for: &str, n: u64, k: u64, narrow: bool) {
-        for m in self.asked.effort.rows() {
+    fn product(&mut self, used_for: &str, [n, k]: [u64; 2], narrow: bool, most_rows: u64) {
+        let rows = self.asked.effort.rows().iter();
+        for m in rows.filter(|m| **m <= most_rows) {
             let operation = Operation::Gemm { m: *m, n, k };
             if narrow && self.asked.fp8 && n.is_multiple_of(16) && k.is_multiple_of(16) {
                 self.add(operation.clone(), NumberType::Fp8E4m3, used_for);

@@ -83,6 +83,9 @@ pub struct PlanFacts {
     pub models: Vec<String>,
     /// The tensor parallelisms whose shapes were measured.
     pub tp: Vec<u32>,
+    /// The only operations that were measured; all if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
 }
 
 /// One measured operation.

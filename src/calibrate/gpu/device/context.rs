@@ -226,17 +226,20 @@ impl Device {
         })
     }
 
-    /// Copies values from the host, and waits for it.
+    /// Copies values from the host, after everything asked before, and waits for it.
     ///
     /// # Errors
     /// The span is too short, or the driver refuses.
     pub fn upload<T: Plain>(&self, to: Span, values: &[T]) -> Result<(), GpuError> {
         let to = to.part(0, size_of_val(values) as u64)?;
-        // SAFETY: the values are plain and borrowed through the call, which waits; the span has
-        // room for them.
+        self.wait()?;
+        // SAFETY: the values are plain and borrowed through the call, which has read them when it
+        // returns; the span has room for them.
         check("cuMemcpyHtoD", unsafe {
             sys::cuMemcpyHtoD_v2(to.address, values.as_ptr().cast(), size_of_val(values))
-        })
+        })?;
+        // The copy may still be on its way then, and this stream does not wait for it.
+        self.wait()
     }
 
     /// Copies values to the host, and waits for it and for the stream before it.

@@ -3,15 +3,14 @@
 //
 // bf16 values are held as their 16 bits. `u32` holds two of them, the earlier in the low half.
 
+// On a CPU, tests put an emulator of what the device does in place of the part until #endif.
+#ifndef EMULATED
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-#define NEG_INF __int_as_float(0xff800000)
-
-__device__ __forceinline__ float low_f32(u32 pair) { return __uint_as_float(pair << 16); }
-__device__ __forceinline__ float high_f32(u32 pair) { return __uint_as_float(pair & 0xffff0000u); }
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(1024) u8 name[]
 
 // Two floats as bf16, rounded to nearest even.
 __device__ __forceinline__ u32 pack_bf16(float low, float high) {
@@ -57,11 +56,18 @@ __device__ __forceinline__ void load_matrices_transposed(u32 (&r)[4], u32 addres
 
 // c[16, 8] += a[16, 16] b[16, 8] on the tensor cores.
 __device__ __forceinline__ void multiply(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
                  "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+
+#endif
+
+#define NEG_INF __int_as_float(0xff800000)
+
+__device__ __forceinline__ float low_f32(u32 pair) { return __uint_as_float(pair << 16); }
+__device__ __forceinline__ float high_f32(u32 pair) { return __uint_as_float(pair & 0xffff0000u); }
 
 // Offset in bytes of 16-byte chunk `chunk` of row `row` in a tile with rows of `ROW_BYTES`: chunks
 // are permuted by the row, so that the 8 rows of a matrix lie in different banks.

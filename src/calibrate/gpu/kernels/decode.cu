@@ -35,7 +35,7 @@ decode(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restri
        const int *__restrict__ table, u16 *__restrict__ out, float *__restrict__ partial,
        float *__restrict__ marks, int context, int heads, int kv_heads, int pages_per_split,
        float scale_log2) {
-    extern __shared__ __align__(1024) u8 shared[];
+    DYNAMIC_SHARED(shared);
     const int split = blockIdx.x, splits = gridDim.x;
     const int kv_head = blockIdx.y, sequence = blockIdx.z;
     const int group = heads / kv_heads;

@@ -30,7 +30,7 @@ __device__ __forceinline__ void load_rows(u32 to, const u16 *from, u64 stride, i
 extern "C" __global__ void __launch_bounds__(128)
 prefill(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restrict__ v,
         u16 *__restrict__ out, int length, int heads, int kv_heads, float scale_log2) {
-    extern __shared__ __align__(1024) u8 shared[];
+    DYNAMIC_SHARED(shared);
     const u32 q_tile = shared_address(shared);
     const u32 k_tile = q_tile + QUERIES * ROW_BYTES;
     const u32 v_tile = k_tile + KEYS * ROW_BYTES;
