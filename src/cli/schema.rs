@@ -15,9 +15,9 @@ pub struct SchemaArgs {
 /// What has a schema.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Document {
-    /// A scenario, as `run` takes it
+    // As `run` takes it.
     Scenario,
-    /// A calibration, as `calibrate gpu` writes it
+    // As `calibrate gpu` writes it.
     Calibration,
 }
 

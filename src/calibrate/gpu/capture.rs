@@ -257,6 +257,11 @@ impl Going<'_> {
             self.small = Some((name, None));
             return Ok(None);
         };
+        if !error.is_wrong() && !error.is_fatal() {
+            // That a library has no kernel for a small shape says nothing of the others.
+            self.small = Some((name, None));
+            return Ok(None);
+        }
         let reason = format!("{}: {error}", operation.text());
         self.small = Some((name, Some(reason.clone())));
         if error.is_fatal() {

@@ -128,6 +128,12 @@ pub enum GpuError {
 }
 
 impl GpuError {
+    /// Whether a kernel gave results that are not what the arithmetic gives.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        matches!(self, Self::Wrong { .. } | Self::Unwritten { .. })
+    }
+
     /// Whether nothing more can be measured in this process.
     #[must_use]
     pub fn is_fatal(&self) -> bool {

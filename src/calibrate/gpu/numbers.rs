@@ -25,7 +25,7 @@ pub fn from_bf16(bits: u16) -> f32 {
 pub fn to_e4m3(value: f32) -> u8 {
     let bits = value.to_bits();
     let sign = ((bits >> 24) & 0x80) as u8;
-    let exponent = ((bits >> 23) & 0xff) as i32 - 127;
+    let exponent = ((bits >> 23) & 0xff).cast_signed() - 127;
     if exponent < -6 {
         return sign | (value.abs() * 512.0) as u8;
     }
@@ -55,7 +55,7 @@ fn mix(index: u64, seed: u32) -> u32 {
 
 /// A number of 23 bits in [-1, 1).
 fn uniform(index: u64, seed: u32) -> f32 {
-    let whole = (mix(index, seed) >> 8) as i32 - (1 << 23);
+    let whole = (mix(index, seed) >> 8).cast_signed() - (1 << 23);
     whole as f32 * 2_f32.powi(-23)
 }
 

@@ -42,7 +42,7 @@ pub struct DeviceFacts {
     pub compute_capability: String,
     /// Streaming multiprocessors.
     pub multiprocessors: u32,
-    /// Highest clock of the multiprocessors, MHz.
+    /// Highest clock of the multiprocessors, MHz (0: not told, here and below).
     pub clock_mhz: u32,
     /// Highest clock of the memory, MHz.
     pub memory_clock_mhz: u32,

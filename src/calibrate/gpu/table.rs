@@ -38,7 +38,7 @@ pub fn render(calibration: &Calibration, card: Option<&AcceleratorCard>) -> Stri
             card.source,
         )),
         None => {
-            page.line("no accelerator card is known for this device: shares of peaks are left out")
+            page.line("no accelerator card is known for this device: shares of peaks are left out");
         }
     }
     page.line("");

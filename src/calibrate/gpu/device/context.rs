@@ -147,21 +147,21 @@ impl Device {
             Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
         ]
         .map(|attribute| self.attribute(attribute));
+        // What a driver does not tell of is 0; the number of multiprocessors it must tell.
+        let told = |attribute| self.attribute(attribute).unwrap_or(0);
         Ok(DeviceFacts {
             name: String::from_utf8_lossy(&name).into_owned(),
             compute_capability: format!("{}.{}", major?, minor?),
             multiprocessors: self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
-            clock_mhz: self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)? / 1000,
-            memory_clock_mhz: self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)?
-                / 1000,
-            memory_bus_bits: self
-                .attribute(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)?,
+            clock_mhz: told(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE) / 1000,
+            memory_clock_mhz: told(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) / 1000,
+            memory_bus_bits: told(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH),
             memory_bytes: memory as u64,
-            l2_bytes: u64::from(self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?),
-            shared_bytes_per_block: u64::from(
-                self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
-            ),
-            ecc: self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_ECC_ENABLED)? != 0,
+            l2_bytes: u64::from(told(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)),
+            shared_bytes_per_block: u64::from(told(
+                Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+            )),
+            ecc: told(Attribute::CU_DEVICE_ATTRIBUTE_ECC_ENABLED) != 0,
             driver_cuda: probe::version_text(probe::driver_version()?),
         })
     }
