@@ -241,7 +241,7 @@ fn has_all(
 mod tests {
     use super::*;
 
-    /// Every function called as `sys::NAME(` in this module's files is probed before.
+    /// Every function of a library that is called in these files is probed before.
     #[test]
     fn every_function_called_is_probed() {
         let sources = [
