@@ -113,6 +113,18 @@ fn with_a_driver_and_no_device() {
     }
 }
 
+/// The CUDA toolkit has a library of the driver's name that answers every call with error 34.
+#[test]
+fn with_the_toolkits_stub_before_the_driver() {
+    let Some(folder) = stubs(&["-DSTUB=34"]) else {
+        return;
+    };
+    refused(
+        folder.path(),
+        &["stub", "take", "`stubs` out of LD_LIBRARY_PATH"],
+    );
+}
+
 #[test]
 fn with_an_old_driver() {
     let Some(folder) = stubs(&["-DOLD"]) else {

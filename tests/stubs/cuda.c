@@ -16,8 +16,11 @@ typedef unsigned long long address;
 
 static float clock_ms;
 
-int cuInit(unsigned flags) { return INIT; }
-int cuDriverGetVersion(int *v) { *v = VERSION; return 0; }
+#ifndef STUB
+#define STUB 0
+#endif
+int cuInit(unsigned flags) { return STUB ? STUB : INIT; }
+int cuDriverGetVersion(int *v) { *v = VERSION; return STUB; }
 int cuDeviceGetCount(int *n) { *n = DEVICES; return 0; }
 int cuDeviceGet(int *d, int n) { *d = n; return 0; }
 int cuDeviceGetName(char *name, int n, int d) { strncpy(name, "Stub GPU", n); return 0; }
@@ -54,8 +57,8 @@ int cuMemFreeHost(void *p) { free(p); return 0; }
 int cuMemsetD8Async(address a, unsigned char v, size_t n, void *s) { if (n <= 4096) memset((void *)a, v, n); return 0; }
 int cuMemcpyHtoD_v2(address to, const void *from, size_t n) { memcpy((void *)to, from, n); return 0; }
 int cuMemcpyDtoH_v2(void *to, address from, size_t n) { memcpy(to, (void *)from, n); return 0; }
-int cuMemcpyHtoDAsync_v2(address to, const void *from, size_t n, void *s) { clock_ms += 0.002f; return 0; }
-int cuMemcpyDtoHAsync_v2(void *to, address from, size_t n, void *s) { clock_ms += 0.002f; return 0; }
+int cuMemcpyHtoDAsync_v2(address to, const void *from, size_t n, void *s) { memcpy((void *)to, from, n); clock_ms += 0.002f; return 0; }
+int cuMemcpyDtoHAsync_v2(void *to, address from, size_t n, void *s) { memcpy(to, (void *)from, n); clock_ms += 0.002f; return 0; }
 int cuMemcpyDtoDAsync_v2(address to, address from, size_t n, void *s) { clock_ms += 0.002f; return 0; }
 int cuMemcpyPeerAsync(address t, void *c, address f, void *d, size_t n, void *s) { return 0; }
 int cuModuleLoadData(void **m, const void *code) { *m = &clock_ms; return 0; }

@@ -27,6 +27,13 @@ pub enum GpuError {
         /// The CUDA version that the driver is for.
         found: String,
     },
+    /// The CUDA toolkit's stand-in for the driver.
+    #[error(
+        "the libcuda.so.1 that was loaded is not the NVIDIA driver but the CUDA toolkit's stub, \
+         which programs are linked with where there is no driver; take the toolkit's folder \
+         `stubs` out of LD_LIBRARY_PATH"
+    )]
+    StubDriver,
     /// A driver, but no device.
     #[error(
         "the NVIDIA driver finds no CUDA device ({said}); check `nvidia-smi -L` and \

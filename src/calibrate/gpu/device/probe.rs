@@ -129,8 +129,10 @@ pub fn driver() -> Result<u32, GpuError> {
             failed => failed,
         }
     };
-    if code != driver::sys::CUresult::CUDA_SUCCESS {
-        return Err(GpuError::NoDevice { said: said(code) });
+    match code {
+        driver::sys::CUresult::CUDA_SUCCESS => {}
+        driver::sys::CUresult::CUDA_ERROR_STUB_LIBRARY => return Err(GpuError::StubDriver),
+        _ => return Err(GpuError::NoDevice { said: said(code) }),
     }
     match u32::try_from(count) {
         Ok(count) if count > 0 => Ok(count),
@@ -145,6 +147,9 @@ pub(super) fn driver_version() -> Result<i32, GpuError> {
     let mut version = 0;
     // SAFETY: the function was probed; the version goes to a place of our own.
     let code = unsafe { driver::sys::cuDriverGetVersion(&raw mut version) };
+    if code == driver::sys::CUresult::CUDA_ERROR_STUB_LIBRARY {
+        return Err(GpuError::StubDriver);
+    }
     super::check("cuDriverGetVersion", code)?;
     Ok(version)
 }
