@@ -17,8 +17,9 @@ const EMULATOR: &str = include_str!("kernels/emulator.hpp");
 const MAIN: &str = include_str!("kernels/main.cpp");
 const BF16: NumberType = NumberType::Bf16;
 
-/// A program that runs the kernels of a file, for heads of a width; none without a compiler.
-fn emulated(file: &str, width: u64) -> Option<PathBuf> {
+/// A program that runs the kernels of a file, for heads of a width and so many halves of a warp's
+/// queries; none without a compiler.
+fn emulated(file: &str, width: u64, halves: u64) -> Option<PathBuf> {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| TempDir::new().unwrap()).path();
     let kind = file.trim_end_matches(".cu").to_uppercase();
@@ -26,8 +27,10 @@ fn emulated(file: &str, width: u64) -> Option<PathBuf> {
         .into_iter()
         .find(|(name, _)| *name == file)
         .unwrap();
-    let text = format!("{EMULATOR}\n#define {kind}\n#define D {width}\n{source}\n{MAIN}");
-    let program = folder.join(format!("{kind}{width}"));
+    let text = format!(
+        "{EMULATOR}\n#define {kind}\n#define D {width}\n#define HALVES {halves}\n{source}\n{MAIN}"
+    );
+    let program = folder.join(format!("{kind}{width}x{halves}"));
     let main = program.with_extension("cpp");
     std::fs::write(&main, text).unwrap();
     let flags = ["-std=c++17", "-O1", "-w", "-fno-strict-aliasing", "-o"];
@@ -104,8 +107,8 @@ fn log2_scale(width: u64) -> String {
 
 #[test]
 fn attention_of_prompts_is_causal_and_exact() {
-    for width in [64, 128] {
-        let Some(program) = emulated("prefill.cu", width) else {
+    for (width, halves) in [(64, 1), (64, 2), (128, 1), (128, 2)] {
+        let Some(program) = emulated("prefill.cu", width, halves) else {
             return;
         };
         for [sequences, tokens, heads, kv_heads] in
@@ -144,7 +147,7 @@ fn attention_of_prompts_is_causal_and_exact() {
                     &value,
                 ));
             }
-            let what = format!("{width}: {words:?}");
+            let what = format!("{width} x {halves}: {words:?}");
             near(&what, &get(folder, "out"), &wanted, 0.02);
         }
     }
@@ -153,7 +156,7 @@ fn attention_of_prompts_is_causal_and_exact() {
 #[test]
 fn attention_of_decode_steps_joins_pages_warps_and_splits() {
     for width in [64, 128] {
-        let Some(program) = emulated("decode.cu", width) else {
+        let Some(program) = emulated("decode.cu", width, 1) else {
             return;
         };
         // Sequences, context, heads, key/value heads, pages of a split.
@@ -209,7 +212,7 @@ fn attention_of_decode_steps_joins_pages_warps_and_splits() {
 
 #[test]
 fn buffers_are_filled_with_the_numbers_that_checks_expect() {
-    let Some(program) = emulated("pointwise.cu", 1) else {
+    let Some(program) = emulated("pointwise.cu", 1, 1) else {
         return;
     };
     let folder = TempDir::new().unwrap();
@@ -226,8 +229,37 @@ fn buffers_are_filled_with_the_numbers_that_checks_expect() {
 }
 
 #[test]
+fn bytes_are_read_copied_and_written_each_once() {
+    let Some(program) = emulated("pointwise.cu", 1, 1) else {
+        return;
+    };
+    // 192 threads: whole rounds of four chunks each, some more, and a last one.
+    for chunks in [1_u64, 191, 768, 2000] {
+        let folder = TempDir::new().unwrap();
+        let folder = folder.path();
+        let from = values(chunks * 8, 1);
+        put(folder, "from", &from);
+        run(&program, "bytes", folder, &["77".to_owned()]);
+        assert_eq!(get(folder, "copied"), numbers(&from));
+        let all_xor = |bytes: &[u8]| {
+            let words = bytes.chunks_exact(4);
+            words.fold(0, |all, b| {
+                all ^ u32::from_le_bytes([b[0], b[1], b[2], b[3]])
+            })
+        };
+        let [marks, sent, written] =
+            ["marks", "from", "written"].map(|name| std::fs::read(folder.join(name)).unwrap());
+        assert_eq!(all_xor(&marks), all_xor(&sent));
+        for (chunk, words) in (0_u32..).zip(written.chunks_exact(16)) {
+            let wanted = [77, 77 ^ chunk, 78, 77 ^ 0x5bd1_e995].map(u32::to_le_bytes);
+            assert_eq!(words, wanted.concat());
+        }
+    }
+}
+
+#[test]
 fn norms_activations_and_rotations_are_exact() {
-    let Some(program) = emulated("pointwise.cu", 1) else {
+    let Some(program) = emulated("pointwise.cu", 1, 1) else {
         return;
     };
     for (rows, width, threads) in [(2_u64, 264_u64, 32_u64), (1, 1000, 64), (3, 64, 32)] {

@@ -18,7 +18,7 @@ int main(int count, char **words) {
         auto q = values("q"), k = values("k"), v = values("v");
         std::vector<u16> poison(q.size(), 0xffff);
         u16 *qa = aligned(q), *ka = aligned(k), *va = aligned(v), *out = aligned(poison);
-        dim grid = {(unsigned)(heads * sequences), (unsigned)((length + 127) / 128), 1};
+        dim grid = {(unsigned)(heads * sequences), (unsigned)((length + QUERIES - 1) / QUERIES), 1};
         launch(grid, 128, [&] { prefill(qa, ka, va, out, length, heads, kv_heads, scale); });
         write_file(folder + "out", std::vector<u16>(out, out + q.size()));
         return 0;
@@ -47,6 +47,20 @@ int main(int count, char **words) {
     }
 #endif
 #ifdef POINTWISE
+    if (name == "bytes") {
+        auto from = values("from");
+        u64 chunks = from.size() / 8;
+        std::vector<u16> poison(from.size(), 0xffff);
+        u16 *source = aligned(from), *copied = aligned(poison), *written = aligned(poison);
+        std::vector<u32> marks(1024);
+        launch({3, 1, 1}, 64, [&] { read_bytes((uint4 *)source, chunks, marks.data()); });
+        launch({3, 1, 1}, 64, [&] { copy_bytes((uint4 *)source, chunks, (uint4 *)copied); });
+        launch({3, 1, 1}, 64, [&] { write_bytes((uint4 *)written, chunks, number(0)); });
+        write_file(folder + "marks", marks);
+        write_file(folder + "copied", std::vector<u16>(copied, copied + from.size()));
+        write_file(folder + "written", std::vector<u16>(written, written + from.size()));
+        return 0;
+    }
     std::vector<u16> x = name == "fill" ? std::vector<u16>() : values("x");
     u16 *xa = aligned(x);
     if (name == "fill") {

@@ -67,6 +67,21 @@ write_bytes(uint4 *__restrict__ to, u64 chunks, u32 value) {
         to[i] = make_uint4(value, value ^ (u32)i, value + 1, value ^ 0x5bd1e995u);
 }
 
+// Reads `chunks` of 16 bytes and writes them elsewhere.
+extern "C" __global__ void __launch_bounds__(512)
+copy_bytes(const uint4 *__restrict__ from, u64 chunks, uint4 *__restrict__ to) {
+    u64 stride = (u64)gridDim.x * blockDim.x;
+    u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    for (; i + 3 * stride < chunks; i += 4 * stride) {
+        uint4 a = from[i], b = from[i + stride], c = from[i + 2 * stride], d = from[i + 3 * stride];
+        to[i] = a;
+        to[i + stride] = b;
+        to[i + 2 * stride] = c;
+        to[i + 3 * stride] = d;
+    }
+    for (; i < chunks; i += stride) to[i] = from[i];
+}
+
 // Sum over a block of up to 32 warps, in all threads.
 __device__ __forceinline__ float block_sum(float x) {
     __shared__ float warps[32];

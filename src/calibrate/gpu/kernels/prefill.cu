@@ -1,15 +1,19 @@
 // Attention of prompts: causal, grouped queries, online softmax, after FlashAttention-2.
 //
 // q, out: [sequences * length, heads, D]; k, v: [sequences * length, kv_heads, D]; bf16.
-// A block of 4 warps takes 128 queries of one head, each warp 32 of them, and goes over the keys in
-// tiles of 64. A tile of values arrives while the scores of its keys are computed, and the next
+// A block of 4 warps takes 128 queries of one head, each warp 32 of them as two halves of 16 (or 64
+// and one half, where so few blocks would leave the device idle), and goes over the keys in tiles
+// of 64. A tile of values arrives while the scores of its keys are computed, and the next
 // tile of keys while the values are multiplied.
 // Grid: x = head + heads * sequence, y = tiles of queries, the longest first.
 
 #ifndef D
 #define D 128
 #endif
-#define QUERIES 128
+#ifndef HALVES
+#define HALVES 2
+#endif
+#define QUERIES (HALVES * 64)
 #define KEYS 64
 #define ROW_BYTES (D * 2)
 #define CHUNKS (D / 8)
@@ -46,18 +50,20 @@ prefill(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restr
     v += (u64)sequence * length * kv_stride + (u64)kv_head * D;
 
     const int lane = threadIdx.x % 32;
-    const int warp_row = (threadIdx.x / 32) * 32;
+    const int warp_row = (threadIdx.x / 32) * (16 * HALVES);
     const int last_query = min(first_query + QUERIES, length) - 1;
     const int tiles = last_query / KEYS + 1;
-    const int warp_last = first_query + warp_row + 31;
+    const int warp_last = first_query + warp_row + 16 * HALVES - 1;
 
     load_rows<QUERIES>(q_tile, q, q_stride, first_query, length);
     load_rows<KEYS>(k_tile, k, kv_stride, 0, length);
     copy_commit();
 
-    float sums[2][D / 8][4] = {};
-    float top[2][2] = {{NEG_INF, NEG_INF}, {NEG_INF, NEG_INF}};
-    float total[2][2] = {};
+    float sums[HALVES][D / 8][4] = {};
+    float top[HALVES][2];
+    float total[HALVES][2] = {};
+#pragma unroll
+    for (int half = 0; half < HALVES; half++) top[half][0] = top[half][1] = NEG_INF;
 
     for (int tile = 0; tile < tiles; tile++) {
         const int first_key = tile * KEYS;
@@ -68,14 +74,14 @@ prefill(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restr
 
         // A warp whose queries all come before the tile has nothing to do with it.
         const bool sees = first_key <= warp_last;
-        u32 weights[2][KEYS / 16][4];
+        u32 weights[HALVES][KEYS / 16][4];
         if (sees) {
-            float scores[2][KEYS / 8][4] = {};
+            float scores[HALVES][KEYS / 8][4] = {};
 #pragma unroll
             for (int step = 0; step < D / 16; step++) {
-                u32 a[2][4];
+                u32 a[HALVES][4];
 #pragma unroll
-                for (int half = 0; half < 2; half++)
+                for (int half = 0; half < HALVES; half++)
                     load_matrices(a[half], q_tile + swizzled<ROW_BYTES>(warp_row + half * 16 + (lane & 15),
                                                                         step * 2 + (lane >> 4)));
 #pragma unroll
@@ -84,7 +90,7 @@ prefill(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restr
                     load_matrices(b, k_tile + swizzled<ROW_BYTES>(pair * 16 + (lane & 7) + ((lane >> 4) << 3),
                                                                   step * 2 + ((lane >> 3) & 1)));
 #pragma unroll
-                    for (int half = 0; half < 2; half++) {
+                    for (int half = 0; half < HALVES; half++) {
                         multiply(scores[half][2 * pair], a[half], b[0], b[1]);
                         multiply(scores[half][2 * pair + 1], a[half], b[2], b[3]);
                     }
@@ -92,7 +98,7 @@ prefill(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restr
             }
             if (first_key + KEYS - 1 > first_query + warp_row || first_key + KEYS > length) {
 #pragma unroll
-                for (int half = 0; half < 2; half++)
+                for (int half = 0; half < HALVES; half++)
 #pragma unroll
                     for (int column = 0; column < KEYS / 8; column++)
 #pragma unroll
@@ -103,7 +109,7 @@ prefill(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restr
                         }
             }
 #pragma unroll
-            for (int half = 0; half < 2; half++) {
+            for (int half = 0; half < HALVES; half++) {
 #pragma unroll
                 for (int row = 0; row < 2; row++) {
                     float largest = top[half][row];
@@ -155,7 +161,7 @@ prefill(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restr
                     load_matrices_transposed(b, v_tile + swizzled<ROW_BYTES>(step * 16 + (lane & 15),
                                                                              pair * 2 + (lane >> 4)));
 #pragma unroll
-                    for (int half = 0; half < 2; half++) {
+                    for (int half = 0; half < HALVES; half++) {
                         multiply(sums[half][2 * pair], weights[half][step], b[0], b[1]);
                         multiply(sums[half][2 * pair + 1], weights[half][step], b[2], b[3]);
                     }
@@ -167,7 +173,7 @@ prefill(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restr
     // Out through the queries' place in shared memory: a warp's rows there are read by it alone.
     __syncwarp();
 #pragma unroll
-    for (int half = 0; half < 2; half++)
+    for (int half = 0; half < HALVES; half++)
 #pragma unroll
         for (int row = 0; row < 2; row++) {
             float inverse = 1.0f / quad_sum(total[half][row]);
@@ -181,7 +187,7 @@ prefill(const u16 *__restrict__ q, const u16 *__restrict__ k, const u16 *__restr
         }
     __syncwarp();
 #pragma unroll
-    for (int step = 0; step < 32 * CHUNKS / 32; step++) {
+    for (int step = 0; step < 16 * HALVES * CHUNKS / 32; step++) {
         int index = step * 32 + lane;
         int row = warp_row + index / CHUNKS, chunk = index % CHUNKS;
         if (first_query + row < length)
