@@ -17,7 +17,7 @@ fn row(m: u64) -> Row {
             n: 1280,
             k: 8192,
         },
-        dtype: NumberType::Fp8E4m3,
+        dtype: Some(NumberType::Fp8E4m3),
         used_for: vec!["llama-3.1-70b tp 8 qkv".to_owned()],
         median_us: 8.25,
         p10_us: 8.0,
@@ -25,6 +25,7 @@ fn row(m: u64) -> Row {
         samples: 40,
         launches_per_sample: 97,
         buffers: 51,
+        footprint_bytes: 545_000_000,
         graph: true,
         tflop_per_s: Some(325.5),
         gb_per_s: Some(1300.0),
@@ -73,7 +74,7 @@ fn calibration() -> Calibration {
                 heads: 9,
                 head_dim: 128,
             },
-            dtype: NumberType::Bf16,
+            dtype: Some(NumberType::Bf16),
             reason: "wrong results".to_owned(),
         }],
     }
@@ -133,6 +134,15 @@ fn what_does_not_fit_is_refused_by_file_row_and_field() {
     assert!(said.contains("`m` is 0"), "{said}");
     let said = refused(|page| page["rows"][0]["checked"]["max_error"] = json!(0.5));
     assert!(said.contains("`checked.max_error` is 0.5"), "{said}");
+    let said = refused(|page| page["rows"][0]["dtype"] = json!(null));
+    assert!(said.contains("`dtype` is null"), "{said}");
+    let said = refused(|page| {
+        page["rows"][0]["operation"] = json!({"what": "launch", "way": "graph"});
+    });
+    assert!(
+        said.contains("`dtype` is fp8_e4m3, but it must be null for launches"),
+        "{said}"
+    );
     let said = refused(|page| page["rows"][1] = page["rows"][0].clone());
     assert!(said.contains("there twice"), "{said}");
     let said = refused(|page| page["schema"] = json!(2));

@@ -13,6 +13,7 @@ pub mod lab;
 pub mod measure;
 pub mod numbers;
 pub mod operation;
+pub mod pace;
 pub mod plan;
 pub mod record;
 pub mod reference;

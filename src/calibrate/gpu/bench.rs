@@ -1,17 +1,20 @@
 //! One file per family of operations: sets an operation up, checks its results, starts it.
 
+mod all_reduce;
 mod attention;
+mod copies;
 mod gemm;
 mod movement;
 mod pointwise;
 
-use super::device::Device;
+use super::device::{Buffer, Device};
 use super::error::GpuError;
 use super::lab::Lab;
 use super::measure::{Budget, Timing, time};
 use super::operation::{NumberType, Operation};
 use super::plan::Planned;
 use super::record::{Checked, Row};
+use super::sizes::Turns;
 
 /// Starts an operation; the number of the launch says which of its buffers to take.
 type Launch<'a> = Box<dyn FnMut(u64) -> Result<(), GpuError> + 'a>;
@@ -20,9 +23,25 @@ type Launch<'a> = Box<dyn FnMut(u64) -> Result<(), GpuError> + 'a>;
 struct Ready<'a> {
     launch: Launch<'a>,
     /// Buffers that launches go through in turn.
-    buffers: u64,
+    turns: Turns,
     /// How its results compare with the reference, where it has results.
     checked: Option<Checked>,
+}
+
+/// An operation that was timed apart, and checked after it.
+struct Moved {
+    timing: Timing,
+    /// Buffers that launches went through in turn.
+    turns: Turns,
+    /// How its results compare with the reference, where it has results.
+    checked: Option<Checked>,
+}
+
+/// Frees buffers of another device, whose context must be current for that.
+fn free_on(other: &Device, buffers: Vec<Buffer>, own: &Device) -> Result<(), GpuError> {
+    other.make_current()?;
+    drop(buffers);
+    own.make_current()
 }
 
 /// Checks an operation and times it.
@@ -38,13 +57,14 @@ pub fn measure(
     let Planned {
         operation, dtype, ..
     } = planned;
-    lab.fill(*dtype)?;
-    if let Some((timing, buffers)) = movement::alone(lab, others, operation, budget)? {
-        return Ok(row(planned, &timing, buffers, None));
+    let dtype = dtype.unwrap_or(NumberType::Bf16);
+    lab.fill(dtype)?;
+    if let Some(moved) = movement::alone(lab, others, operation, budget)? {
+        return Ok(row(planned, &moved.timing, moved.turns, moved.checked));
     }
-    let mut ready = prepare(lab, operation, *dtype)?;
+    let mut ready = prepare(lab, operation, dtype)?;
     let timing = time(&lab.device, budget, true, &mut ready.launch)?;
-    Ok(row(planned, &timing, ready.buffers, ready.checked))
+    Ok(row(planned, &timing, ready.turns, ready.checked))
 }
 
 /// Checks the kernels of an operation on small shapes with odd edges, all values of each.
@@ -54,9 +74,17 @@ pub fn measure(
 pub fn check_small(lab: &Lab, name: &str) -> Result<(), (Operation, GpuError)> {
     let shapes = small_shapes();
     for operation in shapes.into_iter().filter(|shape| shape.name() == name) {
-        lab.fill(NumberType::Bf16)
-            .and_then(|()| prepare(lab, &operation, NumberType::Bf16).map(|_| ()))
-            .map_err(|error| (operation, error))?;
+        check_one(lab, &operation).map_err(|error| (operation, error))?;
+    }
+    Ok(())
+}
+
+fn check_one(lab: &Lab, operation: &Operation) -> Result<(), GpuError> {
+    lab.fill(NumberType::Bf16)?;
+    prepare(lab, operation, NumberType::Bf16)?;
+    if matches!(operation, Operation::PrefillAttention { .. }) {
+        // Small shapes would all take the one with small blocks.
+        attention::prefill_by(lab, operation, true)?;
     }
     Ok(())
 }
@@ -132,7 +160,7 @@ fn prepare<'a>(
     }
 }
 
-fn row(planned: &Planned, timing: &Timing, buffers: u64, checked: Option<Checked>) -> Row {
+fn row(planned: &Planned, timing: &Timing, turns: Turns, checked: Option<Checked>) -> Row {
     let median_us = timing.quantile_us(0.5);
     let rate = |work: f64, unit: f64| (work > 0.0).then(|| work / (median_us * unit));
     Row {
@@ -144,7 +172,8 @@ fn row(planned: &Planned, timing: &Timing, buffers: u64, checked: Option<Checked
         p90_us: rounded(timing.quantile_us(0.9)),
         samples: timing.samples_us.len() as u32,
         launches_per_sample: timing.launches,
-        buffers: u32::try_from(buffers).map_or(timing.launches, |all| all.min(timing.launches)),
+        buffers: turns.count.min(u64::from(timing.launches)) as u32,
+        footprint_bytes: turns.footprint(u64::from(timing.launches)),
         graph: timing.graph,
         tflop_per_s: rate(planned.operation.flops(), 1e6).map(rounded),
         gb_per_s: rate(planned.operation.bytes(planned.dtype), 1e3).map(rounded),

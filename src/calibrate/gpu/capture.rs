@@ -9,6 +9,7 @@ use super::journal::{Entry, Header, Journal, JournalError};
 use super::lab::Lab;
 use super::measure::Budget;
 use super::operation::Operation;
+use super::pace::Pace;
 use super::plan::{Asked, Effort, Plan, Planned};
 use super::record::{Calibration, RecordError, SCHEMA, Unmeasured};
 use crate::perf::ModelCard;
@@ -69,7 +70,9 @@ pub trait Listener {
 /// # Errors
 /// The device cannot be measured, the journal cannot be gone on with, or a file cannot be written.
 /// Rows that cannot be measured are no error: the calibration lists them.
+#[allow(clippy::disallowed_methods)] // how long to measure, no simulated result
 pub fn capture(request: &Request, listener: &dyn Listener) -> Result<Calibration, CaptureError> {
+    let begun = std::time::Instant::now();
     let count = probe::driver()?;
     probe::compiler()?;
     probe::products()?;
@@ -115,6 +118,8 @@ pub fn capture(request: &Request, listener: &dyn Listener) -> Result<Calibration
         journal,
         entries: there,
         small: None,
+        begun,
+        pace: Pace::new(plan.effort),
     };
     going.all(listener)?;
     let Going {
@@ -187,16 +192,18 @@ struct Going<'a> {
     entries: Vec<Entry>,
     /// The operation whose kernels were checked on small shapes last, and what was wrong.
     small: Option<(&'static str, Option<String>)>,
+    begun: std::time::Instant,
+    pace: Pace,
 }
 
 impl Going<'_> {
     fn all(&mut self, listener: &dyn Listener) -> Result<(), CaptureError> {
         let plan = self.plan;
         self.wake()?;
-        for planned in &plan.rows {
+        for (index, planned) in plan.rows.iter().enumerate() {
             let known = |entry: &Entry| entry.key() == (&planned.operation, planned.dtype);
             if !self.entries.iter().any(known) {
-                self.one(planned)?;
+                self.one(planned, plan.rows.len() - index)?;
             }
             listener.row();
         }
@@ -226,15 +233,15 @@ impl Going<'_> {
         Ok(())
     }
 
-    fn one(&mut self, planned: &Planned) -> Result<(), CaptureError> {
+    fn one(&mut self, planned: &Planned, rows_left: usize) -> Result<(), CaptureError> {
         if let Some(reason) = self.small(planned)? {
             return self.keep(failure(planned, reason));
         }
-        let budget = Budget {
-            samples_s: self.plan.row_s(),
-            least_samples: self.plan.effort.least_samples(),
-        };
+        let begun_s = self.begun.elapsed().as_secs_f64();
+        let budget = self.pace.budget(begun_s, rows_left);
         let measured = bench::measure(self.lab, self.others, planned, budget);
+        let took_s = self.begun.elapsed().as_secs_f64() - begun_s;
+        self.pace.took(budget, took_s);
         match measured {
             Ok(row) => self.keep(Entry::Row(Box::new(row))),
             Err(error) => {

@@ -40,7 +40,7 @@ pub enum Entry {
 impl Entry {
     /// What the line is about.
     #[must_use]
-    pub fn key(&self) -> (&Operation, NumberType) {
+    pub fn key(&self) -> (&Operation, Option<NumberType>) {
         match self {
             Self::Row(row) => (&row.operation, row.dtype),
             Self::Failure(failure) => (&failure.operation, failure.dtype),

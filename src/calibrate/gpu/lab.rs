@@ -50,6 +50,8 @@ pub struct Kernels {
     pub read: Kernel,
     /// Writes bytes.
     pub write: Kernel,
+    /// Reads and writes bytes.
+    pub copy: Kernel,
     /// `RMSNorm`.
     pub rms_norm: Kernel,
     /// Silu and multiply.
@@ -67,14 +69,14 @@ pub struct Kernels {
 /// Attention kernels of one head width.
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionKernels {
-    /// Of prompts.
-    pub prefill: Kernel,
+    /// Of prompts, by how many times 64 queries a block takes: one and two.
+    pub prefill: [Kernel; 2],
     /// Of decode steps.
     pub decode: Kernel,
     /// Puts the parts of decode steps together.
     pub combine: Kernel,
-    /// Shared memory of a block of `prefill`, bytes.
-    pub prefill_shared: u32,
+    /// Shared memory of a block of each, bytes.
+    pub prefill_shared: [u32; 2],
     /// The same of `decode`.
     pub decode_shared: u32,
 }
@@ -103,24 +105,31 @@ impl Kernels {
         let mut modules = Vec::new();
         let mut attention = Vec::new();
         for width in HEAD_DIMS {
-            let defines = [format!("-DD={width}")];
-            let (before, after) = (load(&prefill, &defines)?, load(&decode, &defines)?);
-            // Tiles of 128 queries, 64 keys and 64 values; 4 warps of 3 stages of 2 pages of 16.
+            let defines = |halves: u32| [format!("-DD={width}"), format!("-DHALVES={halves}")];
+            let [narrow, wide] = [load(&prefill, &defines(1))?, load(&prefill, &defines(2))?];
+            let after = load(&decode, &defines(1))?;
+            // Tiles of 64 or 128 queries, 64 keys and 64 values; 4 warps of 3 stages of 2 pages of
+            // 16.
             let row = width as u32 * 2;
-            let [prefill_shared, decode_shared] = [(128 + 64 + 64) * row, 4 * 3 * 2 * 16 * row];
+            let prefill_shared = [64, 128].map(|queries| (queries + 64 + 64) * row);
+            let decode_shared = 4 * 3 * 2 * 16 * row;
             attention.push(AttentionKernels {
-                prefill: before.kernel("prefill", prefill_shared)?,
+                prefill: [
+                    narrow.kernel("prefill", prefill_shared[0])?,
+                    wide.kernel("prefill", prefill_shared[1])?,
+                ],
                 decode: after.kernel("decode", decode_shared)?,
                 combine: after.kernel("decode_combine", 0)?,
                 prefill_shared,
                 decode_shared,
             });
-            modules.extend([before, after]);
+            modules.extend([narrow, wide, after]);
         }
         let kernels = Kernels {
             empty: small.kernel("empty", 0)?,
             read: small.kernel("read_bytes", 0)?,
             write: small.kernel("write_bytes", 0)?,
+            copy: small.kernel("copy_bytes", 0)?,
             rms_norm: small.kernel("rms_norm", 0)?,
             silu_mul: small.kernel("silu_mul", 0)?,
             rotary: small.kernel("rotary", 0)?,
@@ -162,7 +171,7 @@ impl Lab {
         let nvrtc = compiler_version()?;
         let blas = Blas::open(&device)?;
         let kernels = Kernels::load(&device, capability)?;
-        let sizes = Sizes::of_plan(plan, u64::from(facts.multiprocessors));
+        let sizes = Sizes::of_plan(plan, &facts);
         let available = device.free_bytes()?;
         if sizes.total() > available {
             return Err(GpuError::Memory {

@@ -229,6 +229,19 @@ impl Operation {
         Self::NAMES[index]
     }
 
+    /// Whether it has numbers of a type, or only moves bytes or none.
+    #[must_use]
+    pub const fn has_dtype(&self) -> bool {
+        !matches!(
+            self,
+            Self::Launch { .. }
+                | Self::Memory { .. }
+                | Self::HostToDevice { .. }
+                | Self::DeviceToHost { .. }
+                | Self::PeerCopy { .. }
+        )
+    }
+
     /// The operation and its shape in one line.
     #[must_use]
     pub fn text(&self) -> String {
@@ -292,8 +305,8 @@ impl Operation {
 
     /// The least bytes it moves: each input read once and each output written once.
     #[must_use]
-    pub fn bytes(&self, dtype: NumberType) -> f64 {
-        let one = dtype.bytes() as f64;
+    pub fn bytes(&self, dtype: Option<NumberType>) -> f64 {
+        let one = dtype.map_or(1, NumberType::bytes) as f64;
         match *self {
             Self::Launch { .. } => 0.0,
             Self::Memory { way, bytes } => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::GpuError;
 use super::operation::{LaunchWay, MemoryWay, NumberType, Operation};
+use super::pace::Pace;
 use super::record::{DeviceFacts, PlanFacts};
 use crate::perf::{AcceleratorCard, Attention, Dtype, ModelCard};
 
@@ -17,7 +18,7 @@ pub enum Effort {
 }
 
 /// Time for one row beside its launches (preparation, checks, recording), seconds: an assumption.
-const ROW_OVERHEAD_S: f64 = 0.035;
+pub const ROW_OVERHEAD_S: f64 = 0.025;
 /// Time to open the device, compile the kernels and fill the buffers, seconds: an assumption.
 const START_S: f64 = 6.0;
 /// What an operation takes over its roofline, for the expected time: an assumption.
@@ -33,11 +34,12 @@ impl Effort {
         }
     }
 
-    /// Time that all samples together are to take, seconds.
-    const fn samples_s(self) -> f64 {
+    /// Time that a capture is to take in all, seconds.
+    #[must_use]
+    pub const fn whole_s(self) -> f64 {
         match self {
-            Self::Quick => 22.0,
-            Self::Full => 190.0,
+            Self::Quick => 30.0,
+            Self::Full => 240.0,
         }
     }
 
@@ -131,8 +133,8 @@ const MOST_HEAD_ROWS: u64 = 2048;
 pub struct Planned {
     /// The operation with its shape.
     pub operation: Operation,
-    /// Number type of its inputs.
-    pub dtype: NumberType,
+    /// Number type of its inputs, where it has one.
+    pub dtype: Option<NumberType>,
     /// Where models use it.
     pub used_for: Vec<String>,
 }
@@ -211,19 +213,14 @@ impl Plan {
         }
     }
 
-    /// Time that the samples of each row are to take, seconds.
-    #[must_use]
-    pub fn row_s(&self) -> f64 {
-        (self.effort.samples_s() / self.rows.len().max(1) as f64).clamp(0.01, 0.4)
-    }
-
     /// How long all takes on a device with the peaks of a card, seconds: an estimate by roofline.
     #[must_use]
     pub fn expected_s(&self, card: &AcceleratorCard) -> f64 {
         let launches = f64::from(self.effort.least_samples() + 5);
+        let budget = Pace::new(self.effort).budget(START_S, self.rows.len());
         let rows = self.rows.iter().map(|row| {
             let one = OVER_ROOFLINE * roofline_us(row, card) * 1e-6;
-            (one * launches).max(self.row_s()) + ROW_OVERHEAD_S
+            (one * launches).max(budget.samples_s) + ROW_OVERHEAD_S
         });
         START_S + rows.sum::<f64>()
     }
@@ -233,8 +230,8 @@ impl Plan {
 #[must_use]
 pub fn roofline_us(row: &Planned, card: &AcceleratorCard) -> f64 {
     let rate = card.peak_tflops(match row.dtype {
-        NumberType::Bf16 => Dtype::Bf16,
-        NumberType::Fp8E4m3 => Dtype::Fp8,
+        None | Some(NumberType::Bf16) => Dtype::Bf16,
+        Some(NumberType::Fp8E4m3) => Dtype::Fp8,
     });
     let bandwidth = match row.operation {
         // PCI Express of the fourth generation, 16 lanes: an assumption.
@@ -283,7 +280,7 @@ pub fn card_of(facts: &DeviceFacts) -> Option<&'static str> {
 struct Making<'a> {
     asked: Asked<'a>,
     /// By place in the order and number type; the value says where models use it.
-    found: BTreeMap<(usize, NumberType, Operation), Vec<String>>,
+    found: BTreeMap<(usize, Option<NumberType>, Operation), Vec<String>>,
     left_out: Vec<String>,
 }
 
@@ -302,6 +299,7 @@ impl<'a> Making<'a> {
             return;
         }
         let order = ORDER.iter().position(|name| *name == operation.name());
+        let dtype = operation.has_dtype().then_some(dtype);
         let key = (order.unwrap_or(0), dtype, operation);
         let users = self.found.entry(key).or_default();
         if !used_for.is_empty() && !users.iter().any(|user| user == used_for) {
@@ -467,7 +465,7 @@ impl<'a> Making<'a> {
                     kv_heads,
                     head_dim,
                 };
-                if operation.bytes(bf16) <= MOST_CACHE_BYTES {
+                if operation.bytes(Some(bf16)) <= MOST_CACHE_BYTES {
                     self.add(operation, bf16, &used_for);
                 }
             }

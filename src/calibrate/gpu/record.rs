@@ -94,8 +94,8 @@ pub struct PlanFacts {
 pub struct Row {
     /// The operation with its shape, of one device.
     pub operation: Operation,
-    /// Number type of its inputs.
-    pub dtype: NumberType,
+    /// Number type of its inputs; null for launches and for bytes that are only moved.
+    pub dtype: Option<NumberType>,
     /// Where models use it.
     #[serde(default)]
     pub used_for: Vec<String>,
@@ -111,6 +111,10 @@ pub struct Row {
     pub launches_per_sample: u32,
     /// Buffers that the launches went through in turn.
     pub buffers: u32,
+    /// Bytes of all buffers that the launches of a sample touched: where they are not well above
+    /// `device.l2_bytes`, inputs were found in that cache, as they are between the kernels of a
+    /// layer whose activations fit it.
+    pub footprint_bytes: u64,
     /// Whether the launches were nodes of a captured graph.
     pub graph: bool,
     /// Rate of the least arithmetic the operation takes, 1e12 FLOP/s.
@@ -144,8 +148,8 @@ pub struct Checked {
 pub struct Unmeasured {
     /// The operation with its shape.
     pub operation: Operation,
-    /// Number type of its inputs.
-    pub dtype: NumberType,
+    /// Number type of its inputs; null for launches and for bytes that are only moved.
+    pub dtype: Option<NumberType>,
     /// Why.
     pub reason: String,
 }
@@ -297,6 +301,17 @@ impl Row {
             ("launches_per_sample", self.launches_per_sample),
             ("buffers", self.buffers),
         ];
+        check(
+            self.dtype.is_some() == self.operation.has_dtype(),
+            file,
+            place,
+            (
+                "dtype",
+                self.dtype.map_or("null", NumberType::name),
+                "null for launches and moved bytes, and a number type for the others",
+            ),
+            "correct the row, or measure it again",
+        )?;
         let sizes = self.operation.sizes();
         let counts = counts.map(|(field, value)| (field, u64::from(value)));
         for (field, value) in sizes.into_iter().chain(counts) {

@@ -1,6 +1,11 @@
 //! What the kernels should give, in 64 bits.
 
+use rayon::prelude::*;
+
 use super::record::Checked;
+
+/// Keys that a thread takes at the least.
+const LEAST_APART: usize = 256;
 
 /// Compares results with references: the error of a value is relative to its size plus the root
 /// mean square of all references, since sums that cancel keep the error of their terms.
@@ -26,27 +31,35 @@ pub fn attention(
     query: &[f64],
     keys: u64,
     scale: f64,
-    key: &dyn Fn(u64, u64) -> f64,
-    value: &dyn Fn(u64, u64) -> f64,
+    key: &(impl Fn(u64, u64) -> f64 + Sync),
+    value: &(impl Fn(u64, u64) -> f64 + Sync),
 ) -> Vec<f64> {
-    let scores: Vec<f64> = (0..keys)
+    let scores: Vec<f64> = (0..keys as usize)
+        .into_par_iter()
+        .with_min_len(LEAST_APART)
         .map(|index| {
             let terms = query
                 .iter()
                 .zip(0..)
-                .map(|(q, column)| q * key(index, column));
+                .map(|(q, column)| q * key(index as u64, column));
             terms.sum::<f64>() * scale
         })
         .collect();
     let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = scores.iter().map(|score| (score - top).exp()).collect();
     let total: f64 = weights.iter().sum();
-    (0..query.len() as u64)
+    (0..query.len())
+        .into_par_iter()
+        .with_min_len(if weights.len() < LEAST_APART {
+            query.len()
+        } else {
+            1
+        })
         .map(|column| {
             let terms = weights
                 .iter()
                 .zip(0..)
-                .map(|(w, index)| w * value(index, column));
+                .map(|(w, index)| w * value(index, column as u64));
             terms.sum::<f64>() / total
         })
         .collect()

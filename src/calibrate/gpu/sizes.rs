@@ -1,10 +1,18 @@
 //! How much of the device's memory a plan takes, and how decode steps lay out their cache.
 
-use super::operation::{MemoryWay, Operation};
+use super::operation::{MemoryWay, NumberType, Operation};
 use super::plan::Plan;
+use super::record::DeviceFacts;
 
 /// Weights are at least so many bytes, several times any device's cache.
 const LEAST_WEIGHTS: u64 = 512 << 20;
+/// Inputs and results are at least so many bytes each, and [`TIMES_CACHE`] times the cache.
+const LEAST_INPUTS: u64 = 64 << 20;
+/// How many times the second-level cache inputs and results are each, so that launches that go
+/// through them find nothing in it.
+const TIMES_CACHE: u64 = 4;
+/// The most buffers that launches go through in turn: as many as a sample has launches.
+const MOST_TURNS: u64 = 256;
 /// Buffers begin at multiples of so many bytes.
 pub const ALIGN: u64 = 256;
 
@@ -22,19 +30,21 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// The sizes for a plan on a device with so many multiprocessors.
+    /// The sizes for a plan on a device.
     #[must_use]
-    pub fn of_plan(plan: &Plan, multiprocessors: u64) -> Sizes {
+    pub fn of_plan(plan: &Plan, device: &DeviceFacts) -> Sizes {
+        let multiprocessors = u64::from(device.multiprocessors);
+        let around = up((TIMES_CACHE * device.l2_bytes).max(LEAST_INPUTS));
         let mut sizes = Sizes {
             weights: LEAST_WEIGHTS,
-            inputs: 64 << 20,
-            outputs: 64 << 20,
+            inputs: around,
+            outputs: around,
             scratch: 4 << 20,
         };
         let operations = || {
             plan.rows
                 .iter()
-                .map(|row| (&row.operation, row.dtype.bytes()))
+                .map(|row| (&row.operation, row.dtype.map_or(1, NumberType::bytes)))
         };
         for (operation, one) in operations() {
             let [weights, inputs, outputs] = buffers(operation, one);
@@ -65,11 +75,67 @@ impl Sizes {
     }
 }
 
+/// Buffers that launches go through in turn, and what they touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turns {
+    /// How many there are.
+    pub count: u64,
+    /// Bytes that a launch touches of its own buffer.
+    pub each: u64,
+    /// Bytes that every launch touches.
+    pub shared: u64,
+}
+
+impl Turns {
+    /// One buffer.
+    #[must_use]
+    pub const fn one(bytes: u64) -> Turns {
+        Turns {
+            count: 1,
+            each: bytes,
+            shared: 0,
+        }
+    }
+
+    /// As many as fit: of each pair, a buffer takes so many bytes (the first) of so many (the
+    /// second).
+    #[must_use]
+    pub fn fitting(parts: &[(u64, u64)]) -> Turns {
+        let fit = parts.iter().map(|(step, all)| all / up(*step).max(1));
+        Turns {
+            count: fit.min().unwrap_or(1).clamp(1, MOST_TURNS),
+            each: parts.iter().map(|(step, _)| step).sum(),
+            shared: 0,
+        }
+    }
+
+    /// The same, with bytes that every launch touches.
+    #[must_use]
+    pub const fn and(self, shared: u64) -> Turns {
+        Turns { shared, ..self }
+    }
+
+    /// Which buffer a launch takes.
+    #[must_use]
+    pub const fn of(&self, launch: u64) -> u64 {
+        launch % self.count
+    }
+
+    /// Bytes that so many launches touch.
+    #[must_use]
+    pub fn footprint(&self, launches: u64) -> u64 {
+        self.count.min(launches) * self.each + self.shared
+    }
+}
+
 /// A multiple of [`ALIGN`] that is not below.
 #[must_use]
 pub fn up(bytes: u64) -> u64 {
     bytes.next_multiple_of(ALIGN)
 }
+
+/// Bytes by which what a device gives to a sum over devices lies after what the one before gives.
+pub const ALL_REDUCE_SHIFT: u64 = 4096;
 
 /// Bytes of weights, inputs and results of an operation with values of so many bytes.
 fn buffers(operation: &Operation, one: u64) -> [u64; 3] {
@@ -82,7 +148,10 @@ fn buffers(operation: &Operation, one: u64) -> [u64; 3] {
         },
         Operation::HostToDevice { bytes } => [0, 0, bytes],
         Operation::DeviceToHost { bytes } | Operation::PeerCopy { bytes } => [0, bytes, bytes],
-        Operation::AllReduce { values, .. } => [0, 0, values * 2],
+        Operation::AllReduce { devices, values } => {
+            let shifts = u64::from(devices) * ALL_REDUCE_SHIFT;
+            [0, values * 2 + shifts, values * 2]
+        }
         Operation::Gemm { m, n, k } => [n * k * one, m * k * one, m * n * 2],
         Operation::PrefillAttention {
             sequences,

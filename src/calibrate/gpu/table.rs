@@ -52,7 +52,7 @@ pub fn render(calibration: &Calibration, card: Option<&AcceleratorCard>) -> Stri
         "of peak",
     ]);
     for row in &calibration.rows {
-        page.row(row, card);
+        page.row(row, device.l2_bytes, card);
     }
     page.failures(calibration);
     page.text
@@ -106,8 +106,8 @@ pub fn render_plan(plan: &Plan, card: &AcceleratorCard) -> String {
 #[must_use]
 pub fn share_of_peak(row: &Row, card: &AcceleratorCard) -> Option<f64> {
     let dtype = match row.dtype {
-        NumberType::Bf16 => Dtype::Bf16,
-        NumberType::Fp8E4m3 => Dtype::Fp8,
+        None | Some(NumberType::Bf16) => Dtype::Bf16,
+        Some(NumberType::Fp8E4m3) => Dtype::Fp8,
     };
     let on_device = !matches!(
         row.operation.name(),
@@ -140,8 +140,12 @@ impl Page {
         self.text.push('\n');
     }
 
-    fn row(&mut self, row: &Row, card: Option<&AcceleratorCard>) {
+    fn row(&mut self, row: &Row, l2_bytes: u64, card: Option<&AcceleratorCard>) {
         let spread = (row.p90_us - row.p10_us) / row.median_us;
+        let share = card.and_then(|card| share_of_peak(row, card));
+        let cached = row.footprint_bytes < 2 * l2_bytes;
+        let star = if share.is_some() && cached { "*" } else { "" };
+        let share = format!("{}{star}", percent(share));
         let mark = if row.drifted { " ~" } else { "" };
         self.cells([
             &row.operation.text(),
@@ -150,7 +154,7 @@ impl Page {
             &format!("{}{mark}", percent(Some(spread))),
             &significant(row.tflop_per_s),
             &significant(row.gb_per_s),
-            &percent(card.and_then(|card| share_of_peak(row, card))),
+            &share,
         ]);
     }
 
@@ -159,8 +163,17 @@ impl Page {
         self.line(
             "Times are medians; spread is from the 10th to the 90th percentile, over the median; \
              ~ marks rows whose halves differ by more than 3 %, also when measured again. Rates \
-             are of the least arithmetic and bytes an operation needs.",
+             are of the least arithmetic and bytes an operation needs. * marks rows that find their \
+             inputs in the second-level cache, as kernels between those of a layer do.",
         );
+        let prompts = |row: &Row| row.operation.name() == "prefill_attention";
+        if calibration.rows.iter().any(prompts) {
+            self.line(
+                "Attention is this program's own, after FlashAttention-2 and FlashDecoding: a \
+                 reference, not what engines run. Of prompts, FlashAttention-3 reaches up to 740 \
+                 TFLOP/s on an H100 (fp16, arXiv:2407.08608).",
+            );
+        }
         if calibration.failures.is_empty() {
             return;
         }
@@ -179,9 +192,10 @@ impl Page {
     }
 }
 
-fn short(dtype: NumberType) -> &'static str {
+fn short(dtype: Option<NumberType>) -> &'static str {
     match dtype {
-        NumberType::Bf16 => "bf16",
-        NumberType::Fp8E4m3 => "fp8",
+        None => "-",
+        Some(NumberType::Bf16) => "bf16",
+        Some(NumberType::Fp8E4m3) => "fp8",
     }
 }

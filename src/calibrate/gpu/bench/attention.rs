@@ -4,18 +4,18 @@ use super::gemm::spots;
 use super::{Launch, Ready};
 use crate::calibrate::gpu::device::{Arg, Span};
 use crate::calibrate::gpu::error::GpuError;
-use crate::calibrate::gpu::lab::{Lab, passed};
-use crate::calibrate::gpu::numbers::from_bf16;
+use crate::calibrate::gpu::lab::{Lab, WEIGHTS_SEED, passed};
+use crate::calibrate::gpu::numbers::{filled, from_bf16};
 use crate::calibrate::gpu::operation::{NumberType, Operation};
 use crate::calibrate::gpu::record::Checked;
 use crate::calibrate::gpu::reference::{attention, compare};
-use crate::calibrate::gpu::sizes::{DecodeLayout, PAGE, up};
+use crate::calibrate::gpu::sizes::{DecodeLayout, PAGE, Turns, up};
 
 const BF16: NumberType = NumberType::Bf16;
 /// Weights and results have 8 bits of mantissa, the rounding of which is 0.002.
 const TOLERANCE: f64 = 0.02;
 /// Products of a key and a query that a check computes at the most, times the width.
-const MOST_CHECKED: u64 = 6_000_000;
+const MOST_CHECKED: u64 = 3_000_000;
 /// Queries are as if 4 times as large, so that some keys weigh more than others.
 const SHARPNESS: f64 = 4.0;
 
@@ -26,6 +26,11 @@ fn scale(head_dim: u64) -> f64 {
 
 fn scale_log2(head_dim: u64) -> Arg {
     Arg::Float((scale(head_dim) * std::f64::consts::LOG2_E) as f32)
+}
+
+/// A key's or value's number by its place in the buffer of weights.
+fn weight(place: u64) -> f64 {
+    filled(BF16, place, WEIGHTS_SEED)
 }
 
 /// A vector of results.
@@ -44,17 +49,34 @@ fn chosen(count: u64, cost: u64) -> Vec<u64> {
     if count * cost <= MOST_CHECKED {
         return (0..count).collect();
     }
-    let few = (MOST_CHECKED / cost.max(1)).clamp(2, 64) as usize;
+    let few = (MOST_CHECKED / cost.max(1)).clamp(1, 7) as usize;
     let all = spots(count);
-    let step = all.len().div_ceil(few).max(1);
-    let mut some: Vec<u64> = all.iter().copied().step_by(step).collect();
-    some.push(count - 1);
-    some.dedup();
-    some
+    let step = all.len().div_ceil(few);
+    // From the last back: of prompts it sees most keys.
+    all.into_iter().rev().step_by(step).collect()
 }
 
 /// Causal attention of whole prompts.
 pub fn prepare_prefill<'a>(lab: &'a Lab, operation: &Operation) -> Result<Ready<'a>, GpuError> {
+    let blocks = match *operation {
+        Operation::PrefillAttention {
+            sequences,
+            tokens,
+            heads,
+            ..
+        } => heads * sequences * tokens.div_ceil(128),
+        _ => 0,
+    };
+    // A multiprocessor holds two blocks of 128 queries: fewer than those leave it half idle.
+    prefill_by(lab, operation, blocks >= lab.blocks(2))
+}
+
+/// The same by blocks of 128 queries, or of 64.
+pub fn prefill_by<'a>(
+    lab: &'a Lab,
+    operation: &Operation,
+    wide: bool,
+) -> Result<Ready<'a>, GpuError> {
     let Operation::PrefillAttention {
         sequences,
         tokens,
@@ -82,11 +104,12 @@ pub fn prepare_prefill<'a>(lab: &'a Lab, operation: &Operation) -> Result<Ready<
         Arg::Int(kv_heads as u32),
         scale_log2(head_dim),
     ];
-    let grid = [heads * sequences, tokens.div_ceil(128), 1];
-    let mut launch: Launch<'_> = Box::new(move |_| {
-        let shared = kernels.prefill_shared;
-        lab.device.launch(kernels.prefill, grid, 128, shared, &args)
-    });
+    let queries = if wide { 128 } else { 64 };
+    let grid = [heads * sequences, tokens.div_ceil(queries), 1];
+    let kernel = kernels.prefill[usize::from(wide)];
+    let shared = kernels.prefill_shared[usize::from(wide)];
+    let mut launch: Launch<'_> =
+        Box::new(move |_| lab.device.launch(kernel, grid, 128, shared, &args));
     lab.poison(out)?;
     launch(0)?;
     lab.written(out)?;
@@ -104,18 +127,18 @@ pub fn prepare_prefill<'a>(lab: &'a Lab, operation: &Operation) -> Result<Ready<
                 let kv_head = head / (heads / kv_heads);
                 (sequence * tokens + key) * kv_row + kv_head * head_dim + column
             };
-            let key = |key: u64, column: u64| lab.weight(BF16, place(key, column));
-            let value =
-                |key: u64, column: u64| lab.weight(BF16, up(kv_bytes) / 2 + place(key, column));
+            let key = |key: u64, column: u64| weight(place(key, column));
+            let value = |key: u64, column: u64| weight(up(kv_bytes) / 2 + place(key, column));
             let query: Vec<f64> = (0..head_dim)
                 .map(|column| lab.input(BF16, index * head_dim + column))
                 .collect();
             attention(&query, row % tokens + 1, scale(head_dim), &key, &value)
         },
     )?;
+    // The product before has just written queries, keys and values: they stay where they are.
     Ok(Ready {
         launch,
-        buffers: 1,
+        turns: Turns::one(2 * q.bytes + 2 * kv_bytes),
         checked: Some(checked),
     })
 }
@@ -219,8 +242,8 @@ pub fn prepare_decode<'a>(lab: &'a Lab, operation: &Operation) -> Result<Ready<'
             let page = u64::from(table[entry as usize]);
             page * layout.page_values + (kv_head * PAGE + key % PAGE) * head_dim + column
         };
-        let key = |key: u64, column: u64| lab.weight(BF16, place(key, column));
-        let value = |key: u64, column: u64| lab.weight(BF16, half / 2 + place(key, column));
+        let key = |key: u64, column: u64| weight(place(key, column));
+        let value = |key: u64, column: u64| weight(half / 2 + place(key, column));
         let query: Vec<f64> = (0..head_dim)
             .map(|column| lab.input(BF16, index * head_dim + column))
             .collect();
@@ -228,7 +251,11 @@ pub fn prepare_decode<'a>(lab: &'a Lab, operation: &Operation) -> Result<Ready<'
     })?;
     Ok(Ready {
         launch,
-        buffers: layout.sets,
+        turns: Turns {
+            count: layout.sets,
+            each: 2 * layout.pages * sequences * layout.page_values * 2,
+            shared: 2 * q.bytes,
+        },
         checked: Some(checked),
     })
 }
@@ -264,7 +291,8 @@ mod tests {
     #[test]
     fn few_of_many_queries_are_chosen_and_the_last_among_them() {
         assert_eq!(chosen(10, 100), (0..10).collect::<Vec<_>>());
-        let some = chosen(1_000_000, 2_000_000);
-        assert!(some.len() <= 5 && some.contains(&999_999) && some.contains(&0));
+        assert_eq!(chosen(1_000_000, 2_000_000), [999_999]);
+        let some = chosen(1_000_000, 500_000);
+        assert!((4..=6).contains(&some.len()) && some.contains(&999_999));
     }
 }

@@ -8,10 +8,8 @@ use crate::calibrate::gpu::numbers::from_bf16;
 use crate::calibrate::gpu::operation::NumberType;
 use crate::calibrate::gpu::record::Checked;
 use crate::calibrate::gpu::reference::compare;
-use crate::calibrate::gpu::sizes::up;
+use crate::calibrate::gpu::sizes::{Turns, up};
 
-/// The most weights that launches go through in turn.
-const MOST_BUFFERS: u64 = 256;
 /// Rows and columns of which results are compared.
 const SPOTS: u64 = 7;
 
@@ -23,18 +21,18 @@ pub fn prepare(lab: &Lab, [m, n, k]: [u64; 3], dtype: NumberType) -> Result<Read
     let x = lab.inputs().part(0, m * k * one)?;
     let y = lab.outputs().part(0, m * n * 2)?;
     let step = up(n * k * one);
-    let buffers = (lab.weights().bytes / step).clamp(1, MOST_BUFFERS);
-    let weights = move |index: u64| lab.weights().part(index % buffers * step, n * k * one);
+    let turns = Turns::fitting(&[(n * k * one, lab.weights().bytes)]).and(x.bytes + y.bytes);
+    let weights = move |index: u64| lab.weights().part(turns.of(index) * step, n * k * one);
 
     lab.poison(y)?;
-    let last = buffers - 1;
+    let last = turns.count - 1;
     product.run(&lab.device, x, weights(last)?, y)?;
     lab.written(y)?;
     let checked = check(lab, [m, n, k], dtype, last * step / one, y)?;
     let launch: Launch<'_> = Box::new(move |index| product.run(&lab.device, x, weights(index)?, y));
     Ok(Ready {
         launch,
-        buffers,
+        turns,
         checked: Some(passed(checked)?),
     })
 }

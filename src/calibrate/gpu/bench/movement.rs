@@ -1,56 +1,57 @@
-//! Launches, and bytes that move.
+//! Launches, and bytes that move within the device's memory.
 
-use super::{Launch, Ready};
-use crate::calibrate::gpu::device::{AllReduce, Arg, Buffer, Device, Span};
+use super::gemm::spots;
+use super::{Launch, Moved, Ready, copies};
+use crate::calibrate::gpu::device::{Arg, Device, Span};
 use crate::calibrate::gpu::error::GpuError;
-use crate::calibrate::gpu::lab::Lab;
+use crate::calibrate::gpu::lab::{INPUTS_SEED, Lab, WEIGHTS_SEED, passed};
 use crate::calibrate::gpu::measure::{Budget, Timing, drifts, time};
-use crate::calibrate::gpu::operation::{LaunchWay, MemoryWay, Operation};
+use crate::calibrate::gpu::numbers::{filled, from_bf16};
+use crate::calibrate::gpu::operation::{LaunchWay, MemoryWay, NumberType, Operation};
+use crate::calibrate::gpu::record::Checked;
+use crate::calibrate::gpu::reference::compare;
+use crate::calibrate::gpu::sizes::Turns;
 
-/// The operations that are not timed as launches in a captured graph, with their buffers; none
-/// for the others.
+/// Bytes that are compared at each place where a copy is checked.
+const LOOK: u64 = 4096;
+/// Blocks of 512 threads for each multiprocessor, which holds four at once.
+const BLOCKS: u64 = 8;
+
+/// The operations that are not timed as launches in a captured graph; none for the others.
 ///
 /// # Errors
-/// A call fails.
+/// A call fails, or bytes arrive that were not sent.
 pub fn alone(
     lab: &Lab,
     others: &[Device],
     operation: &Operation,
     budget: Budget,
-) -> Result<Option<(Timing, u64)>, GpuError> {
-    let device = &lab.device;
+) -> Result<Option<Moved>, GpuError> {
     match *operation {
-        Operation::Launch { way } => {
-            let mut launch = |_| device.launch(lab.kernels.empty, [1, 1, 1], 32, 0, &[]);
-            let timing = match way {
-                LaunchWay::Graph => time(device, budget, true, &mut launch)?,
-                LaunchWay::Stream => time(device, budget, false, &mut launch)?,
-                LaunchWay::RoundTrip => round_trips(device, budget, &mut || launch(0))?,
-            };
-            Ok(Some((timing, 1)))
-        }
-        Operation::HostToDevice { bytes } => {
-            let host = device.host_buffer(bytes)?;
-            let to = lab.outputs().part(0, bytes)?;
-            let mut launch = |_| device.copy_in(to, &host);
-            let timing = time(device, budget, false, &mut launch);
-            device.wait()?;
-            Ok(Some((timing?, 1)))
-        }
-        Operation::DeviceToHost { bytes } => {
-            let host = device.host_buffer(bytes)?;
-            let from = lab.inputs().part(0, bytes)?;
-            let mut launch = |_| device.copy_out(&host, from);
-            let timing = time(device, budget, false, &mut launch);
-            device.wait()?;
-            Ok(Some((timing?, 1)))
-        }
-        Operation::PeerCopy { bytes } => peer_copy(lab, others, bytes, budget).map(Some),
+        Operation::Launch { way } => launches(lab, way, budget).map(Some),
+        Operation::HostToDevice { bytes } => copies::to_device(lab, bytes, budget).map(Some),
+        Operation::DeviceToHost { bytes } => copies::to_host(lab, bytes, budget).map(Some),
+        Operation::PeerCopy { bytes } => copies::to_peer(lab, others, bytes, budget).map(Some),
         Operation::AllReduce { devices, values } => {
-            all_reduce(lab, others, devices, values, budget).map(Some)
+            super::all_reduce::measure(lab, others, devices, values, budget).map(Some)
         }
         _ => Ok(None),
     }
+}
+
+fn launches(lab: &Lab, way: LaunchWay, budget: Budget) -> Result<Moved, GpuError> {
+    let device = &lab.device;
+    let mut launch = |_| device.launch(lab.kernels.empty, [1, 1, 1], 32, 0, &[]);
+    let timing = match way {
+        LaunchWay::Graph => time(device, budget, true, &mut launch)?,
+        LaunchWay::Stream => time(device, budget, false, &mut launch)?,
+        LaunchWay::RoundTrip => round_trips(device, budget, &mut || launch(0))?,
+    };
+    Ok(Moved {
+        timing,
+        turns: Turns::one(0),
+        checked: None,
+    })
 }
 
 /// From a launch to its end, as the host sees it.
@@ -78,106 +79,125 @@ fn round_trips(
     })
 }
 
-fn peer_copy(
-    lab: &Lab,
-    others: &[Device],
-    bytes: u64,
-    budget: Budget,
-) -> Result<(Timing, u64), GpuError> {
-    let Some(other) = others.first() else {
-        return Err(GpuError::Unsupported(
-            "a copy between devices needs two of them".to_owned(),
-        ));
-    };
-    lab.device.reach(other)?;
-    other.make_current()?;
-    let to = other.buffer(bytes)?;
-    lab.device.make_current()?;
-    let from = lab.inputs().part(0, bytes)?;
-    let mut launch = |_| lab.device.copy_to_peer(other, to.all(), from);
-    let timing = time(&lab.device, budget, false, &mut launch);
-    lab.device.wait()?;
-    free_on(other, vec![to], &lab.device)?;
-    Ok((timing?, 1))
-}
-
-/// Frees buffers of another device, whose context must be current for that.
-fn free_on(other: &Device, buffers: Vec<Buffer>, own: &Device) -> Result<(), GpuError> {
-    other.make_current()?;
-    drop(buffers);
-    own.make_current()
-}
-
-/// The devices are the one measured and those after it, so it must be the machine's first.
-fn all_reduce(
-    lab: &Lab,
-    others: &[Device],
-    devices: u32,
-    values: u64,
-    budget: Budget,
-) -> Result<(Timing, u64), GpuError> {
-    let group = AllReduce::open(devices)?;
-    let mut members: Vec<&Device> = vec![&lab.device];
-    members.extend(others.iter().take(devices as usize - 1));
-    let mut buffers = Vec::new();
-    for other in &members[1..] {
-        other.make_current()?;
-        let buffer = other.buffer(values * 2)?;
-        // Zeros stay zeros however often they are summed; the links carry them like any others.
-        other.set_bytes(buffer.all(), 0)?;
-        other.wait()?;
-        buffers.push(buffer);
-    }
-    lab.device.make_current()?;
-    let own = lab.outputs().part(0, values * 2)?;
-    lab.device.set_bytes(own, 0)?;
-    let spans: Vec<Span> = std::iter::once(own)
-        .chain(buffers.iter().map(Buffer::all))
-        .collect();
-    let mut launch = |_| group.run(&members, &spans, values);
-    let timing = time(&lab.device, budget, false, &mut launch);
-    lab.device.wait()?;
-    for (other, buffer) in members[1..].iter().zip(buffers) {
-        other.make_current()?;
-        other.wait()?;
-        drop(buffer);
-    }
-    lab.device.make_current()?;
-    Ok((timing?, 1))
-}
-
 /// Bytes of the device's memory, in as many places in turn as the buffers have.
 pub fn prepare<'a>(lab: &'a Lab, operation: &Operation) -> Result<Ready<'a>, GpuError> {
     let Operation::Memory { way, bytes } = *operation else {
         return Err(GpuError::Unsupported(operation.text()));
     };
-    let places = |all: Span| (all.bytes / bytes).max(1);
-    let buffers = match way {
-        MemoryWay::Read => places(lab.weights()),
-        MemoryWay::Write => places(lab.outputs()),
-        MemoryWay::Copy => places(lab.weights()).min(places(lab.outputs())),
+    let [from, to] = [lab.weights(), lab.outputs()];
+    let turns = match way {
+        MemoryWay::Read => Turns::fitting(&[(bytes, from.bytes)]),
+        MemoryWay::Write => Turns::fitting(&[(bytes, to.bytes)]),
+        MemoryWay::Copy => Turns::fitting(&[(bytes, from.bytes), (bytes, to.bytes)]),
     };
-    let part = move |all: Span, index: u64| all.part(index % buffers * bytes, bytes);
-    let marks = lab.scratch().part(0, 4096)?;
-    let grid = [lab.blocks(8), 1, 1];
-    let launch: Launch<'a> = Box::new(move |index| match way {
-        MemoryWay::Read => {
-            let from = part(lab.weights(), index)?;
-            let args = [Arg::At(from), Arg::Long(bytes / 16), Arg::At(marks)];
-            lab.device.launch(lab.kernels.read, grid, 512, 0, &args)
-        }
+    let launch = move |turn: u64| start(lab, way, turn * bytes, bytes);
+    let last = turns.count - 1;
+    let checked = match way {
+        MemoryWay::Read => check_read(lab)?,
         MemoryWay::Write => {
-            let to = part(lab.outputs(), index)?;
-            let args = [Arg::At(to), Arg::Long(bytes / 16), Arg::Int(index as u32)];
-            lab.device.launch(lab.kernels.write, grid, 512, 0, &args)
+            let place = to.part(last * bytes, bytes)?;
+            lab.poison(place)?;
+            launch(last)?;
+            check_written(lab, place, last as u32)?
         }
-        MemoryWay::Copy => lab
-            .device
-            .copy(part(lab.outputs(), index)?, part(lab.weights(), index)?),
-    });
+        MemoryWay::Copy => {
+            let place = to.part(last * bytes, bytes)?;
+            lab.poison(place)?;
+            launch(last)?;
+            arrived(lab, place, last * bytes, WEIGHTS_SEED)?
+        }
+    };
+    let launch: Launch<'a> = Box::new(move |index| launch(turns.of(index)));
     Ok(Ready {
         launch,
-        buffers,
-        checked: None,
+        turns,
+        checked: Some(checked),
     })
+}
+
+/// Starts a kernel that moves so many bytes, from an offset of its buffers on.
+fn start(lab: &Lab, way: MemoryWay, offset: u64, bytes: u64) -> Result<(), GpuError> {
+    let grid = [lab.blocks(BLOCKS), 1, 1];
+    let chunks = Arg::Long(bytes / 16);
+    let kernels = &lab.kernels;
+    let (kernel, args) = match way {
+        MemoryWay::Read => {
+            let from = lab.weights().part(offset, bytes)?;
+            let marks = lab.scratch().part(0, LOOK)?;
+            (kernels.read, [Arg::At(from), chunks, Arg::At(marks)])
+        }
+        MemoryWay::Write => {
+            let to = lab.outputs().part(offset, bytes)?;
+            let value = Arg::Int((offset / bytes) as u32);
+            (kernels.write, [Arg::At(to), chunks, value])
+        }
+        MemoryWay::Copy => {
+            let from = lab.weights().part(offset, bytes)?;
+            let to = lab.outputs().part(offset, bytes)?;
+            (kernels.copy, [Arg::At(from), chunks, Arg::At(to)])
+        }
+    };
+    lab.device.launch(kernel, grid, 512, 0, &args)
+}
+
+/// Reads a mebibyte, of which the host knows the exclusive or of all words.
+fn check_read(lab: &Lab) -> Result<Checked, GpuError> {
+    const BYTES: u64 = 1 << 20;
+    let marks = lab.scratch().part(0, LOOK)?;
+    lab.device.set_bytes(marks, 0)?;
+    start(lab, MemoryWay::Read, 0, BYTES)?;
+    let mut got = vec![0_u32; (LOOK / 4) as usize];
+    lab.device.download(marks, &mut got)?;
+    let got = got.iter().fold(0, |all, mark| all ^ mark);
+    let half = |index| {
+        let value = filled(NumberType::Bf16, index, WEIGHTS_SEED) as f32;
+        value.to_bits() >> 16
+    };
+    let words = (0..BYTES / 4).map(|word| half(2 * word) | half(2 * word + 1) << 16);
+    let wanted = words.fold(0, |all, word| all ^ word);
+    let pair = (f64::from(got), f64::from(wanted));
+    passed(compare(&[pair], 0.0))
+}
+
+/// Compares what the writing kernel should have left, at several places.
+fn check_written(lab: &Lab, place: Span, value: u32) -> Result<Checked, GpuError> {
+    let mut pairs = Vec::new();
+    for spot in spots(place.bytes / LOOK) {
+        let mut got = vec![0_u32; (LOOK / 4) as usize];
+        lab.device
+            .download(place.part(spot * LOOK, LOOK)?, &mut got)?;
+        for (chunk, four) in (spot * LOOK / 16..).zip(got.chunks(4)) {
+            let wanted = [
+                value,
+                value ^ chunk as u32,
+                value.wrapping_add(1),
+                value ^ 0x5bd1_e995,
+            ];
+            let both = four.iter().zip(wanted);
+            pairs.extend(both.map(|(got, wanted)| (f64::from(*got), f64::from(wanted))));
+        }
+    }
+    passed(compare(&pairs, 0.0))
+}
+
+/// Compares bytes that were copied from an offset of a buffer filled with a seed, at several
+/// places.
+///
+/// # Errors
+/// Others arrived, or a call fails.
+pub fn arrived(lab: &Lab, place: Span, offset: u64, seed: u32) -> Result<Checked, GpuError> {
+    debug_assert!([WEIGHTS_SEED, INPUTS_SEED].contains(&seed));
+    let look = LOOK.min(place.bytes);
+    let mut pairs = Vec::new();
+    for spot in spots(place.bytes / look) {
+        let mut got = vec![0_u16; (look / 2) as usize];
+        lab.device
+            .download(place.part(spot * look, look)?, &mut got)?;
+        let first = (offset + spot * look) / 2;
+        pairs.extend(got.iter().zip(first..).map(|(bits, index)| {
+            let wanted = filled(NumberType::Bf16, index, seed);
+            (f64::from(from_bf16(*bits)), wanted)
+        }));
+    }
+    passed(compare(&pairs, 0.0))
 }

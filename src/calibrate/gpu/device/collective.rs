@@ -44,25 +44,27 @@ impl AllReduce {
         Ok(format!("{major}.{minor}.{patch}"))
     }
 
-    /// Starts a sum of bf16 values in place, in each device's stream.
+    /// Starts a sum of bf16 values in each device's stream, from the first to the second of its
+    /// two places.
     ///
     /// # Errors
     /// The library refuses.
-    pub fn run(&self, devices: &[&Device], spans: &[Span], values: u64) -> Result<(), GpuError> {
-        let spans: Vec<Span> = spans
-            .iter()
-            .map(|span| span.part(0, values * 2))
-            .collect::<Result<_, _>>()?;
+    pub fn run(&self, members: &[(&Device, [Span; 2])], values: u64) -> Result<(), GpuError> {
+        for (_, places) in members {
+            for place in places {
+                place.part(0, values * 2)?;
+            }
+        }
         // SAFETY: one thread has all members, so their calls are grouped.
         check("ncclGroupStart", unsafe { sys::ncclGroupStart() })?;
         let mut asked = Ok(());
-        for ((member, device), span) in self.members.iter().zip(devices).zip(&spans) {
-            // SAFETY: the span has room for the values; member, stream and memory are of one
+        for (member, (device, [from, to])) in self.members.iter().zip(members) {
+            // SAFETY: both places have room for the values; member, stream and memory are of one
             // device.
             let code = unsafe {
                 sys::ncclAllReduce(
-                    span.address as *const std::ffi::c_void,
-                    span.address as *mut std::ffi::c_void,
+                    from.address as *const std::ffi::c_void,
+                    to.address as *mut std::ffi::c_void,
                     values as usize,
                     sys::ncclDataType_t::ncclBfloat16,
                     sys::ncclRedOp_t::ncclSum,

@@ -274,10 +274,10 @@ impl Device {
     ///
     /// # Errors
     /// The driver refuses.
-    pub fn copy_out(&self, to: &HostBuffer, from: Span) -> Result<(), GpuError> {
+    pub fn copy_out(&self, to: &mut HostBuffer, from: Span) -> Result<(), GpuError> {
         let bytes = from.bytes.min(to.len()) as usize;
-        // SAFETY: as in `copy_in`. The host's memory is not read while it is written: nothing
-        // reads it after it was made.
+        // SAFETY: as in `copy_in`. The host's memory is not read while it is written: it is given
+        // out only after a wait, and no copy to it can be asked for while it is borrowed.
         check("cuMemcpyDtoHAsync", unsafe {
             sys::cuMemcpyDtoHAsync_v2(to.pointer, from.address, bytes, self.stream)
         })

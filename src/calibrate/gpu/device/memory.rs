@@ -6,6 +6,7 @@ use cudarc::driver::sys;
 
 use super::super::error::GpuError;
 use super::check;
+use super::context::Device;
 
 /// Part of the device's memory: an address and a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +112,19 @@ impl HostBuffer {
             *byte = (state >> 56) as u8;
         }
         Ok(buffer)
+    }
+
+    /// Its bytes, once everything asked of a device is done: whoever calls gives the one that
+    /// copies to it.
+    ///
+    /// # Errors
+    /// Something that was asked failed.
+    pub fn bytes(&self, device: &Device) -> Result<&[u8], GpuError> {
+        device.wait()?;
+        let length = usize::try_from(self.bytes).unwrap_or(0);
+        // SAFETY: the memory is ours and of that length, every byte was set when it was made, and
+        // no copy to it is on its way nor can be asked for while the slice lives.
+        Ok(unsafe { std::slice::from_raw_parts(self.pointer.cast::<u8>(), length) })
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
