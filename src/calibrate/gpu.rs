@@ -11,6 +11,7 @@ pub mod error;
 pub mod journal;
 pub mod lab;
 pub mod measure;
+mod number_type;
 pub mod numbers;
 pub mod operation;
 pub mod pace;

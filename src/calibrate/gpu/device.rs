@@ -11,14 +11,16 @@ mod collective;
 mod compiler;
 mod context;
 mod graph;
+mod kernel;
 mod memory;
 pub mod probe;
 
 pub use blas::{Blas, Product, SCALES};
 pub use collective::AllReduce;
 pub use compiler::{compile, compiler_version};
-pub use context::{Arg, Device, Kernel, Module};
+pub use context::Device;
 pub use graph::{Event, Graph};
+pub use kernel::{Arg, Kernel, Module};
 pub use memory::{Buffer, HostBuffer, Span};
 
 use cudarc::driver::sys;

@@ -153,3 +153,19 @@ impl Drop for HostBuffer {
         let _ = unsafe { sys::cuMemFreeHost(self.pointer) };
     }
 }
+
+/// Types of which any bytes are a value, without padding.
+pub trait Plain: Copy + private::Sealed {}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for u8 {}
+    impl Sealed for u16 {}
+    impl Sealed for u32 {}
+    impl Sealed for f32 {}
+}
+
+impl Plain for u8 {}
+impl Plain for u16 {}
+impl Plain for u32 {}
+impl Plain for f32 {}

@@ -256,6 +256,7 @@ mod tests {
             include_str!("compiler.rs"),
             include_str!("context.rs"),
             include_str!("graph.rs"),
+            include_str!("kernel.rs"),
             include_str!("memory.rs"),
             include_str!("probe.rs"),
         ];
