@@ -1,5 +1,6 @@
 //! `seatrial calibrate`: measures what simulations rest on.
 
+mod diff;
 mod gpu;
 
 use super::{Failure, Finished};
@@ -9,10 +10,13 @@ use super::{Failure, Finished};
 pub enum CalibrateCommand {
     /// Measures the kernels of a model on this machine's GPU
     Gpu(gpu::GpuArgs),
+    /// Holds two calibrations against each other, operation by operation
+    Diff(diff::DiffArgs),
 }
 
 pub fn calibrate(command: &CalibrateCommand) -> Result<Finished, Failure> {
     match command {
         CalibrateCommand::Gpu(args) => gpu::gpu(args),
+        CalibrateCommand::Diff(args) => diff::diff(args),
     }
 }
