@@ -202,6 +202,40 @@ fn wrong_results_are_never_measured() {
     assert_eq!(failures.len(), 3);
 }
 
+/// Copies to the device are checked against what was sent: those that arrive are measured, and
+/// those that do not are not. (The stub's kernels fill nothing, so that what comes back from the
+/// device is not the random numbers that were to be there.)
+#[test]
+fn copies_are_checked() {
+    let only = [
+        &SMALL[..4],
+        &["--only", "host_to_device,device_to_host,memory"],
+    ]
+    .concat();
+    for (driver, arrive) in [(&[] as &[&str], true), (&["-DLOSE"], false)] {
+        let Some(folder) = stubs(driver) else {
+            return;
+        };
+        let (code, page, said) = calibrate(folder.path(), &[&only[..], &["--json"]].concat());
+        assert_eq!(code, 0, "{said}");
+        let page: Value = serde_json::from_str(&page).unwrap();
+        let rows = page["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), if arrive { 4 } else { 0 });
+        for row in rows {
+            assert_eq!(row["operation"]["what"], "host_to_device");
+            assert_eq!(row["dtype"], Value::Null);
+            assert_eq!(row["checked"]["max_error"], 0.0);
+            assert!(row["checked"]["values"].as_u64().unwrap() >= 4096);
+        }
+        let failures = page["failures"].as_array().unwrap();
+        assert_eq!(failures.len() + rows.len(), 4 + 4 + 9);
+        for failure in failures {
+            let reason = failure["reason"].as_str().unwrap();
+            assert!(reason.contains("wrong results"), "{failure}");
+        }
+    }
+}
+
 /// A device that gives up ends the capture; `--resume` goes on after the row that it gave up at,
 /// and neither another plan nor another driver may go on with the journal.
 #[test]
