@@ -202,38 +202,52 @@ fn wrong_results_are_never_measured() {
     assert_eq!(failures.len(), 3);
 }
 
-/// Copies to the device are checked against what was sent: those that arrive are measured, and
-/// those that do not are not. (The stub's kernels fill nothing, so that what comes back from the
-/// device is not the random numbers that were to be there.)
+/// The rows and failures of a capture of these operations over two devices.
+fn measured(driver: &[&str], nccl: &[&str], only: &str) -> Option<[Vec<Value>; 2]> {
+    let folder = stubs(&[&["-DDEVICES=2"], driver].concat())?;
+    assert!(build(folder.path(), "libnccl.so", "nccl.c", nccl));
+    let words = [&SMALL[..4], &["--only", only, "--json"]].concat();
+    let (code, page, said) = calibrate(folder.path(), &words);
+    assert_eq!(code, 0, "{said}");
+    let page: Value = serde_json::from_str(&page).unwrap();
+    Some(["rows", "failures"].map(|name| page[name].as_array().cloned().unwrap_or_default()))
+}
+
+/// Copies are checked against what was sent: those that do not arrive are not measured.
 #[test]
 fn copies_are_checked() {
-    let only = [
-        &SMALL[..4],
-        &["--only", "host_to_device,device_to_host,memory"],
-    ]
-    .concat();
-    for (driver, arrive) in [(&[] as &[&str], true), (&["-DLOSE"], false)] {
-        let Some(folder) = stubs(driver) else {
-            return;
-        };
-        let (code, page, said) = calibrate(folder.path(), &[&only[..], &["--json"]].concat());
-        assert_eq!(code, 0, "{said}");
-        let page: Value = serde_json::from_str(&page).unwrap();
-        let rows = page["rows"].as_array().unwrap();
-        assert_eq!(rows.len(), if arrive { 4 } else { 0 });
-        for row in rows {
-            assert_eq!(row["operation"]["what"], "host_to_device");
-            assert_eq!(row["dtype"], Value::Null);
-            assert_eq!(row["checked"]["max_error"], 0.0);
-            assert!(row["checked"]["values"].as_u64().unwrap() >= 4096);
-        }
-        let failures = page["failures"].as_array().unwrap();
-        assert_eq!(failures.len() + rows.len(), 4 + 4 + 9);
-        for failure in failures {
-            let reason = failure["reason"].as_str().unwrap();
-            assert!(reason.contains("wrong results"), "{failure}");
-        }
+    let only = "host_to_device,device_to_host,peer_copy";
+    let Some([rows, failures]) = measured(&[], &[], only) else {
+        return;
+    };
+    assert_eq!((rows.len(), failures.len()), (12, 0), "{failures:?}");
+    for row in rows {
+        assert_eq!(row["dtype"], Value::Null);
+        assert_eq!(row["checked"]["max_error"], 0.0);
+        assert!(row["checked"]["values"].as_u64().unwrap() >= 2048);
     }
+    let [rows, failures] = measured(&["-DLOSE"], &[], only).unwrap();
+    assert_eq!((rows.len(), failures.len()), (0, 12));
+    for failure in failures {
+        let reason = failure["reason"].as_str().unwrap();
+        assert!(reason.contains("wrong results"), "{failure}");
+    }
+}
+
+/// Sums over devices are of random numbers, of each device others, and are checked.
+#[test]
+fn sums_over_devices_are_checked() {
+    let Some([rows, failures]) = measured(&[], &[], "all_reduce") else {
+        return;
+    };
+    assert_eq!((rows.len(), failures.len()), (6, 0), "{failures:?}");
+    for row in rows {
+        assert_eq!(row["operation"]["devices"], 2);
+        assert!(row["checked"]["max_error"].as_f64().unwrap() < 0.01);
+    }
+    // One that leaves a device out is wrong.
+    let [rows, failures] = measured(&[], &["-DSKIPPED=1"], "all_reduce").unwrap();
+    assert_eq!((rows.len(), failures.len()), (0, 6));
 }
 
 /// A device that gives up ends the capture; `--resume` goes on after the row that it gave up at,

@@ -1,4 +1,5 @@
-// A driver without a device behind it: memory is the host's, kernels do nothing, time is made up.
+// A driver without a device behind it: memory is the host's, kernels do nothing but fill buffers
+// with random numbers, time is made up.
 // What it lacks or answers is chosen by defines, see tests/gpu_libraries_may_be_missing.rs.
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,18 @@ typedef unsigned long long address;
 #endif
 
 static float clock_ms;
+
+// What the kernel of that name does: random bf16 values, two at a time.
+static void fill(unsigned short *out, unsigned long long pairs, unsigned seed) {
+    for (unsigned long long i = 0; i < 2 * pairs; i++) {
+        unsigned long long x = (i + 0x9e3779b97f4a7c15ull * (seed + 1ull)) * 0xbf58476d1ce4e5b9ull;
+        x = (x ^ (x >> 31)) * 0x94d049bb133111ebull;
+        float value = (float)((int)((unsigned)(x >> 32) >> 8) - (1 << 23)) * 0x1p-23f;
+        unsigned bits;
+        memcpy(&bits, &value, 4);
+        out[i] = (unsigned short)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+    }
+}
 
 #ifndef STUB
 #define STUB 0
@@ -68,10 +81,13 @@ static int copied(void *to, const void *from, size_t n) {
 int cuMemcpyHtoDAsync_v2(address to, const void *from, size_t n, void *s) { return copied((void *)to, from, n); }
 int cuMemcpyDtoHAsync_v2(void *to, address from, size_t n, void *s) { return copied(to, (void *)from, n); }
 int cuMemcpyDtoDAsync_v2(address to, address from, size_t n, void *s) { clock_ms += 0.002f; return 0; }
-int cuMemcpyPeerAsync(address t, void *c, address f, void *d, size_t n, void *s) { return 0; }
+int cuMemcpyPeerAsync(address t, void *c, address f, void *d, size_t n, void *s) { return copied((void *)t, (void *)f, n); }
 int cuModuleLoadData(void **m, const void *code) { *m = &clock_ms; return 0; }
 int cuModuleUnload(void *m) { return 0; }
-int cuModuleGetFunction(void **f, void *m, const char *name) { *f = &clock_ms; return 0; }
+int cuModuleGetFunction(void **f, void *m, const char *name) {
+    *f = strcmp(name, "fill_bf16") ? &clock_ms : fill;
+    return 0;
+}
 int cuFuncSetAttribute(void *f, int a, int v) { return 0; }
 #ifndef OLD
 int cuLaunchKernel(void *f, unsigned x, unsigned y, unsigned z, unsigned a, unsigned b, unsigned c,
@@ -79,6 +95,8 @@ int cuLaunchKernel(void *f, unsigned x, unsigned y, unsigned z, unsigned a, unsi
 #ifdef CRASH
     if (x == 3) return 700; // the check of a kernel on three rows
 #endif
+    if (f == (void *)fill)
+        fill(*(unsigned short **)args[0], *(unsigned long long *)args[1], *(unsigned *)args[2]);
     clock_ms += 0.002f;
     return 0;
 }
