@@ -114,6 +114,21 @@ fn ratios_of_two_files() {
         text.contains("gemm m 8 n 1024 k 4096 bf16: 80 us, 160 us, ratio 2.000"),
         "{text}"
     );
+    // Columns stand under their heads.
+    let lines: Vec<&str> = text.lines().collect();
+    let head = lines
+        .iter()
+        .position(|line| line.contains("median"))
+        .unwrap();
+    assert!(
+        lines[head].ends_with("p90") && lines[head + 1].ends_with("2.000"),
+        "{text}"
+    );
+    assert_eq!(lines[head].len(), lines[head + 1].len());
+    assert_eq!(
+        lines[head].find("median").unwrap() + 6,
+        lines[head + 1].find("1.000").unwrap() + 5
+    );
     assert!(
         text.contains("that only A lists: 1; that only B lists: 0."),
         "{text}"

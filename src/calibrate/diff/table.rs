@@ -7,40 +7,47 @@ use crate::report::number::{WIDTH, significant, wrap};
 /// The comparison as a page of lines of at most 100 characters.
 #[must_use]
 pub fn render(comparison: &Comparison) -> String {
-    let mut text = String::new();
-    let mut line = |line: &str, indent: usize| {
-        text.push_str(&wrap(line.trim_end(), WIDTH, indent));
-        text.push('\n');
-    };
-    line(&format!("A: {}", comparison.a), 3);
-    line(&format!("B: {}", comparison.b), 3);
-    line("", 0);
+    let mut page = Page::default();
+    page.text(&format!("A: {}", comparison.a), 3);
+    page.text(&format!("B: {}", comparison.b), 3);
+    page.row("");
     if comparison.operations.is_empty() {
-        line("No operation is on both sides with the same shape.", 0);
+        page.row("No operation is on both sides with the same shape.");
     } else {
-        line(
-            "Times of B over those of A, where both have the operation and the shape:",
-            0,
-        );
-        line(&cells(HEAD.map(str::to_owned)), 0);
+        page.row("Times of B over those of A, where both have the operation and the shape:");
+        page.row(&cells(HEAD.map(str::to_owned)));
         for summary in &comparison.operations {
-            line(&cells(summary_cells(summary)), 0);
+            page.row(&cells(summary_cells(summary)));
         }
-        line("", 0);
-        line("Farthest from 1:", 0);
+        page.row("");
+        page.row("Farthest from 1:");
         for pair in &comparison.worst {
-            line(&pair_line(pair), 2);
+            page.text(&pair_line(pair), 2);
         }
     }
-    line("", 0);
-    line(
-        &format!(
-            "Operations that only A lists: {}; that only B lists: {}.",
-            comparison.only_a, comparison.only_b
-        ),
-        0,
-    );
-    text
+    page.row("");
+    page.row(&format!(
+        "Operations that only A lists: {}; that only B lists: {}.",
+        comparison.only_a, comparison.only_b
+    ));
+    page.0
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    /// A paragraph, broken where it is too long.
+    fn text(&mut self, text: &str, indent: usize) {
+        self.0.push_str(&wrap(text, WIDTH, indent));
+        self.0.push('\n');
+    }
+
+    /// A line as it is.
+    fn row(&mut self, row: &str) {
+        self.0.push_str(row.trim_end());
+        self.0.push('\n');
+    }
 }
 
 const HEAD: [&str; 9] = [
@@ -95,7 +102,7 @@ fn pair_line(pair: &Pair) -> String {
         How::Extrapolated => ", scaled from the nearest shape measured",
     };
     format!(
-        "  {} {}: {} us, {} us, ratio {}{how}",
+        "{} {}: {} us, {} us, ratio {}{how}",
         pair.operation.text(),
         name(pair.dtype),
         significant(Some(pair.a_us)),
