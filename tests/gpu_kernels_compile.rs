@@ -1,7 +1,7 @@
 //! The kernel sources compile by NVRTC for the devices they are meant for, in every variant that is
 //! loaded. The compiler comes from PyPI, by `tests/kernels/nvrtc.sh`; without it nothing is checked.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests; what is skipped is said
 
 use std::path::Path;
 use std::process::Command;
@@ -66,7 +66,7 @@ fn compile_all() {
             }
         }
     }
-    println!(
+    eprintln!(
         "compiled {count} times by NVRTC {}",
         compiler_version().unwrap()
     );

@@ -1,7 +1,7 @@
 //! The kernel sources, run on a CPU by an emulator of threads, warps, shared memory and tensor
 //! cores (`tests/kernels`), give what references in 64 bits give; and they compile by NVRTC.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests; what is skipped is said
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
