@@ -15,6 +15,7 @@ mod number_type;
 pub mod numbers;
 pub mod operation;
 pub mod pace;
+pub mod picture;
 pub mod plan;
 pub mod record;
 pub mod reference;

@@ -2,6 +2,7 @@
 
 mod diff;
 mod gpu;
+mod show;
 
 use super::{Failure, Finished};
 
@@ -12,11 +13,14 @@ pub enum CalibrateCommand {
     Gpu(gpu::GpuArgs),
     /// Holds two calibrations against each other, operation by operation
     Diff(diff::DiffArgs),
+    /// Shows a calibration as a table, and draws it
+    Show(show::ShowArgs),
 }
 
 pub fn calibrate(command: &CalibrateCommand) -> Result<Finished, Failure> {
     match command {
         CalibrateCommand::Gpu(args) => gpu::gpu(args),
         CalibrateCommand::Diff(args) => diff::diff(args),
+        CalibrateCommand::Show(args) => show::show(args),
     }
 }

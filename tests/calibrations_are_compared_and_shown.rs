@@ -1,5 +1,5 @@
 //! `seatrial calibrate diff`: ratios worked out by hand, of files and of the kernel tables that come
-//! with the program.
+//! with the program. `seatrial calibrate show`: the rows of an operation, and their picture.
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
@@ -48,8 +48,12 @@ fn file(folder: &Path, name: &str, rows: &[Value]) -> String {
 }
 
 fn diff(words: &[&str]) -> (i32, String, String) {
+    calibrate(&[&["diff"], words].concat())
+}
+
+fn calibrate(words: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
-    let output = command.args(["calibrate", "diff"]).args(words).output();
+    let output = command.arg("calibrate").args(words).output();
     let output = output.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let code = output.status.code().unwrap();
@@ -245,5 +249,98 @@ fn what_cannot_be_compared_is_said() {
         let (code, page, said) = diff(&words);
         assert_eq!((code, page.as_str()), (2, ""), "{said}");
         assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    }
+}
+
+/// A product with its rates.
+fn rated(m: u64, dtype: &str, us: f64) -> Value {
+    let operation = json!({"what": "gemm", "m": m, "n": 1024, "k": 4096});
+    let mut row = row(&operation, &json!(dtype), us);
+    row["tflop_per_s"] = json!(2.0 * 1024.0 * 4096.0 * m as f64 / us / 1e6);
+    row["gb_per_s"] = json!(1000.0);
+    row
+}
+
+#[test]
+fn one_operation_is_shown_and_drawn() {
+    let folder = TempDir::new().unwrap();
+    let mut copy = row(
+        &json!({"what": "memory", "way": "read", "bytes": 4096}),
+        &Value::Null,
+        1.0,
+    );
+    copy["gb_per_s"] = json!(4.096);
+    let rows = [
+        launch(2.0),
+        copy,
+        rated(1, "bf16", 4.0),
+        rated(64, "bf16", 5.0),
+        rated(64, "fp8_e4m3", 3.0),
+    ];
+    let file = file(folder.path(), "a.json", &rows);
+    let (code, text, _) = calibrate(&["show", &file]);
+    assert_eq!(code, 0);
+    assert!(
+        text.contains("launch graph") && text.contains("gemm m 64"),
+        "{text}"
+    );
+
+    let svg = folder.path().join("gemm.svg");
+    let svg = svg.to_str().unwrap();
+    let words = [
+        "show",
+        &file,
+        "--operation",
+        "gemm",
+        "--svg",
+        svg,
+        "--accelerator",
+        "h100-sxm",
+    ];
+    let (code, text, said) = calibrate(&words);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        !text.contains("launch graph") && text.contains("gemm.svg: written"),
+        "{text}"
+    );
+    let drawn = std::fs::read_to_string(svg).unwrap();
+    // Three points and two in the legend; the peaks of both number types.
+    assert_eq!(drawn.matches("<circle").count(), 5);
+    for part in [
+        "<svg",
+        "TFLOP/s",
+        "gemm on A GPU",
+        "fp8 peak of h100-sxm",
+        "</svg>",
+    ] {
+        assert!(drawn.contains(part), "{part}");
+    }
+    let words = [
+        "show",
+        &file,
+        "--operation",
+        "memory",
+        "--svg",
+        svg,
+        "--accelerator",
+        "h100-sxm",
+    ];
+    assert_eq!(calibrate(&words).0, 0);
+    let drawn = std::fs::read_to_string(svg).unwrap();
+    assert!(drawn.contains("GB/s") && drawn.contains("memory of h100-sxm"));
+
+    let (_, page, _) = calibrate(&["show", &file, "--operation", "gemm", "--json"]);
+    let page: Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(page["rows"].as_array().unwrap().len(), 3);
+
+    // Launches have no rate, and there are no norms.
+    for operation in ["launch", "rms_norm"] {
+        let words = ["show", &file, "--operation", operation, "--svg", svg];
+        let (code, _, said) = calibrate(&words);
+        assert_eq!(code, 2);
+        assert!(
+            said.contains("no row has a rate") && said.contains("--operation"),
+            "{said}"
+        );
     }
 }
