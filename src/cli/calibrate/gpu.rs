@@ -26,10 +26,10 @@ pub struct GpuArgs {
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     tp: Vec<u32>,
-    /// Few shapes, in about a minute (the default)
+    /// Few shapes, in about half a minute (the default)
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// Many shapes, in about five minutes
+    /// Many shapes, in about four minutes
     #[arg(long)]
     full: bool,
     /// Measures these operations only, by their names in the file

@@ -3,9 +3,9 @@
 /// How much is measured, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// Few row counts: about a minute.
+    /// Few row counts: about half a minute.
     Quick,
-    /// Many: about five minutes.
+    /// Many: about four minutes.
     Full,
 }
 
