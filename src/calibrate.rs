@@ -1,6 +1,9 @@
-//! What is imported from or fitted to the outside: model cards, engine overheads.
+//! What is measured, imported from or fitted to the outside: kernels of this machine's GPU and how
+//! two of their measurements differ, model cards, engine overheads.
 
+pub mod diff;
 pub mod fit;
+pub mod gpu;
 pub mod hugging_face;
 mod overheads;
 

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::scenario::{Document, ScenarioError, SourceText};
 
 mod bench;
+mod calibrate;
 mod closed_loop;
 mod estimate;
 mod faults;
@@ -47,10 +48,13 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Times the simulator on this machine, beside the bare event queue
     Bench(bench::BenchArgs),
+    /// Measures this machine's GPU
+    #[command(subcommand)]
+    Calibrate(calibrate::CalibrateCommand),
     /// Makes model cards
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Prints the JSON Schema of scenarios
+    /// Prints the JSON Schema of scenarios or of calibrations
     Schema(schema::SchemaArgs),
     /// Reads, describes and converts traces of requests
     #[command(subcommand)]
@@ -96,6 +100,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Estimate(args) => estimate::estimate(args),
         Command::Validate(args) => validate::validate(args),
         Command::Bench(args) => bench::bench(args),
+        Command::Calibrate(command) => calibrate::calibrate(command),
         Command::Model(command) => model::model(command),
         Command::Schema(args) => schema::schema(args),
         Command::Trace(command) => trace::trace(command),

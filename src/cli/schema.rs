@@ -1,13 +1,30 @@
-//! `seatrial schema`: the JSON Schema of scenarios.
+//! `seatrial schema`: the JSON Schemas of scenarios and of calibrations.
 
 use super::{Failure, Finished, json_text};
+use crate::calibrate::gpu::record::Calibration;
 use crate::scenario::schema::Scenario;
 
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
-pub struct SchemaArgs {}
+pub struct SchemaArgs {
+    /// What the schema is of
+    #[arg(long, value_enum, default_value = "scenario")]
+    of: Document,
+}
 
-pub fn schema(_args: &SchemaArgs) -> Result<Finished, Failure> {
-    let schema = schemars::schema_for!(Scenario);
+/// What has a schema.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Document {
+    // As `run` takes it.
+    Scenario,
+    // As `calibrate gpu` writes it.
+    Calibration,
+}
+
+pub fn schema(args: &SchemaArgs) -> Result<Finished, Failure> {
+    let schema = match args.of {
+        Document::Scenario => schemars::schema_for!(Scenario),
+        Document::Calibration => schemars::schema_for!(Calibration),
+    };
     Ok(Finished::fine(json_text(schema.as_value())))
 }

@@ -81,6 +81,23 @@ impl AttentionTable {
         us.is_finite().then_some(us)
     }
 
+    /// Whether sequences and length lie among what was measured of a shape: neither shorter than
+    /// the least length nor beyond what as many sequences or more were measured with.
+    pub(crate) fn covers(&self, key: &AttentionKey, sequences: u32, length: u32) -> bool {
+        let length = f64::from(length);
+        let measured = |times: &Vec<f64>, wanted: &dyn Fn(f64) -> bool| {
+            let mut points = self.lengths.iter().zip(times);
+            points.any(|(point, us)| us.is_finite() && wanted(*point))
+        };
+        self.shapes.get(key).is_some_and(|rows| {
+            let mut more = rows.range(sequences..);
+            more.any(|(_, times)| {
+                measured(times, &|point| point >= length)
+                    && measured(times, &|point| point <= length)
+            })
+        })
+    }
+
     /// The shapes measured.
     pub fn keys(&self) -> impl Iterator<Item = &AttentionKey> {
         self.shapes.keys()

@@ -1,0 +1,154 @@
+//! Two calibrations held against each other, operation by operation.
+
+mod source;
+mod table;
+
+use serde::Serialize;
+
+pub use source::{How, Source, SourceError};
+pub use table::render;
+
+use super::gpu::measure::quantile;
+use super::gpu::operation::{NumberType, Operation};
+
+/// Version of the JSON document.
+const SCHEMA: u32 = 1;
+/// How many pairs are listed as the worst.
+const WORST: usize = 5;
+
+/// An operation that both sides have.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pair {
+    /// The operation with its shape.
+    pub operation: Operation,
+    /// Number type of its inputs.
+    pub dtype: Option<NumberType>,
+    /// Time on the first side, microseconds.
+    pub a_us: f64,
+    /// Time on the second side, microseconds.
+    pub b_us: f64,
+    /// Second over first.
+    pub ratio: f64,
+    /// How the time of the side that is looked up was found.
+    pub how: How,
+}
+
+/// The ratios of one operation and number type.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// The operation's name.
+    pub operation: &'static str,
+    /// Number type of its inputs.
+    pub dtype: Option<NumberType>,
+    /// Pairs.
+    pub count: usize,
+    /// Of these, pairs of two measurements of the very shape.
+    pub exact: usize,
+    /// Pairs of which one was read between measurements.
+    pub interpolated: usize,
+    /// Pairs of which one was scaled from the nearest measurement.
+    pub extrapolated: usize,
+    /// 10th percentile of second over first.
+    pub ratio_p10: f64,
+    /// Median of second over first.
+    pub ratio_median: f64,
+    /// 90th percentile of second over first.
+    pub ratio_p90: f64,
+}
+
+/// Two calibrations held against each other.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Version of the document, 1.
+    pub schema: u32,
+    /// The first side: its file or tables, and what was measured with.
+    pub a: String,
+    /// The second side.
+    pub b: String,
+    /// By operation and number type, in the order of the first file.
+    pub operations: Vec<Summary>,
+    /// The pairs whose ratio is farthest from 1.
+    pub worst: Vec<Pair>,
+    /// Operations that only the first side has.
+    pub only_a: usize,
+    /// Operations that only the second side has (of kernel tables: not counted).
+    pub only_b: usize,
+}
+
+impl Comparison {
+    /// Compares two sides, one of which is a file at least.
+    ///
+    /// # Errors
+    /// Both are kernel tables, which are no list of operations.
+    pub fn of(a: &Source, b: &Source) -> Result<Comparison, SourceError> {
+        let listed = match (a.rows(), b.rows()) {
+            (Some(rows), _) | (None, Some(rows)) => rows,
+            (None, None) => return Err(SourceError::TwoTables),
+        };
+        let pairs: Vec<Pair> = listed
+            .iter()
+            .filter_map(|row| pair(a, b, &row.operation, row.dtype))
+            .collect();
+        let missing = |side: &Source| side.rows().map_or(0, |rows| rows.len() - pairs.len());
+        let mut worst = pairs.clone();
+        worst.sort_by(|one, other| other.ratio.ln().abs().total_cmp(&one.ratio.ln().abs()));
+        worst.truncate(WORST);
+        Ok(Comparison {
+            schema: SCHEMA,
+            a: a.label(),
+            b: b.label(),
+            operations: summaries(&pairs),
+            worst,
+            only_a: missing(a),
+            only_b: missing(b),
+        })
+    }
+}
+
+fn pair(a: &Source, b: &Source, operation: &Operation, dtype: Option<NumberType>) -> Option<Pair> {
+    let (a_us, a_how) = a.us(operation, dtype)?;
+    let (b_us, b_how) = b.us(operation, dtype)?;
+    Some(Pair {
+        operation: operation.clone(),
+        dtype,
+        a_us,
+        b_us,
+        ratio: b_us / a_us,
+        how: a_how.max(b_how),
+    })
+}
+
+/// By operation and number type, in the order in which they come first.
+fn summaries(pairs: &[Pair]) -> Vec<Summary> {
+    let mut kinds: Vec<(&'static str, Option<NumberType>)> = Vec::new();
+    for pair in pairs {
+        let kind = (pair.operation.name(), pair.dtype);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+        .into_iter()
+        .map(|(operation, dtype)| summary(pairs, operation, dtype))
+        .collect()
+}
+
+fn summary(pairs: &[Pair], operation: &'static str, dtype: Option<NumberType>) -> Summary {
+    let of_kind: Vec<&Pair> = pairs
+        .iter()
+        .filter(|pair| pair.operation.name() == operation && pair.dtype == dtype)
+        .collect();
+    let ratios: Vec<f64> = of_kind.iter().map(|pair| pair.ratio).collect();
+    let count = |how: How| of_kind.iter().filter(|pair| pair.how == how).count();
+    Summary {
+        operation,
+        dtype,
+        count: of_kind.len(),
+        exact: count(How::Exact),
+        interpolated: count(How::Interpolated),
+        extrapolated: count(How::Extrapolated),
+        ratio_p10: quantile(&ratios, 0.1),
+        ratio_median: quantile(&ratios, 0.5),
+        ratio_p90: quantile(&ratios, 0.9),
+    }
+}

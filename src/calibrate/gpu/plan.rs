@@ -1,0 +1,169 @@
+//! Which operations are measured, from model cards.
+
+mod effort;
+mod making;
+
+pub use effort::Effort;
+
+use making::Making;
+
+use super::error::GpuError;
+use super::operation::{NumberType, Operation};
+use super::pace::Pace;
+use super::record::{DeviceFacts, PlanFacts};
+use crate::perf::{AcceleratorCard, Dtype, ModelCard};
+
+/// Time for one row beside its launches (preparation, checks, recording), seconds: an assumption.
+pub const ROW_OVERHEAD_S: f64 = 0.025;
+/// Time to open the device, compile the kernels and fill the buffers, seconds: an assumption.
+const START_S: f64 = 6.0;
+/// What an operation takes over its roofline, for the expected time: an assumption.
+const OVER_ROOFLINE: f64 = 1.6;
+
+/// An operation to measure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The operation with its shape.
+    pub operation: Operation,
+    /// Number type of its inputs, where it has one.
+    pub dtype: Option<NumberType>,
+    /// Where models use it.
+    pub used_for: Vec<String>,
+}
+
+/// What is measured, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// How much.
+    pub effort: Effort,
+    /// Names of the model cards.
+    pub models: Vec<String>,
+    /// Tensor parallelisms.
+    pub tp: Vec<u32>,
+    /// The only operations that are measured; all if empty.
+    pub only: Vec<String>,
+    /// The operations with their shapes.
+    pub rows: Vec<Planned>,
+    /// What the models would need and is left out, with why.
+    pub left_out: Vec<String>,
+}
+
+/// What a plan is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Model cards.
+    pub models: &'a [ModelCard],
+    /// Tensor parallelisms.
+    pub tp: &'a [u32],
+    /// How much.
+    pub effort: Effort,
+    /// Devices in the machine.
+    pub devices: u32,
+    /// Whether products of 8 bits are measured.
+    pub fp8: bool,
+    /// Names of the operations to measure; all if empty.
+    pub only: &'a [String],
+}
+
+impl Plan {
+    /// The plan for what is asked.
+    ///
+    /// # Errors
+    /// Nothing is left to measure.
+    pub fn new(asked: &Asked<'_>) -> Result<Plan, GpuError> {
+        let mut making = Making::new(*asked);
+        making.machine();
+        for model in asked.models {
+            for tp in asked.tp {
+                making.model(model, *tp);
+            }
+        }
+        let rows = making.rows();
+        if rows.is_empty() {
+            return Err(GpuError::Unsupported(
+                "nothing is left to measure; allow more operations in `--only`".to_owned(),
+            ));
+        }
+        Ok(Plan {
+            effort: asked.effort,
+            models: asked.models.iter().map(|m| m.name.clone()).collect(),
+            tp: asked.tp.to_vec(),
+            only: asked.only.to_vec(),
+            rows,
+            left_out: making.left_out,
+        })
+    }
+
+    /// What was asked for, as files have it.
+    #[must_use]
+    pub fn facts(&self) -> PlanFacts {
+        PlanFacts {
+            effort: self.effort.name().to_owned(),
+            models: self.models.clone(),
+            tp: self.tp.clone(),
+            only: self.only.clone(),
+        }
+    }
+
+    /// How long all takes on a device with the peaks of a card, seconds: an estimate by roofline.
+    #[must_use]
+    pub fn expected_s(&self, card: &AcceleratorCard) -> f64 {
+        let launches = f64::from(self.effort.least_samples() + 5);
+        let budget = Pace::new(self.effort).budget(START_S, self.rows.len());
+        let rows = self.rows.iter().map(|row| {
+            let one = OVER_ROOFLINE * roofline_us(row, card) * 1e-6;
+            (one * launches).max(budget.samples_s) + ROW_OVERHEAD_S
+        });
+        START_S + rows.sum::<f64>()
+    }
+}
+
+/// The time that a card's peaks permit, microseconds.
+#[must_use]
+pub fn roofline_us(row: &Planned, card: &AcceleratorCard) -> f64 {
+    let rate = card.peak_tflops(match row.dtype {
+        None | Some(NumberType::Bf16) => Dtype::Bf16,
+        Some(NumberType::Fp8E4m3) => Dtype::Fp8,
+    });
+    let bandwidth = match row.operation {
+        // PCI Express of the fourth generation, 16 lanes: an assumption.
+        Operation::HostToDevice { .. } | Operation::DeviceToHost { .. } => 25.0,
+        Operation::PeerCopy { .. } | Operation::AllReduce { .. } => {
+            card.scale_up_gb_per_s_per_direction.unwrap_or(25.0)
+        }
+        _ => card.bandwidth_gb_per_s,
+    };
+    let compute = row.operation.flops() / (rate * 1e6);
+    let memory = row.operation.bytes(row.dtype) / (bandwidth * 1e3);
+    compute.max(memory).max(1.0)
+}
+
+/// The card of `calibration/accelerators` that a device is, by the name its driver gives.
+#[must_use]
+pub fn card_of(facts: &DeviceFacts) -> Option<&'static str> {
+    const CARDS: &[(&[&str], &str)] = &[
+        (&["H100", "PCIe"], "h100-pcie"),
+        (&["H100", "NVL"], ""),
+        (&["H100", "80GB HBM3"], "h100-sxm"),
+        (&["H200", "NVL"], ""),
+        (&["H200"], "h200-sxm"),
+        (&["GB200"], "gb200-nvl72"),
+        (&["GB300"], "gb300-nvl72"),
+        (&["B200"], "b200-sxm"),
+        (&["B300"], "b300-sxm"),
+        (&["A100-SXM4-80GB"], "a100-sxm-80gb"),
+        (&["A100-SXM4-40GB"], "a100-sxm-40gb"),
+        (&["A100 80GB PCIe"], "a100-pcie-80gb"),
+        (&["A10G"], "a10g"),
+        (&["A30"], "a30"),
+        (&["L40S"], "l40s"),
+        (&["L4"], "l4"),
+        (&["RTX 4090"], "rtx-4090"),
+        (&["RTX PRO 6000"], "rtx-pro-6000"),
+    ];
+    let name = &facts.name;
+    let found = CARDS
+        .iter()
+        .find(|(parts, _)| parts.iter().all(|part| name.contains(part)))?;
+    Some(found.1).filter(|card| !card.is_empty())
+}

@@ -1,0 +1,201 @@
+//! Calibrations and plans as pages.
+
+use super::operation::NumberType;
+use super::plan::{Plan, Planned, roofline_us};
+use super::record::{Calibration, Row};
+use crate::perf::{AcceleratorCard, Dtype};
+use crate::report::number::{WIDTH, count, percent, plural, significant, wrap};
+
+/// A calibration as a page; shares are of the peaks of `card`, where the device has one.
+#[must_use]
+pub fn render(calibration: &Calibration, card: Option<&AcceleratorCard>) -> String {
+    let device = &calibration.device;
+    let mut page = Page::default();
+    page.line(&format!(
+        "{}: compute capability {}, {} multiprocessors at up to {} MHz, {} GiB, {} MiB of L2",
+        device.name,
+        device.compute_capability,
+        device.multiprocessors,
+        device.clock_mhz,
+        significant(Some(device.memory_bytes as f64 / f64::from(1 << 30))),
+        device.l2_bytes >> 20,
+    ));
+    page.line(&format!(
+        "driver for CUDA {}, cuBLASLt {}, NVRTC {}; {}, {} rows",
+        device.driver_cuda,
+        calibration.software.cublaslt,
+        calibration.software.nvrtc,
+        calibration.plan.effort,
+        count(calibration.rows.len() as u64),
+    ));
+    match card {
+        Some(card) => page.line(&format!(
+            "peaks of {}: {} TFLOP/s bf16, {} fp8, {} GB/s ({})",
+            card.name,
+            significant(Some(card.bf16_dense_tflops)),
+            significant(card.fp8_dense_tflops),
+            significant(Some(card.bandwidth_gb_per_s)),
+            card.source,
+        )),
+        None => {
+            page.line("no accelerator card is known for this device: shares of peaks are left out");
+        }
+    }
+    page.line("");
+    page.cells([
+        "operation",
+        "",
+        "median us",
+        "spread",
+        "TFLOP/s",
+        "GB/s",
+        "of peak",
+    ]);
+    for row in &calibration.rows {
+        page.row(row, device.l2_bytes, card);
+    }
+    page.failures(calibration);
+    page.text
+}
+
+/// A plan as a page, with the arithmetic and bytes of each row and the time it is expected to take
+/// on a device with the peaks of a card.
+#[must_use]
+pub fn render_plan(plan: &Plan, card: &AcceleratorCard) -> String {
+    let mut page = Page::default();
+    page.line(&format!(
+        "{}: {} for {} at tp {}; about {} minutes",
+        plan.effort.name(),
+        plural(plan.rows.len() as u64, "row"),
+        plan.models.join(", "),
+        plan.tp
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+        significant(Some((plan.expected_s(card) / 6.0).ceil() / 10.0)),
+    ));
+    page.line(&format!(
+        "The minutes, and the time at the peaks, are estimates for {} by its card, not measurements.",
+        card.name
+    ));
+    for left_out in &plan.left_out {
+        page.line(&format!("left out: {}", wrap(left_out, WIDTH, 10)));
+    }
+    page.line("");
+    page.cells(["operation", "", "at peak us", "", "GFLOP", "MB", ""]);
+    for row in &plan.rows {
+        let Planned {
+            operation, dtype, ..
+        } = row;
+        let some = |value: f64| (value > 0.0).then_some(value);
+        page.cells([
+            &operation.text(),
+            short(*dtype),
+            &significant(Some(roofline_us(row, card))),
+            "",
+            &significant(some(operation.flops() / 1e9)),
+            &significant(some(operation.bytes(*dtype) / 1e6)),
+            "",
+        ]);
+    }
+    page.text
+}
+
+/// The share of a card's peak that a row reaches: of arithmetic or of bandwidth, whichever is more.
+#[must_use]
+pub fn share_of_peak(row: &Row, card: &AcceleratorCard) -> Option<f64> {
+    let dtype = match row.dtype {
+        None | Some(NumberType::Bf16) => Dtype::Bf16,
+        Some(NumberType::Fp8E4m3) => Dtype::Fp8,
+    };
+    let on_device = !matches!(
+        row.operation.name(),
+        "host_to_device" | "device_to_host" | "peer_copy" | "all_reduce"
+    );
+    let shares = [
+        row.tflop_per_s.map(|rate| rate / card.peak_tflops(dtype)),
+        row.gb_per_s.map(|rate| rate / card.bandwidth_gb_per_s),
+    ];
+    let most = shares.into_iter().flatten().reduce(f64::max);
+    most.filter(|_| on_device)
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(&wrap(line.trim_end(), WIDTH, 0));
+        self.text.push('\n');
+    }
+
+    fn cells(&mut self, [what, dtype, median, spread, flops, bytes, share]: [&str; 7]) {
+        let line = format!(
+            "{what:<45} {dtype:<4} {median:>10} {spread:>8} {flops:>8} {bytes:>8} {share:>8}"
+        );
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn row(&mut self, row: &Row, l2_bytes: u64, card: Option<&AcceleratorCard>) {
+        let spread = (row.p90_us - row.p10_us) / row.median_us;
+        let share = card.and_then(|card| share_of_peak(row, card));
+        let cached = row.footprint_bytes < 2 * l2_bytes;
+        let star = if share.is_some() && cached { "*" } else { "" };
+        let share = format!("{}{star}", percent(share));
+        let mark = if row.drifted { " ~" } else { "" };
+        self.cells([
+            &row.operation.text(),
+            short(row.dtype),
+            &significant(Some(row.median_us)),
+            &format!("{}{mark}", percent(Some(spread))),
+            &significant(row.tflop_per_s),
+            &significant(row.gb_per_s),
+            &share,
+        ]);
+    }
+
+    fn failures(&mut self, calibration: &Calibration) {
+        self.line("");
+        self.line(
+            "Times are medians; spread is from the 10th to the 90th percentile, over the median; \
+             ~ marks rows whose halves differ by more than 3 %, also when measured again. Rates \
+             are of the least arithmetic and bytes an operation needs. * marks rows that find their \
+             inputs in the second-level cache, as kernels between those of a layer do.",
+        );
+        let prompts = |row: &Row| row.operation.name() == "prefill_attention";
+        if calibration.rows.iter().any(prompts) {
+            self.line(
+                "Attention is this program's own, after FlashAttention-2 and FlashDecoding: a \
+                 reference, not what engines run. Of prompts, FlashAttention-3 reaches up to 740 \
+                 TFLOP/s on an H100 (fp16, arXiv:2407.08608).",
+            );
+        }
+        if calibration.failures.is_empty() {
+            return;
+        }
+        self.line("");
+        self.line("Not measured:");
+        for failure in &calibration.failures {
+            let text = format!(
+                "{} {}: {}",
+                failure.operation.text(),
+                short(failure.dtype),
+                failure.reason
+            );
+            self.text
+                .push_str(&format!("  {}\n", wrap(&text, WIDTH, 4)));
+        }
+    }
+}
+
+fn short(dtype: Option<NumberType>) -> &'static str {
+    match dtype {
+        None => "-",
+        Some(NumberType::Bf16) => "bf16",
+        Some(NumberType::Fp8E4m3) => "fp8",
+    }
+}

@@ -1,0 +1,26 @@
+//! `seatrial calibrate`: measures what simulations rest on.
+
+mod diff;
+mod gpu;
+mod show;
+
+use super::{Failure, Finished};
+
+/// What to calibrate.
+#[derive(Debug, clap::Subcommand)]
+pub enum CalibrateCommand {
+    /// Measures the kernels of a model on this machine's GPU
+    Gpu(gpu::GpuArgs),
+    /// Holds two calibrations against each other, operation by operation
+    Diff(diff::DiffArgs),
+    /// Shows a calibration as a table, and draws it
+    Show(show::ShowArgs),
+}
+
+pub fn calibrate(command: &CalibrateCommand) -> Result<Finished, Failure> {
+    match command {
+        CalibrateCommand::Gpu(args) => gpu::gpu(args),
+        CalibrateCommand::Diff(args) => diff::diff(args),
+        CalibrateCommand::Show(args) => show::show(args),
+    }
+}

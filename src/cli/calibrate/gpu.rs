@@ -1,0 +1,150 @@
+//! `seatrial calibrate gpu`: measures the kernels of a model on this machine's GPU.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::calibrate::gpu::capture::{Listener, Request, capture};
+use crate::calibrate::gpu::operation::Operation;
+use crate::calibrate::gpu::plan::{Asked, Effort, Plan, card_of, roofline_us};
+use crate::calibrate::gpu::table::{render, render_plan};
+use crate::cli::progress::Progress;
+use crate::cli::{Failure, Finished, json_text};
+use crate::perf::{AcceleratorCard, Dtype, ModelCard};
+
+/// Arguments of `calibrate gpu`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Needs the NVIDIA driver, libcublasLt and libnvrtc, which are loaded when \
+                        they are called; NCCL too where there are several GPUs."
+)]
+pub struct GpuArgs {
+    /// Model card whose shapes are measured (may be repeated)
+    #[arg(long, value_name = "CARD", default_value = "llama-3.1-70b")]
+    model: Vec<String>,
+    /// Tensor parallelisms whose shapes are measured
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    tp: Vec<u32>,
+    /// Few shapes, in about half a minute (the default)
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// Many shapes, in about four minutes
+    #[arg(long)]
+    full: bool,
+    /// Measures these operations only, by their names in the file
+    #[arg(long, value_name = "OPERATION", value_delimiter = ',')]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Operation::NAMES))]
+    only: Vec<String>,
+    /// The GPU to measure, by the driver's number
+    #[arg(long, default_value_t = 0)]
+    device: u32,
+    /// Accelerator card whose peaks the rows are held against [default: the device's own; h100-sxm
+    /// with --dry-run]
+    #[arg(long, value_name = "CARD")]
+    accelerator: Option<String>,
+    /// Writes the calibration to this file, and each row as it is measured to FILE.journal
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Goes on with an interrupted capture, from the journal beside --out
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// Lists what would be measured and for how long; needs no GPU
+    #[arg(long)]
+    dry_run: bool,
+    /// Prints one JSON document: the calibration, or with --dry-run the plan
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn gpu(args: &GpuArgs) -> Result<Finished, Failure> {
+    let here = Path::new("");
+    let models = args.model.iter().map(|name| ModelCard::load(name, here));
+    let models: Vec<ModelCard> = models.collect::<Result<_, _>>().map_err(Failure::of)?;
+    let effort = if args.full {
+        Effort::Full
+    } else {
+        Effort::Quick
+    };
+    if args.dry_run {
+        return dry_run(args, &models, effort);
+    }
+    let request = Request {
+        models,
+        tp: args.tp.clone(),
+        effort,
+        only: args.only.clone(),
+        device: args.device,
+        out: args.out.clone(),
+        resume: args.resume,
+    };
+    let progress = Bar(Progress::new("measuring"));
+    let captured = capture(&request, &progress);
+    progress.0.finish();
+    let calibration = captured.map_err(Failure::of)?;
+    if args.json {
+        return Ok(Finished::fine(calibration.to_text()));
+    }
+    let named = args.accelerator.as_deref();
+    let card = named.or_else(|| card_of(&calibration.device));
+    let card = card.map(|name| AcceleratorCard::load(name, here));
+    let card = card.transpose().map_err(Failure::of)?;
+    let mut text = render(&calibration, card.as_ref());
+    if let Some(out) = &args.out {
+        text.push_str(&format!("{}: written\n", out.display()));
+    }
+    Ok(Finished::fine(text))
+}
+
+fn dry_run(args: &GpuArgs, models: &[ModelCard], effort: Effort) -> Result<Finished, Failure> {
+    let name = args.accelerator.as_deref().unwrap_or("h100-sxm");
+    let card = AcceleratorCard::load(name, Path::new("")).map_err(Failure::of)?;
+    let plan = Plan::new(&Asked {
+        models,
+        tp: &args.tp,
+        effort,
+        devices: 1,
+        fp8: card.has_rate(Dtype::Fp8),
+        only: &args.only,
+    })
+    .map_err(Failure::of)?;
+    if args.json {
+        return Ok(Finished::fine(json_text(&plan_json(&plan, &card))));
+    }
+    Ok(Finished::fine(render_plan(&plan, &card)))
+}
+
+fn plan_json(plan: &Plan, card: &AcceleratorCard) -> Value {
+    let rows = plan.rows.iter().map(|row| {
+        json!({
+            "operation": row.operation,
+            "dtype": row.dtype,
+            "used_for": row.used_for,
+            "flops": row.operation.flops(),
+            "bytes": row.operation.bytes(row.dtype),
+            "at_peak_us": roofline_us(row, card),
+        })
+    });
+    json!({
+        "schema": 1,
+        "plan": plan.facts(),
+        "accelerator": card.name,
+        "expected_s": plan.expected_s(card),
+        "expected_is": "an estimate by the accelerator card's peaks, not a measurement",
+        "left_out": plan.left_out,
+        "rows": rows.collect::<Vec<_>>(),
+    })
+}
+
+/// The progress bar, as captures speak to it.
+struct Bar(Progress);
+
+impl Listener for Bar {
+    fn begins(&self, rows: u64) {
+        self.0.expect(rows);
+    }
+
+    fn row(&self) {
+        self.0.advance(1.0);
+    }
+}

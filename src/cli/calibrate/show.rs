@@ -1,0 +1,71 @@
+//! `seatrial calibrate show`: a calibration as a table, and as a picture.
+
+use std::path::{Path, PathBuf};
+
+use crate::calibrate::gpu::operation::Operation;
+use crate::calibrate::gpu::picture::draw;
+use crate::calibrate::gpu::plan::card_of;
+use crate::calibrate::gpu::record::Calibration;
+use crate::calibrate::gpu::table::render;
+use crate::cli::{Failure, Finished};
+use crate::perf::AcceleratorCard;
+
+/// Arguments of `calibrate show`.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// The calibration file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Shows this operation only, by its name in the file
+    #[arg(long, value_name = "OPERATION")]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Operation::NAMES))]
+    operation: Option<String>,
+    /// Accelerator card whose peaks the rows are held against [default: the device's own]
+    #[arg(long, value_name = "CARD")]
+    accelerator: Option<String>,
+    /// Draws the rates of the operation to this file
+    #[arg(long, value_name = "FILE", requires = "operation")]
+    svg: Option<PathBuf>,
+    /// Prints one JSON document: the calibration with the rows that are shown
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn show(args: &ShowArgs) -> Result<Finished, Failure> {
+    let mut calibration = Calibration::load(&args.file).map_err(Failure::of)?;
+    let card = card(args.accelerator.as_deref(), &calibration)?;
+    let name = args.operation.as_deref();
+    if let Some(name) = name {
+        calibration.rows.retain(|row| row.operation.name() == name);
+        let failures = &mut calibration.failures;
+        failures.retain(|failure| failure.operation.name() == name);
+    }
+    let mut written = String::new();
+    if let (Some(path), Some(name)) = (&args.svg, name) {
+        let title = format!("{name} on {}", calibration.device.name);
+        let picture = draw(&title, &calibration.rows, card.as_ref()).map_err(Failure::of)?;
+        std::fs::write(path, picture).map_err(|error| {
+            let path = path.display();
+            Failure::of(format!(
+                "{path}: cannot be written ({error}); check the folder"
+            ))
+        })?;
+        written = format!("{}: written\n", path.display());
+    }
+    if args.json {
+        return Ok(Finished::fine(calibration.to_text()));
+    }
+    Ok(Finished::fine(
+        render(&calibration, card.as_ref()) + &written,
+    ))
+}
+
+/// The card that is named, or that the device is.
+fn card(
+    named: Option<&str>,
+    calibration: &Calibration,
+) -> Result<Option<AcceleratorCard>, Failure> {
+    let name = named.or_else(|| card_of(&calibration.device));
+    let card = name.map(|name| AcceleratorCard::load(name, Path::new("")));
+    card.transpose().map_err(Failure::of)
+}
