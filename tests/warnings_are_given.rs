@@ -392,7 +392,7 @@ fn settings_of_nodes_without_effect_are_named() {
         match (idle, path) {
             (None, None) => {}
             (Some(idle), Some(path)) => {
-                assert!(idle.starts_with(&format!("capacity.{path} ")), "{idle}")
+                assert!(idle.starts_with(&format!("capacity.{path} ")), "{idle}");
             }
             other => panic!("{other:?}: {more}"),
         }

@@ -41,8 +41,22 @@ pub fn cost_of(plan: &Plan, tally: &Tally) -> Value {
     if let Some(egress) = egress_of(plan, tally) {
         rows.insert("egress".to_owned(), egress);
     }
+    let year = |rows: &Map<String, Value>, part: Option<&str>| {
+        let place = part.map_or(rows.get("usd_per_year"), |part| {
+            rows.get(part).and_then(|part| part.get("usd_per_year"))
+        });
+        place.and_then(Value::as_f64)
+    };
+    if let Some(nodes) = year(&rows, None) {
+        let more = ["energy", "egress"].map(|part| year(&rows, Some(part)).unwrap_or(0.0));
+        let total = nodes + more[0] + more[1];
+        rows.insert("total_usd_per_year".to_owned(), json!(total));
+    }
     Value::Object(rows)
 }
+
+/// The market of nodes that are spot for a share, as `cost.spot_share` has it.
+const BLENDED: u32 = Market::ALL.len() as u32;
 
 /// The cost of a fleet that is there all the time as plain arithmetic, and what mixing in spot
 /// capacity saves; none without a price.
@@ -94,7 +108,10 @@ fn bill_of(plan: &Plan, tally: &Tally) -> Option<Bill> {
         let rate = HourlyRate::from_usd_per_hour(node).ok()?;
         let key = BillKey {
             pool: index,
-            market: Market::OnDemand as u32,
+            market: match prices.is_some_and(|prices| prices.spot_share > 0.0) {
+                true => BLENDED,
+                false => Market::OnDemand as u32,
+            },
             region: u32::from(pool.region),
         };
         let nodes = u64::from(pool.at_start) * u64::from(tally.replications);
@@ -129,7 +146,7 @@ impl<'a> Account<'a> {
     fn rows(&self) -> Map<String, Value> {
         let total = self.bill.total();
         let pools = 0..self.plan.fleet.pools.len();
-        let all = pools.map(|pool| self.tally.served.of_pool(pool));
+        let all = pools.map(|pool| self.tally.served_billed.of_pool(pool));
         let served = all.fold(Served::default(), Served::plus);
         let mut rows = self.units(total.cost, served);
         let bought = self.plan.fleet.capacity.is_some();
@@ -165,13 +182,7 @@ impl<'a> Account<'a> {
     /// A cost, by the hour and year and for each million of what was served for it.
     fn units(&self, cost: Nanodollars, served: Served) -> Map<String, Value> {
         let per_hour = cost.as_usd() / self.hours;
-        let measured_h = self.tally.measured_s / 3_600.0;
-        let per_million = |count: u64| {
-            ratio(
-                per_hour * 1e6,
-                ratio(count as f64, measured_h).unwrap_or(0.0),
-            )
-        };
+        let per_million = |count: u64| ratio(cost.as_usd() * 1e6, count as f64);
         let rows = json!({
             "usd": cost.as_usd(),
             "usd_per_hour": per_hour,
@@ -203,7 +214,7 @@ impl<'a> Account<'a> {
             .enumerate()
             .map(|(index, pool)| {
                 let line = lines.get(&(index as u32)).copied().unwrap_or_default();
-                let row = self.line(line, self.tally.served.of_pool(index));
+                let row = self.line(line, self.tally.served_billed.of_pool(index));
                 (pool.name.clone(), row)
             });
         Value::Object(rows.collect())
@@ -211,7 +222,8 @@ impl<'a> Account<'a> {
 
     fn by_market(&self) -> Value {
         let rows = self.bill.by_market().into_iter().map(|(index, line)| {
-            let name = Market::ALL[index as usize].name().to_owned();
+            let market = Market::ALL.get(index as usize);
+            let name = market.map_or("mixed", |market| market.name()).to_owned();
             let row = json!({"usd": line.cost.as_usd(), "node_hours": line.billed_node_hours()});
             (name, row)
         });
@@ -223,7 +235,7 @@ impl<'a> Account<'a> {
         let rows = self.bill.by_region().into_iter().map(|(index, line)| {
             let pools = fleet.pools.iter().enumerate();
             let here = pools.filter(|(_, pool)| u32::from(pool.region) == index);
-            let served = here.map(|(pool, _)| self.tally.served.of_pool(pool));
+            let served = here.map(|(pool, _)| self.tally.served_billed.of_pool(pool));
             let row = self.line(line, served.fold(Served::default(), Served::plus));
             (fleet.topology.regions[index as usize].name.clone(), row)
         });
@@ -251,7 +263,7 @@ impl<'a> Account<'a> {
         let (mut cost, mut gpu_hours, mut gpu_s, mut kwh) =
             (Nanodollars::default(), 0.0, 0.0, None);
         let (mut busy_s, mut available_s) = (0.0, 0.0);
-        let mut served = Served::default();
+        let (mut served, mut measured) = (Served::default(), Served::default());
         for &index in pools {
             let pool = &self.plan.fleet.pools[index];
             let devices = f64::from(pool.accelerators_per_replica);
@@ -263,7 +275,8 @@ impl<'a> Account<'a> {
             let share = ratio(counted.busy_s, counted.available_s).unwrap_or(0.0);
             busy_s += share * counted.replica_s * devices;
             available_s += counted.replica_s * devices;
-            served = served.plus(self.tally.served.of_pool(index));
+            served = served.plus(self.tally.served_billed.of_pool(index));
+            measured = measured.plus(self.tally.served.of_pool(index));
             if let Some(more) = pool_energy_kwh(self.plan, self.tally, index) {
                 kwh = Some(kwh.unwrap_or(0.0) + more);
             }
@@ -279,12 +292,12 @@ impl<'a> Account<'a> {
             "mean_accelerators": ratio(gpu_s, self.tally.measured_s),
             "usd_per_gpu_hour": ratio(cost.as_usd(), gpu_hours),
             "utilization": ratio(busy_s, available_s),
-            "requests_per_s": per_s(served.requests),
-            "output_tokens_per_s": per_s(served.output_tokens),
-            "output_tokens_per_s_per_gpu": ratio(served.output_tokens as f64, gpu_s),
-            "within_objective": ratio(served.good as f64, served.requests as f64),
+            "requests_per_s": per_s(measured.requests),
+            "output_tokens_per_s": per_s(measured.output_tokens),
+            "output_tokens_per_s_per_gpu": ratio(measured.output_tokens as f64, gpu_s),
+            "within_objective": ratio(measured.good as f64, measured.requests as f64),
             "kwh_per_million_output_tokens": kwh
-                .and_then(|kwh: f64| ratio(kwh * 1e6, served.output_tokens as f64)),
+                .and_then(|kwh: f64| ratio(kwh * 1e6, measured.output_tokens as f64)),
         });
         if let Value::Object(extra) = extra {
             row.extend(extra);
@@ -295,8 +308,8 @@ impl<'a> Account<'a> {
     /// What each tier's share of every pool's cost comes to: by the tokens that the pool answered.
     fn by_tier(&self) -> Value {
         let tiers = &self.plan.fleet.tiers;
-        let weights = |pool: usize| self.tally.served.tiers_of(pool).to_vec();
-        let served = |tier: usize| self.tally.served.of_tier(tier);
+        let weights = |pool: usize| self.tally.served_billed.tiers_of(pool).to_vec();
+        let served = |tier: usize| self.tally.served_billed.of_tier(tier);
         let names: Vec<&str> = tiers.iter().map(|tier| tier.name.as_str()).collect();
         self.split(&names, &weights, &served)
     }
@@ -311,8 +324,8 @@ impl<'a> Account<'a> {
         if names.is_empty() {
             return None;
         }
-        let weights = |pool: usize| self.tally.served.tenants_of(pool).to_vec();
-        let served = |tenant: usize| self.tally.served.of_tenant(tenant);
+        let weights = |pool: usize| self.tally.served_billed.tenants_of(pool).to_vec();
+        let served = |tenant: usize| self.tally.served_billed.of_tenant(tenant);
         Some(self.split(&names, &weights, &served))
     }
 

@@ -46,6 +46,8 @@ pub struct Tally {
     pub signals: Option<SignalMeter>,
     /// What was answered, by whom and for whom.
     pub served: ServedMeter,
+    /// The same until the horizon.
+    pub served_billed: ServedMeter,
     /// Requests of each tier that were not over.
     pub backlogs: Vec<BacklogTally>,
     /// The nodes that were bought, and the bill, where any were.
@@ -169,6 +171,7 @@ impl Tally {
             tenants: meters.tenants.clone(),
             signals: simulation.world.signal_meter(),
             served: meters.served.clone(),
+            served_billed: meters.served_billed.clone(),
             backlogs: {
                 let all = simulation.world.backlogs_with_in_flight(now);
                 all.iter().map(|it| BacklogTally::of(it, now)).collect()
@@ -227,6 +230,7 @@ impl Tally {
             mine.merge(theirs);
         }
         self.served.merge(&other.served);
+        self.served_billed.merge(&other.served_billed);
         for (mine, theirs) in self.backlogs.iter_mut().zip(&other.backlogs) {
             mine.merge(theirs);
         }

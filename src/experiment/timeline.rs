@@ -357,7 +357,7 @@ fn node_in_words(group: u16, change: NodeChange, plan: &FleetPlan) -> String {
         NodeChange::GivenBack => format!("group {name}: a node is given back"),
         NodeChange::Taken(nodes) => {
             format!(
-                "group {name}: the provider takes {} away",
+                "group {name}: the provider is taking {} away",
                 plural(nodes.into(), "node")
             )
         }

@@ -3,12 +3,14 @@
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::fleet::request::Status;
 use crate::fleet::world::handover::ceiling;
+use crate::report::number::count;
 use crate::scenario::faults::{FaultKind, Target};
 use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::Plan;
 use crate::workload::sessions::SessionCounts;
 
 use super::idle::settings_without_effect;
+use super::result::ratio;
 use super::roles::through;
 use super::tally::Tally;
 use super::theory::{least_tokens, offered, queue_of};
@@ -64,6 +66,14 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
                 pool.name, facts.model.name, facts.model.max_context
             ));
         }
+    }
+    let homeless = tally.ended_as(Status::FailedNoReplica);
+    if plan.fleet.capacity.is_some() && homeless > 0 {
+        warnings.push(format!(
+            "{} requests failed because no node could be chosen for them: none was ready; keep more \
+             nodes, let clients try again, or state admission.waiting_room",
+            count(homeless)
+        ));
     }
     if none_answered(tally) {
         warnings.push(
@@ -216,14 +226,19 @@ pub fn is_unstable(plan: &Plan, tally: &Tally) -> bool {
     let Some((rate, _)) = offered(plan) else {
         return false;
     };
-    let most = through(plan, |index| most_per_s(plan, index));
+    let most = through(plan, |index| most_per_s(plan, tally, index));
     most.is_some_and(|most| rate >= most)
 }
 
 /// The most requests a second that a pool can do: at full batches, or at the hardware's peak. None
 /// for a pool that turns away what it cannot do.
-fn most_per_s(plan: &Plan, index: usize) -> Option<f64> {
+fn most_per_s(plan: &Plan, tally: &Tally, index: usize) -> Option<f64> {
     let pool = &plan.fleet.pools[index];
+    // Nodes may come and go.
+    let replicas = match plan.fleet.capacity.is_some() {
+        true => ratio(tally.pools[index].replica_s, tally.measured_s)?,
+        false => f64::from(pool.at_start),
+    };
     let each = match &pool.engine {
         EnginePlan::Abstract { capacity, .. } if *capacity != u32::MAX => return None,
         EnginePlan::Abstract {
@@ -244,7 +259,7 @@ fn most_per_s(plan: &Plan, index: usize) -> Option<f64> {
             ceiling(&plan.fleet, index, prompt, output)?.by_compute_rps
         }
     };
-    Some(each * f64::from(pool.at_start))
+    Some(each * replicas)
 }
 
 /// Whether several replications did exactly the same.

@@ -9,15 +9,19 @@
 //! replicas from the beginning; one that is not there counts as dead, and gateways know it.
 
 pub mod group;
+mod index;
 pub mod node;
 pub mod plan;
 pub mod scaler;
+
+use std::collections::BTreeSet;
 
 use crate::engine::{SimTime, Streams};
 use crate::fleet::spot::errors::RuleError;
 use crate::money::bill::{Bill, BillKey, NodeTimes};
 
 use self::group::Group;
+use self::index::Index;
 use self::node::{Next, Node, Phase};
 use self::plan::{CapacityPlan, GroupPlan};
 use super::ids::ReplicaId;
@@ -32,6 +36,8 @@ pub struct Capacity {
     /// By replica.
     nodes: Vec<Node>,
     group_of: Vec<u16>,
+    /// By group.
+    indices: Vec<Index>,
     /// The groups.
     pub groups: Vec<Group>,
     /// What has been paid for.
@@ -55,6 +61,7 @@ impl Capacity {
         let mut capacity = Capacity {
             nodes: vec![Node::default(); replicas as usize],
             group_of: vec![NO_GROUP; replicas as usize],
+            indices: Vec::new(),
             groups: Vec::new(),
             bill: Bill::default(),
             start,
@@ -64,6 +71,7 @@ impl Capacity {
             for slot in group.replicas() {
                 capacity.group_of[slot as usize] = index;
             }
+            capacity.indices.push(Index::new(group.replicas()));
             capacity.groups.push(Group::new(group, index, streams)?);
         }
         Ok(capacity)
@@ -80,55 +88,73 @@ impl Capacity {
         &self.nodes[replica.0 as usize]
     }
 
-    /// A node, to change.
+    /// A node, to change all but its phase and whether it is leaving.
     pub fn node_mut(&mut self, replica: ReplicaId) -> &mut Node {
         &mut self.nodes[replica.0 as usize]
     }
 
+    /// Changes a node.
+    pub fn change(&mut self, replica: ReplicaId, change: impl FnOnce(&mut Node)) {
+        let group = self.group_of[replica.0 as usize];
+        let node = &mut self.nodes[replica.0 as usize];
+        match self.indices.get_mut(usize::from(group)) {
+            Some(index) => {
+                index.forget(replica.0, node);
+                change(node);
+                index.learn(replica.0, node);
+            }
+            None => change(node),
+        }
+    }
+
     /// Nodes of a group that are ready or will be, and are not on their way out.
-    pub fn held(&self, plan: &CapacityPlan, group: u16) -> u32 {
-        self.count(plan, group, |node| {
-            matches!(node.phase, Phase::Starting | Phase::Ready) && !node.leaving
-        })
+    pub fn held(&self, group: u16) -> u32 {
+        self.indices[usize::from(group)].held()
     }
 
     /// Nodes of a group that are ready, and not on their way out.
-    pub fn ready_to_stay(&self, plan: &CapacityPlan, group: u16) -> u32 {
-        self.count(plan, group, |node| {
-            node.phase == Phase::Ready && !node.leaving
-        })
+    pub fn ready_to_stay(&self, group: u16) -> u32 {
+        self.indices[usize::from(group)].ready()
     }
 
     /// Nodes of a group that the provider has given and not got back.
-    pub fn on_the_market(&self, plan: &CapacityPlan, group: u16) -> u32 {
-        self.count(plan, group, |node| node.phase != Phase::Gone)
+    pub fn on_the_market(&self, group: u16) -> u32 {
+        self.present(group).len() as u32
     }
 
-    fn count(&self, plan: &CapacityPlan, group: u16, which: impl Fn(&Node) -> bool) -> u32 {
-        let slots = plan.groups[usize::from(group)].replicas();
-        let nodes = slots.filter(|slot| which(&self.nodes[*slot as usize]));
-        nodes.count() as u32
+    /// The places of those.
+    pub fn present(&self, group: u16) -> &BTreeSet<u32> {
+        self.indices[usize::from(group)].present()
     }
 
     /// A place of a group where no node is.
-    pub fn free_place(&self, plan: &CapacityPlan, group: u16) -> Option<ReplicaId> {
-        let mut slots = plan.groups[usize::from(group)].replicas();
-        let free = slots.find(|slot| self.nodes[*slot as usize].phase == Phase::Gone);
-        free.map(ReplicaId)
+    pub fn free_place(&self, group: u16) -> Option<ReplicaId> {
+        let place = self.indices[usize::from(group)].free_place();
+        place.map(ReplicaId)
     }
 
     /// Whom a group gives back first: who is not ready yet, then who came last.
-    pub fn first_to_go(&self, plan: &CapacityPlan, group: u16) -> Option<ReplicaId> {
-        let slots = plan.groups[usize::from(group)].replicas();
-        let there = slots.filter(|slot| {
+    pub fn first_to_go(&self, group: u16) -> Option<ReplicaId> {
+        let node = self.indices[usize::from(group)].first_to_go();
+        node.map(ReplicaId)
+    }
+
+    /// Ready nodes of the same pool that another group lends one, those that came last first.
+    pub fn lent_to(&self, plan: &CapacityPlan, group: u16) -> impl Iterator<Item = u32> {
+        let rule = &plan.groups[usize::from(group)];
+        let borrowed = self.groups[usize::from(group)].borrowed as usize;
+        let lender = rule
+            .fall_back_on
+            .map(|lender| &plan.groups[usize::from(lender)]);
+        let lender = lender.filter(|lender| lender.pool == rule.pool && borrowed > 0);
+        let slots = lender.map_or(0..0, GroupPlan::replicas);
+        let group = rule.fall_back_on.unwrap_or(group);
+        let present = self.present(group).range(slots).rev().copied();
+        let ready = present.filter(|slot| {
             let node = &self.nodes[*slot as usize];
-            matches!(node.phase, Phase::Starting | Phase::Ready) && !node.leaving
+            node.phase == Phase::Ready && !node.leaving
         });
-        let last = there.max_by_key(|slot| {
-            let node = &self.nodes[*slot as usize];
-            (node.phase == Phase::Starting, node.requested, *slot)
-        });
-        last.map(ReplicaId)
+        ready.take(borrowed)
     }
 
     /// A node is asked for and will be there.
@@ -140,19 +166,21 @@ impl Capacity {
     ) -> Option<SimTime> {
         let group = self.group_of(replica)?;
         let there = &mut self.groups[usize::from(group)];
-        let (provision, rest) = there.draw_start(&plan.groups[usize::from(group)]);
+        let [provision, boot, rest] = there.draw_start(&plan.groups[usize::from(group)]);
         there.counts.launched += 1;
-        let node = &mut self.nodes[replica.0 as usize];
-        *node = Node {
+        let due = now + provision + boot + rest;
+        let fresh = Node {
             phase: Phase::Starting,
             requested: now,
             booted: now + provision,
-            ready: now + provision + rest,
+            running: now + provision + boot,
+            ready: due,
             next: Next::Ready,
-            due: now + provision + rest,
+            due,
             ..Node::default()
         };
-        Some(node.due)
+        self.change(replica, |node| *node = fresh);
+        Some(due)
     }
 
     /// A node is gone: it is billed for.
@@ -162,14 +190,15 @@ impl Capacity {
         };
         let rule = &plan.groups[usize::from(group)];
         let end = now.min(self.end);
-        let node = std::mem::take(&mut self.nodes[replica.0 as usize]);
+        let node = *self.node(replica);
+        self.change(replica, |node| *node = Node::default());
         let counts = &mut self.groups[usize::from(group)].counts;
         counts.ready_ns += u128::from(node.time_ready(SimTime::ZERO, end).0);
         counts.ready_measured_ns += u128::from(node.time_ready(self.start, end).0);
         let times = NodeTimes {
             requested: node.requested,
-            booted: Some(node.booted),
-            running: (node.phase != Phase::Starting).then_some(node.ready),
+            booted: (node.booted <= end).then_some(node.booted),
+            running: (node.running <= end).then_some(node.running),
             released: end,
         };
         // What begins after the end of the account is not on it.
@@ -251,7 +280,7 @@ impl Capacity {
         }
         for (index, rule) in (0_u16..).zip(&plan.groups) {
             if rule.is_paid_ahead() {
-                for _ in 0..rule.slots {
+                for _ in 0..rule.at_start {
                     self.charge(index, rule, (SimTime::ZERO, self.end));
                 }
             }

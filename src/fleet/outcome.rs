@@ -121,6 +121,8 @@ pub struct FleetMeters {
     keeps_account: bool,
     /// What was answered within the measured window, by whom and for whom.
     pub served: ServedMeter,
+    /// The same until the horizon: what the bill is of.
+    pub served_billed: ServedMeter,
     /// Requests that are not over, by tier.
     pub backlogs: Vec<Backlog>,
     /// What became of the tries, where calls make several.
@@ -172,6 +174,7 @@ impl FleetMeters {
             tenants: vec![PartMeter::default(); plan.tenants()],
             keeps_account: plan.keeps_account,
             served: ServedMeter::new(plan),
+            served_billed: ServedMeter::new(plan),
             backlogs: {
                 let window = (plan.warmup, plan.horizon);
                 let tiers = plan.tiers.iter();
@@ -271,9 +274,12 @@ impl FleetMeters {
             self.completed_measured += 1;
             self.tokens_measured.0 += u64::from(request.prompt_tokens);
             self.tokens_measured.1 += u64::from(request.output_tokens);
-            if let Some(who) = who.filter(|_| self.keeps_account) {
+            if let Some(who) = who {
                 self.served.answered(who, request, ending, good);
             }
+        }
+        if let Some(who) = who.filter(|_| now < self.window.1) {
+            self.served_billed.answered(who, request, ending, good);
         }
         if self.timeline.is_on() {
             self.timeline.ended(now, status, good);

@@ -41,6 +41,8 @@ pub fn render(outcome: &Outcome) -> String {
         page.title(&format!("==== Variant {name}"));
         let changed = outcome.plan.scenario.variants.get(name);
         for (path, value) in changed.into_iter().flatten() {
+            // Broken where a list or a table goes on.
+            let value = value.to_string().replace(',', ", ");
             page.item(&format!("{path} = {value}"));
         }
         warnings(&mut page, variant);

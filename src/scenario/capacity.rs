@@ -196,8 +196,10 @@ impl Default for OnNotice {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OnLoss {
-    /// The group that a node is taken from at once, of this or another pool. Default: none; the
-    /// group waits for a node of its own.
+    /// The group that lends a node as long as none can be had of its own: of this or another pool,
+    /// which is another zone, region or part. Its own market is asked first, and again every
+    /// `retry_s`; what was lent is given back once its own are ready. A lender that is refused falls
+    /// back in turn. Default: none; the group waits for a node of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fall_back_on: Option<String>,
     /// How long until a node is asked for again that could not be had, seconds, 0.001 or more.

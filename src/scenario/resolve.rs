@@ -477,7 +477,7 @@ fn groups_of(scenario: &Scenario, tiers: &[Tier], pools: &[PoolPlan]) -> Groups 
 }
 
 /// Whether a pool can serve a tier.
-pub(super) fn serves(pool: &Pool, tier: &Tier) -> bool {
+pub(crate) fn serves(pool: &Pool, tier: &Tier) -> bool {
     let has = |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
     let model = tier.model.as_deref();
     model.is_none_or(|model| has(pool.serves(), model))

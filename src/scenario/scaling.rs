@@ -49,7 +49,9 @@ pub enum Signal {
     /// The share of a node's KV cache that is in use, 0 to 1.
     KvUse,
     /// Requests of the scaler's tiers that have come to the fleet and are not over, wherever they
-    /// are, for each node of the group: what brings the first node back where there are none.
+    /// are, for each node of the group: what brings the first node back where there are none, as
+    /// long as clients try again or a waiting room holds requests (else they fail at once, and
+    /// there is no backlog).
     Backlog,
 }
 
@@ -135,14 +137,25 @@ impl Scaler {
             }
             ScalePolicy::Target(rule) => {
                 problems.positive(&path("target"), rule.target, 1e12);
+                for (field, pause_s) in [
+                    ("scale_up_cooldown_s", rule.scale_up_cooldown_s),
+                    ("scale_down_cooldown_s", rule.scale_down_cooldown_s),
+                ] {
+                    problems.in_range(&path(field), pause_s, 0.0, MOST_S);
+                }
                 bounds(rule.min, rule.max, problems);
             }
-            ScalePolicy::Scheduled(rule) => check_schedule(rule, &path("entries"), problems),
+            ScalePolicy::Scheduled(rule) => {
+                problems.in_range(&path("period_s"), rule.period_s, 1.0, MOST_S);
+                check_schedule(rule, &path("entries"), problems);
+            }
             ScalePolicy::Predictive(rule) => {
                 problems.in_range(&path("bucket_s"), rule.bucket_s, 1.0, MOST_S);
                 problems.in_range(&path("lead_s"), rule.lead_s, 0.0, MOST_S);
                 problems.positive(&path("per_replica_per_s"), rule.per_replica_per_s, 1e12);
                 problems.in_range(&path("headroom"), rule.headroom, 0.0, 100.0);
+                let delay_s = rule.scale_down_delay_s;
+                problems.in_range(&path("scale_down_delay_s"), delay_s, 0.0, MOST_S);
                 check_forecast(&rule.forecaster, &path("forecaster"), problems);
                 bounds(rule.min, rule.max, problems);
             }
@@ -162,7 +175,15 @@ fn check_schedule(rule: &ScheduleRule, at: &str, problems: &mut Problems<'_>) {
         problems.push(at, "[]", "must hold one at least", remedy);
     }
     for (index, entry) in rule.entries.iter().enumerate() {
-        problems.in_range(&format!("{at}.{index}.at_s"), entry.at_s, 0.0, MOST_S);
+        let path = |field: &str| format!("{at}.{index}.{field}");
+        problems.in_range(&path("at_s"), entry.at_s, 0.0, MOST_S);
+        let replicas = u64::from(entry.replicas);
+        problems.int_in_range(&path("replicas"), replicas, 0, MOST_REPLICAS);
+        if rule.repeats && entry.at_s >= rule.period_s {
+            let allowed = format!("must be before the end of the period, {} s", rule.period_s);
+            let remedy = "lower it, raise period_s, or state repeats = false";
+            problems.push(&path("at_s"), entry.at_s, &allowed, remedy);
+        }
     }
 }
 

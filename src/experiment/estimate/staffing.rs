@@ -155,7 +155,10 @@ pub(super) fn staffing(plan: &Plan) -> Option<Sheet> {
         rows.push(row(
             "beta of the fleet stated",
             "(c - R) / sqrt(R)",
-            format!("({servers} - {}) / sqrt", significant(Some(erlangs))),
+            {
+                let erlangs = significant(Some(erlangs));
+                format!("({servers} - {erlangs}) / sqrt({erlangs})")
+            },
             Some(beta),
             "1",
         ));

@@ -3,8 +3,12 @@
 use super::Idle;
 use crate::fleet::spot::interruption::Interruption;
 use crate::scenario::capacity::{Market, NodeGroup, NodeStart, OnLoss, OnNotice};
+use crate::scenario::resolve::serves;
 use crate::scenario::scaling::{ScalePolicy, Signal};
 use crate::scenario::schema::Scenario;
+
+/// What `interval_s` and `scrape_delay_s` of a scaler are by default.
+const DEFAULT_S: f64 = 15.0;
 
 impl Idle {
     pub(super) fn of_capacity(&mut self, scenario: &Scenario) {
@@ -22,12 +26,35 @@ impl Idle {
             if let Some(why) = looks_elsewhere {
                 let stated = scaler.signal != Signal::default();
                 self.note(stated, &path("signal"), why);
+                let stated = scaler.scrape_delay_s != DEFAULT_S;
+                self.note(stated, &path("scrape_delay_s"), why);
+            }
+            let own_time = match scaler.policy {
+                ScalePolicy::Hpa(_) => Some("the pod autoscaler decides every policy.sync_s"),
+                ScalePolicy::Keda(_) => {
+                    Some("KEDA looks every policy.poll_s and policy.hpa.sync_s")
+                }
+                ScalePolicy::Predictive(_) => Some("a forecast is made every policy.bucket_s"),
+                _ => None,
+            };
+            if let Some(why) = own_time {
+                let stated = scaler.interval_s != DEFAULT_S;
+                self.note(stated, &path("interval_s"), why);
             }
         }
         for (index, limit) in capacity.limits.iter().enumerate() {
+            let tier = scenario
+                .tiers
+                .iter()
+                .find(|it| Some(&it.name) == limit.tier.as_ref());
             let asks = |group: &NodeGroup| {
                 let scaled = capacity.scalers.iter().any(|it| it.group == group.name);
-                scaled && limit.pool.as_ref().is_none_or(|pool| *pool == group.pool)
+                let mut pools = scenario.pools.iter();
+                let pool = pools.find(|pool| pool.name() == group.pool);
+                let of_tier = pool
+                    .zip(tier)
+                    .is_some_and(|(pool, tier)| serves(pool, tier));
+                scaled && (limit.pool.as_ref() == Some(&group.pool) || of_tier)
             };
             self.note(
                 !capacity.groups.iter().any(asks),
@@ -49,6 +76,11 @@ impl Idle {
         self.note(!taken && told, &path("notice"), never);
         let stated = group.on_notice != OnNotice::default();
         self.note(!taken && stated, &path("on_notice"), never);
+        self.note(
+            group.drain_s.is_some() && !(taken && told),
+            &path("drain_s"),
+            "no node is told before it goes",
+        );
         self.note(
             taken && stated && group.notice.notice_s == 0.0,
             &path("on_notice"),

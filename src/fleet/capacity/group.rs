@@ -21,6 +21,8 @@ pub struct GroupCounts {
     pub lost: u64,
     /// The most it took away at one instant.
     pub most_lost_at_once: u32,
+    /// When it took some last, and how many by then.
+    pub last_loss: (SimTime, u32),
     /// Nodes that became ready, and how long that took, nanoseconds, summed.
     pub cold_starts: u64,
     /// See there.
@@ -44,6 +46,16 @@ pub struct GroupCounts {
 }
 
 impl GroupCounts {
+    /// So many nodes are taken at an instant.
+    pub fn loses(&mut self, nodes: u32, at: SimTime) {
+        self.lost += u64::from(nodes);
+        self.last_loss = match self.last_loss {
+            (last, before) if last == at => (at, before + nodes),
+            _ => (at, nodes),
+        };
+        self.most_lost_at_once = self.most_lost_at_once.max(self.last_loss.1);
+    }
+
     /// Adds what another replication counted.
     pub fn merge(&mut self, other: &GroupCounts) {
         self.requested += other.requested;
@@ -121,9 +133,11 @@ impl Group {
         self.wanted + self.lent
     }
 
-    /// Whether a node can be had beside so many.
-    pub fn grants(&self, held: u32, now: SimTime) -> bool {
-        self.market.may_launch(held, now)
+    /// Whether a node can be had beside so many, of which `staying` are not on their way out. A
+    /// provider that has told nodes to go gives no others in their place that it would take, too.
+    pub fn grants(&self, held: u32, staying: u32, now: SimTime) -> bool {
+        let soon = self.market.capacity(now.saturating_add(self.lead));
+        soon.is_none_or(|most| staying < most) && self.market.may_launch(held, now)
     }
 
     /// A node comes.
@@ -182,13 +196,15 @@ impl Group {
         (warnings.rebalance_at, warnings.notice_at)
     }
 
-    /// How long a node takes until it boots, and from there until it is ready.
-    pub fn draw_start(&mut self, plan: &GroupPlan) -> (SimDuration, SimDuration) {
+    /// How long a node takes until it boots, from there until it runs, and from there until it is
+    /// ready.
+    pub fn draw_start(&mut self, plan: &GroupPlan) -> [SimDuration; 3] {
         let rng = &mut self.starts;
         let provision = plan.start.provision.as_ref();
         let provision = provision.map_or(SimDuration::ZERO, |law| law.sample(rng));
+        let boot = plan.start.boot.sample(rng);
         let phases = plan.start.phases.iter().map(|law| law.sample(rng).0);
         let rest: u64 = phases.sum::<u64>() + plan.start.weights.0;
-        (provision, SimDuration(rest))
+        [provision, boot, SimDuration(rest)]
     }
 }

@@ -45,6 +45,8 @@ pub struct Node {
     pub requested: SimTime,
     /// When the machine began to boot.
     pub booted: SimTime,
+    /// When the provider counts it as running: it has booted, and nothing is loaded on it yet.
+    pub running: SimTime,
     /// When it became, or will be, ready.
     pub ready: SimTime,
     /// Whether the provider takes it away.

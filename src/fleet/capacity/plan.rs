@@ -149,6 +149,8 @@ impl NodePrice {
 pub struct StartPlan {
     /// Until it boots.
     pub provision: Option<Sampler>,
+    /// From there until the provider counts it as running.
+    pub boot: Sampler,
     /// From there until it is ready, one after the other.
     pub phases: Vec<Sampler>,
     /// The weights.

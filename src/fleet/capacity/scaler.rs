@@ -43,15 +43,18 @@ pub struct Scaler {
     machine: Machine,
     interval: SimDuration,
     delay: SimDuration,
-    /// For KEDA: how often it syncs, and when next.
-    sync: Option<(SimDuration, SimTime)>,
+    /// For KEDA: how often it polls and syncs, and when next.
+    poll: (SimDuration, SimTime),
+    sync: (SimDuration, SimTime),
     next_sample: SimTime,
     /// Measurements that are not known yet.
     coming: VecDeque<(SimTime, Sample)>,
     /// For forecasts: requests that had arrived when the last bucket ended, and the look ahead.
     arrived: u64,
     steps_ahead: u32,
-    /// Times at which it changed what it wants.
+    /// The most nodes that it may ask for.
+    pub most: u32,
+    /// Times at which what it asks for changed.
     pub changes: u64,
     /// Times at which `[[capacity.limits]]` gave it something else.
     pub limited: u64,
@@ -61,14 +64,14 @@ impl Scaler {
     /// A scaler that has measured nothing yet.
     pub fn new(rule: &Rule, group: u16) -> Scaler {
         let seconds = SimDuration::from_secs_f64;
-        let mut sync = None;
+        let (mut poll, mut sync) = (SimDuration::ZERO, SimDuration::ZERO);
         let mut steps_ahead = 0;
         let (machine, interval_s) = match &rule.policy {
             ScalePolicy::Hpa(hpa) => (Machine::Hpa(Box::new(Hpa::new(hpa.clone()))), hpa.sync_s),
             ScalePolicy::Keda(keda) => {
-                sync = Some((seconds(keda.hpa.sync_s), SimTime::ZERO));
+                (poll, sync) = (seconds(keda.poll_s), seconds(keda.hpa.sync_s));
                 let machine = Machine::Keda(Box::new(Keda::new(keda.clone())));
-                (machine, keda.poll_s.min(keda.hpa.sync_s))
+                (machine, common_s(keda.poll_s, keda.hpa.sync_s))
             }
             ScalePolicy::Target(target) => {
                 let tracker = TargetTracker::new(target.clone());
@@ -97,15 +100,21 @@ impl Scaler {
             interval: seconds(interval_s),
             delay: match &rule.policy {
                 // A clock is not measured, and arrivals are counted where they come.
-                ScalePolicy::Scheduled(_) => SimDuration::ZERO,
+                ScalePolicy::Scheduled(_) | ScalePolicy::Predictive(_) => SimDuration::ZERO,
                 _ => seconds(rule.scrape_delay_s),
             },
+            // The first bucket of arrivals ends when it is over.
+            next_sample: match &rule.policy {
+                ScalePolicy::Predictive(rule) => SimTime::ZERO + seconds(rule.bucket_s),
+                _ => SimTime::ZERO,
+            },
             machine,
-            sync,
-            next_sample: SimTime::ZERO,
+            poll: (poll, SimTime::ZERO),
+            sync: (sync, SimTime::ZERO),
             coming: VecDeque::new(),
             arrived: 0,
             steps_ahead,
+            most: rule.policy.most().unwrap_or(u32::MAX),
             changes: 0,
             limited: 0,
         }
@@ -138,9 +147,7 @@ impl Scaler {
                 .look(&sample, wanted.unwrap_or(current), now)
                 .or(wanted);
         }
-        let wanted = wanted.filter(|wanted| *wanted != current)?;
-        self.changes += 1;
-        Some(wanted)
+        wanted.filter(|wanted| *wanted != current)
     }
 
     fn look(&mut self, sample: &Sample, current: u32, now: SimTime) -> Option<u32> {
@@ -152,13 +159,14 @@ impl Scaler {
                 Some(hpa.recommend(now, current, &pods))
             }
             Machine::Keda(keda) => {
-                let polled = keda.poll(now, current, total);
-                let (every, next) = self.sync.as_mut()?;
-                if polled.is_none() && current > 0 && now >= *next {
-                    *next = now + *every;
-                    return Some(keda.sync(now, current, total));
+                let mut wanted = None;
+                if is_due(&mut self.poll, now) {
+                    wanted = keda.poll(now, current, total);
                 }
-                polled
+                if is_due(&mut self.sync, now) && wanted.is_none() && current > 0 {
+                    wanted = Some(keda.sync(now, current, total));
+                }
+                wanted
             }
             Machine::Target(tracker) => {
                 let mean = match sample.values.len() {
@@ -193,4 +201,25 @@ impl Scaler {
             _ => None,
         }
     }
+}
+
+/// Whether it is time again for something that is done every so often.
+fn is_due((every, next): &mut (SimDuration, SimTime), now: SimTime) -> bool {
+    let due = now >= *next;
+    if due {
+        // From one time to the next, whatever the delay of what is known.
+        let late = SimDuration((now - *next).0.checked_rem(every.0).unwrap_or(0));
+        *next = now + *every;
+        next.0 -= late.0;
+    }
+    due
+}
+
+/// The longest time that both are whole multiples of, to the millisecond, seconds; at least one.
+fn common_s(a: f64, b: f64) -> f64 {
+    let (mut a, mut b) = ((a * 1e3).round() as u64, (b * 1e3).round() as u64);
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1_000) as f64 / 1e3
 }

@@ -29,7 +29,7 @@ impl World {
                     self.impair(replica, What::Begin(DRAINING), queue);
                     self.impair(replica, What::Begin(Effect::Crash), queue);
                 } else if let Some(capacity) = &mut self.capacity {
-                    capacity.node_mut(replica).phase = Phase::Ready;
+                    capacity.change(replica, |node| node.phase = Phase::Ready);
                     capacity.groups[usize::from(index)].comes(slot, SimTime::ZERO);
                 }
             }
@@ -45,6 +45,11 @@ impl World {
         };
         let (before, after) = faults.impair(replica, what);
         self.condition_changes(replica, before, after, queue);
+    }
+
+    /// Whether nobody is left to be served, and nodes are not billed any more.
+    pub(super) fn nobody_pays(&self, now: SimTime) -> bool {
+        now >= self.plan.horizon && self.is_over()
     }
 
     /// Whether a replica is one that is not there: nobody counts it as broken.
@@ -72,7 +77,7 @@ impl World {
         };
         let rule = &plan.groups[usize::from(group)];
         let wanted = capacity.groups[usize::from(group)].wanted_in_all();
-        let held = capacity.held(&plan, group);
+        let held = capacity.held(group);
         if held > wanted {
             // One that goes at once has this asked again, until there are no more than are wanted.
             self.give_back(group, queue);
@@ -80,10 +85,11 @@ impl World {
         }
         for _ in held..wanted {
             if !self.ask_for_node(group, queue) {
-                return self.goes_without(group, rule.fall_back_on, queue);
+                self.goes_without(group, rule.fall_back_on, queue);
+                break;
             }
         }
-        // Nothing is lacking: what others lent is not needed once these are ready.
+        // What others lent is not needed where as many are ready as are wanted.
         self.pay_back(group, queue);
     }
 
@@ -97,12 +103,12 @@ impl World {
         let Some(capacity) = &mut self.capacity else {
             return true;
         };
-        let held = capacity.on_the_market(&plan, group);
+        let (held, staying) = (capacity.on_the_market(group), capacity.held(group));
         let there = &mut capacity.groups[usize::from(group)];
         there.counts.requested += 1;
-        let granted = !lost && there.grants(held, now);
+        let granted = !lost && there.grants(held, staying, now);
         let place = match granted {
-            true => capacity.free_place(&plan, group),
+            true => capacity.free_place(group),
             false => None,
         };
         let Some(replica) = place else {
@@ -132,9 +138,9 @@ impl World {
             queue.schedule(queue.now() + rule.retry, Event::AskNodes(group));
         }
         let Some(lender) = lender else { return };
-        let held = capacity.held(&plan, group);
+        let held = capacity.held(group);
         let there = &mut capacity.groups[usize::from(group)];
-        let lacks = there.wanted.saturating_sub(held);
+        let lacks = there.wanted_in_all().saturating_sub(held);
         let more = lacks.saturating_sub(there.borrowed);
         there.borrowed += more;
         if more > 0 {
@@ -151,9 +157,9 @@ impl World {
         let Some(lender) = plan.groups[usize::from(group)].fall_back_on else {
             return;
         };
-        let ready = capacity.ready_to_stay(&plan, group);
+        let ready = capacity.ready_to_stay(group);
         let there = &mut capacity.groups[usize::from(group)];
-        let needed = there.wanted.saturating_sub(ready);
+        let needed = there.wanted_in_all().saturating_sub(ready);
         let back = there.borrowed.saturating_sub(needed);
         there.borrowed -= back;
         if back > 0 {
@@ -164,8 +170,7 @@ impl World {
 
     /// It is time to ask again for nodes that could not be had.
     pub(super) fn ask_nodes(&mut self, group: u16, queue: &mut EventQueue<Event>) {
-        // Nobody is left to be served.
-        if self.is_over() {
+        if self.nobody_pays(queue.now()) {
             return;
         }
         if let Some(capacity) = &mut self.capacity {
@@ -176,15 +181,15 @@ impl World {
 
     /// A group gives back the node that it can do without best.
     fn give_back(&mut self, group: u16, queue: &mut EventQueue<Event>) {
-        let (Some(plan), Some(capacity)) = (self.plan.capacity.clone(), &mut self.capacity) else {
+        let Some(capacity) = &mut self.capacity else {
             return;
         };
-        let Some(replica) = capacity.first_to_go(&plan, group) else {
+        let Some(replica) = capacity.first_to_go(group) else {
             debug_assert!(false, "nodes that are held can be given back");
             return;
         };
+        capacity.change(replica, |node| node.leaving = true);
         let node = capacity.node_mut(replica);
-        node.leaving = true;
         if node.phase == Phase::Starting {
             return self.node_is_gone(replica, queue);
         }
@@ -205,8 +210,8 @@ impl World {
         let Some(capacity) = &mut self.capacity else {
             return;
         };
+        capacity.change(replica, |node| node.phase = Phase::Draining);
         let node = capacity.node_mut(replica);
-        node.phase = Phase::Draining;
         node.requests = requests;
         let given_back = node.next == Next::Nothing;
         if requests == 0 && given_back {
@@ -245,8 +250,7 @@ impl World {
 
     /// What was to happen to a node happens.
     pub(super) fn node_due(&mut self, replica: ReplicaId, queue: &mut EventQueue<Event>) {
-        // Nobody is left to be served.
-        if self.is_over() {
+        if self.nobody_pays(queue.now()) {
             return;
         }
         let Some(capacity) = &mut self.capacity else {
@@ -288,8 +292,8 @@ impl World {
         let Some(group) = capacity.group_of(replica) else {
             return;
         };
+        capacity.change(replica, |node| node.phase = Phase::Ready);
         let node = capacity.node_mut(replica);
-        node.phase = Phase::Ready;
         node.next = Next::Nothing;
         if node.leaving_by_force {
             node.next = Next::Notice;
@@ -302,6 +306,7 @@ impl World {
         there.counts.cold_start_ns += u128::from(took.0);
         self.impair(replica, What::End(Effect::Crash), queue);
         self.impair(replica, What::End(DRAINING), queue);
+        self.recount(replica, queue.now());
         self.meters
             .timeline
             .note(queue.now(), Note::Node(group, NodeChange::Ready));
@@ -326,6 +331,7 @@ impl World {
         };
         capacity.groups[usize::from(group)].goes(replica.0, queue.now());
         capacity.retire(&plan, replica, queue.now());
+        self.recount(replica, queue.now());
         if before == Phase::Ready {
             self.impair(replica, What::Begin(DRAINING), queue);
         }
@@ -349,8 +355,7 @@ impl World {
 
     /// Nodes of a group will be taken away: those that are warned are, as early as they may be.
     pub(super) fn market_due(&mut self, group: u16, queue: &mut EventQueue<Event>) {
-        // Nobody is left to be served.
-        if self.is_over() {
+        if self.nobody_pays(queue.now()) {
             return;
         }
         let now = queue.now();
@@ -363,8 +368,7 @@ impl World {
                 break;
             };
             let all = loss.nodes.len() as u32;
-            there.counts.lost += u64::from(all);
-            there.counts.most_lost_at_once = there.counts.most_lost_at_once.max(all);
+            there.counts.loses(all, loss.at);
             self.meters
                 .timeline
                 .note(now, Note::Node(group, NodeChange::Taken(all)));
@@ -416,7 +420,8 @@ impl World {
         let (Some(plan), Some(capacity)) = (&self.plan.capacity, &mut self.capacity) else {
             return;
         };
-        let news = !std::mem::replace(&mut capacity.node_mut(replica).leaving, true);
+        let news = !capacity.node(replica).leaving;
+        capacity.change(replica, |node| node.leaving = true);
         if news && plan.groups[usize::from(group)].never {
             let there = &mut capacity.groups[usize::from(group)];
             there.wanted = there.wanted.saturating_sub(1);

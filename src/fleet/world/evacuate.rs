@@ -12,7 +12,7 @@ use super::World;
 impl World {
     /// All requests at a replica go to others. Over a link those that are being answered take their
     /// KV with them, as far as that has come before the node is gone; of the others everything is
-    /// computed again, and their first tokens count from there.
+    /// computed again.
     pub(super) fn hand_over_all(
         &mut self,
         group: u16,
@@ -100,6 +100,9 @@ impl World {
                     ..Work::default()
                 };
             }
+            // The client has seen its first token: the rest of the answer is late, as after a
+            // preemption.
+            None if request.first_token != SimTime::NEVER => request.work = Work::default(),
             None => begin_again(request),
         }
         request.work.generated = generated;

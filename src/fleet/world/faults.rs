@@ -38,6 +38,8 @@ pub(super) struct Faults {
     regions_down: Vec<u32>,
     /// Replicas that are dead or hung.
     down: u64,
+    /// Which those are.
+    is_down: Vec<bool>,
     /// Events of replicas that hang, until they go on.
     held: FxHashMap<u32, Vec<Event>>,
     /// Messages between a client and a region, or a gateway and a replica, that are cut off from
@@ -73,6 +75,7 @@ impl Faults {
             wide: FleetImpairments::new(regions, plan.topology.populations.len()),
             regions_down: vec![0; regions],
             down: 0,
+            is_down: vec![false; plan.replicas() as usize],
             held: FxHashMap::default(),
             waiting: Vec::new(),
             rng: plan.streams.stream("fault", 0, "messages"),
@@ -180,21 +183,7 @@ impl World {
     ) {
         let now = queue.now();
         if before.answers() != after.answers() {
-            let down = match self.capacity.is_some() {
-                // Nodes that are not there are not down.
-                true => self.count_down(),
-                false => self
-                    .faults
-                    .as_ref()
-                    .map_or(0, |faults| match after.answers() {
-                        true => faults.down - 1,
-                        false => faults.down + 1,
-                    }),
-            };
-            if let Some(faults) = &mut self.faults {
-                faults.down = down;
-            }
-            self.meters.timeline.down(now, down);
+            self.recount(replica, now);
         }
         if before.alive && !after.alive {
             self.crash(replica, queue);
@@ -221,11 +210,21 @@ impl World {
         self.probe_in_time(replica, queue);
     }
 
-    fn count_down(&self) -> u64 {
-        let Some(faults) = &self.faults else { return 0 };
-        let replicas = (0..self.replicas.len() as u32).map(ReplicaId);
-        let down = replicas.filter(|id| !faults.answers(*id) && !self.is_absent(*id));
-        down.count() as u64
+    /// Whether a replica counts as down may be another now: nodes that are not there do not.
+    pub(super) fn recount(&mut self, replica: ReplicaId, now: SimTime) {
+        let absent = self.is_absent(replica);
+        let Some(faults) = &mut self.faults else {
+            return;
+        };
+        let is_down = !faults.answers(replica) && !absent;
+        let known = &mut faults.is_down[replica.0 as usize];
+        match (*known, is_down) {
+            (false, true) => faults.down += 1,
+            (true, false) => faults.down -= 1,
+            _ => return,
+        }
+        *known = is_down;
+        self.meters.timeline.down(now, faults.down);
     }
 
     /// Does something with a replica, in its surroundings.

@@ -116,6 +116,7 @@ impl World {
         let pool = pool_of(&self.replicas, from);
         self.completed_at(slot, pool, now);
         self.leave_replica(slot, queue);
+        self.left_node(from, queue);
         let gateway = self.requests.at(slot).gateway_replica;
         let region = self.plan.pools[pool].region;
         self.uncount(slot);

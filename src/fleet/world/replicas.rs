@@ -59,8 +59,8 @@ impl World {
         let to = self.plan.pools[pool].region;
         let request = self.requests.at_mut(slot);
         let gateway = request.gateway_replica;
-        // One whose KV comes along was scheduled long ago, and its stamps say so.
-        if request.work.computed == 0 {
+        // One that comes from another node has made its first token, and its stamps say how.
+        if request.first_token == SimTime::NEVER {
             request.gateway = queue.now();
         }
         request.replica = replica;
@@ -165,7 +165,7 @@ impl World {
         }
         let request = self.requests.at_mut(slot);
         let brings_kv = request.work.computed > 0;
-        if !brings_kv {
+        if request.first_token == SimTime::NEVER {
             request.delivered = now;
         }
         request.work.present = true;
@@ -232,7 +232,7 @@ impl World {
         let pool = &mut self.pools[pool_index];
         let plan = &self.plan.pools[pool_index].engine;
         let request = self.requests.at_mut(slot);
-        if request.work.computed == 0 {
+        if request.first_token == SimTime::NEVER {
             request.queued = queue.now();
         }
         if let EnginePlan::Abstract {

@@ -24,26 +24,34 @@ impl World {
 
     /// A scaler measures, or learns what was measured.
     pub(super) fn scale_due(&mut self, index: u16, queue: &mut EventQueue<Event>) {
-        if self.is_over() {
+        let now = queue.now();
+        if self.nobody_pays(now) {
             return;
         }
-        let now = queue.now();
         let at = usize::from(index);
         if self.scalers[at].measures(now) {
             let sample = self.measure(at, now);
             self.scalers[at].measured(sample, now);
         }
         let group = self.scalers[at].group;
-        let Some((current, most, region)) = self.wanted_of(group) else {
+        let Some((current, places, region)) = self.wanted_of(group) else {
             return;
         };
+        // As long as it says nothing, as many may stay as there are.
+        let most = self.scalers[at].most.min(places);
         let wanted = self.scalers[at].decide(current, now);
         // Nobody hears of it while there is no control plane.
         if !self.control_plane_is_lost(region) {
-            let allowed = self.limited(group, wanted.unwrap_or(current).min(most));
-            let differs = wanted.is_some_and(|wanted| wanted.min(most) != allowed);
+            let most = match wanted {
+                Some(_) => most,
+                None => most.max(current),
+            };
+            let asked = wanted.unwrap_or(current).min(most);
+            let allowed = self.limited(group, asked).min(most);
+            let differs = wanted.is_some() && asked != allowed;
             self.scalers[at].limited += u64::from(differs);
             if allowed != current {
+                self.scalers[at].changes += 1;
                 self.want_nodes(group, allowed, queue);
             }
         }
@@ -88,26 +96,40 @@ impl World {
         let (Some(plan), Some(capacity)) = (&self.plan.capacity, &self.capacity) else {
             return sample;
         };
-        for slot in plan.groups[usize::from(group)].replicas() {
+        for &slot in capacity.present(group) {
             match capacity.node(ReplicaId(slot)).phase {
-                Phase::Ready => {
-                    let signals = self.replicas[slot as usize].signals(&self.requests, now);
-                    sample.values.push(match signal {
-                        Signal::InFlight => f64::from(signals.waiting + signals.running),
-                        Signal::Queue => f64::from(signals.waiting),
-                        Signal::KvUse => signals.kv_usage,
-                        // Shared out below.
-                        Signal::Backlog => 0.0,
-                    });
-                }
+                Phase::Ready => sample.values.push(self.value_of(slot, signal, now)),
                 Phase::Starting => sample.unready += 1,
                 Phase::Gone | Phase::Draining => {}
             }
         }
+        // What others lent does the work of the group, and what could not be had is awaited.
+        let there = &capacity.groups[usize::from(group)];
+        let mut lacks = there
+            .wanted
+            .saturating_sub(sample.values.len() as u32 + sample.unready);
+        for slot in capacity.lent_to(plan, group) {
+            if lacks > 0 {
+                sample.values.push(self.value_of(slot, signal, now));
+                lacks -= 1;
+            }
+        }
+        sample.unready += lacks;
         if let Some(total) = sample.total {
             let each = total / sample.values.len().max(1) as f64;
             sample.values.fill(each);
         }
         sample
+    }
+
+    fn value_of(&self, slot: u32, signal: Signal, now: SimTime) -> f64 {
+        let signals = self.replicas[slot as usize].signals(&self.requests, now);
+        match signal {
+            Signal::InFlight => f64::from(signals.waiting + signals.running),
+            Signal::Queue => f64::from(signals.waiting),
+            Signal::KvUse => signals.kv_usage,
+            // Shared out by the caller.
+            Signal::Backlog => 0.0,
+        }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::all_abstract;
 use super::page::{Page, WIDTH, add, table};
 use crate::experiment::result::RunResult;
-use crate::report::number::{count, significant, wrap};
+use crate::report::number::{count, plural, significant, wrap};
 
 /// The section, where nodes are bought.
 pub(super) fn nodes(page: &mut Page, result: &RunResult) {
@@ -70,17 +70,30 @@ pub(super) fn nodes(page: &mut Page, result: &RunResult) {
     for scaler in scalers.into_iter().flatten() {
         page.line(&format!("  {}", wrap(&scaler_in_words(scaler), WIDTH, 4)));
     }
-    let note = "ready: nodes that took requests, on average until the horizon; lost: taken back by the \
-                provider; as billed until the horizon";
-    page.line(&format!("  {}", wrap(note, WIDTH, 2)));
+    let mut note = "ready: nodes that were up, those that drain among them, on average until the \
+                    horizon; lost: taken back by the provider; as billed until the horizon"
+        .to_owned();
+    if result.replications > 1 {
+        note.push_str(&format!(
+            "; counts, node-hours and dollars of the {} replications together",
+            result.replications
+        ));
+    }
+    if result.cost.get("energy").is_some() || result.cost.get("egress").is_some() {
+        note.push_str("; without energy and moved bytes, which are below");
+    }
+    page.line(&format!("  {}", wrap(&note, WIDTH, 2)));
 }
 
 fn scaler_in_words(scaler: &Value) -> String {
     let mut text = format!(
-        "scaler of {}: changed what it wants {} times",
+        "scaler of {}: {} of what it asks for",
         scaler["group"].as_str().unwrap_or(""),
-        count(scaler["changes"].as_u64().unwrap_or(0))
+        plural(scaler["changes"].as_u64().unwrap_or(0), "change")
     );
+    if let Some(held) = scaler["limited"].as_u64().filter(|held| *held > 0) {
+        text.push_str(&format!(", held back by limits {}", plural(held, "time")));
+    }
     if let Some(forecast) = scaler["forecast"].as_object() {
         let number = |key: &str| significant(forecast.get(key).and_then(Value::as_f64));
         text.push_str(&format!(

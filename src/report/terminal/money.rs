@@ -32,10 +32,10 @@ fn parts(page: &mut Page, result: &RunResult) {
     let what = if tokens { "output tokens" } else { "requests" };
     let mut rows = table(&[
         "part",
-        "accelerators",
+        "number",
         "$/h each",
-        &format!("{what}/s"),
-        "/s each",
+        "per s",
+        "each",
         "busy",
         "in time",
         "$ per million",
@@ -49,6 +49,7 @@ fn parts(page: &mut Page, result: &RunResult) {
         };
         let accelerators = value("mean_accelerators");
         let each = value(rate).zip(accelerators).map(|(rate, of)| rate / of);
+        let each = each.filter(|each| each.is_finite());
         add(
             &mut rows,
             &[
@@ -65,7 +66,10 @@ fn parts(page: &mut Page, result: &RunResult) {
         );
     }
     page.table(&rows);
-    let note = format!("$ and kWh per million {what}; in time: of the requests answered");
+    let note = format!(
+        "number: accelerators, on average; {what} per s of all and of each, $ and kWh per million of \
+         them; in time: of the requests answered"
+    );
     page.line(&format!("  {}", wrap(&note, WIDTH, 2)));
 }
 
@@ -208,16 +212,46 @@ pub(super) fn side_by_side(page: &mut Page, result: &RunResult) {
         );
     }
     page.table(&rows);
-    let mut note = "p50 and p99: end to end; in time: of the tier that is worst off; nodes: ready on average; starts: \
+    let note = "p50 and p99: end to end; in time: of the tier that is worst off; nodes: ready on average; starts: \
          cold ones"
         .to_owned();
-    if let Some((name, usd)) = cheapest(&all) {
-        note.push_str(&format!(
-            "; the cheapest that meets its objectives: {name}, ${} a year",
-            significant(Some(usd))
-        ));
-    }
     page.line(&format!("  {}", wrap(&note, WIDTH, 2)));
+    let words: Vec<String> = series_of(&all)
+        .into_iter()
+        .filter_map(|(series, members)| {
+            let (name, usd) = cheapest(&members)?;
+            let usd = significant(Some(usd));
+            Some(match series {
+                Some(series) => format!("of {series}-...: {name}, ${usd} a year"),
+                None => format!("{name}, ${usd} a year"),
+            })
+        })
+        .collect();
+    if !words.is_empty() {
+        let text = format!("cheapest that meets its objectives: {}", words.join("; "));
+        page.line(&format!("  {}", wrap(&text, WIDTH, 2)));
+    }
+}
+
+type Members<'a> = Vec<(&'a str, &'a RunResult)>;
+
+/// Variants that differ by a number at the end of their names are a series; all others are compared
+/// together.
+fn series_of<'a>(all: &[(&'a str, &'a RunResult)]) -> Vec<(Option<&'a str>, Members<'a>)> {
+    let stem = |name: &'a str| {
+        let (stem, number) = name.rsplit_once('-')?;
+        (!number.is_empty() && number.bytes().all(|it| it.is_ascii_digit())).then_some(stem)
+    };
+    let mut series: Vec<(Option<&str>, Members<'a>)> = Vec::new();
+    for (name, result) in all {
+        let own = stem(name);
+        match series.iter_mut().find(|(known, _)| *known == own) {
+            Some((_, members)) => members.push((name, result)),
+            None => series.push((own, vec![(name, result)])),
+        }
+    }
+    series.retain(|(_, members)| members.len() > 1);
+    series
 }
 
 fn least_attained(result: &RunResult) -> Option<f64> {
@@ -235,7 +269,10 @@ fn verdict(result: &RunResult) -> &'static str {
 }
 
 fn usd_per_year(result: &RunResult) -> Option<f64> {
-    result.cost.get("usd_per_year").and_then(Value::as_f64)
+    result
+        .cost
+        .get("total_usd_per_year")
+        .and_then(Value::as_f64)
 }
 
 /// The cheapest of those that meet all their objectives, where costs differ.

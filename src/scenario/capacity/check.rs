@@ -29,6 +29,7 @@ impl Capacity {
         for pool in &scenario.pools {
             self.check_sum(&list, pool, problems);
         }
+        self.check_circles(&list, problems);
         let tiers: Vec<&str> = scenario.tiers.iter().map(|it| it.name.as_str()).collect();
         for (index, limit) in self.limits.iter().enumerate() {
             limit.check(&format!("{at}.limits.{index}"), scenario, &tiers, problems);
@@ -45,6 +46,39 @@ impl Capacity {
                     format!("{:?}", scaler.group),
                     "has a scaler already",
                     "merge the two",
+                );
+            }
+        }
+    }
+
+    /// No group falls back on itself by way of others.
+    fn check_circles(&self, list: &str, problems: &mut Problems<'_>) {
+        let next = |name: &str| {
+            let mut groups = self.groups.iter();
+            let group = groups.find(|group| group.name == name)?;
+            group.on_loss.fall_back_on.as_deref()
+        };
+        for (index, group) in self.groups.iter().enumerate() {
+            let mut at = next(&group.name);
+            let mut way = vec![group.name.as_str()];
+            while let Some(name) = at.filter(|name| !way.contains(name)) {
+                way.push(name);
+                at = next(name);
+            }
+            // Once, at the first of the circle; a group that names itself is refused by itself.
+            let first = way.iter().all(|name| {
+                let mut groups = self.groups.iter();
+                groups
+                    .position(|it| it.name == *name)
+                    .is_none_or(|it| it >= index)
+            });
+            if at == Some(group.name.as_str()) && way.len() > 1 && first {
+                way.push(&group.name);
+                problems.push(
+                    &format!("{list}.{index}.on_loss.fall_back_on"),
+                    format!("{:?}", way[1]),
+                    &format!("leads back to itself: {}", way.join(" -> ")),
+                    "take one of them away",
                 );
             }
         }
@@ -70,7 +104,16 @@ impl Capacity {
         for (index, group) in of_pool() {
             let own = group.stated_nodes(pool.replicas()).map(u64::from);
             let own = own.unwrap_or(replicas.saturating_sub(stated));
-            if let Some(most) = group.max_nodes.filter(|most| u64::from(*most) < own) {
+            if group.market == Market::Reserved
+                && let Some(most) = group.max_nodes.filter(|most| u64::from(*most) != own)
+            {
+                problems.push(
+                    &format!("{list}.{index}.max_nodes"),
+                    most,
+                    &format!("is not the {own} nodes that are committed to"),
+                    "take it away: of reserved nodes there are never more than at the start",
+                );
+            } else if let Some(most) = group.max_nodes.filter(|most| u64::from(*most) < own) {
                 problems.push(
                     &format!("{list}.{index}.max_nodes"),
                     most,
@@ -196,21 +239,25 @@ impl NodeGroup {
     }
 
     fn check_migration(&self, at: &str, scenario: &Scenario, problems: &mut Problems<'_>) {
-        let OnNotice::Migrate {
-            bandwidth_gb_per_s,
-            latency_ms,
-        } = self.on_notice
-        else {
-            return;
-        };
         let path = |field: &str| format!("{at}.{field}");
-        let bandwidth = path("bandwidth_gb_per_s");
-        problems.in_range(&bandwidth, bandwidth_gb_per_s, 0.001, 1e9);
-        problems.non_negative(&path("latency_ms"), latency_ms, MOST_MS);
+        let policy = match self.on_notice {
+            OnNotice::Drain {} | OnNotice::Ignore {} => return,
+            OnNotice::HandOver {} => "\"hand_over\"",
+            OnNotice::Migrate {
+                bandwidth_gb_per_s,
+                latency_ms,
+            } => {
+                let bandwidth = path("bandwidth_gb_per_s");
+                problems.in_range(&bandwidth, bandwidth_gb_per_s, 0.001, 1e9);
+                problems.non_negative(&path("latency_ms"), latency_ms, MOST_MS);
+                "\"migrate\""
+            }
+        };
         if scenario.pools.iter().any(|pool| pool.role() != Role::Mixed) {
-            let allowed = "is not for fleets with prefill and decode pools";
-            let remedy = "state policy = \"hand_over\"";
-            problems.push(&path("policy"), "\"migrate\"", allowed, remedy);
+            let allowed = "is not for fleets with prefill and decode pools, whose requests are under way \
+                           between two nodes";
+            let remedy = "state policy = \"drain\"";
+            problems.push(&path("policy"), policy, allowed, remedy);
         }
     }
 

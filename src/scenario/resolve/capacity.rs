@@ -59,22 +59,27 @@ pub(in crate::scenario) fn places_of(scenario: &Scenario) -> Vec<Places> {
         .iter()
         .zip(&at_start)
         .map(|(group, own)| {
-            let lends_to = groups
-                .iter()
-                .zip(&at_start)
-                .filter(|(other, _)| other.on_loss.fall_back_on.as_ref() == Some(&group.name));
-            let lent: u32 = lends_to.map(|(_, nodes)| *nodes).sum();
-            let mut scalers = scenario.capacity.scalers.iter();
-            let scaler = scalers.find(|it| it.group == group.name);
-            let scaled = scaler.and_then(|it| it.policy.most()).unwrap_or(0);
-            let most = (own + lent).max(scaled);
+            let scaler_of = |group: &NodeGroup| {
+                let mut scalers = scenario.capacity.scalers.iter();
+                scalers.find(|it| it.group == group.name)
+            };
+            let scaled_of = |group: &NodeGroup| {
+                let most = scaler_of(group).and_then(|it| it.policy.most());
+                most.unwrap_or(0)
+            };
+            let scaler = scaler_of(group);
+            let lent = borrowers(groups, &group.name, &at_start, &scaled_of);
+            let most = (*own).max(scaled_of(group)).saturating_add(lent);
             // Those on their way out hold a place until they are gone.
             let changes = group.market == Market::Spot || scaler.is_some() || lent > 0;
             let places = match changes {
                 true => most.saturating_mul(2),
                 false => most,
             };
-            group.max_nodes.unwrap_or(places)
+            match group.market {
+                Market::Reserved => *own,
+                _ => group.max_nodes.unwrap_or(places),
+            }
         })
         .collect();
     let mut first = 0;
@@ -98,6 +103,31 @@ pub(in crate::scenario) fn places_of(scenario: &Scenario) -> Vec<Places> {
         }
     }
     places.into_iter().flatten().collect()
+}
+
+/// The most nodes that those groups may want which fall back on a group, and those that fall back on
+/// them.
+fn borrowers(
+    groups: &[NodeGroup],
+    lender: &str,
+    at_start: &[u32],
+    scaled_of: &dyn Fn(&NodeGroup) -> u32,
+) -> u32 {
+    let mut names = vec![lender];
+    let mut seen = 0;
+    let mut lent = 0_u32;
+    // Each group falls back on one: a walk of a tree, whose circles are refused elsewhere.
+    while let Some(name) = names.get(seen).copied() {
+        seen += 1;
+        for (group, own) in groups.iter().zip(at_start) {
+            let falls = group.on_loss.fall_back_on.as_deref() == Some(name);
+            if falls && !names.contains(&group.name.as_str()) {
+                lent = lent.saturating_add((*own).max(scaled_of(group)));
+                names.push(&group.name);
+            }
+        }
+    }
+    lent
 }
 
 /// Replicas that a pool has places for.
@@ -432,13 +462,14 @@ fn start_of(
         Some(provision) => Some(law(provision, "provision")?),
         None => None,
     };
+    let boot = law(&start.boot, "boot")?;
     let phases = vec![
-        law(&start.boot, "boot")?,
         law(&start.image_pull, "image_pull")?,
         law(&start.warm_up, "warm_up")?,
     ];
     Some(StartPlan {
         provision,
+        boot,
         phases,
         weights: SimDuration::from_secs_f64(weights_gb / start.weights.gb_per_s),
     })

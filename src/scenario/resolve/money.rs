@@ -9,6 +9,7 @@ use crate::money::energy::NodePower;
 use crate::perf::AcceleratorCard;
 use crate::report::number::significant;
 use crate::scenario::cost::{Cost, EgressRule, EnergyRule};
+use crate::scenario::fleet::Pool;
 use crate::scenario::problems::Problems;
 use crate::scenario::schema::Scenario;
 
@@ -191,6 +192,20 @@ impl Reader<'_, '_, '_> {
         };
         let value = significant(Some(pue));
         self.figure("PUE".to_owned(), value, from(rule.pue.is_some()));
+        let parts: Vec<&str> = self
+            .scenario
+            .pools
+            .iter()
+            .filter_map(Pool::accelerator)
+            .collect();
+        for part in rule.busy_w_by_part.keys() {
+            if !parts.contains(&part.as_str()) {
+                let allowed = "is no accelerator of a pool";
+                let remedy = format!("name one of {}", parts.join(", "));
+                let at = format!("cost.energy.busy_w_by_part.{part}");
+                self.problems.push(&at, part, allowed, &remedy);
+            }
+        }
         let mut nodes = Vec::new();
         for (index, pool) in fleet.pools.iter().enumerate() {
             let at = format!("pools.{index}.name");
