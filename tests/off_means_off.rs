@@ -27,7 +27,7 @@ fn scenario(more: &str) -> String {
 }
 
 /// Every option that can be turned off, off.
-const OFF: [&str; 26] = [
+const OFF: [&str; 27] = [
     "weight = 1",
     "serves = []",
     "role = \"mixed\"",
@@ -36,6 +36,7 @@ const OFF: [&str; 26] = [
     "expert_parallel = false",
     "scheduler = \"vllm_v1\"",
     "scheduling_policy = \"fcfs\"",
+    "preempt_running = false",
     "chunked_prefill = true",
     "long_prefill_token_threshold = 0",
     "padded_budget = false",

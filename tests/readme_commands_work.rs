@@ -6,8 +6,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Experiments with claims that fail: that is what they are there for.
-const CLAIMS_FAIL: [&str; 11] = [
-    "experiments/spot-fallbacks.toml",
+const CLAIMS_FAIL: [&str; 10] = [
     "experiments/premium-and-batch.toml",
     "experiments/autoscale-week.toml",
     "experiments/spot-mix.toml",

@@ -94,6 +94,8 @@ pub struct Group {
     decided: VecDeque<Loss>,
     /// How long before a loss the first warning comes.
     lead: SimDuration,
+    /// Until when the market gives no nodes: several have been told that they go then.
+    pub closed_until: SimTime,
     awaited: SimTime,
     /// Losses until then have been looked for.
     looked: SimTime,
@@ -121,6 +123,7 @@ impl Group {
             market,
             decided: VecDeque::new(),
             lead: SimDuration::from_secs_f64(plan.notice.notice_s + early),
+            closed_until: SimTime::ZERO,
             awaited: SimTime::NEVER,
             looked: SimTime::ZERO,
             starts: stream("starts"),
@@ -137,7 +140,9 @@ impl Group {
     /// provider that has told nodes to go gives no others in their place that it would take, too.
     pub fn grants(&self, held: u32, staying: u32, now: SimTime) -> bool {
         let soon = self.market.capacity(now.saturating_add(self.lead));
-        soon.is_none_or(|most| staying < most) && self.market.may_launch(held, now)
+        now >= self.closed_until
+            && soon.is_none_or(|most| staying < most)
+            && self.market.may_launch(held, now)
     }
 
     /// A node comes.

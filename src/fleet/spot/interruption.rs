@@ -59,7 +59,8 @@ pub enum Interruption {
     /// The pool supplies what a recording says: a node is refused beyond it, and
     /// when it drops below what is held the excess is lost at that tick.
     Trace {
-        /// Recording, in any format of `Availability::parse`.
+        /// Recording: SkyPilot's JSON, rows of membership events, or rows of counts; the forms and
+        /// their units are in `calibration/README.md`.
         file: PathBuf,
         /// Most nodes supplied whatever the recording says, nodes, at least 1;
         /// absent for no cap. Applied after `scale`.

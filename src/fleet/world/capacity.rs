@@ -369,6 +369,9 @@ impl World {
             };
             let all = loss.nodes.len() as u32;
             there.counts.loses(all, loss.at);
+            if all > 1 {
+                there.closed_until = there.closed_until.max(loss.at);
+            }
             self.meters
                 .timeline
                 .note(now, Note::Node(group, NodeChange::Taken(all)));
