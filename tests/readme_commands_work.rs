@@ -111,9 +111,23 @@ fn the_page_shown_is_the_page_given() {
 }
 
 #[test]
+fn the_comparison_shown_is_the_comparison_made() {
+    let shown = blocks("text");
+    let block = shown
+        .iter()
+        .find(|block| block.starts_with("Times of B over"));
+    let block = block.expect("a comparison");
+    let file = "calibration/measured/h100-sxm.json.gz";
+    let output = seatrial(&["calibrate", "diff", "tables:h100_sxm/vllm", file]);
+    let given = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(given.contains(block.trim_end()), "{given}");
+}
+
+#[test]
 fn every_file_the_readme_links_is_there() {
     for link in README.split("](").skip(1) {
         let path = link.split(')').next().unwrap_or("");
+        let path = path.split('#').next().unwrap_or("");
         let full = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         assert!(full.exists(), "the README links {path}, which is not there");
     }

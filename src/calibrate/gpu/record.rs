@@ -1,6 +1,9 @@
 //! The calibration format: what was measured on which device, as one JSON document.
 
+use std::io::Read;
 use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +11,9 @@ use super::operation::{NumberType, Operation};
 
 /// The version of the format that is written, and the only one that is read.
 pub const SCHEMA: u32 = 1;
+
+/// How gzipped files begin.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A calibration: rows of one device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -196,13 +202,13 @@ pub enum RecordError {
 }
 
 impl Calibration {
-    /// Reads a calibration from a file.
+    /// Reads a calibration from a file, gzipped or not.
     ///
     /// # Errors
     /// It cannot be read, is no calibration, or a value is outside its range.
     pub fn load(path: &Path) -> Result<Self, RecordError> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| RecordError::File {
+        let text = text_of(path).map_err(|error| RecordError::File {
             file: file.clone(),
             cause: format!("cannot be read ({error})"),
             remedy: "check the path",
@@ -371,4 +377,16 @@ fn check(
         allowed,
         remedy,
     })
+}
+
+/// The text of a file, unpacked where it is gzipped.
+fn text_of(path: &Path) -> std::io::Result<String> {
+    let bytes = std::fs::read(path)?;
+    if !bytes.starts_with(&GZIP) {
+        return String::from_utf8(bytes)
+            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+    }
+    let mut text = String::new();
+    MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)?;
+    Ok(text)
 }
