@@ -546,3 +546,42 @@ fn the_backlog_brings_the_first_node_back() {
             .all(|row| row.status != "completed" || row.arrival_ns < 600_000_000_000)
     );
 }
+
+#[test]
+fn a_scaler_of_a_pool_keeps_its_mix() {
+    // A schedule from 10 to 20 nodes and back to 5, of which 60 % are spot.
+    let text = fleet(
+        1.0,
+        30_000.0,
+        &format!(
+            "[[capacity.groups]]\nname = \"spot\"\npool = \"p\"\nmarket = \"spot\"\nshare = 0.6\n{}\
+             [[capacity.groups]]\nname = \"rest\"\npool = \"p\"\n{}\
+             [[capacity.scalers]]\npool = \"p\"\npolicy = {{ kind = \"scheduled\", repeats = false, \
+             entries = [{{ at_s = 10000, replicas = 20 }}, {{ at_s = 20000, replicas = 5 }}] }}\n",
+            start(1.0),
+            start(1.0)
+        ),
+    );
+    let capacity = account(&simulate(&text).1);
+    let mean = |group: usize| capacity.groups[group].counts.ready_ns as f64 / 30_000e9;
+    assert!(
+        (mean(0) - (6.0 + 12.0 + 3.0) / 3.0).abs() < 0.01,
+        "{}",
+        mean(0)
+    );
+    assert!(
+        (mean(1) - (4.0 + 8.0 + 2.0) / 3.0).abs() < 0.01,
+        "{}",
+        mean(1)
+    );
+    let both = text.replace(
+        "[[capacity.scalers]]\npool",
+        "[[capacity.scalers]]\ngroup = \"rest\"\npool",
+    );
+    assert!(common::refusal(&both).contains("a group or a pool"));
+    let twice = format!(
+        "{text}[[capacity.scalers]]\ngroup = \"rest\"\npolicy = {{ kind = \"scheduled\", \
+         entries = [{{ at_s = 0, replicas = 1 }}] }}\n"
+    );
+    assert!(common::refusal(&twice).contains("has a scaler already"));
+}

@@ -89,7 +89,7 @@ pub fn capacity_rows(plan: &Plan, tally: &Tally) -> Value {
     let scalers = rules.scalers.iter().zip(&bought.scalers);
     let scalers = scalers.map(|(scaler, (changes, limited, scores))| {
         json!({
-            "group": scaler.rule.group,
+            "group": scaler.rule.of(),
             "changes": changes,
             "limited": limited,
             "forecast": scores.as_ref().map(forecast_row),

@@ -95,9 +95,7 @@ fn capacity_of(plan: &FleetPlan) -> Result<Option<Box<Capacity>>, TraceError> {
 fn scalers_of(plan: &FleetPlan) -> Vec<Scaler> {
     let nodes = plan.capacity.iter();
     let rules = nodes.flat_map(|nodes| &nodes.scalers);
-    rules
-        .map(|scaler| Scaler::new(&scaler.rule, scaler.group))
-        .collect()
+    rules.map(|scaler| Scaler::new(&scaler.rule)).collect()
 }
 
 /// A pool at work: its plan's engine, its service stream, its meters.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::capacity::NodeGroup;
 use super::problems::Problems;
 use super::validate::{MOST_REPLICAS, MOST_S};
 use crate::fleet::scaling::forecast::ForecastRule;
@@ -17,8 +18,14 @@ use crate::fleet::scaling::target::TargetRule;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scaler {
-    /// The group of nodes.
-    pub group: String,
+    /// The group of nodes. Give this or `pool`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The pool, all of whose groups it scales together: a group with `share` has that share of the
+    /// nodes wanted, one with `nodes` has these, and the one with neither has the rest. So a mix of
+    /// spot and on-demand nodes stays a mix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// What is measured. Default `in_flight`.
     #[serde(default)]
     pub signal: Signal,
@@ -87,8 +94,25 @@ impl ScalePolicy {
 }
 
 impl Scaler {
+    /// Whether it asks for nodes of a group.
+    pub fn covers(&self, group: &NodeGroup) -> bool {
+        self.group.as_ref() == Some(&group.name) || self.pool.as_ref() == Some(&group.pool)
+    }
+
+    /// The group or the pool that it is of.
+    pub fn of(&self) -> &str {
+        let of = self.group.as_deref().or(self.pool.as_deref());
+        of.unwrap_or("")
+    }
+
     /// Notes what is wrong with it. `groups` are the names of all groups.
-    pub fn check(&self, at: &str, groups: &[&str], tiers: &[&str], problems: &mut Problems<'_>) {
+    pub fn check(
+        &self,
+        at: &str,
+        (groups, pools): (&[&str], &[&str]),
+        tiers: &[&str],
+        problems: &mut Problems<'_>,
+    ) {
         let path = |field: &str| format!("{at}.{field}");
         for (index, tier) in self.tiers.iter().enumerate() {
             if !tiers.contains(&tier.as_str()) {
@@ -104,15 +128,23 @@ impl Scaler {
             let remedy = "state signal = \"backlog\", or take tiers away";
             problems.push(&path("tiers"), self.tiers.join(", "), allowed, remedy);
         }
-        if !groups.contains(&self.group.as_str()) {
-            let allowed = "is not the name of one of [[capacity.groups]]";
-            let remedy = format!("name one of {}", groups.join(", "));
-            problems.push(
-                &path("group"),
-                format!("{:?}", self.group),
-                allowed,
-                &remedy,
-            );
+        let mut named = |field: &str, name: &str, known: &[&str], list: &str| {
+            if !known.contains(&name) {
+                let allowed = format!("is not the name of one of {list}");
+                let remedy = match known {
+                    [] => format!("there are no {list}"),
+                    known => format!("name one of {}", known.join(", ")),
+                };
+                problems.push(&path(field), format!("{name:?}"), &allowed, &remedy);
+            }
+        };
+        match (&self.group, &self.pool) {
+            (Some(group), None) => named("group", group, groups, "[[capacity.groups]]"),
+            (None, Some(pool)) => named("pool", pool, pools, "the pools of [[capacity.groups]]"),
+            _ => {
+                let allowed = "must name a group or a pool, and not both";
+                problems.push(at, "", allowed, "state group or pool");
+            }
         }
         problems.in_range(&path("scrape_delay_s"), self.scrape_delay_s, 0.0, MOST_S);
         problems.in_range(&path("interval_s"), self.interval_s, 1.0, MOST_S);

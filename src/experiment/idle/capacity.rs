@@ -48,7 +48,7 @@ impl Idle {
                 .iter()
                 .find(|it| Some(&it.name) == limit.tier.as_ref());
             let asks = |group: &NodeGroup| {
-                let scaled = capacity.scalers.iter().any(|it| it.group == group.name);
+                let scaled = capacity.scalers.iter().any(|it| it.covers(group));
                 let mut pools = scenario.pools.iter();
                 let pool = pools.find(|pool| pool.name() == group.pool);
                 let of_tier = pool
@@ -68,7 +68,7 @@ impl Idle {
         let path = |field: &str| format!("{at}.{field}");
         let capacity = &scenario.capacity;
         let taken = group.interruption != (Interruption::None {});
-        let scaled = capacity.scalers.iter().any(|it| it.group == group.name);
+        let scaled = capacity.scalers.iter().any(|it| it.covers(group));
         let mut others = capacity.groups.iter();
         let lends = others.any(|it| it.on_loss.fall_back_on.as_ref() == Some(&group.name));
         let never = "its nodes are never taken back";

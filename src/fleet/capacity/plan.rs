@@ -30,10 +30,48 @@ pub struct CapacityPlan {
 pub struct ScalerPlan {
     /// How.
     pub rule: Scaler,
-    /// Of which group.
-    pub group: u16,
+    /// Of which groups, and what part each has of the nodes wanted; the rest comes last.
+    pub parts: Vec<(u16, Part)>,
     /// Whose requests count, by tier.
     pub tiers: Vec<u16>,
+}
+
+/// What part of the nodes of a scaler a group has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Part {
+    /// So many.
+    Fixed(u32),
+    /// That share, rounded to whole nodes.
+    Share(f64),
+    /// What the others leave.
+    Rest,
+}
+
+impl Part {
+    /// Nodes of `all`; all of them where the rest is meant.
+    pub fn of(self, all: u32) -> u32 {
+        match self {
+            Part::Fixed(nodes) => nodes,
+            Part::Share(share) => (share * f64::from(all)).round() as u32,
+            Part::Rest => all,
+        }
+    }
+}
+
+impl ScalerPlan {
+    /// What each group has of so many nodes, in the order of `parts`.
+    pub fn split(&self, all: u32) -> Vec<(u16, u32)> {
+        let mut left = all;
+        let parts = self.parts.iter().map(|(group, part)| {
+            let nodes = match part {
+                Part::Rest => left,
+                other => other.of(all).min(left),
+            };
+            left -= nodes;
+            (*group, nodes)
+        });
+        parts.collect()
+    }
 }
 
 /// How many nodes scalers may ask for in all of some groups.
@@ -48,13 +86,14 @@ pub struct LimitPlan {
 }
 
 impl CapacityPlan {
-    /// So many nodes of a group as the limits allow, where others of each limit's groups are to have
-    /// as many as `others` says.
-    pub fn limited(&self, group: u16, wanted: u32, others: impl Fn(u16) -> u32) -> u32 {
+    /// So many nodes of the groups of a scaler as the limits allow, where others of each limit's
+    /// groups are to have as many as `others` says.
+    pub fn limited(&self, scaler: &ScalerPlan, wanted: u32, others: impl Fn(u16) -> u32) -> u32 {
+        let is_own = |group: &u16| scaler.parts.iter().any(|(own, _)| own == group);
         let own = self.limits.iter();
-        let own = own.filter(|limit| limit.groups.contains(&group));
+        let own = own.filter(|limit| limit.groups.iter().any(is_own));
         let rest = |limit: &LimitPlan| -> u32 {
-            let rest = limit.groups.iter().filter(|other| **other != group);
+            let rest = limit.groups.iter().filter(|other| !is_own(other));
             rest.map(|other| others(*other))
                 .fold(0, u32::saturating_add)
         };

@@ -33,11 +33,9 @@ enum Machine {
     Predictive(Box<Predictive>, Box<ForecastScore>),
 }
 
-/// A scaler of one group.
+/// A scaler of one group, or of those of a pool.
 #[derive(Debug, Clone)]
 pub struct Scaler {
-    /// Its group, by index.
-    pub group: u16,
     /// What it measures.
     pub signal: Signal,
     machine: Machine,
@@ -62,7 +60,7 @@ pub struct Scaler {
 
 impl Scaler {
     /// A scaler that has measured nothing yet.
-    pub fn new(rule: &Rule, group: u16) -> Scaler {
+    pub fn new(rule: &Rule) -> Scaler {
         let seconds = SimDuration::from_secs_f64;
         let (mut poll, mut sync) = (SimDuration::ZERO, SimDuration::ZERO);
         let mut steps_ahead = 0;
@@ -95,7 +93,6 @@ impl Scaler {
             }
         };
         Scaler {
-            group,
             signal: rule.signal,
             interval: seconds(interval_s),
             delay: match &rule.policy {

@@ -33,8 +33,7 @@ impl World {
             let sample = self.measure(at, now);
             self.scalers[at].measured(sample, now);
         }
-        let group = self.scalers[at].group;
-        let Some((current, places, region)) = self.wanted_of(group) else {
+        let Some((current, places, region)) = self.wanted_of(at) else {
             return;
         };
         // As long as it says nothing, as many may stay as there are.
@@ -47,35 +46,53 @@ impl World {
                 None => most.max(current),
             };
             let asked = wanted.unwrap_or(current).min(most);
-            let allowed = self.limited(group, asked).min(most);
+            let allowed = self.limited(at, asked).min(most);
             let differs = wanted.is_some() && asked != allowed;
             self.scalers[at].limited += u64::from(differs);
             if allowed != current {
                 self.scalers[at].changes += 1;
-                self.want_nodes(group, allowed, queue);
+                self.want_in_parts(at, allowed, queue);
             }
         }
         queue.schedule(self.scalers[at].next_at().max(now), Event::ScaleDue(index));
     }
 
-    /// Nodes that a group is to have, the most it may have, and its region.
-    fn wanted_of(&self, group: u16) -> Option<(u32, u32, u16)> {
-        let rule = &self.plan.capacity.as_ref()?.groups[usize::from(group)];
-        let there = &self.capacity.as_ref()?.groups[usize::from(group)];
-        Some((there.wanted, rule.slots, rule.region))
+    /// Nodes that the groups of a scaler are to have, the most they may have, and their region.
+    fn wanted_of(&self, scaler: usize) -> Option<(u32, u32, u16)> {
+        let plan = self.plan.capacity.as_ref()?;
+        let capacity = self.capacity.as_ref()?;
+        let parts = &plan.scalers.get(scaler)?.parts;
+        let region = plan.groups[usize::from(parts.first()?.0)].region;
+        let groups = parts.iter().map(|(group, _)| usize::from(*group));
+        let all = groups.fold((0_u32, 0_u32), |(wanted, places), group| {
+            let wanted = wanted.saturating_add(capacity.groups[group].wanted);
+            (wanted, places.saturating_add(plan.groups[group].slots))
+        });
+        Some((all.0, all.1, region))
     }
 
-    /// What may be asked for of a group, of what its scaler wants.
-    fn limited(&self, group: u16, wanted: u32) -> u32 {
+    /// What may be asked for of the groups of a scaler, of what it wants.
+    fn limited(&self, scaler: usize, wanted: u32) -> u32 {
         let (Some(plan), Some(capacity)) = (&self.plan.capacity, &self.capacity) else {
             return wanted;
         };
         let others = |other: u16| capacity.groups[usize::from(other)].wanted;
-        plan.limited(group, wanted, others)
+        plan.limited(&plan.scalers[scaler], wanted, others)
+    }
+
+    /// The groups of a scaler are to have so many nodes in all.
+    fn want_in_parts(&mut self, scaler: usize, all: u32, queue: &mut EventQueue<Event>) {
+        let Some(plan) = self.plan.capacity.clone() else {
+            return;
+        };
+        for (group, wanted) in plan.scalers[scaler].split(all) {
+            let places = plan.groups[usize::from(group)].slots;
+            self.want_nodes(group, wanted.min(places), queue);
+        }
     }
 
     fn measure(&self, scaler: usize, now: SimTime) -> Sample {
-        let Scaler { group, signal, .. } = self.scalers[scaler];
+        let signal = self.scalers[scaler].signal;
         let plan = self.plan.capacity.as_ref();
         let tiers = plan.and_then(|plan| plan.scalers.get(scaler));
         let tiers = || {
@@ -93,33 +110,50 @@ impl World {
         if signal == Signal::Backlog {
             sample.total = Some(backlog.sum::<u64>() as f64);
         }
-        let (Some(plan), Some(capacity)) = (&self.plan.capacity, &self.capacity) else {
+        let Some(plan) = &self.plan.capacity else {
             return sample;
         };
-        for &slot in capacity.present(group) {
-            match capacity.node(ReplicaId(slot)).phase {
-                Phase::Ready => sample.values.push(self.value_of(slot, signal, now)),
-                Phase::Starting => sample.unready += 1,
-                Phase::Gone | Phase::Draining => {}
-            }
+        for (group, _) in &plan.scalers[scaler].parts {
+            self.measure_group(*group, scaler, now, &mut sample);
         }
-        // What others lent does the work of the group, and what could not be had is awaited.
-        let there = &capacity.groups[usize::from(group)];
-        let mut lacks = there
-            .wanted
-            .saturating_sub(sample.values.len() as u32 + sample.unready);
-        for slot in capacity.lent_to(plan, group) {
-            if lacks > 0 {
-                sample.values.push(self.value_of(slot, signal, now));
-                lacks -= 1;
-            }
-        }
-        sample.unready += lacks;
         if let Some(total) = sample.total {
             let each = total / sample.values.len().max(1) as f64;
             sample.values.fill(each);
         }
         sample
+    }
+
+    fn measure_group(&self, group: u16, scaler: usize, now: SimTime, sample: &mut Sample) {
+        let (Some(plan), Some(capacity)) = (&self.plan.capacity, &self.capacity) else {
+            return;
+        };
+        let signal = self.scalers[scaler].signal;
+        let lender = plan.groups[usize::from(group)].fall_back_on;
+        let mut own = plan.scalers[scaler].parts.iter();
+        let is_counted = own.any(|(part, _)| Some(*part) == lender);
+        let (mut ready, mut starting) = (0, 0);
+        for &slot in capacity.present(group) {
+            match capacity.node(ReplicaId(slot)).phase {
+                Phase::Ready => {
+                    sample.values.push(self.value_of(slot, signal, now));
+                    ready += 1;
+                }
+                Phase::Starting => starting += 1,
+                Phase::Gone | Phase::Draining => {}
+            }
+        }
+        // What others lent does the work of the group, and what could not be had is awaited.
+        let there = &capacity.groups[usize::from(group)];
+        let mut lacks = there.wanted.saturating_sub(ready + starting);
+        for slot in capacity.lent_to(plan, group) {
+            if lacks > 0 {
+                lacks -= 1;
+                if !is_counted {
+                    sample.values.push(self.value_of(slot, signal, now));
+                }
+            }
+        }
+        sample.unready += starting + lacks;
     }
 
     fn value_of(&self, slot: u32, signal: Signal, now: SimTime) -> f64 {

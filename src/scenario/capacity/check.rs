@@ -30,20 +30,23 @@ impl Capacity {
             self.check_sum(&list, pool, problems);
         }
         self.check_circles(&list, problems);
+        let pools: Vec<&str> = self.groups.iter().map(|it| it.pool.as_str()).collect();
         let tiers: Vec<&str> = scenario.tiers.iter().map(|it| it.name.as_str()).collect();
         for (index, limit) in self.limits.iter().enumerate() {
             limit.check(&format!("{at}.limits.{index}"), scenario, &tiers, problems);
         }
         for (index, scaler) in self.scalers.iter().enumerate() {
-            scaler.check(&format!("{at}.scalers.{index}"), &names, &tiers, problems);
+            let known = (&names[..], &pools[..]);
+            scaler.check(&format!("{at}.scalers.{index}"), known, &tiers, problems);
         }
         let scaled = self.scalers.iter().enumerate();
         for (index, scaler) in scaled {
-            let earlier = self.scalers[..index].iter();
-            if earlier.clone().any(|other| other.group == scaler.group) {
+            let mut earlier = self.scalers[..index].iter();
+            let mut both = self.groups.iter().filter(|group| scaler.covers(group));
+            if both.any(|group| earlier.any(|other| other.covers(group))) {
                 problems.push(
-                    &format!("{at}.scalers.{index}.group"),
-                    format!("{:?}", scaler.group),
+                    &format!("{at}.scalers.{index}"),
+                    format!("{:?}", scaler.of()),
                     "has a scaler already",
                     "merge the two",
                 );

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::SimDuration;
 use crate::fleet::capacity::plan::{
-    CapacityPlan, GroupPlan, LimitPlan, NodePrice, ScalerPlan, StartPlan,
+    CapacityPlan, GroupPlan, LimitPlan, NodePrice, Part, ScalerPlan, StartPlan,
 };
 use crate::fleet::plan::FleetPlan;
 use crate::fleet::spot::availability::Availability;
@@ -61,11 +61,11 @@ pub(in crate::scenario) fn places_of(scenario: &Scenario) -> Vec<Places> {
         .map(|(group, own)| {
             let scaler_of = |group: &NodeGroup| {
                 let mut scalers = scenario.capacity.scalers.iter();
-                scalers.find(|it| it.group == group.name)
+                scalers.find(|it| it.covers(group))
             };
             let scaled_of = |group: &NodeGroup| {
                 let most = scaler_of(group).and_then(|it| it.policy.most());
-                most.unwrap_or(0)
+                part_of(group).of(most.unwrap_or(0))
             };
             let scaler = scaler_of(group);
             let lent = borrowers(groups, &group.name, &at_start, &scaled_of);
@@ -208,24 +208,40 @@ pub(super) fn add_capacity(
         });
     }
     for scaler in &scenario.capacity.scalers {
-        let mut groups = scenario.capacity.groups.iter();
-        if let Some(group) = groups.position(|it| it.name == scaler.group) {
-            plan.scalers.push(ScalerPlan {
-                rule: scaler.clone(),
-                group: group as u16,
-                tiers: tiers_of(scaler, scenario, fleet),
-            });
-        }
+        let groups = (0_u16..).zip(&scenario.capacity.groups);
+        let covered = groups.filter(|(_, group)| scaler.covers(group));
+        let mut parts: Vec<(u16, Part)> = covered
+            .map(|(index, group)| match scaler.pool {
+                Some(_) => (index, part_of(group)),
+                None => (index, Part::Rest),
+            })
+            .collect();
+        // The rest is what the others leave.
+        parts.sort_by_key(|(_, part)| *part == Part::Rest);
+        plan.scalers.push(ScalerPlan {
+            rule: scaler.clone(),
+            parts,
+            tiers: tiers_of(scaler, scenario, fleet),
+        });
     }
     let limits = scenario.capacity.limits.iter();
     plan.limits = limits.map(|limit| limit_of(limit, scenario)).collect();
     fleet.capacity = Some(Arc::new(plan));
 }
 
+/// A group's part of the nodes of its pool.
+fn part_of(group: &NodeGroup) -> Part {
+    match (group.nodes, group.share) {
+        (Some(nodes), _) => Part::Fixed(nodes),
+        (None, Some(share)) => Part::Share(share),
+        (None, None) => Part::Rest,
+    }
+}
+
 /// Whose requests count for a scaler of a pool's nodes, by tier.
 fn tiers_of(scaler: &Scaler, scenario: &Scenario, fleet: &FleetPlan) -> Vec<u16> {
     let mut groups = scenario.capacity.groups.iter();
-    let group = groups.find(|group| group.name == scaler.group);
+    let group = groups.find(|group| scaler.covers(group));
     let mut pools = scenario.pools.iter();
     let pool = group.and_then(|group| pools.find(|pool| pool.name() == group.pool));
     let counts = |name: &str| {
