@@ -1,6 +1,7 @@
 //! What must hold of a store at any time.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use crate::engine::SimTime;
 
@@ -83,15 +84,17 @@ impl LsmStore {
                 return Err(format!("level {number} has {} runs", level.runs.len()));
             }
             for run in &level.runs {
-                let files = run.files.iter().zip(run.files.iter().skip(1));
+                let files = run.files().iter().zip(run.files().iter().skip(1));
                 for (a, b) in files {
                     if a.range().end() >= b.range().start() {
                         return Err(format!("files {} and {} overlap", a.id, b.id));
                     }
                 }
-                for file in &run.files {
+                for file in run.files() {
                     check_file(file)?;
                 }
+                let bytes = run.files().iter().map(|file| file.bytes).sum::<u64>();
+                same("bytes of a run", run.bytes(), bytes)?;
             }
         }
         Ok(())
@@ -108,7 +111,7 @@ fn check_file(file: &SortedFile) -> Result<(), String> {
     same("bytes of a file", file.bytes, bytes)
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, found: T) -> Result<(), String> {
+fn same<T: Copy + PartialEq + Debug>(what: &str, expected: T, found: T) -> Result<(), String> {
     if expected == found {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! Sorted files, runs of them, and the levels that runs are in.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::engine::SimTime;
@@ -93,24 +93,114 @@ impl SortedFile {
 /// Files that do not overlap, in order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Run {
-    pub(super) files: Vec<Arc<SortedFile>>,
+    files: Vec<Arc<SortedFile>>,
+    bytes: u64,
+    /// Files that have tombstones.
+    with_tombstones: usize,
 }
 
 impl Run {
-    pub(super) fn bytes(&self) -> u64 {
-        self.files.iter().map(|f| f.bytes).sum()
+    fn new(files: Vec<SortedFile>) -> Self {
+        let mut run = Self::default();
+        run.splice(0..0, files.into_iter().map(Arc::new).collect());
+        run
     }
 
-    /// The file that holds `subject`, if one does.
+    pub(super) fn files(&self) -> &[Arc<SortedFile>] {
+        &self.files
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Those with tombstones; at no cost where there are none.
+    pub(super) fn tombstone_files(&self) -> impl Iterator<Item = &Arc<SortedFile>> {
+        let files = if self.with_tombstones > 0 {
+            self.files.as_slice()
+        } else {
+            &[]
+        };
+        files.iter().filter(|file| !file.tombstones.is_empty())
+    }
+
+    /// The file that may hold `subject`.
     pub(super) fn file_for(&self, subject: Subject) -> Option<&Arc<SortedFile>> {
         self.files.get(self.index_for(subject)?)
     }
 
-    /// The place of the file in whose range `subject` lies.
-    pub(super) fn index_for(&self, subject: Subject) -> Option<usize> {
+    fn index_for(&self, subject: Subject) -> Option<usize> {
         let at = self.files.partition_point(|f| *f.range().end() < subject);
         let file = self.files.get(at)?;
         file.range().contains(&subject).then_some(at)
+    }
+
+    /// Parts the segments of `subject` at `stamp`; whether there was one to part.
+    pub(super) fn split(&mut self, subject: Subject, stamp: SimTime) -> bool {
+        let at = self.index_for(subject);
+        let Some(file) = at.and_then(|at| self.files.get_mut(at)) else {
+            return false;
+        };
+        let parts = file.of(subject).iter().any(|s| s.straddles(stamp));
+        if parts {
+            Arc::make_mut(file).split(subject, stamp);
+        }
+        parts
+    }
+
+    /// Where the files of an input are: they are neighbours.
+    fn place(&self, input: &Input) -> Range<usize> {
+        let from = self
+            .files
+            .partition_point(|f| *f.range().start() < input.from);
+        let rest = self.files.get(from..).unwrap_or(&[]);
+        let many = rest.iter().take_while(|file| input.has(file)).count();
+        from..from + many
+    }
+
+    fn splice(&mut self, place: Range<usize>, files: Vec<Arc<SortedFile>>) {
+        for file in &files {
+            self.bytes += file.bytes;
+            self.with_tombstones += usize::from(!file.tombstones.is_empty());
+        }
+        for file in self.files.splice(place, files) {
+            self.bytes -= file.bytes;
+            self.with_tombstones -= usize::from(!file.tombstones.is_empty());
+        }
+    }
+}
+
+/// Files that a compaction takes from one level: in each run that has some, neighbours.
+#[derive(Debug, Clone)]
+pub(super) struct Input {
+    pub(super) level: usize,
+    /// The first subject of any of them.
+    from: Subject,
+    /// Their identifiers, sorted.
+    ids: Vec<u64>,
+}
+
+impl Input {
+    pub(super) fn new<'a>(level: usize, files: impl Iterator<Item = &'a Arc<SortedFile>>) -> Self {
+        let mut input = Self {
+            level,
+            from: Subject(u32::MAX),
+            ids: Vec::new(),
+        };
+        for file in files {
+            input.from = input.from.min(file.first);
+            input.ids.push(file.id);
+        }
+        input.ids.sort_unstable();
+        input
+    }
+
+    pub(super) fn has(&self, file: &SortedFile) -> bool {
+        self.ids.binary_search(&file.id).is_ok()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
     }
 }
 
@@ -130,35 +220,41 @@ impl Level {
         self.runs.iter().rev().flat_map(|run| run.files.iter())
     }
 
-    /// Takes the files with these identifiers out; `ids` is sorted.
-    pub(super) fn remove(&mut self, ids: &[u64]) {
+    /// The files of an input, those of the newest run first.
+    pub(super) fn taken<'a>(
+        &'a self,
+        input: &'a Input,
+    ) -> impl Iterator<Item = &'a Arc<SortedFile>> {
+        let runs = self.runs.iter().rev();
+        runs.flat_map(|run| run.files.get(run.place(input)).unwrap_or(&[]))
+    }
+
+    /// Takes the files of an input out.
+    pub(super) fn remove(&mut self, input: &Input) {
         for run in &mut self.runs {
-            run.files
-                .retain(|file| ids.binary_search(&file.id).is_err());
+            run.splice(run.place(input), Vec::new());
         }
         self.runs.retain(|run| !run.files.is_empty());
     }
 
-    /// Puts files among those of the only run, in the order of subjects.
-    pub(super) fn insert(&mut self, files: Vec<SortedFile>) {
-        if files.is_empty() {
+    /// Puts files that are to be neighbours among those of the only run.
+    pub(super) fn insert(&mut self, files: Vec<Arc<SortedFile>>) {
+        let Some(first) = files.first().map(|file| file.first) else {
             return;
-        }
+        };
         if self.runs.is_empty() {
             self.runs.push(Run::default());
         }
         if let Some(run) = self.runs.last_mut() {
-            run.files.extend(files.into_iter().map(Arc::new));
-            run.files.sort_by_key(|file| *file.range().start());
+            let at = run.files.partition_point(|file| file.first < first);
+            run.splice(at..at, files);
         }
     }
 
     /// Adds a newest run.
     pub(super) fn push(&mut self, files: Vec<SortedFile>) {
         if !files.is_empty() {
-            self.runs.push(Run {
-                files: files.into_iter().map(Arc::new).collect(),
-            });
+            self.runs.push(Run::new(files));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::{SimDuration, SimTime};
 use crate::theory::fade_deadline;
 
-use super::file::{Level, Run, SortedFile};
+use super::file::{Input, Level, Run, SortedFile};
 use super::merge::{Merged, Terms, merge};
 use super::meters::Cause;
 use super::record::{Segment, Subject};
@@ -17,8 +17,8 @@ use super::store::LsmStore;
 #[derive(Debug, Clone)]
 pub(super) struct Choice {
     pub(super) cause: Cause,
-    /// Levels and the identifiers of files taken from each, sorted; the upper level first.
-    pub(super) inputs: Vec<(usize, Vec<u64>)>,
+    /// The upper level first.
+    pub(super) inputs: Vec<Input>,
     pub(super) output: usize,
 }
 
@@ -109,12 +109,12 @@ impl LsmStore {
             .map_or(&[][..], |l| l.runs.as_slice());
         runs.iter().flat_map(move |run: &Run| {
             let from = run
-                .files
+                .files()
                 .partition_point(|f| f.range().end() < range.start());
             let to = run
-                .files
+                .files()
                 .partition_point(|f| f.range().start() <= range.end());
-            run.files.get(from..to).unwrap_or(&[])
+            run.files().get(from..to).unwrap_or(&[])
         })
     }
 
@@ -129,11 +129,14 @@ impl LsmStore {
                 .flat_map(Level::files)
                 .collect(),
         };
-        let mut inputs = vec![(level, ids(taken.iter().copied()))];
+        let mut inputs = vec![Input::new(level, taken.iter().copied())];
         let first = taken.iter().map(|f| *f.range().start()).min();
         let last = taken.iter().map(|f| *f.range().end()).max();
         if let (Some(first), Some(last)) = (first, last) {
-            inputs.push((level + 1, ids(self.overlapping(level + 1, first..=last))));
+            inputs.push(Input::new(
+                level + 1,
+                self.overlapping(level + 1, first..=last),
+            ));
         }
         Choice {
             cause,
@@ -147,7 +150,7 @@ impl LsmStore {
         let files = self.levels.get(level).into_iter().flat_map(Level::files);
         Choice {
             cause,
-            inputs: vec![(level, ids(files))],
+            inputs: vec![Input::new(level, files)],
             output,
         }
     }
@@ -165,7 +168,7 @@ impl LsmStore {
             // Nothing is below: the file is written anew without its tombstones.
             Compaction::Leveled => Choice {
                 cause: Cause::Deadline,
-                inputs: vec![(level, vec![file.id])],
+                inputs: vec![Input::new(level, std::iter::once(file))],
                 output: level,
             },
             Compaction::Tiered if level < last || level == 0 => {
@@ -177,7 +180,8 @@ impl LsmStore {
 
     fn first_due(&self) -> Option<(usize, &Arc<SortedFile>)> {
         let levels = self.levels.iter().enumerate();
-        let files = levels.flat_map(|(i, level)| level.files().map(move |file| (i, file)));
+        let runs = levels.flat_map(|(i, level)| level.runs.iter().map(move |run| (i, run)));
+        let files = runs.flat_map(|(i, run)| run.tombstone_files().map(move |file| (i, file)));
         files
             .filter_map(|(i, file)| Some((self.deadline(i + 1, file.oldest_tombstone?)?, i, file)))
             .min_by_key(|(deadline, level, file)| (*deadline, *level, file.id))
@@ -220,14 +224,13 @@ impl LsmStore {
 
     /// A file that can go down as it is: nothing is below it, and it has no tombstones to be rid of.
     pub(super) fn movable(&self, choice: &Choice) -> bool {
-        let [(from, above), (_, below)] = choice.inputs.as_slice() else {
+        let [above, below] = choice.inputs.as_slice() else {
             return false;
         };
-        let taken = |file: &&Arc<SortedFile>| above.binary_search(&file.id).is_ok();
-        *from > 0
+        above.level > 0
             && below.is_empty()
-            && self.levels.get(*from).is_some_and(|level| {
-                let mut files = level.files().filter(taken);
+            && self.levels.get(above.level).is_some_and(|level| {
+                let mut files = level.taken(above);
                 files.all(|file| file.tombstones.is_empty())
             })
     }
@@ -236,18 +239,12 @@ impl LsmStore {
     pub(super) fn merge_choice(&mut self, choice: &Choice, now: SimTime) -> (Merged, u64) {
         let (mut segments, mut tombstones): (Vec<Segment>, _) = (Vec::new(), Vec::new());
         let mut read = 0;
-        for (level, ids) in &choice.inputs {
-            let files = self.levels.get(*level).into_iter().flat_map(Level::files);
-            for file in files.filter(|f| ids.binary_search(&f.id).is_ok()) {
-                read += file.bytes;
-                segments.extend_from_slice(&file.segments);
-                tombstones.extend_from_slice(&file.tombstones);
-            }
+        for file in self.taken(choice) {
+            read += file.bytes;
+            segments.extend_from_slice(&file.segments);
+            tombstones.extend_from_slice(&file.tombstones);
         }
-        let taken = |file: &SortedFile| {
-            let mut inputs = choice.inputs.iter();
-            inputs.any(|(_, ids)| ids.binary_search(&file.id).is_ok())
-        };
+        let taken = |file: &SortedFile| choice.inputs.iter().any(|input| input.has(file));
         let below = self.levels.get(choice.output..).unwrap_or(&[]);
         let held_below = |subject| {
             let mut runs = below.iter().flat_map(|level| &level.runs);
@@ -269,15 +266,21 @@ impl LsmStore {
         (merged, read)
     }
 
+    /// The files of a choice, from the newest to the oldest.
+    pub(super) fn taken<'a>(
+        &'a self,
+        choice: &'a Choice,
+    ) -> impl Iterator<Item = &'a Arc<SortedFile>> {
+        let inputs = choice.inputs.iter();
+        inputs.flat_map(|input| {
+            let level = self.levels.get(input.level);
+            level.into_iter().flat_map(|level| level.taken(input))
+        })
+    }
+
     /// Before when records need not be known one by one.
     pub(super) fn settled(&self, now: SimTime) -> SimTime {
         let lag = SimDuration::from_secs_f64(self.rule.exact_lag_s);
         SimTime(now.0.saturating_sub(lag.0))
     }
-}
-
-fn ids<'a>(files: impl Iterator<Item = &'a Arc<SortedFile>>) -> Vec<u64> {
-    let mut ids: Vec<u64> = files.map(|file| file.id).collect();
-    ids.sort_unstable();
-    ids
 }

@@ -1,7 +1,6 @@
 //! The store: writes and erasures, and what is held where.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
@@ -328,6 +327,13 @@ impl LsmStore {
         self.levels.iter().map(Level::bytes).collect()
     }
 
+    /// Files of each level, level 0 first, down to the deepest that holds some.
+    #[must_use]
+    pub fn level_files(&self) -> Vec<usize> {
+        let levels = self.levels.iter().take(self.last_level() + 1);
+        levels.map(|level| level.files().count()).collect()
+    }
+
     /// Runs that a lookup may have to ask, memtables apart.
     #[must_use]
     pub fn runs(&self) -> usize {
@@ -354,14 +360,7 @@ impl LsmStore {
             return;
         }
         for run in self.levels.iter_mut().flat_map(|level| &mut level.runs) {
-            let Some(at) = run.index_for(subject) else {
-                continue;
-            };
-            let file = &mut run.files[at];
-            if file.of(subject).iter().any(|s| s.straddles(stamp)) {
-                self.meters.estimated_splits += 1;
-                Arc::make_mut(file).split(subject, stamp);
-            }
+            self.meters.estimated_splits += u64::from(run.split(subject, stamp));
         }
     }
 

@@ -1,5 +1,8 @@
 //! What a store does by itself: flushes and compactions, one of each at a time.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
+
 use crate::engine::{SimDuration, SimTime};
 
 use super::merge::{Merged, Terms, merge};
@@ -128,7 +131,7 @@ impl LsmStore {
         let merged = merge(segments, tombstones, &terms, &|_| true, &mut self.next_file);
         self.meters.flushes += 1;
         self.meters.flushed_bytes += merged.bytes;
-        self.credit(&written, |tombstone, _| 2 * tombstone.bytes);
+        self.credit(written, |tombstone, _| tombstone.bytes);
         let touched = self.reclaim(&merged);
         if let Some(level) = self.levels.first_mut() {
             level.push(merged.files);
@@ -167,20 +170,21 @@ impl LsmStore {
     }
 
     fn move_down(&mut self, choice: &Choice) {
-        let Some((from, ids)) = choice.inputs.first() else {
-            return;
-        };
-        let Some(level) = self.levels.get_mut(*from) else {
-            return;
-        };
-        let files = level.files().filter(|f| ids.binary_search(&f.id).is_ok());
-        let files: Vec<_> = files.map(|file| (**file).clone()).collect();
-        level.remove(ids);
+        let files: Vec<_> = self.taken(choice).cloned().collect();
         self.meters.moves += files.len() as u64;
+        self.take_out(choice);
         if let Some(level) = self.levels.get_mut(choice.output) {
             level.insert(files);
         }
         self.plan_deadlines();
+    }
+
+    fn take_out(&mut self, choice: &Choice) {
+        for input in &choice.inputs {
+            if let Some(level) = self.levels.get_mut(input.level) {
+                level.remove(input);
+            }
+        }
     }
 
     fn end_job(&mut self, now: SimTime) {
@@ -194,18 +198,16 @@ impl LsmStore {
         compacted.written += job.merged.bytes;
         let tombstones = self.tombstones_under_way(&job.choice);
         match job.choice.cause {
-            Cause::Size => self.credit(&tombstones, |tombstone, _| 2 * tombstone.bytes),
-            Cause::Deadline => self.credit(&tombstones, |_, sharers| io / sharers),
+            Cause::Size => self.credit(tombstones, |tombstone, _| 2 * tombstone.bytes),
+            Cause::Deadline => self.credit(tombstones, |_, sharers| io / sharers),
         }
         let touched = self.reclaim(&job.merged);
-        for (level, ids) in &job.choice.inputs {
-            if let Some(level) = self.levels.get_mut(*level) {
-                level.remove(ids);
-            }
-        }
+        self.take_out(&job.choice);
         if let Some(level) = self.levels.get_mut(job.choice.output) {
             match self.rule.compaction {
-                Compaction::Leveled => level.insert(job.merged.files),
+                Compaction::Leveled => {
+                    level.insert(job.merged.files.into_iter().map(Arc::new).collect());
+                }
                 Compaction::Tiered => level.push(job.merged.files),
             }
         }
@@ -219,29 +221,29 @@ impl LsmStore {
         if self.purges.pending() == 0 {
             return found;
         }
-        for (level, ids) in &choice.inputs {
-            let files = self.levels.get(*level).into_iter().flat_map(|l| l.files());
-            for file in files.filter(|f| ids.binary_search(&f.id).is_ok()) {
-                let open = file.tombstones.iter();
-                found.extend(open.filter(|t| self.purges.is_open(t.subject)));
-            }
+        for file in self.taken(choice) {
+            let open = file.tombstones.iter();
+            found.extend(open.filter(|t| self.purges.is_open(t.subject)));
         }
         found
     }
 
-    /// Adds a job's work to the erasures whose tombstones went through it.
-    fn credit(&mut self, tombstones: &[Tombstone], work: impl Fn(&Tombstone, u64) -> u64) {
+    /// Adds a job's work to the erasures whose tombstones, or later ones that cover as much, went through
+    /// it.
+    fn credit(&mut self, mut tombstones: Vec<Tombstone>, work: impl Fn(&Tombstone, u64) -> u64) {
         if self.purges.pending() == 0 {
             return;
         }
+        tombstones.sort_by_key(|tombstone| (tombstone.subject, Reverse(tombstone.stamp)));
+        tombstones.dedup_by_key(|tombstone| tombstone.subject);
         let mut sharers = 0;
-        for tombstone in tombstones {
+        for tombstone in &tombstones {
             let open = self.purges.open(tombstone.subject).iter();
-            sharers += open.filter(|p| p.stamp == tombstone.stamp).count() as u64;
+            sharers += open.filter(|p| p.stamp <= tombstone.stamp).count() as u64;
         }
-        for tombstone in tombstones {
+        for tombstone in &tombstones {
             for purge in self.purges.open(tombstone.subject) {
-                if purge.stamp == tombstone.stamp {
+                if purge.stamp <= tombstone.stamp {
                     purge.jobs += 1;
                     purge.work_bytes += work(tombstone, sharers.max(1));
                 }
