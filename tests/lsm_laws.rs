@@ -7,8 +7,8 @@ use rand::RngExt;
 use seatrial::engine::{SimDuration, SimRng, SimTime, Streams};
 use seatrial::fleet::lsm::{Compaction, Keys, LsmRule, LsmStore, Picking, Subject};
 use seatrial::theory::{
-    Merging, absent_lookup_blocks, bloom_false_positive, lsm_levels, lsm_space_amplification_bound,
-    lsm_write_amplification,
+    Merging, absent_lookup_blocks, bloom_false_positive, delete_persistence, lsm_levels,
+    lsm_space_amplification_bound, lsm_write_amplification,
 };
 
 const RECORD: u64 = 100;
@@ -223,6 +223,45 @@ fn without_a_deadline_a_delete_takes_as_long_as_writes_do_and_with_one_it_does_n
             "{longest:?}"
         );
     }
+}
+
+/// Writes alone bring a tombstone down in about the time that the law says: a deadline well below it is
+/// missed, and one well above it is not.
+#[test]
+fn without_a_deadline_a_delete_takes_about_the_time_of_the_law() {
+    let subjects = 60_000;
+    let mut store = updated(small(), subjects, 1);
+    store.take_purged();
+    let mut now = SimTime(1_000 * SECOND.0);
+    for subject in 0..100 {
+        store.delete(Subject(subject * 599), now);
+    }
+    let mut rng = stream();
+    for _ in 0..600_000 {
+        now += SimDuration(1_000_000);
+        let subject = rng.random_range(0..subjects);
+        store.put(
+            Subject(subject + u32::from(subject % 599 == 0)),
+            RECORD,
+            now,
+        );
+    }
+    assert_eq!(store.pending(), 0);
+    let purged = store.take_purged();
+    let mut took: Vec<f64> = purged
+        .iter()
+        .map(|p| p.physical.unwrap().since(p.received).as_secs_f64())
+        .collect();
+    took.sort_by(f64::total_cmp);
+    let mean = took.iter().sum::<f64>() / took.len() as f64;
+    // The first level below level 0 holds one memtable at a trigger of 1: M is a quarter of that.
+    let law = delete_persistence(Merging::Leveled, 0.025, 4.0, 4, 0.1).unwrap();
+    eprintln!(
+        "deletes: mean {mean:.1} s, median {:.1}, last {:.1} (law {law:.1})",
+        took[50], took[99]
+    );
+    assert!(mean > law / 3.0 && mean < law * 3.0);
+    assert!(took.iter().filter(|s| **s > law / 10.0).count() > 90);
 }
 
 /// The least squares slope of y over x, and the share of the variance it explains.
