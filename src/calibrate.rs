@@ -1,10 +1,11 @@
 //! What is measured, imported from or fitted to the outside: kernels of this machine's GPU and how
-//! two of their measurements differ, model cards, engine overheads.
+//! two of their measurements differ, a log-structured store on its disk, model cards, engine overheads.
 
 pub mod diff;
 pub mod fit;
 pub mod gpu;
 pub mod hugging_face;
+pub mod lsm;
 mod overheads;
 
 pub use overheads::{ASSUMED, ModelEntry, OverheadEntry, OverheadError, OverheadTable, Overheads};

@@ -19,6 +19,7 @@ pub mod ids;
 pub mod kv;
 pub mod least;
 pub mod llm;
+pub mod lsm;
 pub mod meters;
 pub mod outcome;
 pub mod plan;

@@ -17,6 +17,7 @@
 //! | Batches | [`BatchingWindow`], [`BulkService`], [`batch_saturation_rate`] |
 //! | Closed systems and impatience | [`MachineRepair`], [`ErlangA`] |
 //! | Priority and routing | [`priority_waits_mmc`], [`priority_waits_mg1`], [`supermarket_mean_sojourn`], [`jsq2_mean_in_system`] |
+//! | Log-structured merge trees | [`lsm_levels`], [`lsm_write_amplification`], [`lsm_space_amplification_bound`], [`bloom_false_positive`], [`absent_lookup_blocks`], [`monkey_absent_lookup_blocks`], [`delete_persistence`], [`fade_first_ttl`], [`fade_deadline`] |
 //! | Networks and other M/M/1 variants | [`Jackson`], [`mm1_feedback`], [`Retrial`], [`breakdown_mean_in_system`] |
 //!
 //! [`sheet`] writes the formulas that apply to one queue out as rows with the numbers put in.
@@ -28,6 +29,7 @@ mod deterministic;
 mod erlang;
 mod finite;
 mod jsq;
+mod lsm;
 mod mg1;
 mod mmc;
 mod network;
@@ -46,6 +48,11 @@ pub use erlang::{
 };
 pub use finite::{ErlangA, MachineRepair, Mmck};
 pub use jsq::jsq2_mean_in_system;
+pub use lsm::{
+    Merging, absent_lookup_blocks, bloom_false_positive, delete_persistence, fade_deadline,
+    fade_first_ttl, lsm_levels, lsm_runs, lsm_space_amplification_bound, lsm_write_amplification,
+    monkey_absent_lookup_blocks,
+};
 pub use mg1::{
     Mg1, Mh21, batch_arrivals_mean_in_system, mg1_vacation_wait, mg1_wait, mg1_wait_second_moment,
 };

@@ -2,6 +2,7 @@
 
 mod diff;
 mod gpu;
+mod lsm;
 mod show;
 
 use super::{Failure, Finished};
@@ -11,6 +12,8 @@ use super::{Failure, Finished};
 pub enum CalibrateCommand {
     /// Measures the kernels of a model on this machine's GPU
     Gpu(gpu::GpuArgs),
+    /// Measures a log-structured store on this machine's disk
+    Lsm(lsm::LsmArgs),
     /// Holds two calibrations against each other, operation by operation
     Diff(diff::DiffArgs),
     /// Shows a calibration as a table, and draws it
@@ -20,6 +23,7 @@ pub enum CalibrateCommand {
 pub fn calibrate(command: &CalibrateCommand) -> Result<Finished, Failure> {
     match command {
         CalibrateCommand::Gpu(args) => gpu::gpu(args),
+        CalibrateCommand::Lsm(args) => lsm::lsm(args),
         CalibrateCommand::Diff(args) => diff::diff(args),
         CalibrateCommand::Show(args) => show::show(args),
     }
