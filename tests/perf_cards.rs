@@ -108,14 +108,11 @@ fn every_accelerator_card_loads_under_its_name() {
 /// The specification table beside the project, where it is present.
 #[test]
 fn accelerator_cards_agree_with_the_table() {
-    let path = ["../shared", "/work/shared"]
-        .iter()
-        .map(|d| Path::new(d).join("data/silicon/accelerators.csv"))
-        .find(|p| p.exists());
-    let Some(path) = path else {
-        println!("skipped: no shared/data/silicon/accelerators.csv");
+    let path = Path::new("../shared/data/silicon/accelerators.csv");
+    if !path.exists() {
+        println!("skipped: no ../shared/data/silicon/accelerators.csv");
         return;
-    };
+    }
     let mut reader = csv::Reader::from_path(path).unwrap();
     let mut rows = 0;
     for record in reader.records() {
