@@ -120,9 +120,8 @@ fn check_sizing(document: &Document, folder: &Path) -> Result<(), Failure> {
     match Sizing::by_theory(&plan) {
         Some(_) => Ok(()),
         None => Err(Failure::of(
-            "--sizing: closed forms size fleets of one abstract pool, first come first served, with \
-             open arrivals and an objective on e2e_ms that can be met; this is none: leave --sizing \
-             out",
+            "--sizing: closed forms size fleets of one pool, first come first served, with open arrivals \
+             and an objective on e2e_ms that can be met; this is none: leave --sizing out",
         )),
     }
 }

@@ -8,7 +8,7 @@ mod pipeline;
 mod source;
 mod speculative;
 mod topology;
-mod worth;
+pub(crate) mod worth;
 
 use std::path::Path;
 

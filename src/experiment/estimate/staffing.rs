@@ -10,7 +10,9 @@ use crate::theory::staffing::{
 };
 
 use super::{Row, Sheet, row};
-use crate::experiment::theory::{peak_over_mean, queue_of};
+use crate::experiment::theory::{offered, peak_over_mean, queue_of};
+use crate::fleet::plan::EnginePlan;
+use crate::scenario::resolve::worth::speed_of;
 
 /// Share of requests that may wait at all, for square-root staffing. A choice.
 const MAY_WAIT: f64 = 0.1;
@@ -20,7 +22,7 @@ const SURE: f64 = 0.999;
 /// in nearly all cases.
 const REPAIR_H: f64 = 1.0;
 
-/// What a fleet of one pool of abstract servers has to do, at its peak.
+/// What a fleet of one pool has to do, at its peak.
 struct Load {
     lambda: f64,
     service_s: f64,
@@ -29,10 +31,16 @@ struct Load {
     nodes: u64,
     /// The peak over the mean rate.
     peak: f64,
+    /// Whether servers are the seats of language-model engines.
+    seats: bool,
 }
 
 impl Load {
     fn of(plan: &Plan) -> Option<Load> {
+        Load::of_servers(plan).or_else(|| Load::of_seats(plan))
+    }
+
+    fn of_servers(plan: &Plan) -> Option<Load> {
         let queue = queue_of(plan)?;
         if queue.input.processor_sharing {
             return None;
@@ -46,6 +54,29 @@ impl Load {
             per_node: queue.input.servers.max(1),
             nodes,
             peak,
+            seats: false,
+        })
+    }
+
+    /// An engine with all its seats taken is as many servers, each as slow as that makes it.
+    fn of_seats(plan: &Plan) -> Option<Load> {
+        let [pool] = &plan.fleet.pools[..] else {
+            return None;
+        };
+        if !matches!(pool.engine, EnginePlan::Llm { .. }) || pool.at_start == 0 {
+            return None;
+        }
+        let (rate, _) = offered(plan)?;
+        let peak = peak_over_mean(plan);
+        let (seats, _, full_ns) = speed_of(plan, pool);
+        Some(Load {
+            lambda: rate * peak,
+            service_s: full_ns / 1e9,
+            fixed: false,
+            per_node: u64::from(seats),
+            nodes: u64::from(pool.at_start),
+            peak,
+            seats: true,
         })
     }
 
@@ -85,7 +116,7 @@ pub fn nodes_by_theory(plan: &Plan) -> Option<u64> {
     Some(load.in_nodes(most))
 }
 
-/// Nodes by closed forms, where the fleet is one pool of abstract servers.
+/// Nodes by closed forms, where the fleet is one pool.
 pub(super) fn staffing(plan: &Plan) -> Option<Sheet> {
     let load = Load::of(plan)?;
     let (nodes, per_node) = (load.nodes, load.per_node);
@@ -175,6 +206,13 @@ pub(super) fn staffing(plan: &Plan) -> Option<Sheet> {
     let mut note = "all nodes as one queue with Poisson arrivals and exponential service: what a \
                     router that sends each request to the node that is free next would need"
         .to_owned();
+    if load.seats {
+        note.push_str(
+            "; an engine counts as a server for each of its seats (sequences that its limits and its \
+             KV cache allow), all as slow as with all seats taken: a bound from above, for requests \
+             of mean lengths",
+        );
+    }
     if load.peak > 1.0 {
         note.push_str("; at the peak of the profile, as if it lasted");
     }

@@ -59,7 +59,7 @@ pub(super) fn classes_of(plan: &Plan, problems: &mut Problems<'_>) -> Vec<WorthC
 
 /// Seats of a replica, and how long a request of mean lengths takes there alone and when all seats
 /// are taken, nanoseconds.
-fn speed_of(plan: &Plan, pool: &PoolPlan) -> (u32, f64, f64) {
+pub fn speed_of(plan: &Plan, pool: &PoolPlan) -> (u32, f64, f64) {
     let seats = u32::try_from(pool.seats(&plan.fleet.window)).unwrap_or(u32::MAX);
     match &pool.engine {
         EnginePlan::Abstract {
