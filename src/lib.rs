@@ -40,7 +40,7 @@
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
 //! | [`money`] | prices, bills in whole nano-dollars, energy |
 //! | [`experiment`] | replications, claims with counterfactuals, estimates |
-//! | [`calibrate`] | what is imported or fitted: model cards, engine overheads |
+//! | [`calibrate`] | what is measured, imported or fitted: kernels of a GPU, model cards, engine overheads |
 //! | [`validate`] | measured runs in, and how far a simulated run is from them |
 //! | [`report`] | the terminal page, sheets, files of requests |
 //!

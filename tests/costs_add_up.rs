@@ -190,6 +190,19 @@ fn a_series_of_prices_and_a_book_of_ones_own_are_billed() {
 }
 
 #[test]
+fn stored_bytes_are_paid_for_by_the_month() {
+    let result = result_of(&fleet(
+        "[cost]\non_demand_usd_per_gpu_hour = 3\n\
+         storage = { provider = \"aws\", class = \"object\", gb = 1000 }\n",
+    ));
+    let cost = &result["cost"];
+    // 1,000 GB at $0.023 a month, twelve times a year.
+    close(number(cost, "storage.usd_per_year"), 1000.0 * 0.023 * 12.0);
+    let total = number(cost, "usd_per_year") + 276.0;
+    close(number(cost, "total_usd_per_year"), total);
+}
+
+#[test]
 fn what_has_no_price_is_refused() {
     let refused = |more: &str, what: &str| {
         let error = common::refusal(&fleet(more));
@@ -207,6 +220,11 @@ fn what_has_no_price_is_refused() {
     refused("[cost]\nspot_share = 0.5\n", "needs both prices");
     refused("[cost]\nprice_book = \"nowhere.toml\"\n", "nowhere.toml");
     refused("[cost.egress]\nprovider = \"nobody\"\n", "nobody");
+    let storage = |class: &str, gb: f64| {
+        format!("[cost.storage]\nprovider = \"aws\"\nclass = \"{class}\"\ngb = {gb}\n")
+    };
+    refused(&storage("tape", 1.0), "tape");
+    refused(&storage("object", -1.0), "cost.storage.gb");
     refused(
         "[[capacity.groups]]\nname = \"a\"\npool = \"a\"\nusd_per_gpu_hour = 2\n\
          price_series = \"p.csv\"\nmarket = \"spot\"\n",

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests; what is skipped is said
 
+mod stubs;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -68,23 +70,13 @@ fn kernels() -> String {
 
 /// Compiles a source of this folder; false without a compiler.
 fn build(compiler: &str, words: &[&str], source: &Path, to: &Path) -> bool {
-    let built = Command::new(compiler)
+    let mut command = Command::new(compiler);
+    command
         .args(["-fPIC", "-w", "-fno-strict-aliasing"])
         .args(words)
         .arg("-o")
-        .args([to, source])
-        .output();
-    match built {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{said}");
-            true
-        }
-        Err(error) => {
-            eprintln!("SKIPPED: no emulated device, for there is no {compiler} ({error})");
-            false
-        }
-    }
+        .args([to, source]);
+    stubs::is_built(&mut command, "emulated device")
 }
 
 /// Driver, compiler and library of products in a folder.

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers of tests; what is skipped is said
 
+mod stubs;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -14,23 +16,13 @@ fn build(folder: &Path, library: &str, source: &str, defines: &[&str]) -> bool {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/stubs")
         .join(source);
-    let built = Command::new("cc")
+    let mut command = Command::new("cc");
+    command
         .args(["-shared", "-fPIC", "-w", "-o"])
         .arg(folder.join(library))
         .args(defines)
-        .arg(source)
-        .output();
-    match built {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{said}");
-            true
-        }
-        Err(error) => {
-            eprintln!("SKIPPED: no stub libraries, for there is no cc ({error})");
-            false
-        }
-    }
+        .arg(source);
+    stubs::is_built(&mut command, "stub libraries")
 }
 
 /// All three libraries, the driver with defines.

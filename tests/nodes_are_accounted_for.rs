@@ -96,6 +96,33 @@ fn a_node_that_runs_is_billed_while_it_loads() {
 }
 
 #[test]
+fn weights_take_their_size_over_a_bandwidth_that_may_vary() {
+    let own = |variability: &str| {
+        let weights = format!("start = {{ weights = {{ gb = 140, gb_per_s = 2{variability} }},");
+        let start = start(0, 0, 0).replace("start = {", &weights);
+        let scaled = schedule("g", 100, 40);
+        fleet(1, 7_200, &format!("{}{scaled}", group("g", &start)))
+    };
+    let counts = |text: &str| account(text).groups[0].counts;
+    // 39 nodes of 70 s each.
+    let fixed = counts(&own(""));
+    assert_eq!(fixed.cold_starts, 39);
+    close(fixed.cold_start_ns as f64 / 39e9, 70.0, 1e-3);
+    // The same on average, of 39 draws whose factor has a standard deviation of a half.
+    let drawn = counts(&own(
+        ", variability = { law = \"lognormal\", mean_ms = 1, scv = 0.25 }",
+    ));
+    let mean_s = drawn.cold_start_ns as f64 / 39e9;
+    close(mean_s, 70.0, 4.0 * 0.5 * 70.0 / 39_f64.sqrt());
+    assert!((mean_s - 70.0).abs() > 0.01, "{mean_s}");
+    // Each phase says where its length comes from.
+    let provenance = result_of(&own(""))["provenance"].to_string();
+    for phase in ["g: boot", "g: image pull", "g: weights", "g: warm-up"] {
+        assert!(provenance.contains(phase), "{provenance}");
+    }
+}
+
+#[test]
 fn reserved_nodes_are_paid_for_as_many_as_are_committed_to() {
     let spot = group(
         "spot",

@@ -7,17 +7,17 @@ use crate::engine::SimDuration;
 use crate::engine::SimTime;
 use crate::fleet::served::Served;
 use crate::money::bill::{
-    Bill, BillKey, BillLine, BilledFrom, BillingRule, HourlyRate, Nanodollars, attribute,
+    self, Bill, BillKey, BillLine, BilledFrom, BillingRule, HourlyRate, Nanodollars, attribute,
 };
 use crate::scenario::capacity::Market;
 use crate::scenario::resolve::Plan;
 
-use super::energy::{egress_of, energy_of, pool_energy_kwh};
+use super::energy::{egress_of, energy_of, pool_energy_kwh, storage_of};
 use super::result::ratio;
 use super::tally::Tally;
 
 /// Hours of a year of 365 days.
-pub(super) const HOURS_PER_YEAR: f64 = 8_760.0;
+pub(super) const HOURS_PER_YEAR: f64 = bill::HOURS_PER_YEAR as f64;
 
 /// Time billed to the nanosecond: pools that are there all the time.
 const EXACT: BillingRule = BillingRule {
@@ -41,6 +41,9 @@ pub fn cost_of(plan: &Plan, tally: &Tally) -> Value {
     if let Some(egress) = egress_of(plan, tally) {
         rows.insert("egress".to_owned(), egress);
     }
+    if let Some(storage) = storage_of(plan) {
+        rows.insert("storage".to_owned(), storage);
+    }
     let year = |rows: &Map<String, Value>, part: Option<&str>| {
         let place = part.map_or(rows.get("usd_per_year"), |part| {
             rows.get(part).and_then(|part| part.get("usd_per_year"))
@@ -48,8 +51,9 @@ pub fn cost_of(plan: &Plan, tally: &Tally) -> Value {
         place.and_then(Value::as_f64)
     };
     if let Some(nodes) = year(&rows, None) {
-        let more = ["energy", "egress"].map(|part| year(&rows, Some(part)).unwrap_or(0.0));
-        let total = nodes + more[0] + more[1];
+        let more = ["energy", "egress", "storage"];
+        let more = more.map(|part| year(&rows, Some(part)).unwrap_or(0.0));
+        let total = nodes + more.iter().sum::<f64>();
         rows.insert("total_usd_per_year".to_owned(), json!(total));
     }
     Value::Object(rows)
@@ -182,7 +186,7 @@ impl<'a> Account<'a> {
     /// A cost, by the hour and year and for each million of what was served for it.
     fn units(&self, cost: Nanodollars, served: Served) -> Map<String, Value> {
         let per_hour = cost.as_usd() / self.hours;
-        let per_million = |count: u64| ratio(cost.as_usd() * 1e6, count as f64);
+        let per_million = |count: u64| bill::usd_per_million(cost, count);
         let rows = json!({
             "usd": cost.as_usd(),
             "usd_per_hour": per_hour,

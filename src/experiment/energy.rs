@@ -1,9 +1,10 @@
-//! Energy and CO2 of the nodes that were ready, and the bytes that left regions.
+//! What is used beside nodes: energy and its CO2, bytes that left regions, bytes that are stored.
 
 use serde_json::{Map, Value, json};
 
 use crate::engine::SimDuration;
 use crate::fleet::served::Served;
+use crate::money::bill::{HOURS_PER_MONTH, egress_cost, storage_cost};
 use crate::scenario::resolve::Plan;
 
 use super::cost::HOURS_PER_YEAR;
@@ -96,21 +97,23 @@ pub(super) fn egress_of(plan: &Plan, tally: &Tally) -> Option<Value> {
     let hours = tally.measured_s / 3_600.0;
     let regions = &plan.fleet.topology.regions;
     let (by_prompt, by_output) = rule.bytes_per_token;
-    let gb = |tokens: u64, bytes: f64| tokens as f64 * bytes / 1e9;
+    let bytes = |tokens: u64, each: f64| (tokens as f64 * each).round() as u64;
     let mut rows = Vec::new();
     let mut usd_per_hour = 0.0;
-    let mut add = |from: &str, to: &str, gb: f64, usd_per_gb: f64| {
-        let per_hour = ratio(gb, hours).unwrap_or(0.0);
-        if gb == 0.0 {
+    let mut add = |from: &str, to: &str, bytes: u64, usd_per_gb: f64| {
+        // Prices were checked when they were read.
+        let cost = egress_cost(bytes, usd_per_gb).unwrap_or_default();
+        let cost = ratio(cost.as_usd(), hours).unwrap_or(0.0);
+        if bytes == 0 {
             return;
         }
-        usd_per_hour += per_hour * usd_per_gb;
+        usd_per_hour += cost;
         rows.push(json!({
             "from": from,
             "to": to,
-            "gb_per_hour": per_hour,
+            "gb_per_hour": ratio(bytes as f64 / 1e9, hours),
             "usd_per_gb": usd_per_gb,
-            "usd_per_hour": per_hour * usd_per_gb,
+            "usd_per_hour": cost,
         }));
     };
     for (here, region) in regions.iter().enumerate() {
@@ -127,16 +130,21 @@ pub(super) fn egress_of(plan: &Plan, tally: &Tally) -> Option<Value> {
             }
             let name = &regions[there].name;
             let (out, back) = (rule.between[here][there], rule.between[there][here]);
-            add(&region.name, name, gb(served.prompt_tokens, by_prompt), out);
+            add(
+                &region.name,
+                name,
+                bytes(served.prompt_tokens, by_prompt),
+                out,
+            );
             add(
                 name,
                 &region.name,
-                gb(served.output_tokens, by_output),
+                bytes(served.output_tokens, by_output),
                 back,
             );
         }
         if let Some(prices) = &rule.to_clients {
-            let sent = gb(answered.output_tokens, by_output);
+            let sent = bytes(answered.output_tokens, by_output);
             add(&region.name, "clients", sent, prices[here]);
         }
     }
@@ -146,5 +154,21 @@ pub(super) fn egress_of(plan: &Plan, tally: &Tally) -> Option<Value> {
         "ways": rows,
         "basis": "tokens of the requests answered within the measured window; KV between nodes of a \
                   region is not paid for",
+    }))
+}
+
+/// What stored bytes cost; none where none are stated.
+pub(super) fn storage_of(plan: &Plan) -> Option<Value> {
+    let rule = plan.money.storage.as_ref()?;
+    let bytes = (rule.gb * 1e9).round() as u64;
+    let month = SimDuration::from_secs_f64(HOURS_PER_MONTH as f64 * 3_600.0);
+    let cost = storage_cost(bytes, month, rule.usd_per_gb_month).ok()?;
+    let per_hour = cost.as_usd() / HOURS_PER_MONTH as f64;
+    Some(json!({
+        "gb": rule.gb,
+        "usd_per_gb_month": rule.usd_per_gb_month,
+        "usd_per_hour": per_hour,
+        "usd_per_year": per_hour * HOURS_PER_YEAR,
+        "basis": "as much as [cost.storage] states, all the time; months of 730 hours",
     }))
 }

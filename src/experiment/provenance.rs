@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 
+use crate::fleet::capacity::plan::GroupPlan;
 use crate::fleet::llm::EngineRules;
 use crate::fleet::plan::EnginePlan;
 use crate::report::number::significant;
+use crate::scenario::capacity::NodeStart;
 use crate::scenario::fleet::{LlmPool, Pool};
 use crate::scenario::resolve::Plan;
 use crate::scenario::workload::Arrivals;
 use crate::trace::Skipped;
+use crate::workload::Sampler;
 
 /// One figure and where it comes from.
 #[derive(Debug, Clone, Serialize)]
@@ -139,12 +142,62 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
         let name = format!("{}: price", group.name);
         figures.push(figure(name, price, &group.price_source));
         figures.push(figure(
-            format!("{}: losses and starts", group.name),
-            "as [[capacity.groups]] states, or its defaults",
+            format!("{}: losses", group.name),
+            "as [[capacity.groups]] states",
             "assumed",
         ));
+        figures.extend(start_of(plan, group));
     }
     figures
+}
+
+/// What a node of a group does before it takes requests: how long each phase takes, and who says so.
+fn start_of(plan: &Plan, group: &GroupPlan) -> Vec<Figure> {
+    let mut written = plan.scenario.capacity.groups.iter();
+    let Some(written) = written.find(|it| it.name == group.name) else {
+        return Vec::new();
+    };
+    let (own, unstated) = (&written.start, NodeStart::default());
+    let mean = |law: &Sampler| format!("{} s on average", significant(Some(law.mean_ns() / 1e9)));
+    let origin = |is_default: bool, source: &'static str| match is_default {
+        true => source,
+        false => "given: scenario",
+    };
+    let phases = [
+        (
+            "boot",
+            mean(&group.start.boot),
+            origin(
+                own.boot == unstated.boot,
+                "assumed: 30 to 90 s, no source was found",
+            ),
+        ),
+        (
+            "image pull",
+            mean(&group.start.phases[0]),
+            origin(
+                own.image_pull == unstated.image_pull,
+                "assumed: 30 to 180 s, published estimates being 30 to 60 and 60 to 180 s",
+            ),
+        ),
+        (
+            "weights",
+            format!("{} s", significant(Some(group.start.weights.as_secs_f64()))),
+            origin(
+                own.weights == unstated.weights,
+                "assumed: size over 1 GB/s, as published estimates for 140 GB take",
+            ),
+        ),
+        (
+            "warm-up",
+            mean(&group.start.phases[1]),
+            origin(own.warm_up == unstated.warm_up, "assumed: 10 to 60 s"),
+        ),
+    ];
+    let phases = phases.into_iter();
+    phases
+        .map(|(phase, value, origin)| figure(format!("{}: {phase}", group.name), value, origin))
+        .collect()
 }
 
 /// How a replica is spread over stages and ranks, what links them, and options of its kernels.

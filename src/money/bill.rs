@@ -10,7 +10,6 @@
 //! markets and over regions equal the total exactly, whatever the prices.
 
 mod attribute;
-mod blend;
 mod data;
 mod ledger;
 mod money;
@@ -20,12 +19,11 @@ mod tests;
 mod unit;
 
 pub use attribute::attribute;
-pub use blend::{blended, saved_share};
 pub use data::{HOURS_PER_MONTH, egress_cost, storage_cost};
 pub use ledger::{Bill, BillKey, BillLine, NodeCharge};
 pub use money::{HourlyRate, MAX_USD_PER_HOUR, Nanodollars};
 pub use rule::{BilledFrom, BillingRule, NodeTimes, billed};
-pub use unit::{HOURS_PER_YEAR, Served, UnitCosts, per_year, usd_each, usd_per_million};
+pub use unit::{HOURS_PER_YEAR, usd_per_million};
 
 /// Why a bill could not be made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

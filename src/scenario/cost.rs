@@ -32,6 +32,21 @@ pub struct Cost {
     /// Whether moved bytes are paid for. Default: not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressRule>,
+    /// Bytes that are stored and paid for: request logs, copies, backups. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageRule>,
+}
+
+/// `[cost.storage]`: bytes that are kept all the time, at the price book's prices.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StorageRule {
+    /// Provider, as the book has it.
+    pub provider: String,
+    /// Class of storage, as the book has it: `object` or `block-ssd`, say.
+    pub class: String,
+    /// How much, GB (10^9 bytes), all copies together, 0 to 1e9.
+    pub gb: f64,
 }
 
 /// `[cost.energy]`: what nodes draw while they are ready. A busy accelerator is taken to draw its
@@ -126,11 +141,15 @@ impl Cost {
             );
         }
         if *self == Cost::default() {
-            let remedy = "state on_demand_usd_per_gpu_hour, energy or egress, or remove the table";
+            let remedy =
+                "state on_demand_usd_per_gpu_hour, energy, egress or storage, or remove the table";
             problems.push("cost", "", "states nothing", remedy);
         }
         if let Some(energy) = &self.energy {
             energy.check(problems);
+        }
+        if let Some(storage) = &self.storage {
+            problems.non_negative("cost.storage.gb", storage.gb, 1e9);
         }
         if let Some(egress) = &self.egress {
             for (field, bytes) in [

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use self::capacity::{add_capacity, slots_of};
 use self::llm::resolve_llm;
-pub use self::money::{EgressPlan, EnergyPlan, MoneyPlan};
+pub use self::money::{EgressPlan, EnergyPlan, MoneyPlan, StoragePlan};
 use self::money::{book_of, money_of};
 use self::source::{resolve_sessions, resolve_source, session_means};
 pub use self::speculative::Draft;

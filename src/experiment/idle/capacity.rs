@@ -122,9 +122,10 @@ impl Idle {
             cost.price_book.is_some()
                 && !looked_up
                 && cost.energy.is_none()
-                && cost.egress.is_none(),
+                && cost.egress.is_none()
+                && cost.storage.is_none(),
             "cost.price_book",
-            "nothing is looked up: state price of a group, cost.energy or cost.egress",
+            "nothing is looked up: state price of a group, cost.energy, cost.egress or cost.storage",
         );
         let one_region = scenario.regions.len() < 2;
         self.note(

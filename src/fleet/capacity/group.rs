@@ -209,7 +209,11 @@ impl Group {
         let provision = provision.map_or(SimDuration::ZERO, |law| law.sample(rng));
         let boot = plan.start.boot.sample(rng);
         let phases = plan.start.phases.iter().map(|law| law.sample(rng).0);
-        let rest: u64 = phases.sum::<u64>() + plan.start.weights.0;
+        let rest: u64 = phases.sum();
+        let weights = plan.start.weights.0;
+        let factor = plan.start.variability.as_ref();
+        let factor = factor.map(|law| law.sample_ns(rng) / law.mean_ns());
+        let rest = rest + factor.map_or(weights, |by| (weights as f64 * by).round() as u64);
         [provision, boot, SimDuration(rest)]
     }
 }

@@ -194,6 +194,8 @@ pub struct StartPlan {
     pub phases: Vec<Sampler>,
     /// The weights.
     pub weights: SimDuration,
+    /// A law whose draws, over its mean, are a factor on that.
+    pub variability: Option<Sampler>,
 }
 
 impl GroupPlan {

@@ -13,6 +13,21 @@ pub(super) fn details(page: &mut Page, result: &RunResult) {
     tiers(page, result);
     energy(page, result);
     egress(page, result);
+    storage(page, result);
+}
+
+fn storage(page: &mut Page, result: &RunResult) {
+    let Some(storage) = result.cost.get("storage") else {
+        return;
+    };
+    let number = |key: &str| significant(storage[key].as_f64());
+    page.title("Stored bytes");
+    page.line(&format!(
+        "  {} GB at ${} a GB and month: ${} a year",
+        number("gb"),
+        number("usd_per_gb_month"),
+        number("usd_per_year")
+    ));
 }
 
 fn short(text: &str) -> String {

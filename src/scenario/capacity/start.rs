@@ -27,13 +27,17 @@ pub struct NodeStart {
 }
 
 /// Weights take their size over a bandwidth.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Weights {
     /// Size, GB (10^9 bytes). Default: those of the pool's model; 0 for abstract pools.
     pub gb: Option<f64>,
     /// Bandwidth, GB/s. Default 1, as published estimates for 140 GB take (140 s).
     pub gb_per_s: f64,
+    /// A random factor on the time, given as a law of any mean (the mean is divided out). Default:
+    /// none, it takes size over bandwidth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variability: Option<Law>,
 }
 
 impl Default for Weights {
@@ -41,6 +45,7 @@ impl Default for Weights {
         Weights {
             gb: None,
             gb_per_s: 1.0,
+            variability: None,
         }
     }
 }
@@ -69,6 +74,7 @@ impl NodeStart {
             ("boot", Some(&self.boot)),
             ("image_pull", Some(&self.image_pull)),
             ("warm_up", Some(&self.warm_up)),
+            ("weights.variability", self.weights.variability.as_ref()),
         ];
         for (field, law) in laws {
             if let Some(law) = law {

@@ -478,6 +478,10 @@ fn start_of(
         Some(provision) => Some(law(provision, "provision")?),
         None => None,
     };
+    let variability = match &start.weights.variability {
+        Some(variability) => Some(law(variability, "weights.variability")?),
+        None => None,
+    };
     let boot = law(&start.boot, "boot")?;
     let phases = vec![
         law(&start.image_pull, "image_pull")?,
@@ -488,6 +492,7 @@ fn start_of(
         boot,
         phases,
         weights: SimDuration::from_secs_f64(weights_gb / start.weights.gb_per_s),
+        variability,
     })
 }
 

@@ -8,7 +8,7 @@ use crate::money::book::{BookError, INTERNET, Kind, PriceBook};
 use crate::money::energy::NodePower;
 use crate::perf::AcceleratorCard;
 use crate::report::number::significant;
-use crate::scenario::cost::{Cost, EgressRule, EnergyRule};
+use crate::scenario::cost::{Cost, EgressRule, EnergyRule, StorageRule};
 use crate::scenario::fleet::Pool;
 use crate::scenario::problems::Problems;
 use crate::scenario::schema::Scenario;
@@ -22,6 +22,8 @@ pub struct MoneyPlan {
     pub energy: Option<EnergyPlan>,
     /// What moved bytes cost, where they are paid for.
     pub egress: Option<EgressPlan>,
+    /// What stored bytes cost, where any are stated.
+    pub storage: Option<StoragePlan>,
     /// Figures that a report names: figure, value, origin.
     pub figures: Vec<(String, String, String)>,
 }
@@ -48,6 +50,15 @@ pub struct EgressPlan {
     pub between: Vec<Vec<f64>>,
     /// US dollars per GB to the internet, by region; none where that is not paid for.
     pub to_clients: Option<Vec<f64>>,
+}
+
+/// What stored bytes cost.
+#[derive(Debug, Clone, Copy)]
+pub struct StoragePlan {
+    /// How much, GB.
+    pub gb: f64,
+    /// US dollars per GB and month.
+    pub usd_per_gb_month: f64,
 }
 
 /// The price book of a scenario: the shipped one, with the user's laid over it.
@@ -105,10 +116,13 @@ pub(super) fn money_of(
     let energy = energy.and_then(|rule| reader.energy(rule, fleet, llm));
     let egress = cost.egress.as_ref();
     let egress = egress.and_then(|rule| reader.egress(rule));
+    let storage = cost.storage.as_ref();
+    let storage = storage.and_then(|rule| reader.storage(rule));
     let figures = reader.figures;
     MoneyPlan {
         energy,
         egress,
+        storage,
         figures,
     }
 }
@@ -309,6 +323,29 @@ impl Reader<'_, '_, '_> {
             between,
             to_clients,
         })
+    }
+
+    fn storage(&mut self, rule: &StorageRule) -> Option<StoragePlan> {
+        match self.book.storage(&rule.provider, &rule.class) {
+            Ok(entry) => {
+                let usd_per_gb_month = entry.usd_per_gb_month;
+                let value = format!("${} per GB and month", significant(Some(usd_per_gb_month)));
+                let source = origin(entry.kind, &entry.source, entry.as_of.as_deref());
+                let name = format!("stored bytes, {} of {}", rule.class, rule.provider);
+                self.figure(name, value, source);
+                Some(StoragePlan {
+                    gb: rule.gb,
+                    usd_per_gb_month,
+                })
+            }
+            Err(error) => {
+                let remedy = "name one of the price book, or give one with [[storage]]";
+                let value = format!("{}/{}", rule.provider, rule.class);
+                self.problems
+                    .push("cost.storage.class", value, &error.to_string(), remedy);
+                None
+            }
+        }
     }
 
     fn price_of_bytes(&mut self, provider: &str, from: &str, to: &str) -> Option<f64> {
