@@ -4,6 +4,7 @@ pub mod capacity;
 pub mod claims;
 pub mod cost;
 mod energy;
+pub mod erasure;
 pub mod estimate;
 mod idle;
 pub mod metric;

@@ -8,6 +8,7 @@ pub mod balance;
 pub mod calls;
 pub mod capacity;
 pub mod context;
+pub mod erasure;
 pub mod event;
 pub mod faults;
 pub mod gate;

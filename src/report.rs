@@ -1,5 +1,6 @@
 //! Reports: the terminal page of a run, and tables of requests.
 
+pub mod audit;
 pub mod faults;
 pub mod number;
 pub mod requests;

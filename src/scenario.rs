@@ -11,6 +11,7 @@ pub mod certain;
 pub mod clients;
 pub mod cost;
 mod decode;
+pub mod erasure;
 pub mod error;
 pub mod faults;
 pub mod fleet;

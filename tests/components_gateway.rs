@@ -127,6 +127,7 @@ service = { law = "deterministic", mean_ms = 3 }
         stop: None,
         progress: &mut |_| {},
         rows: &mut |_| {},
+        audit: &mut |_| {},
     };
     simulation.run(u64::MAX, &mut hooks);
     assert_eq!(simulation.check(), Ok(()));

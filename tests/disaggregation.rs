@@ -87,6 +87,7 @@ policy = "round_robin"
             stop: None,
             progress: &mut |_| {},
             rows: &mut |new| rows.extend_from_slice(new),
+            audit: &mut |_| {},
         };
         simulation.run(u64::MAX, &mut hooks);
         assert_eq!(simulation.check(), Ok(()));
@@ -374,6 +375,7 @@ accelerator = "h100-sxm"
         stop: None,
         progress: &mut |_| {},
         rows: &mut |_| {},
+        audit: &mut |_| {},
     };
     simulation.run(u64::MAX, &mut hooks);
     assert_eq!(simulation.check(), Ok(()));

@@ -271,6 +271,7 @@ fn run(simulation: &mut Simulation, max_events: u64) {
         stop: None,
         progress: &mut |_| {},
         rows: &mut |_| {},
+        audit: &mut |_| {},
     };
     simulation.run(max_events, &mut hooks);
 }

@@ -256,6 +256,7 @@ fn run(case: &Case, step_by_step: bool) -> Simulation {
         stop: None,
         progress: &mut |_| {},
         rows: &mut |_| {},
+        audit: &mut |_| {},
     };
     simulation.run(u64::MAX, &mut hooks);
     simulation

@@ -23,6 +23,7 @@ fn run(simulation: &mut Simulation, max_events: u64) -> Ended {
         stop: None,
         progress: &mut |_| {},
         rows: &mut |_| {},
+        audit: &mut |_| {},
     };
     simulation.run(max_events, &mut hooks)
 }

@@ -232,6 +232,7 @@ fn simulate(folder: &Path, setup: &Setup) -> (Vec<RequestRow>, Vec<Vec<Batch>>) 
             stop: None,
             progress: &mut |_| {},
             rows: &mut |rows| found.extend_from_slice(rows),
+            audit: &mut |_| {},
         },
     );
     simulation.check().unwrap();

@@ -63,6 +63,7 @@ fn allocations(scenario: &str, warmup_s: &str, requests: u64) -> u64 {
         stop: None,
         progress: &mut |_| {},
         rows: &mut |_| {},
+        audit: &mut |_| {},
     };
     let before = ALLOCATIONS.get();
     simulation.run(u64::MAX, &mut hooks);

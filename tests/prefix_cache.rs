@@ -81,7 +81,7 @@ proptest! {
                     cache.take(1, |key| gone.push(key));
                     let popped = model.free.pop_front().unwrap();
                     prop_assert_eq!(gone, popped.into_iter().collect::<Vec<_>>());
-                    let fresh = cache.name(key);
+                    let fresh = cache.name(key, key);
                     prop_assert_eq!(fresh, !model.knows(key));
                     if !fresh {
                         unnamed += 1;

@@ -313,6 +313,7 @@ fn a_fork_goes_on_with_the_same_sessions() {
             stop: None,
             progress: &mut |_| {},
             rows: &mut |_| {},
+            audit: &mut |_| {},
         };
         simulation.run(most, &mut hooks)
     };

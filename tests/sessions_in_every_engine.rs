@@ -186,6 +186,7 @@ fn run(simulation: &mut Simulation, most_events: u64) {
         stop: None,
         progress: &mut |_| {},
         rows: &mut |_| {},
+        audit: &mut |_| {},
     };
     simulation.run(most_events, &mut hooks);
 }

@@ -279,6 +279,99 @@ pub struct LsmCalibration {
     pub simulated: Shape,
 }
 
+/// The calibrations that the program has by name.
+const SHIPPED: [(&str, &str); 1] = [(
+    "fjall-epyc-2",
+    include_str!("../../calibration/lsm/fjall-epyc-2.json"),
+)];
+
+/// Why a calibration cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Neither a name nor a file.
+    #[error(
+        "{path}: {reason}; give the path of a file that `calibrate lsm` wrote, or fjall-epyc-2"
+    )]
+    File {
+        /// Where it was looked for.
+        path: String,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// Not what `calibrate lsm` writes.
+    #[error("{path}, line {line}, column {column}: {reason}; write it anew with `calibrate lsm`")]
+    Form {
+        /// The file or the name.
+        path: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value that cannot be.
+    #[error("{path}: {field} is {value}; it must be above 0: write it anew with `calibrate lsm`")]
+    Value {
+        /// The file or the name.
+        path: String,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+    },
+}
+
+impl LsmCalibration {
+    /// Reads one that the program has by name, or a file; paths are taken from `base_dir`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read(name: &str, base_dir: &Path) -> Result<LsmCalibration, ReadError> {
+        let shipped = SHIPPED.iter().find(|(known, _)| *known == name);
+        let text = match shipped {
+            Some((_, text)) => (*text).to_owned(),
+            None => {
+                let path = base_dir.join(name);
+                std::fs::read_to_string(&path).map_err(|error| ReadError::File {
+                    path: path.display().to_string(),
+                    reason: error.to_string(),
+                })?
+            }
+        };
+        let form = |line, column, reason: String| ReadError::Form {
+            path: name.to_owned(),
+            line,
+            column,
+            reason,
+        };
+        let read: LsmCalibration = serde_json::from_str(&text)
+            .map_err(|error| form(error.line(), error.column(), error.to_string()))?;
+        if read.schema != 1 {
+            let reason = format!("schema {} is not known, only 1 is", read.schema);
+            return Err(form(1, 1, reason));
+        }
+        let measured = &read.measured;
+        for (field, value) in [
+            ("measured.compaction_mb_per_s", measured.compaction_mb_per_s),
+            ("measured.put.p50_us", measured.put.p50_us),
+            (
+                "measured.delete_subject.p50_us",
+                measured.delete_subject.p50_us,
+            ),
+        ] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(ReadError::Value {
+                    path: name.to_owned(),
+                    field,
+                    value,
+                });
+            }
+        }
+        Ok(read)
+    }
+}
+
 /// Says that there is no store to measure.
 ///
 /// # Errors

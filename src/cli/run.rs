@@ -8,14 +8,17 @@ use super::progress::Progress;
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text};
 use crate::experiment::claims::Verdict;
 use crate::experiment::result::RunResult;
-use crate::experiment::runner::{Control, Outcome, RowSink, run_scenario};
+use crate::experiment::runner::{AuditSink, Control, Outcome, RowSink, run_scenario};
 use crate::experiment::sizing::{Sizing, by_simulation};
+use crate::fleet::erasure::audit::AuditRow;
 use crate::fleet::outcome::RequestRow;
 use crate::measure::peak_rss_mb;
+use crate::report::audit::{AuditError, AuditFile};
 use crate::report::number::{count, significant};
 use crate::report::requests::{Names, RequestFile, RequestFileError};
 use crate::report::terminal;
 use crate::scenario::Document;
+use crate::scenario::erasure::Store;
 use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::{Plan, resolve};
 use crate::scenario::schema::Scenario;
@@ -45,6 +48,9 @@ pub struct RunArgs {
     /// Writes one row per request (.csv, .csv.gz or .parquet by extension)
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
+    /// Writes the audit log of erasures: a line for each erasure and place (.csv or .csv.gz)
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
     /// Looks for the fewest nodes with which a simulation meets the objectives, beside what closed
     /// forms ask for: some ten more runs
     #[arg(long)]
@@ -161,7 +167,20 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
         Some(path) => Some(open_requests(path, document, folder)?),
         None => None,
     };
+    let mut audit = match &args.audit {
+        Some(path) => Some(open_audit(path, document, folder)?),
+        None => None,
+    };
     let mut failed: Option<RequestFileError> = None;
+    let mut unlogged: Option<AuditError> = None;
+    let mut note = |lines: &[AuditRow], places: &[String]| {
+        if let (Some(file), None) = (&mut audit, &unlogged)
+            && let Err(error) = file.write(lines, places)
+        {
+            unlogged = Some(error);
+        }
+    };
+    let audit_sink: AuditSink<'_> = Mutex::new(&mut note);
     let mut take = |rows: &[RequestRow]| {
         if let (Some(file), None) = (&mut file, &failed)
             && let Err(error) = file.write(rows)
@@ -175,6 +194,7 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
         simulations: Some(&|simulations| progress.expect(simulations)),
         progress: Some(&|share| progress.advance(share)),
         rows: args.requests.is_some().then_some(&sink),
+        audit: args.audit.is_some().then_some(&audit_sink),
     };
     let outcome = run_scenario(document, folder, control).map_err(Failure::of);
     progress.finish();
@@ -183,6 +203,12 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
     }
     if let Some(file) = file {
         file.finish().map_err(Failure::of)?;
+    }
+    if let Some(error) = unlogged {
+        return Err(Failure::of(error));
+    }
+    if let Some(audit) = audit {
+        audit.finish().map_err(Failure::of)?;
     }
     outcome
 }
@@ -225,6 +251,17 @@ fn open_requests(path: &Path, document: &Document, folder: &Path) -> Result<Requ
     RequestFile::create(path, names).map_err(Failure::of)
 }
 
+fn open_audit(path: &Path, document: &Document, folder: &Path) -> Result<AuditFile, Failure> {
+    let plan: Plan = resolve(document, folder).map_err(Failure::of)?;
+    if plan.fleet.erasure.is_none() {
+        return Err(Failure::of(format!(
+            "--audit {}: the scenario has no [erasure], so that there is nothing to log; add one or leave it out",
+            path.display()
+        )));
+    }
+    AuditFile::create(path).map_err(Failure::of)
+}
+
 fn no_folder(path: &Path, error: &std::io::Error) -> Failure {
     Failure::of(format!(
         "{}: cannot write: {error}; check the folder given with --out",
@@ -246,6 +283,14 @@ fn with_full_paths(document: &Document, folder: &Path) -> Result<Document, Failu
     }
     if let Some(path) = &scenario.faults.file {
         full("faults.file".to_owned(), path)?;
+    }
+    let stores = scenario.erasure.iter().flat_map(|erasure| &erasure.stores);
+    for (index, store) in stores.enumerate() {
+        if let Store::RequestLog(log) = store
+            && let Some(path) = log.calibration.as_ref().filter(|it| it.ends_with(".json"))
+        {
+            full(format!("erasure.stores.{index}.calibration"), path)?;
+        }
     }
     for (index, pool) in scenario.pools.iter().enumerate() {
         let Pool::Llm(pool) = pool else { continue };

@@ -1,5 +1,6 @@
 //! Closed forms only: every formula that applies to a scenario, with the numbers put in.
 
+mod erasure;
 mod hardware;
 mod sessions;
 mod staffing;
@@ -12,6 +13,7 @@ use crate::report::number::significant;
 use crate::scenario::resolve::Plan;
 use crate::theory::sheet::{Applied, queueing};
 
+use self::erasure::erasure_sheets;
 use self::hardware::hardware;
 use self::sessions::session_sheet;
 pub use self::staffing::nodes_by_theory;
@@ -118,6 +120,7 @@ pub fn sheets(plan: &Plan) -> Vec<Sheet> {
         }
     }
     sheets.extend(transfer_sheet(plan));
+    sheets.extend(erasure_sheets(plan));
     sheets.extend(cost(plan));
     sheets
 }

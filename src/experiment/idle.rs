@@ -4,6 +4,7 @@
 //! retries, say, where everything else says how to retry).
 
 mod capacity;
+mod erasure;
 
 use crate::scenario::admission::QueueOrder;
 use crate::scenario::balance::Scorers;
@@ -28,6 +29,7 @@ pub(super) fn settings_without_effect(plan: &Plan) -> Vec<String> {
     idle.of_routing(scenario);
     idle.of_regions(scenario);
     idle.of_capacity(scenario);
+    idle.of_erasure(scenario, plan);
     idle.of_cost(scenario);
     idle.of_faults(scenario, plan.fleet.end.as_secs_f64());
     idle.0

@@ -7,6 +7,7 @@ use crate::fleet::llm::EngineRules;
 use crate::fleet::plan::EnginePlan;
 use crate::report::number::significant;
 use crate::scenario::capacity::NodeStart;
+use crate::scenario::erasure::{DEADLINE_DAYS, REJECTION, REQUESTS_PER_MILLION_PER_YEAR};
 use crate::scenario::fleet::{LlmPool, Pool};
 use crate::scenario::resolve::Plan;
 use crate::scenario::workload::Arrivals;
@@ -133,6 +134,7 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
     for (name, value, origin) in &plan.money.figures {
         figures.push(figure(name, value, origin));
     }
+    figures.extend(erasure(plan));
     let groups = plan.fleet.capacity.iter().flat_map(|nodes| &nodes.groups);
     for group in groups {
         let price = format!(
@@ -147,6 +149,65 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
             "assumed",
         ));
         figures.extend(start_of(plan, group));
+    }
+    figures
+}
+
+/// Erasures and the logs that they go to.
+fn erasure(plan: &Plan) -> Vec<Figure> {
+    let Some(written) = &plan.scenario.erasure else {
+        return Vec::new();
+    };
+    let given = |stated: bool, source: &'static str| match stated {
+        true => "given: scenario",
+        false => source,
+    };
+    let rate = written.requests_per_million_per_year;
+    let mut figures = vec![
+        figure(
+            "erasure requests",
+            format!("{rate} per million people and year"),
+            given(
+                rate != REQUESTS_PER_MILLION_PER_YEAR,
+                "imported: DataGrail, Data Privacy Trends, all data subject requests of 2023",
+            ),
+        ),
+        figure(
+            "erasure requests turned down",
+            format!("{} %", significant(Some(written.rejection * 100.0))),
+            given(
+                written.rejection != REJECTION,
+                "imported: Temu in the United States, 2023",
+            ),
+        ),
+        figure(
+            "erasure deadline",
+            format!("{} days", significant(Some(written.deadline_days))),
+            given(
+                written.deadline_days != DEADLINE_DAYS,
+                "imported: GDPR, art. 12 (3), one month taken as 30 days",
+            ),
+        ),
+    ];
+    let logs = plan.fleet.erasure.iter().flat_map(|rules| &rules.logs);
+    for (log, facts) in logs.zip(&plan.logs) {
+        let disk = format!("{} MB/s", significant(Some(log.rule.bandwidth_mb_per_s)));
+        let origin = match &facts.calibration {
+            Some((name, it)) => format!(
+                "measured: {name}, {} on {} with {} processors",
+                it.engine, it.machine.processor, it.machine.processors
+            ),
+            None => "assumed: as [[erasure.stores]] states, or its defaults".to_owned(),
+        };
+        figures.push(figure(format!("{}: disk", log.name), disk, origin));
+        if let Some(factor) = log.slow_factor {
+            let value = format!("iterations x{factor} while it works");
+            figures.push(figure(
+                format!("{}: co-located", log.name),
+                value,
+                "assumed",
+            ));
+        }
     }
     figures
 }

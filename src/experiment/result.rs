@@ -21,6 +21,7 @@ use self::pools::pool_rows;
 use super::capacity::capacity_rows;
 use super::claims::Judgement;
 use super::cost::cost_of;
+use super::erasure::erasure_of;
 use super::physics;
 use super::provenance::{Figure, provenance};
 use super::roles::rate_matching;
@@ -102,7 +103,7 @@ pub struct RunResult {
     pub capacity: Value,
     /// Costs; empty when the scenario states no prices.
     pub cost: Value,
-    /// Erasure traffic; empty, since this scenario has none.
+    /// Erasure traffic; empty where the scenario has none.
     pub erasure: Value,
     /// Closed forms that apply exactly, by name; empty when none does.
     pub theory: Value,
@@ -352,7 +353,7 @@ impl RunResult {
             pools,
             capacity: capacity_rows(plan, tally),
             cost: json!({}),
-            erasure: json!({}),
+            erasure: erasure_of(plan, tally),
             theory: theory_of(plan),
             physics: Value::Null,
             variants: BTreeMap::new(),

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::engine::{Ended, SimDuration, SimTime};
+use crate::fleet::erasure::audit::AuditRow;
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::simulation::{Hooks, Simulation};
 use crate::measure::{CpuClock, Mser5};
@@ -17,6 +18,7 @@ use crate::scenario::{Document, ScenarioError};
 use crate::trace::TraceError;
 
 use super::claims::{self, Judgement};
+use super::erasure::{growth_of, place_name};
 use super::result::RunResult;
 use super::tally::{LatencyIntervals, Tally, intervals_between, intervals_within, statistics};
 use super::variants;
@@ -62,6 +64,9 @@ impl From<TraceError> for RunError {
 /// Takes the rows of requests that have ended.
 pub type RowSink<'a> = Mutex<&'a mut (dyn FnMut(&[RequestRow]) + Send)>;
 
+/// Takes lines of the audit log of erasures, with the names of the places that they point to.
+pub type AuditSink<'a> = Mutex<&'a mut (dyn FnMut(&[AuditRow], &[String]) + Send)>;
+
 /// What a run may use of the outside.
 #[derive(Clone, Copy, Default)]
 pub struct Control<'a> {
@@ -73,6 +78,8 @@ pub struct Control<'a> {
     pub progress: Option<&'a (dyn Fn(f64) + Sync)>,
     /// Takes the requests of the scenario itself (its first replication).
     pub rows: Option<&'a RowSink<'a>>,
+    /// Takes the audit log of the scenario itself (its first replication).
+    pub audit: Option<&'a AuditSink<'a>>,
 }
 
 /// A scenario that was run.
@@ -115,6 +122,7 @@ pub fn run_scenario(
     let mut outcome = run_plan(plan, control)?;
     let quiet = Control {
         rows: None,
+        audit: None,
         ..control
     };
     let runs: Result<Vec<(String, Outcome)>, RunError> = variants
@@ -162,6 +170,24 @@ fn add_variants(outcome: &mut Outcome, runs: &BTreeMap<String, Outcome>) {
         .iter()
         .map(|(name, run)| (name.clone(), run.result.clone()));
     outcome.result.variants = results.collect();
+    add_growth(outcome);
+}
+
+/// How the work of erasures grows with what logs hold, where variants differ in that.
+fn add_growth(outcome: &mut Outcome) {
+    let own = [("(as written)", &outcome.result.erasure)];
+    let others = outcome.result.variants.iter();
+    let others = others.map(|(name, result)| (name.as_str(), &result.erasure));
+    let sections: Vec<(&str, &Value)> = own.into_iter().chain(others).collect();
+    let growth = growth_of(&sections);
+    if !growth.is_null() {
+        outcome.result.erasure["growth"] = growth.clone();
+        outcome.document["erasure"]["growth"] = growth.clone();
+        // It is of all replications together.
+        for replication in &mut outcome.replications {
+            replication["erasure"]["growth"] = growth.clone();
+        }
+    }
 }
 
 /// One replication that has ended.
@@ -243,6 +269,8 @@ fn replicate(plan: &Plan, replication: u32, control: Control<'_>) -> Result<Repl
     fleet.streams.replication = u64::from(replication);
     let sink = control.rows.filter(|_| replication == 0);
     fleet.record_requests = sink.is_some();
+    let audit = control.audit.filter(|_| replication == 0);
+    fleet.record_erasures = audit.is_some();
     let horizon = fleet.horizon;
     let mut simulation = Simulation::new(Arc::new(fleet))?;
     let mut told = 0.0;
@@ -258,15 +286,28 @@ fn replicate(plan: &Plan, replication: u32, control: Control<'_>) -> Result<Repl
             (*sink)(rows);
         }
     };
+    let places = simulation.world.erasure().into_iter();
+    let places = places.flat_map(|erasure| &erasure.meters.places);
+    let places: Vec<String> = places.map(|place| place_name(plan, place)).collect();
+    let mut lines = |lines: &[AuditRow]| {
+        if let Some(Ok(mut audit)) = audit.map(Mutex::lock) {
+            (*audit)(lines, &places);
+        }
+    };
     let ended = simulation.run(
         plan.scenario.run.max_events,
         &mut Hooks {
             stop: control.stop,
             progress: &mut progress,
             rows: &mut rows,
+            audit: &mut lines,
         },
     );
     progress(horizon);
+    if let Some(erasure) = simulation.world.erasure() {
+        lines(&erasure.rows);
+        lines(&erasure.pending_rows());
+    }
     if sink.is_some() {
         rows(&simulation.world.in_flight_rows());
     }
@@ -295,6 +336,7 @@ fn find_warmup(plan: &mut Plan, control: Control<'_>) -> Result<(), RunError> {
             stop: control.stop,
             progress: &mut |_| {},
             rows: &mut |_| {},
+            audit: &mut |_| {},
         },
     );
     let Some(pilot) = &simulation.world.meters.pilot else {

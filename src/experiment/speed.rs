@@ -75,6 +75,7 @@ pub fn time(scenario: &str, fleet: &Arc<FleetPlan>, runs: u32) -> Result<Speed, 
                 stop: None,
                 progress: &mut |_| {},
                 rows: &mut |_| {},
+                audit: &mut |_| {},
             },
         );
         best = best.min(clock.elapsed_s());

@@ -14,6 +14,7 @@ use crate::measure::{Interval, LatencyBudget, LatencyHistogram, SloMeter};
 use crate::workload::sessions::SessionCounts;
 
 use super::capacity::CapacityTally;
+use super::erasure::ErasureTally;
 use super::tiers::BacklogTally;
 use super::timeline::TimelineReport;
 
@@ -52,6 +53,8 @@ pub struct Tally {
     pub backlogs: Vec<BacklogTally>,
     /// The nodes that were bought, and the bill, where any were.
     pub capacity: Option<CapacityTally>,
+    /// Erasures, where there are any.
+    pub erasure: Option<ErasureTally>,
     /// What happened when, in the first replication.
     pub timeline: Option<TimelineReport>,
     /// What became of their tries, and how many were under way at the end, where there may be
@@ -159,6 +162,7 @@ impl Tally {
             .map(|index| PoolTally::of(simulation, &plan, index, measured_s, now))
             .collect();
         let digest = simulation.digest().value();
+        let erasure = ErasureTally::of(simulation, now);
         let meters = &simulation.world.meters;
         Tally {
             replications: 1,
@@ -177,6 +181,7 @@ impl Tally {
                 all.iter().map(|it| BacklogTally::of(it, now)).collect()
             },
             capacity: CapacityTally::of(simulation),
+            erasure,
             timeline: {
                 let timeline = simulation.world.timeline_with_in_flight(now);
                 TimelineReport::of(&timeline, &plan, simulation.now())
@@ -235,6 +240,9 @@ impl Tally {
             mine.merge(theirs);
         }
         if let (Some(mine), Some(theirs)) = (&mut self.capacity, &other.capacity) {
+            mine.merge(theirs);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.erasure, &other.erasure) {
             mine.merge(theirs);
         }
         if let (Some(mine), Some(theirs)) = (&mut self.signals, &other.signals) {

@@ -9,6 +9,7 @@ use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::Plan;
 use crate::workload::sessions::SessionCounts;
 
+use super::erasure::warnings::erasure_warnings;
 use super::idle::settings_without_effect;
 use super::result::ratio;
 use super::roles::through;
@@ -37,6 +38,7 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
                 .to_owned(),
         );
     }
+    warnings.extend(erasure_warnings(plan, tally));
     if plan.scenario.workload.max_requests.is_some_and(|most| {
         tally.arrived == most * u64::from(tally.replications) && tally.cut_short.is_none()
     }) {

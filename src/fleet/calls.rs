@@ -156,6 +156,8 @@ pub struct Try {
     pub region: u16,
     /// How long it took to come to its gateway.
     pub outward: SimDuration,
+    /// How long its answer waited for its record.
+    pub logged: SimDuration,
     /// When its answer came back to its gateway.
     pub back_at: SimTime,
     /// How it ended, while the news is on its way back.
@@ -186,6 +188,7 @@ impl Try {
             population: 0,
             region: 0,
             outward: SimDuration::ZERO,
+            logged: SimDuration::ZERO,
             back_at: SimTime::NEVER,
             failed: None,
             ended: None,

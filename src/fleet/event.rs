@@ -80,13 +80,17 @@ pub enum Event {
     MarketDue(u16),
     /// A scaler measures, or decides.
     ScaleDue(u16),
+    /// Erasures, and the stores that they are about, have something to do.
+    ErasureDue,
+    /// The record that an answer waits for is on disk.
+    Logged(RequestId),
 }
 
 const _: () = assert!(size_of::<Event>() <= 12, "events must stay small");
 
 impl Event {
     /// How many kinds there are.
-    pub const KINDS: usize = 34;
+    pub const KINDS: usize = 36;
 
     /// Names of the kinds, by [`Self::kind`].
     pub const KIND_NAMES: [&'static str; Self::KINDS] = [
@@ -124,6 +128,8 @@ impl Event {
         "ask_nodes",
         "market_due",
         "scale_due",
+        "erasure_due",
+        "logged",
     ];
 
     /// The index of its kind.
@@ -163,6 +169,8 @@ impl Event {
             Event::AskNodes(_) => 31,
             Event::MarketDue(_) => 32,
             Event::ScaleDue(_) => 33,
+            Event::ErasureDue => 34,
+            Event::Logged(_) => 35,
         }
     }
 
@@ -170,7 +178,7 @@ impl Event {
     pub fn word(&self) -> u64 {
         let of = |id: &RequestId| (u64::from(id.generation) << 32) | u64::from(id.slot);
         let payload = match self {
-            Event::Arrival | Event::Fault | Event::BlocksTold => 0,
+            Event::Arrival | Event::Fault | Event::BlocksTold | Event::ErasureDue => 0,
             Event::UserReady(user) => u64::from(*user),
             Event::AskReplicas(gateway)
             | Event::ReportsSeen(gateway)
@@ -198,7 +206,8 @@ impl Event {
             | Event::Answered(id)
             | Event::Failed(id)
             | Event::Extra(id)
-            | Event::GatewayDue(id) => of(id),
+            | Event::GatewayDue(id)
+            | Event::Logged(id) => of(id),
             Event::WindowDue(replica) | Event::ShareDone(replica) | Event::NodeDue(replica) => {
                 u64::from(replica.0)
             }

@@ -80,6 +80,14 @@ impl KvBlocks {
         self.cache.as_mut().map(AsMut::as_mut)
     }
 
+    /// Forgets the blocks of some owners; the tiers below, which know no owners, forget all.
+    pub fn forget(&mut self, whose: &dyn Fn(u64) -> bool) {
+        if let Some(cache) = &mut self.cache {
+            cache.forget(whose);
+            self.tiers.clear();
+        }
+    }
+
     /// Tokens of a block.
     pub fn block_size(&self) -> u32 {
         self.block_size as u32
@@ -94,13 +102,13 @@ impl KvBlocks {
         }
     }
 
-    /// Names a block that was taken; false when the cache has one of that name.
-    pub fn name(&mut self, key: u64) -> bool {
+    /// Names a block of `owner` that was taken; false when the cache has one of that name.
+    pub fn name(&mut self, key: u64, owner: u64) -> bool {
         let Some(cache) = &mut self.cache else {
             return true;
         };
         let (before, found) = (cache.held(), cache.knows(key));
-        let alone = cache.name(key);
+        let alone = cache.name(key, owner);
         // The other block of that name may have been a free one.
         if found {
             self.free -= cache.held() - before;

@@ -223,14 +223,14 @@ impl FleetMeters {
 
     /// Notes the end of a call at `now`, and the last of its tries.
     ///
-    /// `outward` is how long that took from its client to its gateway, `who` answered it, if it
+    /// `beside` has how long that took from its client to its gateway, `who` answered it, if it
     /// was.
     pub fn ended(
         &mut self,
         request: &Request,
         ending: &Ending,
         status: Status,
-        outward: SimDuration,
+        beside: Beside,
         who: Option<Answerer>,
         now: SimTime,
     ) {
@@ -262,7 +262,7 @@ impl FleetMeters {
         // It has just come back to the gateway.
         let before = request.arrival - ending.arrival;
         let back = now - request.last_token;
-        let latencies = Latencies::of(request, back).after(before, outward);
+        let latencies = Latencies::of(request, back).after(before, beside);
         let counts = self.timeline.is_on() || self.keeps_account;
         let good = counts
             && self.slo[ending.tier as usize].is_good(
@@ -395,6 +395,23 @@ impl Ending {
     }
 }
 
+/// Times of a request's last try that its own stamps do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beside {
+    /// From its client to its gateway.
+    pub outward: SimDuration,
+    /// From its last token at its gateway until its record was on disk, where answers wait for that.
+    pub logged: SimDuration,
+}
+
+impl Beside {
+    /// None took any time.
+    pub const NOTHING: Beside = Beside {
+        outward: SimDuration::ZERO,
+        logged: SimDuration::ZERO,
+    };
+}
+
 /// The latencies of one completed request, as seen at the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latencies {
@@ -441,10 +458,14 @@ impl Latencies {
     }
 
     /// The same, of a call whose tries before this one began took `before`, and whose last took
-    /// `outward` to its gateway: that is network, not gateway.
-    pub fn after(mut self, before: SimDuration, outward: SimDuration) -> Latencies {
-        self.parts_ns[0] += outward.0;
-        self.parts_ns[1] -= outward.0;
+    /// `outward` to its gateway: that is network, not gateway. What it waited for its record at the end is
+    /// gateway, not network, and no token came later for it but the last.
+    pub fn after(mut self, before: SimDuration, beside: Beside) -> Latencies {
+        self.parts_ns[0] += beside.outward.0;
+        self.parts_ns[1] -= beside.outward.0;
+        self.parts_ns[0] -= beside.logged.0;
+        self.parts_ns[1] += beside.logged.0;
+        self.ttft_ns -= beside.logged.0;
         self.ttft_ns += before.0;
         self.e2e_ns += before.0;
         self.parts_ns[6] += before.0;

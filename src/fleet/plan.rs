@@ -18,6 +18,7 @@ use crate::workload::source::SourcePlan;
 
 use super::calls::ClientPlan;
 use super::capacity::plan::CapacityPlan;
+use super::erasure::plan::ErasurePlan;
 use super::gate::GatePlan;
 use super::groups::Groups;
 use super::llm::EngineRules;
@@ -101,6 +102,10 @@ pub struct FleetPlan {
     pub keeps_account: bool,
     /// Keep a row for every request.
     pub record_requests: bool,
+    /// People who ask to be forgotten, and stores that hold something of them; none where there are none.
+    pub erasure: Option<Arc<ErasurePlan>>,
+    /// Keep a line for every erasure and place.
+    pub record_erasures: bool,
 }
 
 impl FleetPlan {

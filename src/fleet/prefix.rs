@@ -13,6 +13,12 @@ use rustc_hash::FxBuildHasher;
 
 use super::ids::NONE;
 
+/// The owner of a block that is nobody's own.
+pub const NOBODYS: u64 = u64::MAX;
+
+/// A block whose last holder is to let it go for good: it stands where the length of a run does.
+const DOOMED: u64 = u64::MAX;
+
 /// What stands for the tokens of a request: a name for each of its blocks, equal for requests that
 /// have all tokens up to there in common. No token is ever made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +59,16 @@ impl Prefix {
     pub fn own_name(&self) -> u64 {
         match self {
             Prefix::Group { own, .. } | Prefix::Hashes { own, .. } => *own,
+        }
+    }
+
+    /// Whose block `index` of `block_size` tokens is: the name of a session or a request, or [`NOBODYS`]
+    /// where all of a group have it.
+    pub fn owner(&self, index: u32, block_size: u32) -> u64 {
+        let end = (u64::from(index) + 1) * u64::from(block_size);
+        match self {
+            Prefix::Group { shared_tokens, .. } if end <= u64::from(*shared_tokens) => NOBODYS,
+            _ => self.own_name(),
         }
     }
 
@@ -99,7 +115,7 @@ fn mix(name: u64, kind: u64, index: u32) -> u64 {
 struct Node {
     /// The block's name; unused by runs.
     key: u64,
-    /// Free blocks that nobody can find; 0 for a block with a name.
+    /// Free blocks that nobody can find; 0 for a block with a name, [`DOOMED`] for one that is to go.
     run: u64,
     /// Requests that hold it.
     refs: u32,
@@ -119,6 +135,10 @@ pub struct PrefixCache {
     held: u64,
     /// Names stored and evicted that nobody was told of yet, where somebody wants to know.
     news: Option<Vec<(u64, bool)>>,
+    /// Whose the block of each node is, where somebody may have to know.
+    owners: Option<Vec<u64>>,
+    /// Nodes that requests hold and that are to go with them.
+    doomed: Vec<u32>,
 }
 
 impl PrefixCache {
@@ -132,9 +152,62 @@ impl PrefixCache {
             tail: NONE,
             held: 0,
             news: None,
+            owners: None,
+            doomed: Vec::new(),
         };
         cache.free_unnamed(blocks);
         cache
+    }
+
+    /// Keeps whose each block is.
+    pub fn keep_owners(&mut self) {
+        let nodes = self.nodes.len();
+        self.owners.get_or_insert_with(|| vec![NOBODYS; nodes]);
+    }
+
+    /// Whether it does.
+    pub fn keeps_owners(&self) -> bool {
+        self.owners.is_some()
+    }
+
+    /// Rids itself of the blocks of some owners: what is free is empty from now on, where it stands in the
+    /// queue; what requests hold goes with the last of them. Nothing where no owners are kept.
+    ///
+    /// It looks at every block, since there is no index by owner.
+    pub fn forget(&mut self, whose: impl Fn(u64) -> bool) {
+        for node in 0..self.nodes.len() as u32 {
+            let owner = self
+                .owners
+                .as_ref()
+                .and_then(|owners| owners.get(node as usize));
+            let Node { key, run, refs, .. } = self.nodes[node as usize];
+            // Nodes that are spare are not found under their name.
+            let named = run == 0 && self.found.get(&key) == Some(&node);
+            if !named || !owner.is_some_and(|owner| whose(*owner)) {
+                continue;
+            }
+            if refs > 0 {
+                self.nodes[node as usize].run = DOOMED;
+                self.doomed.push(node);
+                continue;
+            }
+            self.found.remove(&key);
+            self.nodes[node as usize].run = 1;
+            if let Some(news) = &mut self.news {
+                news.push((key, false));
+            }
+        }
+    }
+
+    /// Whether requests hold blocks of some owners that are to go.
+    pub fn holds_doomed(&self, whose: impl Fn(u64) -> bool) -> bool {
+        let owners = self.owners.as_deref().unwrap_or(&[]);
+        let mut doomed = self.doomed.iter();
+        doomed.any(|node| {
+            owners
+                .get(*node as usize)
+                .is_some_and(|owner| whose(*owner))
+        })
     }
 
     /// Keeps what it stores and evicts until somebody asks.
@@ -183,9 +256,9 @@ impl PrefixCache {
         }
     }
 
-    /// Names a block that was just taken. False when there is one of that name already: that one
+    /// Names a block of `owner` that was just taken. False when there is one of that name already: that one
     /// is held too, and the other stays without.
-    pub fn name(&mut self, key: u64) -> bool {
+    pub fn name(&mut self, key: u64, owner: u64) -> bool {
         if let Some(&node) = self.found.get(&key) {
             self.hold_node(node);
             return false;
@@ -197,6 +270,10 @@ impl PrefixCache {
             next: NONE,
             previous: NONE,
         });
+        if let Some(owners) = &mut self.owners {
+            owners.resize(self.nodes.len(), NOBODYS);
+            owners[node as usize] = owner;
+        }
         self.found.insert(key, node);
         self.held += 1;
         if let Some(news) = &mut self.news {
@@ -216,8 +293,24 @@ impl PrefixCache {
             return false;
         }
         self.held -= 1;
-        self.push(node);
+        if self.nodes[node as usize].run == DOOMED {
+            self.bury(node);
+        } else {
+            self.push(node);
+        }
         true
+    }
+
+    /// The last holder of a block that is to go has let go of it: it is empty.
+    fn bury(&mut self, node: u32) {
+        let key = self.nodes[node as usize].key;
+        self.doomed.retain(|other| *other != node);
+        self.found.remove(&key);
+        self.spare.push(node);
+        if let Some(news) = &mut self.news {
+            news.push((key, false));
+        }
+        self.free_unnamed(1);
     }
 
     /// Puts blocks without a name at the queue's tail.

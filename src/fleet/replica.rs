@@ -102,6 +102,34 @@ impl Replica {
         queued + self.window.len()
     }
 
+    /// Keeps whose the blocks of its prefix cache are.
+    pub fn keep_owners(&mut self) {
+        match &mut self.engine {
+            ReplicaEngine::Llm(engine) => engine.keep_owners(),
+            ReplicaEngine::Ranks(ranks) => ranks.keep_owners(),
+            _ => {}
+        }
+    }
+
+    /// Rids its prefix cache of the blocks of some owners; whether requests still hold some.
+    pub fn forget_blocks(&mut self, whose: &dyn Fn(u64) -> bool) -> bool {
+        match &mut self.engine {
+            ReplicaEngine::Llm(engine) => engine.forget_blocks(whose),
+            ReplicaEngine::Ranks(ranks) => ranks.forget_blocks(whose),
+            _ => {}
+        }
+        self.holds_doomed_blocks(whose)
+    }
+
+    /// Whether requests hold blocks of some owners that are to go.
+    pub fn holds_doomed_blocks(&self, whose: &dyn Fn(u64) -> bool) -> bool {
+        match &self.engine {
+            ReplicaEngine::Llm(engine) => engine.holds_doomed_blocks(whose),
+            ReplicaEngine::Ranks(ranks) => ranks.holds_doomed_blocks(whose),
+            _ => false,
+        }
+    }
+
     /// Keeps what its prefix cache stores and evicts until somebody asks.
     pub fn keep_news(&mut self) {
         match &mut self.engine {

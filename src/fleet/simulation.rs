@@ -127,6 +127,7 @@ impl Simulation {
                 meters.arrived
             ));
         }
+        self.world.check_erasure()?;
         self.world.check_conservation()
     }
 }

@@ -88,6 +88,11 @@ impl SharedStore {
         }
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.held.iter_mut().for_each(LruCache::clear);
+    }
+
     /// What replicas of a region can load of the blocks `from..most` without a gap.
     pub fn lookup(
         &self,

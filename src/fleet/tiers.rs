@@ -50,6 +50,13 @@ impl Tiers {
         Tiers(rules.iter().map(tier).collect())
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        for tier in &mut self.0 {
+            tier.held.clear();
+        }
+    }
+
     /// Takes in the name of an evicted block.
     pub fn take_in(&mut self, mut key: u64) {
         for tier in &mut self.0 {

@@ -13,6 +13,7 @@
 mod calls;
 mod cancel;
 mod capacity;
+mod erasure;
 mod evacuate;
 mod faults;
 mod gate;
@@ -38,6 +39,7 @@ use crate::workload::{Offered, Source};
 use super::calls::Calls;
 use super::capacity::Capacity;
 use super::capacity::scaler::Scaler;
+use super::erasure::Erasure;
 use super::event::Event;
 use super::gate::Gate;
 use super::gateway::{Gateway, TokenBucket};
@@ -45,7 +47,7 @@ use super::geo::Geo;
 use super::health::Change;
 use super::ids::{NONE, PoolId, ReplicaId, RequestId};
 use super::meters::PoolMeter;
-use super::outcome::{Ending, FleetMeters, RequestRow};
+use super::outcome::{Beside, Ending, FleetMeters, RequestRow};
 use super::plan::FleetPlan;
 use super::replica::{Replica, ReplicaEngine};
 use super::request::{Request, Requests, Status};
@@ -153,6 +155,12 @@ pub struct World {
     /// Requests beside those of the arrival process, until they are due.
     extras: Slab<Offered>,
     extra_rng: SimRng,
+    /// People who ask to be forgotten, and what holds something of them, where there are any.
+    erasure: Option<Box<Erasure>>,
+    /// When its next event is due; past where none is under way.
+    erasure_at: SimTime,
+    /// Whether answers wait for their records.
+    writes_before_answer: bool,
 }
 
 /// Lanes of the constant delays; those of replicas by pool.
@@ -292,8 +300,24 @@ impl World {
             block_news: VecDeque::new(),
             extras: Slab::new(),
             extra_rng: plan.streams.stream("workload", 0, "extra requests"),
+            erasure: Erasure::new(&plan).map_err(|error| TraceError::Setup {
+                reason: error.to_string(),
+            })?,
+            erasure_at: SimTime::ZERO,
+            writes_before_answer: plan
+                .erasure
+                .iter()
+                .any(|it| it.logs.iter().any(|log| log.before_answer)),
             plan,
         };
+        if world
+            .plan
+            .erasure
+            .as_ref()
+            .is_some_and(|it| it.kv.is_some())
+        {
+            world.replicas.iter_mut().for_each(Replica::keep_owners);
+        }
         for user in 0..world.source.users() {
             // Users begin by thinking, so that they do not all come at once.
             let ready = SimTime::ZERO + world.source.think_time();
@@ -302,6 +326,7 @@ impl World {
         world.capacity_begins(queue);
         world.await_next(queue);
         world.faults_change(queue);
+        world.erasure_begins(queue);
         Ok(world)
     }
 
@@ -352,6 +377,7 @@ impl World {
         if self.calls.is_some() {
             self.serial += 1;
             self.meters.arrived(&request, &self.plan);
+            self.erasure_began(request.prefix.own_name());
             self.open_call(offered, request.serial, queue);
             if self.meters.timeline.is_new(queue.now()) {
                 let waiting = self.waiting();
@@ -370,6 +396,7 @@ impl World {
     fn begin(&mut self, mut request: Request, queue: &mut EventQueue<Event>) {
         self.serial += 1;
         self.meters.arrived(&request, &self.plan);
+        self.erasure_began(request.prefix.own_name());
         request.rank = self.plan.tiers[request.tier as usize].rank;
         request.gateway_replica = self.gateways.pick(0);
         let id = self.requests.insert(request);
@@ -457,15 +484,21 @@ impl World {
             let region = self.gateways.region(request.gateway_replica);
             Answerer::of(request, &self.replicas, region)
         });
-        let outward = SimDuration::ZERO;
+        let served = self.erasure.as_ref();
+        let served = served.map(|_| self.served(request, &ending, status == Status::Completed));
         self.meters
-            .ended(request, &ending, status, outward, who, queue.now());
+            .ended(request, &ending, status, Beside::NOTHING, who, queue.now());
         if self.plan.record_requests {
             let name = status.name();
             let row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
             self.rows.push(row);
         }
+        let (name, replica) = (request.prefix.own_name(), request.replica);
         self.requests.remove(slot);
+        self.kv_gone(name, replica, queue);
+        if let Some(served) = served {
+            self.erasure_ended(&served, queue);
+        }
         if user != NONE {
             self.user_goes_on(user, status == Status::Completed, queue);
         }
@@ -559,6 +592,8 @@ impl Model for World {
             Event::AskNodes(group) => self.ask_nodes(group, queue),
             Event::MarketDue(group) => self.market_due(group, queue),
             Event::ScaleDue(scaler) => self.scale_due(scaler, queue),
+            Event::ErasureDue => self.erasure_due(queue),
+            Event::Logged(id) => self.logged(id, queue),
             Event::BlocksTold => self.blocks_told(queue),
             Event::Fault => self.faults_change(queue),
             Event::Probe(gateway, replica) => self.probe(gateway, replica, queue),

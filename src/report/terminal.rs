@@ -2,6 +2,7 @@
 
 mod capacity;
 mod claims;
+mod erasure;
 mod latency;
 mod money;
 mod page;
@@ -14,6 +15,7 @@ use crate::experiment::result::RunResult;
 use crate::experiment::runner::Outcome;
 
 use self::claims::claims;
+use self::erasure::erasure;
 use self::latency::latency;
 use self::page::{BAR, Page, WIDTH, add, table};
 use self::pools::{longest_requests, pools};
@@ -34,6 +36,7 @@ pub fn render(outcome: &Outcome) -> String {
     sizing(&mut page, result);
     timeline(&mut page, result);
     pools(&mut page, result);
+    erasure(&mut page, result);
     theory(&mut page, result);
     cost(&mut page, result);
     money::details(&mut page, result);
@@ -50,6 +53,7 @@ pub fn render(outcome: &Outcome) -> String {
         latency(&mut page, variant);
         timeline(&mut page, variant);
         pools(&mut page, variant);
+        erasure(&mut page, variant);
         theory(&mut page, variant);
     }
     money::side_by_side(&mut page, result);

@@ -2,6 +2,7 @@
 //! applied, every card and trace read.
 
 mod capacity;
+mod erasure;
 mod llm;
 mod money;
 mod pipeline;
@@ -13,6 +14,8 @@ pub(crate) mod worth;
 use std::path::Path;
 
 use self::capacity::{add_capacity, slots_of};
+pub use self::erasure::LogFacts;
+use self::erasure::erasure_of;
 use self::llm::resolve_llm;
 pub use self::money::{EgressPlan, EnergyPlan, MoneyPlan, StoragePlan};
 use self::money::{book_of, money_of};
@@ -21,6 +24,7 @@ pub use self::speculative::Draft;
 pub(in crate::scenario) use self::topology::layout_of;
 use self::topology::{faults_of, region_of, topology_of};
 use super::certain::is_certain;
+use super::erasure::InFlight;
 use super::error::ScenarioError;
 use super::faults::Faults;
 use super::fleet::{AbstractPool, Discipline, Pool};
@@ -69,6 +73,8 @@ pub struct Plan {
     pub trace: Option<TraceScan>,
     /// How many turns sessions have and how long they are on average, where there are any.
     pub session_means: Option<SessionMeans>,
+    /// What is known of the request logs that erasures go to, in their order.
+    pub logs: Vec<LogFacts>,
     /// What power and moved bytes are taken to be.
     pub money: MoneyPlan,
     /// Find the warm-up with MSER-5 on a pilot run.
@@ -222,6 +228,24 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
         let faults = Faults::default();
         fleet.faults = Some(FaultPlan { faults, layout });
     }
+    let mut problems = Problems::new(document);
+    let erasure = erasure_of(&scenario, times.horizon, base_dir, &mut problems);
+    problems.finish()?;
+    let mut logs = Vec::new();
+    let mut asks_fleet = false;
+    if let Some((erasure, facts)) = erasure {
+        logs = facts;
+        if erasure.logs.iter().any(|log| log.slow_factor.is_some()) && fleet.faults.is_none() {
+            // What slows a replica down is told as faults are.
+            let layout = layout_of(&scenario);
+            let faults = Faults::default();
+            fleet.faults = Some(FaultPlan { faults, layout });
+        }
+        asks_fleet = erasure.in_flight == InFlight::Cancel
+            || erasure.kv.is_some()
+            || erasure.logs.iter().any(|log| log.before_answer);
+        fleet.erasure = Some(erasure);
+    }
     fleet.store = store_of(&scenario, &llm);
     // Where nothing can be given up or fail a request is its one try.
     let may_fail = scenario.clients.is_some()
@@ -229,7 +253,8 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
         || !scenario.regions.is_empty()
         || fleet.health.is_some()
         || fleet.gate.is_some()
-        || fleet.faults.is_some();
+        || fleet.faults.is_some()
+        || asks_fleet;
     fleet.clients = clients.filter(|_| may_fail);
     fleet.sessions = sessions;
     fleet.transfer = TransferPlan::new(&scenario, &llm);
@@ -241,6 +266,7 @@ pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioErr
         trace,
         session_means,
         money,
+        logs,
     };
     let mut problems = Problems::new(document);
     plan.fleet.worth = worth::classes_of(&plan, &mut problems);
@@ -387,6 +413,8 @@ fn fleet_plan(
             || scenario.tiers.len() > 1
             || scenario.tiers.iter().any(|tier| tier.deadline_ms.is_some()),
         record_requests: false,
+        erasure: None,
+        record_erasures: false,
     }
 }
 

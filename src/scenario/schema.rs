@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::admission::{Admission, ConcurrencyLimit, Quota, RateLimits};
 use super::capacity::Capacity;
 use super::cost::Cost;
+use super::erasure::Erasure;
 use super::faults::Faults;
 use super::fleet::{Batching, Gateway, Network, Pool, Router};
 use super::health::HealthRules;
@@ -99,6 +100,9 @@ pub struct Scenario {
     /// KV that replicas share. Default: each has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_store: Option<KvStore>,
+    /// People who ask to be forgotten, and stores that hold something of them. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<Erasure>,
     /// Prices. Default: costs are not reported.
     pub cost: Option<Cost>,
     /// Other designs to run beside this one: `[variants.NAME]` maps paths to values. A claim may

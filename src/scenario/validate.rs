@@ -41,6 +41,9 @@ pub fn check(scenario: &Scenario, problems: &mut Problems<'_>) {
     check_pools(scenario, problems);
     check_roles(scenario, problems);
     check_topology(scenario, problems);
+    if let Some(erasure) = &scenario.erasure {
+        erasure.check("erasure", scenario, problems);
+    }
     if let Some(cost) = &scenario.cost {
         cost.check(problems);
     }

@@ -191,6 +191,7 @@ fn simulate(
             stop: None,
             progress: &mut |_| {},
             rows: &mut take,
+            audit: &mut |_| {},
         },
     );
     take(&simulation.world.in_flight_rows());

@@ -40,6 +40,7 @@ pub fn run_rows(plan: &Plan, replication: u64, mut row: impl FnMut(&RequestRow))
             stop: None,
             progress: &mut |_| {},
             rows: &mut |rows| rows.iter().for_each(&mut row),
+            audit: &mut |_| {},
         },
     );
     simulation.check().unwrap();

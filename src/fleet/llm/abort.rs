@@ -154,7 +154,7 @@ impl Engine {
             upset.stalled = None;
             upset
         });
-        let keeps_news = self.keeps_news();
+        let (keeps_news, keeps_owners) = (self.keeps_news(), self.keeps_owners());
         // Random numbers go on where they were.
         let speculation = self.speculation.take();
         let fresh = Engine::empty(self.replica, rules, speculation);
@@ -167,6 +167,9 @@ impl Engine {
         };
         if keeps_news {
             self.keep_news();
+        }
+        if keeps_owners {
+            self.keep_owners();
         }
     }
 }

@@ -92,7 +92,11 @@ impl Engine {
         let full = (tokens / u64::from(size)) as u32;
         let request = requests.at_mut(slot);
         for index in request.work.named..full {
-            if !self.kv.name(request.prefix.key(index, size)) {
+            let prefix = &request.prefix;
+            if !self
+                .kv
+                .name(prefix.key(index, size), prefix.owner(index, size))
+            {
                 request.work.unnamed += 1;
             }
         }

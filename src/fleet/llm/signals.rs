@@ -51,6 +51,29 @@ impl Engine {
         }
     }
 
+    /// See [`PrefixCache::keep_owners`].
+    pub fn keep_owners(&mut self) {
+        if let Some(cache) = self.kv.cache_mut() {
+            cache.keep_owners();
+        }
+    }
+
+    /// Whether its cache does.
+    pub(super) fn keeps_owners(&self) -> bool {
+        self.kv.cache().is_some_and(PrefixCache::keeps_owners)
+    }
+
+    /// See [`PrefixCache::forget`]. The tiers below know no owners: they are emptied.
+    pub fn forget_blocks(&mut self, whose: &dyn Fn(u64) -> bool) {
+        self.kv.forget(whose);
+    }
+
+    /// See [`PrefixCache::holds_doomed`].
+    pub fn holds_doomed_blocks(&self, whose: &dyn Fn(u64) -> bool) -> bool {
+        let cache = self.kv.cache();
+        cache.is_some_and(|cache| cache.holds_doomed(whose))
+    }
+
     /// Whether its cache keeps news.
     pub(super) fn keeps_news(&self) -> bool {
         self.kv.cache().is_some_and(PrefixCache::keeps_news)
@@ -76,6 +99,25 @@ impl Ranks {
     /// Requests that wait to be admitted at any of them.
     pub fn waiting(&self) -> u32 {
         self.engines.iter().map(Engine::waiting).sum()
+    }
+
+    /// See [`PrefixCache::keep_owners`].
+    pub fn keep_owners(&mut self) {
+        self.engines.iter_mut().for_each(Engine::keep_owners);
+    }
+
+    /// See [`Engine::forget_blocks`].
+    pub fn forget_blocks(&mut self, whose: &dyn Fn(u64) -> bool) {
+        for rank in &mut self.engines {
+            rank.forget_blocks(whose);
+        }
+    }
+
+    /// See [`PrefixCache::holds_doomed`].
+    pub fn holds_doomed_blocks(&self, whose: &dyn Fn(u64) -> bool) -> bool {
+        self.engines
+            .iter()
+            .any(|rank| rank.holds_doomed_blocks(whose))
     }
 
     /// See [`PrefixCache::keep_news`].

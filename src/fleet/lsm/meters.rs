@@ -29,6 +29,8 @@ pub struct Compacted {
 pub struct LsmMeters {
     /// Records taken in, erased or not.
     pub taken: Amount,
+    /// Of those: from before the run.
+    pub preloaded: Amount,
     /// Tombstone entries taken in, and their bytes.
     pub tombstones: Amount,
     /// Records refused because their subject had been erased at or after their time.
@@ -84,10 +86,10 @@ impl LsmMeters {
         self.live.bytes + self.shadowed.bytes + self.held_tombstone_bytes()
     }
 
-    /// Bytes taken in: records and tombstones.
+    /// Bytes taken in during the run: records and tombstones.
     #[must_use]
     pub fn taken_bytes(&self) -> u64 {
-        self.taken.bytes + self.tombstones.bytes
+        self.taken.bytes - self.preloaded.bytes + self.tombstones.bytes
     }
 
     /// Bytes that flushes and compactions wrote for each byte taken in, the log apart; `None` before the
@@ -108,6 +110,49 @@ impl LsmMeters {
     #[must_use]
     pub fn read_amplification(&self) -> Option<f64> {
         ratio(self.blocks_read, self.lookups)
+    }
+
+    /// Adds what another store, or the same in another run, has counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.taken, other.taken),
+            (&mut self.preloaded, other.preloaded),
+            (&mut self.tombstones, other.tombstones),
+            (&mut self.dropped_late, other.dropped_late),
+            (&mut self.live, other.live),
+            (&mut self.shadowed, other.shadowed),
+            (&mut self.reclaimed, other.reclaimed),
+        ] {
+            *mine += theirs;
+        }
+        for (mine, theirs) in [
+            (&mut self.dropped_replicas, other.dropped_replicas),
+            (
+                &mut self.reclaimed_tombstone_bytes,
+                other.reclaimed_tombstone_bytes,
+            ),
+            (&mut self.log_bytes, other.log_bytes),
+            (&mut self.flushed_bytes, other.flushed_bytes),
+            (&mut self.flushes, other.flushes),
+            (&mut self.moves, other.moves),
+            (&mut self.stalls, other.stalls),
+            (&mut self.lookups, other.lookups),
+            (&mut self.blocks_read, other.blocks_read),
+            (&mut self.false_positives, other.false_positives),
+            (&mut self.estimated_splits, other.estimated_splits),
+        ] {
+            *mine += theirs;
+        }
+        for (mine, theirs) in [
+            (&mut self.by_size, other.by_size),
+            (&mut self.by_deadline, other.by_deadline),
+        ] {
+            mine.jobs += theirs.jobs;
+            mine.read += theirs.read;
+            mine.written += theirs.written;
+        }
+        self.foreground = self.foreground + other.foreground;
+        self.background = self.background + other.background;
     }
 
     pub(super) fn compacted(&mut self, cause: Cause) -> &mut Compacted {

@@ -31,6 +31,8 @@ pub struct Purge {
     pub physical: Option<SimTime>,
     /// What was held of them when the store was told.
     pub held: Amount,
+    /// When the first of those was made; [`SimTime::NEVER`] without any.
+    pub oldest: SimTime,
     /// Places that held some then: memtables and runs.
     pub places: u32,
     /// Runs that were searched for them, each one binary search.
@@ -67,6 +69,13 @@ impl Erased {
         self.subjects
             .get(&subject)
             .map_or(&[], |marks| marks.stamps.as_slice())
+    }
+
+    /// Forgets a subject whose latest erasure is not after `stamp`.
+    pub(super) fn forget(&mut self, subject: Subject, stamp: SimTime) {
+        if self.until(subject).is_some_and(|latest| latest <= stamp) {
+            self.subjects.remove(&subject);
+        }
     }
 
     fn add(&mut self, subject: Subject, stamp: SimTime) {

@@ -9,13 +9,13 @@ use crate::engine::{SimDuration, SimTime};
 use crate::fleet::spot::errors::RuleError;
 
 use super::device::Device;
-use super::file::Level;
+use super::file::{Level, SortedFile};
 use super::memtable::Memtable;
 use super::meters::LsmMeters;
 use super::pick::Job;
 use super::purge::{Purge, PurgeId, Purges};
 use super::record::{Amount, Segment, Subject, Tombstone};
-use super::rule::{Erasing, Keys, LsmRule};
+use super::rule::{Compaction, Erasing, Keys, LsmRule};
 
 /// Memtables that may wait for their flush before writes are held up. A choice of this crate.
 const FROZEN_MOST: usize = 2;
@@ -100,6 +100,67 @@ impl LsmStore {
             foreground: self.device.foreground,
             ..self.meters
         }
+    }
+
+    /// Fills an empty store with one sorted run of records from before the run, as a bulk load leaves
+    /// it: in the first level that has room for all of it. `amounts` has records (1 or more) and bytes
+    /// of each subject, in the order of subjects; their time is the start.
+    ///
+    /// They count as taken in, but not against the writing that a byte costs.
+    pub fn preload(&mut self, amounts: impl Iterator<Item = (Subject, u32, u64)>) {
+        let mut files = Vec::new();
+        let (mut segments, mut open, mut all) = (Vec::new(), 0, 0);
+        let most = self.rule.file_bytes();
+        for (subject, records, bytes) in amounts {
+            let amount = Amount {
+                records: u64::from(records),
+                bytes,
+            };
+            self.meters.taken += amount;
+            self.meters.preloaded += amount;
+            self.meters.live += amount;
+            if self.rule.keys == Keys::Replaced {
+                self.current.insert(subject, (SimTime::ZERO, bytes));
+            }
+            segments.push(Segment {
+                subject,
+                records,
+                bytes,
+                oldest: SimTime::ZERO,
+                newest: SimTime::ZERO,
+            });
+            open += bytes;
+            all += bytes;
+            if open >= most {
+                open = 0;
+                files.extend(self.new_file(std::mem::take(&mut segments)));
+            }
+        }
+        files.extend(self.new_file(segments));
+        let level = self.level_with_room(all);
+        while self.levels.len() <= level + 1 {
+            self.levels.push(Level::default());
+        }
+        self.levels[level].push(files);
+        self.plan_deadlines();
+    }
+
+    fn new_file(&mut self, segments: Vec<Segment>) -> Option<SortedFile> {
+        let file = SortedFile::new(self.next_file, segments, Vec::new())?;
+        self.next_file += 1;
+        Some(file)
+    }
+
+    /// The first level below level 0 that may hold so much: tiered, as many runs of it as fit.
+    fn level_with_room(&self, bytes: u64) -> usize {
+        let room = |level: &usize| match self.rule.compaction {
+            Compaction::Leveled => self.rule.level_target_bytes(*level) >= bytes as f64,
+            Compaction::Tiered => {
+                let runs = f64::from(self.rule.size_ratio);
+                self.rule.level_target_bytes(*level) * runs >= bytes as f64
+            }
+        };
+        (1..64).find(room).unwrap_or(64)
     }
 
     /// Writes a record of `subject`, made now.
@@ -240,6 +301,7 @@ impl LsmStore {
             logical,
             physical: None,
             held: found.held,
+            oldest: found.oldest,
             places: found.places,
             probed: found.probed,
             jobs: 0,
@@ -291,6 +353,17 @@ impl LsmStore {
             None
         };
         until.map_or(SimDuration::ZERO, |until| until.since(now))
+    }
+
+    /// Forgets that a subject was erased up to `stamp`, unless that is under way: records from before
+    /// then that come late are taken in again, as by a store that keeps tombstones for so long and no
+    /// longer. False where the erasure is under way, and nothing is forgotten.
+    pub fn forget(&mut self, subject: Subject, stamp: SimTime) -> bool {
+        if self.purges.is_open(subject) {
+            return false;
+        }
+        self.purges.erased.forget(subject, stamp);
+        true
     }
 
     /// Erasures that have been completed since this was last asked.
@@ -375,13 +448,14 @@ impl LsmStore {
     }
 
     fn found(&self, subject: Subject, stamp: SimTime, before: Option<SimTime>) -> Found {
-        let mut found = Found::default();
+        let mut found = Found::new();
         for place in self.places(subject) {
             found.probed += 1;
             let mut any = false;
             for segment in place.iter().filter(|s| s.newest <= stamp) {
                 any = true;
                 found.held.add(segment);
+                found.oldest = found.oldest.min(segment.oldest);
                 if before.is_none_or(|until| segment.newest > until) {
                     found.visible.add(segment);
                 }
@@ -426,10 +500,22 @@ impl LsmStore {
 }
 
 /// What an erasure finds.
-#[derive(Default)]
 struct Found {
     held: Amount,
     visible: Amount,
+    oldest: SimTime,
     places: u32,
     probed: u32,
+}
+
+impl Found {
+    fn new() -> Found {
+        Found {
+            held: Amount::default(),
+            visible: Amount::default(),
+            oldest: SimTime::NEVER,
+            places: 0,
+            probed: 0,
+        }
+    }
 }

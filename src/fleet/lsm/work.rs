@@ -68,6 +68,12 @@ impl LsmStore {
         })
     }
 
+    /// Whether it flushes or compacts.
+    #[must_use]
+    pub fn at_work(&self) -> bool {
+        self.flush_due.is_some() || self.job.is_some()
+    }
+
     /// Writes out what is in memory, full or not, as before a store is closed. It is on disk when
     /// [`LsmStore::next_due`] has come.
     pub fn flush(&mut self, now: SimTime) {

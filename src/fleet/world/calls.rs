@@ -8,9 +8,10 @@
 
 use crate::engine::{EventQueue, SimDuration, SimTime, Timer};
 use crate::fleet::calls::{Call, Calls, Try, Why};
+use crate::fleet::erasure::Served;
 use crate::fleet::event::Event;
 use crate::fleet::ids::{CallId, NONE, RequestId};
-use crate::fleet::outcome::RequestRow;
+use crate::fleet::outcome::{Beside, RequestRow};
 use crate::fleet::request::{Request, Status};
 use crate::fleet::served::Answerer;
 use crate::scenario::tries::Sign;
@@ -160,7 +161,7 @@ impl World {
         }
         if attempt.is_given_up() {
             meter.answered_for_nobody += u64::from(answered);
-            self.requests.remove(slot);
+            self.remove_try(slot, queue);
             return;
         }
         if attempt.why != Why::First {
@@ -175,7 +176,14 @@ impl World {
         } else {
             self.try_failed(attempt.call, status, slot, queue);
         }
+        self.remove_try(slot, queue);
+    }
+
+    fn remove_try(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
+        let request = self.requests.at(slot);
+        let (name, replica) = (request.prefix.own_name(), request.replica);
         self.requests.remove(slot);
+        self.kv_gone(name, replica, queue);
     }
 
     /// A try of a call has failed, or was given up: tries again if it may.
@@ -368,7 +376,7 @@ impl World {
     }
 
     /// A call is over: whatever of it is still under way is given up.
-    fn close(
+    pub(super) fn close(
         &mut self,
         call_slot: u32,
         status: Status,
@@ -396,27 +404,35 @@ impl World {
         }
         let (live, user) = (call.live.clone(), call.user);
         let ending = call.ending();
-        let nothing;
+        let name = call.prefix.own_name();
+        let tokens = (call.prompt_tokens, call.output_tokens);
+        let unsent;
+        let Some(calls) = &self.calls else { return };
         let request = match last {
             Some(slot) => self.requests.at(slot),
             None => {
-                nothing = Request::new(
-                    call.serial,
-                    call.arrival,
-                    call.prompt_tokens,
-                    call.output_tokens,
-                );
-                &nothing
+                unsent = Request::new(ending.serial, ending.arrival, tokens.0, tokens.1);
+                &unsent
             }
         };
-        let outward = last.map_or(SimDuration::ZERO, |slot| calls.attempt(slot).outward);
+        let beside = last.map_or(Beside::NOTHING, |slot| {
+            let attempt = calls.attempt(slot);
+            Beside {
+                outward: attempt.outward,
+                logged: attempt.logged,
+            }
+        });
         let kept = self.plan.keeps_account && status == Status::Completed;
         let who = kept.then(|| {
             let region = self.gateways.region(request.gateway_replica);
             Answerer::of(request, &self.replicas, region)
         });
         self.meters
-            .ended(request, &ending, status, outward, who, queue.now());
+            .ended(request, &ending, status, beside, who, queue.now());
+        let served = self.erasure.as_ref().map(|_| Served {
+            name,
+            ..self.served(request, &ending, status == Status::Completed)
+        });
         if self.plan.record_requests {
             let name = status.name();
             let mut row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
@@ -424,7 +440,8 @@ impl World {
             let found = |region: &u16| usize::from(*region) < self.plan.topology.regions.len();
             row.region = region.filter(found);
             if let (Status::Completed, Some(slot)) = (status, last) {
-                row.last_token_came(calls.attempt(slot).back_at);
+                let attempt = calls.attempt(slot);
+                row.last_token_came(SimTime(attempt.back_at.0 - attempt.logged.0));
             }
             self.rows.push(row);
         }
@@ -434,6 +451,9 @@ impl World {
         }
         if let Some(calls) = &mut self.calls {
             calls.slab.remove(call_slot);
+        }
+        if let Some(served) = served {
+            self.erasure_ended(&served, queue);
         }
         self.user_goes_on(user, status == Status::Completed, queue);
         self.rest_if_over(queue);

@@ -39,7 +39,7 @@ impl World {
     }
 
     /// Applies to a replica what is not a fault.
-    fn impair(&mut self, replica: ReplicaId, what: What, queue: &mut EventQueue<Event>) {
+    pub(super) fn impair(&mut self, replica: ReplicaId, what: What, queue: &mut EventQueue<Event>) {
         let Some(faults) = &mut self.faults else {
             return;
         };

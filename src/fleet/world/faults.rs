@@ -127,7 +127,9 @@ impl World {
                 None => return,
             }
             if let Some(change) = faults.schedule.next_change() {
+                self.erasure_conditions(true, queue);
                 self.apply(&change, queue);
+                self.erasure_conditions(false, queue);
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::engine::SimTime;
 use crate::fleet::backlog::Backlog;
 use crate::fleet::calls::Call;
+use crate::fleet::erasure::Erasure;
 #[cfg(debug_assertions)]
 use crate::fleet::event::Event;
 use crate::fleet::meters::PoolMeter;
@@ -259,6 +260,49 @@ impl World {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Checks what must hold of erasures (see [`crate::fleet::erasure::Erasure::check`]), and that the requests that they count
+    /// as under way are those that are. For the end of a run.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, in words.
+    pub fn check_erasure(&self) -> Result<(), String> {
+        let Some(erasure) = &self.erasure else {
+            return Ok(());
+        };
+        erasure.check()?;
+        let names: Vec<u64> = match &self.calls {
+            Some(calls) => calls.slab.live().map(|it| it.prefix.own_name()).collect(),
+            None => self
+                .requests
+                .live()
+                .map(|it| it.prefix.own_name())
+                .collect(),
+        };
+        let mut there = std::collections::BTreeMap::new();
+        for subject in names.iter().filter_map(|name| erasure.subject_of(*name)) {
+            *there.entry(subject.0).or_insert(0_u32) += 1;
+        }
+        let counted = erasure.under_way_by_subject();
+        match counted == there {
+            true => Ok(()),
+            false => Err(format!(
+                "erasures count requests under way of {} subjects, but there are some of {}",
+                counted.len(),
+                there.len()
+            )),
+        }
+    }
+
+    /// Erasures, where there are any.
+    pub fn erasure(&self) -> Option<&Erasure> {
+        self.erasure.as_deref()
+    }
+
+    /// The same, to wind them up at the end of a run.
+    pub fn erasure_mut(&mut self) -> Option<&mut Erasure> {
+        self.erasure.as_deref_mut()
     }
 
     /// Checks what must hold at any instant between events: KV blocks held are KV blocks taken,

@@ -440,7 +440,9 @@ impl World {
     }
 
     pub(super) fn respond(&mut self, id: RequestId, queue: &mut EventQueue<Event>) {
-        if let Some(slot) = self.requests.live_slot(id) {
+        if let Some(slot) = self.requests.live_slot(id)
+            && !self.waits_for_log(slot, queue)
+        {
             self.end(slot, Status::Completed, queue);
         }
     }

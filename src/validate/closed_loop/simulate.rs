@@ -68,6 +68,7 @@ pub fn simulate(
             stop: None,
             progress: &mut |_| {},
             rows: &mut take,
+            audit: &mut |_| {},
         },
     );
     simulation.check()?;

@@ -1,0 +1,48 @@
+//! An erasure under way: who has not yet said that it is done.
+
+use crate::engine::SimTime;
+use crate::fleet::lsm::Subject;
+
+/// One erasure that was accepted, or whose sender is being authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Case {
+    /// Its number, from 0 in order of coming.
+    pub(super) number: u64,
+    /// Whose data.
+    pub(super) subject: Subject,
+    /// The region of the gateway that it came to.
+    pub(super) region: u16,
+    /// When it came.
+    pub(super) received: SimTime,
+    /// Everything made up to then is to go; [`SimTime::NEVER`] until its sender is authenticated.
+    pub(super) stamp: SimTime,
+    /// Places that have not said that they are done.
+    pub(super) left: u32,
+    /// When the last place so far ceased to show anything to reads.
+    pub(super) logical: SimTime,
+    /// When the last place so far was rid of it.
+    pub(super) physical: SimTime,
+}
+
+impl Case {
+    pub(super) fn new(number: u64, subject: Subject, region: u16, received: SimTime) -> Case {
+        Case {
+            number,
+            subject,
+            region,
+            received,
+            stamp: SimTime::NEVER,
+            left: 0,
+            logical: received,
+            physical: received,
+        }
+    }
+
+    /// A place is done; true when it was the last.
+    pub(super) fn place_is_done(&mut self, logical: SimTime, physical: SimTime) -> bool {
+        self.logical = self.logical.max(logical);
+        self.physical = self.physical.max(physical);
+        self.left -= 1;
+        self.left == 0
+    }
+}

@@ -1,0 +1,101 @@
+//! Prefix caches: which erasures wait for requests under way, whose blocks go with them.
+
+use crate::engine::SimTime;
+use crate::fleet::lsm::Subject;
+
+/// An erasure that waits.
+#[derive(Debug, Clone)]
+struct Waiting {
+    case: u64,
+    subject: Subject,
+    told: SimTime,
+    /// Replicas at which requests hold blocks that are to go.
+    replicas: Vec<u32>,
+    /// Whether requests of the subject from before are under way: they make more blocks.
+    live: bool,
+}
+
+/// All that wait.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KvDesk {
+    waiting: Vec<Waiting>,
+}
+
+/// What is to be done about the erasures that wait, after a request has gone.
+#[derive(Debug, Default)]
+pub(super) struct KvNews {
+    /// Done, with when the caches were told.
+    pub(super) done: Vec<(u64, SimTime)>,
+    /// The caches are to be told again.
+    pub(super) again: Vec<(u64, Subject)>,
+}
+
+impl KvDesk {
+    /// An erasure waits; it was told first when it was told first.
+    pub(super) fn wait(
+        &mut self,
+        case: u64,
+        subject: Subject,
+        now: SimTime,
+        (replicas, live): (Vec<u32>, bool),
+    ) {
+        let told = self.take(case).unwrap_or(now);
+        self.waiting.push(Waiting {
+            case,
+            subject,
+            told,
+            replicas,
+            live,
+        });
+    }
+
+    /// An erasure waits no more; when it was told first, if it waited.
+    pub(super) fn take(&mut self, case: u64) -> Option<SimTime> {
+        let at = self.waiting.iter().position(|it| it.case == case)?;
+        Some(self.waiting.remove(at).told)
+    }
+
+    /// Whether an erasure waits.
+    pub(super) fn waits(&self, case: u64) -> bool {
+        self.waiting.iter().any(|it| it.case == case)
+    }
+
+    /// Whether none does.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// A request of a subject has gone, that was at a replica last. `holds` says whether requests still hold
+    /// blocks of a subject there that are to go.
+    pub(super) fn gone(
+        &mut self,
+        subject: Option<Subject>,
+        replica: Option<u32>,
+        holds: impl Fn(Subject) -> bool,
+    ) -> KvNews {
+        let mut news = KvNews::default();
+        for waiting in &mut self.waiting {
+            if waiting.live && subject == Some(waiting.subject) {
+                news.again.push((waiting.case, waiting.subject));
+                continue;
+            }
+            let here = |other: &u32| Some(*other) == replica;
+            if waiting.replicas.iter().any(here) && !holds(waiting.subject) {
+                waiting.replicas.retain(|other| !here(other));
+                if waiting.replicas.is_empty() && !waiting.live {
+                    news.done.push((waiting.case, waiting.told));
+                }
+            }
+        }
+        for (case, _) in &news.done {
+            self.take(*case);
+        }
+        news
+    }
+
+    /// Erasures that wait, with when the caches were told.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u64, SimTime)> + '_ {
+        self.waiting.iter().map(|it| (it.case, it.told))
+    }
+}
