@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use crate::engine::{Digest, Ended, EventQueue, Limits, SimTime, run};
 use crate::trace::TraceError;
 
+use super::erasure::audit::AuditRow;
 use super::event::Event;
 use super::outcome::RequestRow;
 use super::plan::FleetPlan;
@@ -22,6 +23,8 @@ pub struct Hooks<'a> {
     pub progress: &'a mut dyn FnMut(SimTime),
     /// Given the rows of requests that have ended, in order of ending.
     pub rows: &'a mut dyn FnMut(&[RequestRow]),
+    /// Given lines of the audit log of erasures, where they are kept, in order of the ends.
+    pub audit: &'a mut dyn FnMut(&[AuditRow]),
 }
 
 /// A fleet being simulated. A clone goes on independently, with the same digest as the original
@@ -79,6 +82,12 @@ impl Simulation {
             if !self.world.rows.is_empty() {
                 (hooks.rows)(&self.world.rows);
                 self.world.rows.clear();
+            }
+            if let Some(erasure) = self.world.erasure_mut()
+                && !erasure.rows.is_empty()
+            {
+                (hooks.audit)(&erasure.rows);
+                erasure.rows.clear();
             }
             if self.world.failure().is_some() {
                 return Ended::Failed;
