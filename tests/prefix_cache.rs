@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use common::{e2e_ns, rows_of, simulate};
 use proptest::prelude::*;
@@ -17,6 +17,8 @@ use seatrial::fleet::prefix::{Prefix, PrefixCache};
 struct Model {
     free: VecDeque<Option<u64>>,
     held: BTreeMap<u64, u32>,
+    /// Those of the held that are to go for good.
+    doomed: BTreeSet<u64>,
 }
 
 impl Model {
@@ -29,12 +31,22 @@ impl Model {
         *self.held.entry(key).or_default() += 1;
     }
 
+    /// Blocks of an owner: a key's is its remainder by 3.
+    fn forget(&mut self, owner: u64) {
+        for block in &mut self.free {
+            *block = block.filter(|key| key % 3 != owner);
+        }
+        let held = self.held.keys().filter(|key| *key % 3 == owner);
+        self.doomed.extend(held);
+    }
+
     fn let_go(&mut self, key: u64) {
         let count = self.held.get_mut(&key).unwrap();
         *count -= 1;
         if *count == 0 {
             self.held.remove(&key);
-            self.free.push_back(Some(key));
+            let goes = self.doomed.remove(&key);
+            self.free.push_back((!goes).then_some(key));
         }
     }
 }
@@ -48,6 +60,8 @@ enum Action {
     Hold(u64),
     LetGo(usize),
     Free(u64),
+    /// Forget the blocks of an owner.
+    Forget(u64),
 }
 
 fn actions() -> impl Strategy<Value = Vec<Action>> {
@@ -57,6 +71,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         (0u64..40).prop_map(Action::Hold),
         any::<usize>().prop_map(Action::LetGo),
         (1u64..6).prop_map(Action::Free),
+        (0u64..3).prop_map(Action::Forget),
     ];
     prop::collection::vec(one, 1..200)
 }
@@ -68,6 +83,7 @@ proptest! {
     fn the_cache_is_a_queue_of_all_its_blocks(actions in actions()) {
         const TOTAL: u64 = 30;
         let mut cache = PrefixCache::new(TOTAL);
+        cache.keep_owners();
         let mut model = Model { free: (0..TOTAL).map(|_| None).collect(), ..Model::default() };
         // Blocks taken that have no name, and names held, in order.
         let (mut unnamed, mut names) = (0, Vec::new());
@@ -81,7 +97,7 @@ proptest! {
                     cache.take(1, |key| gone.push(key));
                     let popped = model.free.pop_front().unwrap();
                     prop_assert_eq!(gone, popped.into_iter().collect::<Vec<_>>());
-                    let fresh = cache.name(key, key);
+                    let fresh = cache.name(key, key % 3);
                     prop_assert_eq!(fresh, !model.knows(key));
                     if !fresh {
                         unnamed += 1;
@@ -112,6 +128,7 @@ proptest! {
                         model.let_go(key);
                     }
                 }
+                Action::Forget(_) => {}
                 Action::Free(count) => {
                     let count = count.min(unnamed);
                     cache.free_unnamed(count);
@@ -119,7 +136,15 @@ proptest! {
                     unnamed -= count;
                 }
             }
+            if let Action::Forget(owner) = action {
+                cache.forget(|other| other == owner);
+                model.forget(owner);
+            }
             prop_assert_eq!(cache.held(), model.held.len() as u64);
+            for owner in 0..3 {
+                let doomed = model.doomed.iter().any(|key| key % 3 == owner);
+                prop_assert_eq!(cache.holds_doomed(|other| other == owner), doomed);
+            }
         }
         for key in 0..40 {
             let here = cache.lookup(|_| key, 1);

@@ -48,6 +48,11 @@ impl Memtable {
             .map_or(&[], |segments| segments.as_slice())
     }
 
+    /// Whether it has a tombstone of `subject`.
+    pub(super) fn has_tombstone(&self, subject: Subject) -> bool {
+        self.tombstones.contains_key(&subject)
+    }
+
     /// Whether it has a record or a tombstone of `subject`.
     pub(super) fn knows(&self, subject: Subject) -> bool {
         self.segments.contains_key(&subject) || self.tombstones.contains_key(&subject)

@@ -355,15 +355,25 @@ impl LsmStore {
         until.map_or(SimDuration::ZERO, |until| until.since(now))
     }
 
-    /// Forgets that a subject was erased up to `stamp`, unless that is under way: records from before
-    /// then that come late are taken in again, as by a store that keeps tombstones for so long and no
-    /// longer. False where the erasure is under way, and nothing is forgotten.
+    /// Forgets that a subject was erased up to `stamp`: records from before then that come late are taken
+    /// in again, as by a store that keeps tombstones for so long and no longer. False where the erasure is
+    /// under way or its tombstone is still held, which hides what comes late, and nothing is forgotten.
     pub fn forget(&mut self, subject: Subject, stamp: SimTime) -> bool {
-        if self.purges.is_open(subject) {
+        if self.purges.is_open(subject) || self.has_tombstone(subject) {
             return false;
         }
         self.purges.erased.forget(subject, stamp);
         true
+    }
+
+    fn has_tombstone(&self, subject: Subject) -> bool {
+        let mut memory = std::iter::once(&self.memtable).chain(&self.frozen);
+        let mut runs = self.levels.iter().flat_map(|level| &level.runs);
+        memory.any(|table| table.has_tombstone(subject))
+            || runs.any(|run| {
+                let file = run.file_for(subject);
+                file.is_some_and(|file| file.tombstone(subject).is_some())
+            })
     }
 
     /// Erasures that have been completed since this was last asked.
