@@ -178,6 +178,7 @@ fn calibration(header: Header, plan: &Plan, entries: Vec<Entry>) -> Calibration 
         device: header.device,
         software: header.software,
         plan: header.plan,
+        import: None,
         rows,
         failures,
     }

@@ -121,10 +121,7 @@ impl Plan {
 /// The time that a card's peaks permit, microseconds.
 #[must_use]
 pub fn roofline_us(row: &Planned, card: &AcceleratorCard) -> f64 {
-    let rate = card.peak_tflops(match row.dtype {
-        None | Some(NumberType::Bf16) => Dtype::Bf16,
-        Some(NumberType::Fp8E4m3) => Dtype::Fp8,
-    });
+    let rate = card.peak_tflops(row.dtype.map_or(Dtype::Bf16, NumberType::rate));
     let bandwidth = match row.operation {
         // PCI Express of the fourth generation, 16 lanes: an assumption.
         Operation::HostToDevice { .. } | Operation::DeviceToHost { .. } => 25.0,
