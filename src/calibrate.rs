@@ -1,6 +1,7 @@
 //! What is measured, imported from or fitted to the outside: kernels of this machine's GPU, those
 //! that other tools measured, how two of such measurements differ, a log-structured store on its disk, model cards, engine overheads.
 
+pub mod check;
 pub mod diff;
 pub mod fit;
 pub mod gpu;

@@ -8,7 +8,10 @@
 mod attention;
 mod builtin;
 mod comm;
+mod fill;
 mod gemm;
+mod handle;
+mod held_out;
 mod interpolate;
 mod moe;
 mod parse;
@@ -23,7 +26,11 @@ pub use rows::RowTable;
 pub(crate) use attention::{DecodeCurve, PrefillCurve, nearest_key};
 pub(crate) use builtin::check_system;
 pub(crate) use gemm::GemmCurve;
+pub(crate) use handle::TablesHandle;
+pub use held_out::{HeldOut, HeldOutWay};
 pub(crate) use interpolate::Curve;
+
+use super::dtype::Dtype;
 
 /// The serving framework whose kernels were measured.
 #[derive(
@@ -112,6 +119,16 @@ impl KernelDtype {
             .iter()
             .find(|(_, name)| *name == text)
             .map(|(dtype, _)| *dtype)
+    }
+
+    /// The number type at whose rate a device multiplies it.
+    pub(crate) const fn rate(self) -> Dtype {
+        match self {
+            Self::Bf16 | Self::Mxfp4 => Dtype::Bf16,
+            Self::Fp8 | Self::Fp8Block => Dtype::Fp8,
+            Self::Nvfp4 => Dtype::Fp4,
+            Self::Int8 => Dtype::Int8,
+        }
     }
 
     /// Bytes of a weight and of an activation.

@@ -266,7 +266,7 @@ fn prompts(
     [sequences, tokens]: [u64; 2],
 ) -> Option<(f64, How)> {
     let (key, reach) = nearest_key(table, want)?;
-    let work = |key: &AttentionKey| f64::from(key.heads * key.head_dim);
+    let work = |key: &AttentionKey| f64::from(key.heads) * f64::from(key.head_dim);
     let curve = PrefillCurve::new(table, &key, work(want) / work(&key))?;
     let ns = curve.ns(sequences as f64, tokens as f64);
     Some((
@@ -289,7 +289,7 @@ fn decode(
         let multiply = 4.0 * f64::from(key.heads) / flops_per_ns;
         f64::from(key.head_dim) * read.max(multiply)
     };
-    let least_slope = 4.0 * f64::from(want.kv_heads * want.head_dim) / bandwidth;
+    let least_slope = 4.0 * f64::from(want.kv_heads) * f64::from(want.head_dim) / bandwidth;
     let curve = DecodeCurve::new(table, &key, work(want) / work(&key), least_slope)?;
     let piece = curve.piece(sequences as f64, context as f64);
     let ns = piece.base + piece.slope * context as f64;

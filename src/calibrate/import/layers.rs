@@ -44,7 +44,8 @@ impl Layer {
 
     /// Queries, keys and values in one product.
     pub fn qkv(&self, m: u64) -> Operation {
-        let n = (self.heads + 2 * self.kv_heads) * self.head_dim;
+        let heads = self.heads.saturating_add(self.kv_heads.saturating_mul(2));
+        let n = heads.saturating_mul(self.head_dim);
         Operation::Gemm {
             m,
             n,
@@ -57,7 +58,7 @@ impl Layer {
         Operation::Gemm {
             m,
             n: self.hidden,
-            k: self.heads * self.head_dim,
+            k: self.heads.saturating_mul(self.head_dim),
         }
     }
 
@@ -66,7 +67,7 @@ impl Layer {
         let gates = if self.gated { 2 } else { 1 };
         Operation::Gemm {
             m,
-            n: gates * self.ffn,
+            n: self.ffn.saturating_mul(gates),
             k: self.hidden,
         }
     }
@@ -109,7 +110,7 @@ impl Layer {
     pub fn rotary(&self, rows: u64) -> Operation {
         Operation::Rotary {
             rows,
-            heads: self.heads + self.kv_heads,
+            heads: self.heads.saturating_add(self.kv_heads),
             head_dim: self.head_dim,
         }
     }

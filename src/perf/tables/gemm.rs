@@ -1,9 +1,10 @@
 //! Matrix products: `y[m,n] = x[m,k] w[k,n]`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::interpolate::{Curve, between, index_of};
-use super::{KernelDtype, Reach};
+use super::{KernelDtype, Reach, fill};
 
 /// Measured matrix products of one system and framework.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -191,6 +192,41 @@ impl GemmTable {
         lowered.collect()
     }
 
+    /// The times of a shape, those that it lacks between its measurements read from the shares of
+    /// the peak around them, and after the example of the shapes nearest in the logarithms of n and k.
+    fn whole<'a>(
+        &self,
+        (dtype, n, k): (KernelDtype, u32, u32),
+        times: &'a [f64],
+        own: &Roof,
+        roof: &dyn Fn(f64, f64) -> Roof,
+    ) -> Cow<'a, [f64]> {
+        let far = |a: u32, b: u32| (f64::from(a) / f64::from(b)).ln().abs();
+        let neighbours = || {
+            let others = self.shapes.iter().filter(|(key, _)| key.0 == dtype);
+            let others = others.filter(|(key, _)| (key.1, key.2) != (n, k));
+            let each = others.map(|(key, times)| {
+                let roof = roof(f64::from(key.1), f64::from(key.2));
+                let line = self.line(roof);
+                (far(key.1, n) + far(key.2, k), times.as_slice(), line)
+            });
+            each.collect()
+        };
+        match fill::filled(times, self.line(*own), neighbours) {
+            Some(whole) => Cow::Owned(whole),
+            None => Cow::Borrowed(times),
+        }
+    }
+
+    /// Reads between two numbers of rows: the share of the peak is linear.
+    fn line(&self, roof: Roof) -> impl Fn(&[f64], [usize; 2], usize) -> f64 + '_ {
+        move |times, [a, b], at| {
+            let share = |place: usize| roof.ns(self.rows[place]) / times[place];
+            let point = |place: usize| (self.rows[place], share(place));
+            roof.ns(self.rows[at]) / between(point(a), point(b), self.rows[at])
+        }
+    }
+
     /// The time of products with n columns and k summands. At a shape not measured the share of the
     /// peak is interpolated between the (up to four) shapes around it, in the logarithms of n and
     /// k; outside all shapes it is the outermost one's.
@@ -227,12 +263,13 @@ impl GemmTable {
             for (summand, other) in summands {
                 let times = self.shapes.get(&(dtype, column, summand));
                 if let Some(times) = times.filter(|_| weight * other > 0.0) {
-                    let roof = roof(f64::from(column), f64::from(summand));
+                    let corner = roof(f64::from(column), f64::from(summand));
+                    let times = self.whole((dtype, column, summand), times, &corner, &roof);
                     let times = match reach {
-                        Reach::Measured => times.clone(),
-                        _ => self.without_spikes(times, &usual, &roof),
+                        Reach::Measured => times.into_owned(),
+                        _ => self.without_spikes(&times, &usual, &corner),
                     };
-                    corners.push((times, roof, weight * other));
+                    corners.push((times, corner, weight * other));
                 }
             }
         }

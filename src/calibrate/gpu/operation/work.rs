@@ -16,7 +16,7 @@ impl Operation {
                 head_dim,
                 window: 0,
                 ..
-            } => 2.0 * product(&[sequences, heads, head_dim, tokens, tokens + 1]),
+            } => 2.0 * product(&[sequences, heads, head_dim, tokens, tokens.saturating_add(1)]),
             Self::DecodeAttention {
                 sequences,
                 context,
@@ -63,7 +63,7 @@ impl Operation {
                 kv_heads,
                 head_dim,
                 ..
-            } => 4.0 * product(&[sequences, tokens, heads + kv_heads, head_dim]),
+            } => 4.0 * product(&[sequences, tokens, heads.saturating_add(kv_heads), head_dim]),
             Self::DecodeAttention {
                 sequences,
                 context,

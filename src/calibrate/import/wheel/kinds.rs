@@ -475,7 +475,7 @@ impl<'a> Tables<'a> {
             // The length includes the new token in some of the tables and not in others (step even).
             let length = match kind {
                 Kind::MlaPrefill => of(&isl),
-                _ => of(&step) + of(&step) % 2,
+                _ => of(&step).saturating_add(of(&step) % 2),
             };
             if !MLA_HEADS.contains(&of(&heads)) || of(&batch) < 1 || length < 1 {
                 return Err(OTHER_SHAPE);
