@@ -162,7 +162,8 @@ fn tables_from_a_file_give_the_steps_of_those_that_are_shipped() {
     let mut loaded = tables::load(Path::new("calibration/kernels/h100_sxm-vllm.csv.gz")).unwrap();
     assert!(matches!(loaded.origin, TablesOrigin::Imported { .. }));
     loaded.origin = TablesOrigin::Shipped;
-    assert!(loaded == *shipped);
+    // What was not measured is no number, so that the words are compared.
+    assert!(format!("{loaded:?}") == format!("{shipped:?}"));
     let card = |name: &str| AcceleratorCard::load(name, Path::new("")).unwrap();
     let model = ModelCard::load("llama-3.1-70b", Path::new("")).unwrap();
     let bare = || {

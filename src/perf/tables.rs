@@ -16,6 +16,7 @@ mod interpolate;
 mod moe;
 mod parse;
 mod rows;
+mod shapes;
 
 pub use attention::{AttentionKey, AttentionTable};
 pub use comm::CollectiveTable;

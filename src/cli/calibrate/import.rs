@@ -120,25 +120,23 @@ fn number_type(text: &str) -> Result<NumberType, String> {
 /// What was read, kept and left out.
 fn page(calibration: &Calibration) -> String {
     let mut page = String::new();
-    let mut line = |text: &str, indent: usize| {
-        page.push_str(&wrap(text, WIDTH, indent));
+    let line = |text: &str, page: &mut String| {
+        page.push_str(&wrap(text, WIDTH, 2));
         page.push('\n');
     };
     let software = calibration.software.framework.as_deref();
     let device = &calibration.device.name;
     if let Some(import) = &calibration.import {
-        line(&import.source, 2);
-        line(&format!("files: {}", import.files.join(", ")), 2);
+        line(&import.source, &mut page);
+        line(&format!("files: {}", import.files.join(", ")), &mut page);
+        let software = software.unwrap_or("not told");
         line(
-            &format!(
-                "device: {device}; software: {}",
-                software.unwrap_or("not told")
-            ),
-            2,
+            &format!("device: {device}; software: {software}"),
+            &mut page,
         );
-        line(&kept(import, calibration.rows.len()), 2);
+        line(&kept(import, calibration.rows.len()), &mut page);
         for (why, number) in &import.skipped {
-            line(&format!("  {} {why}", count(*number)), 4);
+            page.push_str(&format!("  {} {why}\n", count(*number)));
         }
     }
     let mut operations: BTreeMap<(&str, &str), u64> = BTreeMap::new();
@@ -146,12 +144,12 @@ fn page(calibration: &Calibration) -> String {
         let dtype = row.dtype.map_or("", NumberType::name);
         *operations.entry((row.operation.name(), dtype)).or_default() += 1;
     }
-    line("rows by operation:", 0);
+    page.push_str("rows by operation:\n");
     for ((operation, dtype), number) in operations {
-        line(
-            &format!("  {operation:<20} {dtype:<10} {:>9}", count(number)),
-            4,
-        );
+        page.push_str(&format!(
+            "  {operation:<20} {dtype:<10} {:>9}\n",
+            count(number)
+        ));
     }
     page
 }
