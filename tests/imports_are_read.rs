@@ -60,16 +60,18 @@ fn profiles_of_vidur() {
     let qkv = row(&calibration, &gemm(8, 6144, 4096), BF16);
     assert_eq!(qkv.median_us, 34.0);
     let spread = qkv.spread.unwrap();
-    assert_eq!((spread.min_us, spread.std_us), (Some(33.32), 1.02));
+    let near = |value: f64, wanted: f64| (value / wanted - 1.0).abs() < 1e-12;
+    assert!(
+        near(spread.min_us.unwrap(), 33.32) && near(spread.std_us, 1.02),
+        "{spread:?}"
+    );
     // Two products of the feed-forward part in one, since it is gated; on two devices half of each.
     assert_eq!(
         row(&calibration, &gemm(8, 28672, 4096), BF16).median_us,
         147.0
     );
-    assert_eq!(
-        row(&calibration, &gemm(8, 14336, 4096), BF16).median_us,
-        80.85
-    );
+    let half = row(&calibration, &gemm(8, 14336, 4096), BF16).median_us;
+    assert!(near(half, 80.85), "{half}");
     // What is in the cache, and the new token; heads are those of one of two devices.
     let decode = |sequences, context| Operation::DecodeAttention {
         sequences,

@@ -1,7 +1,7 @@
 //! Measurements of other tools, read into the one calibration format.
 //!
-//! Read [`format`] (what is read, and how it is told apart), then [`gather`] (how measurements
-//! become rows), then any reader: [`wheel`], [`vidur`], [`servingsim`], [`splitwise`], [`bench`].
+//! Read `format` (what is read, and how it is told apart), then `gather` (how measurements become
+//! rows), then any reader: [`wheel`], `vidur`, `servingsim`, `splitwise`, `bench`.
 
 mod bench;
 mod error;

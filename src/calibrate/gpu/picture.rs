@@ -131,6 +131,7 @@ impl Picture {
         for dtype in self.dtypes().into_iter().filter(|_| computes) {
             let (name, peak) = match dtype {
                 None => ("bf16", card.peak_tflops(Dtype::Bf16)),
+                Some(NumberType::Fp8E4m3) => ("fp8", card.peak_tflops(Dtype::Fp8)),
                 Some(other) => (other.name(), card.peak_tflops(other.rate())),
             };
             let roof = |x: f64| peak.min(x * card.bandwidth_gb_per_s / 1e3);

@@ -129,16 +129,11 @@ fn row(
         operation,
         dtype,
         used_for: Vec::new(),
-        median_us: exact(median_us),
-        p10_us: enough.then(|| exact(quantile(us, 0.1).min(median_us))),
-        p90_us: enough.then(|| exact(quantile(us, 0.9).max(median_us))),
+        median_us: median_us,
+        p10_us: enough.then(|| quantile(us, 0.1).min(median_us)),
+        p90_us: enough.then(|| quantile(us, 0.9).max(median_us)),
         spread: match us.len() {
-            1 => values.spread.map(|spread| Spread {
-                min_us: spread.min_us.map(exact),
-                max_us: spread.max_us.map(exact),
-                mean_us: exact(spread.mean_us),
-                std_us: exact(spread.std_us),
-            }),
+            1 => values.spread,
             _ => Some(spread(us)),
         },
         samples: match values.samples.filter(|_| us.len() == 1) {
@@ -176,17 +171,11 @@ fn spread(values: &[f64]) -> Spread {
         .sum::<f64>()
         / count;
     Spread {
-        min_us: values.iter().copied().reduce(f64::min).map(exact),
-        max_us: values.iter().copied().reduce(f64::max).map(exact),
+        min_us: values.iter().copied().reduce(f64::min),
+        max_us: values.iter().copied().reduce(f64::max),
         mean_us: rounded(mean),
         std_us: rounded(square.sqrt()),
     }
-}
-
-/// Twelve significant digits: more than any clock knows, and few enough that a file's text is read
-/// back as the very number.
-fn exact(value: f64) -> f64 {
-    format!("{value:.11e}").parse().unwrap_or(value)
 }
 
 /// Six significant digits.

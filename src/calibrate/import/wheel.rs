@@ -2,10 +2,10 @@
 //! have the same layout: `systems/data/SYSTEM/KIND/FRAMEWORK/VERSION/TABLE.parquet`. Latencies are
 //! milliseconds, messages of collective operations are counted in values (not bytes).
 //!
-//! [`kinds`] says which rows of which table are kept and what they are here, [`frame`] reads
-//! Parquet.
+//! `kinds` says which rows of which table are kept and what they are here, `frame` reads Parquet.
 
 mod frame;
+mod guard;
 mod kinds;
 
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use super::guard::unless_it_panics;
 use crate::calibrate::import::ImportError;
 
 /// The most rows that a table may have: hundreds of times the largest known.
@@ -57,6 +58,18 @@ impl Words {
 impl Frame {
     /// Reads those of the named columns that there are.
     pub fn read(path: &Path, names: &[&str]) -> Result<Self, ImportError> {
+        // The library that reads Parquet panics on some damaged files.
+        let read = unless_it_panics(|| Self::columns_of(path, names));
+        read.unwrap_or_else(|| {
+            Err(ImportError::File {
+                file: path.display().to_string(),
+                cause: "is a damaged Parquet file".to_owned(),
+                remedy: "unpack the wheel again",
+            })
+        })
+    }
+
+    fn columns_of(path: &Path, names: &[&str]) -> Result<Self, ImportError> {
         let file = path.display().to_string();
         let broken = |error: ParquetError| ImportError::File {
             file: file.clone(),
