@@ -129,7 +129,7 @@ fn row(
         operation,
         dtype,
         used_for: Vec::new(),
-        median_us: median_us,
+        median_us,
         p10_us: enough.then(|| quantile(us, 0.1).min(median_us)),
         p90_us: enough.then(|| quantile(us, 0.9).max(median_us)),
         spread: match us.len() {

@@ -208,7 +208,7 @@ pub(super) fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<To
         source: format!("{}, {system}", wheel.tool),
         files: tables.files,
         device: match tables.device.is_empty() {
-            true => system.clone(),
+            true => system,
             false => tables.device,
         },
         framework: Some(format!("{framework} {}", version.to_string_lossy())),
