@@ -4,7 +4,7 @@
 //!
 //! `tests/data/import` has files in the form of these tools, with numbers made up here.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::collections::BTreeMap;
 use std::io::Write;
