@@ -2,11 +2,13 @@
 //! have the same layout: `systems/data/SYSTEM/KIND/FRAMEWORK/VERSION/TABLE.parquet`. Latencies are
 //! milliseconds, messages of collective operations are counted in values (not bytes).
 //!
-//! `kinds` says which rows of which table are kept and what they are here, `frame` reads Parquet.
+//! `kinds` says where tables lie, `rows` which of their rows are kept and what they are here, `frame`
+//! reads Parquet.
 
 mod frame;
 mod guard;
 mod kinds;
+mod rows;
 
 use std::path::{Path, PathBuf};
 
@@ -189,7 +191,7 @@ pub(super) fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<To
     let Some(backend) = backend else {
         return Err(ImportError::Format { path: framework });
     };
-    let mut tables = kinds::Tables::new(gather);
+    let mut tables = rows::Tables::new(gather);
     for kind in kinds::Kind::ALL {
         let folder = match kind {
             kinds::Kind::AllGather | kinds::Kind::ReduceScatter => wheel.nccl(&system),
