@@ -29,6 +29,7 @@ mod times;
 pub use accelerator::{AcceleratorCard, Efficiency};
 pub use drafting::{Drafter, Drafting};
 pub use dtype::{Dtype, Dtypes};
+pub(crate) use error::nearest;
 pub use error::{PerfError, Shortfall};
 pub use floor::{Floor, NodeCeiling};
 pub use graphs::{CapturedGraphs, MOST_CAPTURED};

@@ -22,6 +22,7 @@ pub(crate) mod scratch;
 pub mod server;
 mod vllm_run;
 
+pub(crate) use bench::is_one as is_bench_result;
 pub use error::ValidateError;
 pub use measured::{EngineSample, MeasuredRequest, MeasuredRun, Stage};
 pub use open::open;

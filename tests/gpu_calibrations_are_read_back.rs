@@ -20,13 +20,15 @@ fn row(m: u64) -> Row {
         dtype: Some(NumberType::Fp8E4m3),
         used_for: vec!["llama-3.1-70b tp 8 qkv".to_owned()],
         median_us: 8.25,
-        p10_us: 8.0,
-        p90_us: 9.125,
+        p10_us: Some(8.0),
+        p90_us: Some(9.125),
+        spread: None,
         samples: 40,
-        launches_per_sample: 97,
-        buffers: 51,
-        footprint_bytes: 545_000_000,
-        graph: true,
+        launches_per_sample: Some(97),
+        buffers: Some(51),
+        footprint_bytes: Some(545_000_000),
+        graph: Some(true),
+        kernel: None,
         tflop_per_s: Some(325.5),
         gb_per_s: Some(1300.0),
         drifted: false,
@@ -53,13 +55,14 @@ fn calibration() -> Calibration {
             memory_bytes: 85_000_000_000,
             l2_bytes: 52_428_800,
             shared_bytes_per_block: 232_448,
-            ecc: true,
+            ecc: Some(true),
             driver_cuda: "13.0".to_owned(),
         },
         software: Software {
             cublaslt: "13.0.2".to_owned(),
             nvrtc: "13.0".to_owned(),
             nccl: None,
+            ..Software::default()
         },
         plan: PlanFacts {
             effort: "quick".to_owned(),
@@ -67,6 +70,7 @@ fn calibration() -> Calibration {
             tp: vec![8],
             only: Vec::new(),
         },
+        import: None,
         rows: vec![row(1), row(16)],
         failures: vec![Unmeasured {
             operation: Operation::Rotary {
@@ -88,7 +92,7 @@ fn what_is_written_is_read_back() {
     assert!(text.ends_with("}\n"));
     // The names are a contract.
     let page: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(page["schema"], 1);
+    assert_eq!(page["schema"], 2);
     let operation = &page["rows"][0]["operation"];
     assert_eq!(
         *operation,
@@ -145,9 +149,9 @@ fn what_does_not_fit_is_refused_by_file_row_and_field() {
     );
     let said = refused(|page| page["rows"][1] = page["rows"][0].clone());
     assert!(said.contains("there twice"), "{said}");
-    let said = refused(|page| page["schema"] = json!(2));
+    let said = refused(|page| page["schema"] = json!(3));
     assert!(
-        said.contains("`schema` is 2") && said.contains("must be 1"),
+        said.contains("`schema` is 3") && said.contains("must be 1 or 2"),
         "{said}"
     );
     let said = Calibration::parse("x.json", "{").unwrap_err().to_string();

@@ -71,7 +71,7 @@ const AS_BY_DEFAULT: [&str; 9] = [
 ];
 
 /// What a pool must state, what the scenario above states, and what has no value that is none.
-const NEITHER: [&str; 13] = [
+const NEITHER: [&str; 14] = [
     "name",
     "region",
     "replicas",
@@ -84,6 +84,7 @@ const NEITHER: [&str; 13] = [
     "pp_link_latency_us",
     "dp_link_gb_per_s",
     "profile",
+    "kernel_tables",
     "speculative",
 ];
 

@@ -281,7 +281,11 @@ fn a_bad_choice_of_a_kernel_stays_with_its_shape() {
             .us(KernelDtype::Fp8, (m, 57_344, 8192), 733e3, 864.0);
         us.unwrap()
     });
-    assert!(wide[1] > wide[0] && wide[1] < 1.2 * wide[2], "{wide:?}");
+    // Its neighbour lacks 160 rows, and takes as long there as at 129 and 192.
+    assert!(
+        wide[1] > 0.999 * wide[0] && wide[1] < 1.2 * wide[2],
+        "{wide:?}"
+    );
     let between: Vec<f64> = (1..=256).map(|m| us(m, 14_336).unwrap()).collect();
     for (at, pair) in between.windows(2).enumerate() {
         assert!(pair[1] > 0.985 * pair[0], "{} rows: {pair:?}", at + 1);

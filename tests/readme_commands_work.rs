@@ -124,6 +124,17 @@ fn the_comparison_shown_is_the_comparison_made() {
 }
 
 #[test]
+fn the_check_shown_is_the_check_made() {
+    let shown = blocks("text");
+    let begins = "Between other measurements";
+    let block = shown.iter().find(|block| block.starts_with(begins));
+    let block = block.expect("a check");
+    let output = seatrial(&["calibrate", "check", "tables:h100_sxm/vllm"]);
+    let given = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(given.contains(block.trim_end()), "{given}");
+}
+
+#[test]
 fn every_file_the_readme_links_is_there() {
     for link in README.split("](").skip(1) {
         let path = link.split(')').next().unwrap_or("");

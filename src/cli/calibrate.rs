@@ -1,7 +1,9 @@
 //! `seatrial calibrate`: measures what simulations rest on.
 
+mod check;
 mod diff;
 mod gpu;
+mod import;
 mod lsm;
 mod show;
 
@@ -14,6 +16,10 @@ pub enum CalibrateCommand {
     Gpu(gpu::GpuArgs),
     /// Measures a log-structured store on this machine's disk
     Lsm(lsm::LsmArgs),
+    /// Reads measurements of other tools into a calibration
+    Import(import::ImportArgs),
+    /// Leaves out each measurement of a calibration, and reads it from the others
+    Check(check::CheckArgs),
     /// Holds two calibrations against each other, operation by operation
     Diff(diff::DiffArgs),
     /// Shows a calibration as a table, and draws it
@@ -24,6 +30,8 @@ pub fn calibrate(command: &CalibrateCommand) -> Result<Finished, Failure> {
     match command {
         CalibrateCommand::Gpu(args) => gpu::gpu(args),
         CalibrateCommand::Lsm(args) => lsm::lsm(args),
+        CalibrateCommand::Import(args) => import::import(args),
+        CalibrateCommand::Check(args) => check::check(args),
         CalibrateCommand::Diff(args) => diff::diff(args),
         CalibrateCommand::Show(args) => show::show(args),
     }

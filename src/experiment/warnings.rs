@@ -1,12 +1,13 @@
 //! What makes the figures of a run doubtful.
 
+use crate::calibrate::gpu::plan::card_of;
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::fleet::request::Status;
 use crate::fleet::world::handover::ceiling;
 use crate::report::number::count;
 use crate::scenario::faults::{FaultKind, Target};
 use crate::scenario::fleet::Pool;
-use crate::scenario::resolve::Plan;
+use crate::scenario::resolve::{LlmFacts, Plan};
 use crate::workload::sessions::SessionCounts;
 
 use super::erasure::warnings::erasure_warnings;
@@ -69,6 +70,7 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(kernels_of_another_device(plan));
     let homeless = tally.ended_as(Status::FailedNoReplica);
     if plan.fleet.capacity.is_some() && homeless > 0 {
         warnings.push(format!(
@@ -268,4 +270,26 @@ fn most_per_s(plan: &Plan, tally: &Tally, index: usize) -> Option<f64> {
 pub fn all_alike(tally: &Tally) -> bool {
     let first = tally.digests.first();
     tally.digests.len() > 1 && tally.digests.iter().all(|digest| Some(digest) == first)
+}
+
+/// Pools whose kernels were measured on another accelerator than theirs.
+fn kernels_of_another_device(plan: &Plan) -> Vec<String> {
+    let pools = plan.scenario.pools.iter().zip(&plan.llm);
+    let warning = |(pool, facts): (&Pool, &Option<LlmFacts>)| {
+        let facts = facts.as_ref()?;
+        let tables = facts.kernel_tables.as_ref()?;
+        let accelerator = &facts.accelerator;
+        let own = accelerator.kernels.as_deref() == Some(tables.system.as_str());
+        let measured = card_of(&tables.system)?;
+        (!own && measured != accelerator.name).then(|| {
+            format!(
+                "{}: kernel_tables were measured on {measured}, and the pool has {}: no kernel is \
+                 taken to beat its peaks, but times are of the other; name that accelerator, or \
+                 kernels of this one",
+                pool.name(),
+                accelerator.name
+            )
+        })
+    };
+    pools.filter_map(warning).collect()
 }

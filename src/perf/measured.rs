@@ -11,7 +11,7 @@ use super::memo::Memo;
 use super::model::{Attention, ModelCard};
 use super::parallelism::Parallelism;
 use super::step::PrefillChunk;
-use super::tables::{Curve, DecodeCurve, GemmCurve, KernelTables, PrefillCurve, Reach};
+use super::tables::{Curve, DecodeCurve, GemmCurve, PrefillCurve, Reach, TablesHandle};
 
 /// A part of the step and how it was read: for the provenance.
 #[derive(Debug, Clone)]
@@ -53,6 +53,19 @@ impl Product {
 /// The name of the exchange between ranks in the provenance.
 pub(super) const EXCHANGE: &str = "kernels.exchange";
 
+/// Small kernels: those measured, and the others by bytes and launches.
+#[derive(Debug, Clone)]
+pub(crate) struct Small {
+    /// Nanoseconds per row of what was not measured.
+    per_row: f64,
+    /// Nanoseconds per step of the same.
+    per_step: f64,
+    /// How many a step has of what was measured, and their time by rows.
+    measured: Vec<(f64, Curve)>,
+    /// What was not measured.
+    pub(crate) by_bytes: Vec<&'static str>,
+}
+
 /// What ranks of data-parallel attention exchange around the experts.
 #[derive(Debug, Clone)]
 struct Exchange {
@@ -68,7 +81,7 @@ struct Exchange {
 /// Times of a step's parts; what is absent has no table.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
-    pub(crate) tables: &'static KernelTables,
+    pub(crate) tables: TablesHandle,
     /// Products of every row with their number in the step.
     products: Option<Vec<Product>>,
     products_memo: Memo,
@@ -80,13 +93,10 @@ pub(crate) struct Measured {
     pub(crate) decode: Option<DecodeCurve>,
     /// Whether prompts share a kernel with decoding sequences; MLA has kernels of their own.
     pub(crate) joins_attention: bool,
-    /// Whether queries and keys are rotated by a small kernel.
-    pub(crate) rotates_apart: bool,
     /// All-reduces of a step, values of a row, and their time by values.
     reduce: Option<(f64, f64, Curve)>,
     exchange: Option<Exchange>,
-    /// Nanoseconds of small kernels per row and per step.
-    small: (f64, f64),
+    pub(crate) small: Small,
     layers: [f64; 2],
     window: u32,
     /// Nanoseconds to read the KV of one token in one layer at peak bandwidth.
@@ -96,13 +106,13 @@ pub(crate) struct Measured {
 
 impl Measured {
     pub(crate) fn new(
-        tables: &'static KernelTables,
+        tables: TablesHandle,
         model: &ModelCard,
         accelerator: &AcceleratorCard,
         parallelism: Parallelism,
         dtypes: Dtypes,
     ) -> Self {
-        let mut lookup = Lookup::new(tables, model, accelerator, parallelism, dtypes);
+        let mut lookup = Lookup::new(&tables, model, accelerator, parallelism, dtypes);
         let blocks = lookup.mla();
         let mla = blocks.is_some();
         let (mla_prefill, mla_decode) = blocks.unzip();
@@ -119,6 +129,10 @@ impl Measured {
         let decode = mla_decode.or_else(|| lookup.decode());
         let reduce = lookup.reduce();
         let exchange = lookup.exchange();
+        let small = lookup.small(mla);
+        let joins_attention =
+            model.attention == Attention::Gqa && tables.joins_attention(kv_dtype(dtypes));
+        let (kv_ns, parts) = (lookup.kv_ns(), lookup.parts);
         Self {
             tables,
             products,
@@ -128,16 +142,14 @@ impl Measured {
             experts,
             prefill,
             decode,
-            joins_attention: model.attention == Attention::Gqa
-                && tables.joins_attention(kv_dtype(dtypes)),
+            joins_attention,
             reduce,
             exchange,
-            rotates_apart: lookup.rotates_apart(mla),
-            small: lookup.small(mla),
+            small,
             layers: [model.layers - model.window_layers, model.window_layers].map(f64::from),
             window: model.sliding_window,
-            kv_ns: lookup.kv_ns(),
-            parts: lookup.parts,
+            kv_ns,
+            parts,
         }
     }
 
@@ -186,7 +198,9 @@ impl Measured {
 
     /// Norms, activations and embedding, nanoseconds.
     pub(crate) fn small_ns(&self, rows: f64) -> f64 {
-        self.small.0 * rows + self.small.1
+        let curves = self.small.measured.iter();
+        let measured: f64 = curves.map(|(count, curve)| count * curve.at(rows)).sum();
+        self.small.per_row * rows + self.small.per_step + measured
     }
 
     /// Prompt attention of all layers for chunks that run together, nanoseconds. Each chunk takes

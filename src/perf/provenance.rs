@@ -5,7 +5,7 @@ use super::dtype::Dtypes;
 use super::measured::Measured;
 use super::model::ModelCard;
 use super::step::Overheads;
-use super::tables::Reach;
+use super::tables::{Reach, TablesOrigin};
 
 /// A figure chosen as plausible, not measured.
 const ASSUMED: &str = "assumed";
@@ -132,21 +132,25 @@ pub(crate) fn rows(
 
 /// Adds where each part of a step from kernel tables comes from.
 pub(crate) fn add_tables(measured: &Measured, rows: &mut Vec<(String, String, &'static str)>) {
-    let tables = measured.tables;
-    rows.push((
-        "kernels".to_owned(),
-        format!("{} {} on {}", tables.backend, tables.version, tables.system),
-        "imported: calibration/kernels (measured; aiconfigurator-core 0.12.0)",
-    ));
+    let tables = &measured.tables;
+    let what = format!("{} {} on {}", tables.backend, tables.version, tables.system);
+    let (value, origin) = match &tables.origin {
+        TablesOrigin::Shipped => (
+            what,
+            "imported: calibration/kernels (measured; aiconfigurator-core 0.12.0)",
+        ),
+        TablesOrigin::Captured { file, .. } => (
+            format!("{what}, {file}"),
+            "measured: kernel_tables of the pool, a capture of this program",
+        ),
+        TablesOrigin::Imported { file, source } => (
+            format!("{what}, {file}, from {source}"),
+            "imported: kernel_tables of the pool",
+        ),
+    };
+    rows.push(("kernels".to_owned(), value, origin));
     for part in &measured.parts {
-        let origin = match part.reach {
-            Some(Reach::Measured) => "measured: calibration/kernels",
-            Some(Reach::BetweenShapes) => {
-                "measured: calibration/kernels, interpolated between shapes"
-            }
-            Some(Reach::Extrapolated) => "extrapolated: calibration/kernels, nearest shape",
-            None => "assumed: no table, by the roofline",
-        };
+        let origin = origin_of(&tables.origin, part.reach);
         rows.push((part.name.to_owned(), part.value.clone(), origin));
     }
     if measured.joins_attention {
@@ -159,13 +163,37 @@ pub(crate) fn add_tables(measured: &Measured, rows: &mut Vec<(String, String, &'
     rows.push((
         "kernels.small".to_owned(),
         format!(
-            "norms, activations, embedding{}: bytes at 0.8 of the peak bandwidth + 3 us each",
-            if measured.rotates_apart {
-                ", rotation of queries and keys"
-            } else {
-                ""
-            }
+            "{}: bytes at 0.8 of the peak bandwidth + 3 us each",
+            measured.small.by_bytes.join(", ")
         ),
         ASSUMED,
     ));
+}
+
+/// Where a part of a step was found.
+fn origin_of(tables: &TablesOrigin, reach: Option<Reach>) -> &'static str {
+    let Some(reach) = reach else {
+        return match tables {
+            TablesOrigin::Shipped => "assumed: no table, by the roofline",
+            _ => "assumed: not in the pool's kernel_tables, by the roofline",
+        };
+    };
+    match (tables, reach) {
+        (TablesOrigin::Shipped, Reach::Measured) => "measured: calibration/kernels",
+        (TablesOrigin::Shipped, Reach::BetweenShapes) => {
+            "measured: calibration/kernels, interpolated between shapes"
+        }
+        (TablesOrigin::Shipped, Reach::Extrapolated) => {
+            "extrapolated: calibration/kernels, nearest shape"
+        }
+        (TablesOrigin::Captured { .. }, Reach::Measured) => "measured: kernel_tables",
+        (TablesOrigin::Captured { .. }, Reach::BetweenShapes) => {
+            "measured: kernel_tables, interpolated between shapes"
+        }
+        (TablesOrigin::Imported { .. }, Reach::Measured) => "imported: kernel_tables",
+        (TablesOrigin::Imported { .. }, Reach::BetweenShapes) => {
+            "imported: kernel_tables, interpolated between shapes"
+        }
+        (_, Reach::Extrapolated) => "extrapolated: kernel_tables, nearest shape",
+    }
 }

@@ -8,20 +8,30 @@
 mod attention;
 mod builtin;
 mod comm;
+mod fill;
 mod gemm;
+mod handle;
+mod held_out;
 mod interpolate;
 mod moe;
 mod parse;
+mod rows;
+mod shapes;
 
 pub use attention::{AttentionKey, AttentionTable};
 pub use comm::CollectiveTable;
 pub use gemm::GemmTable;
 pub use moe::{ExpertsKey, MoeTable, Spread};
+pub use rows::RowTable;
 
 pub(crate) use attention::{DecodeCurve, PrefillCurve, nearest_key};
 pub(crate) use builtin::check_system;
 pub(crate) use gemm::GemmCurve;
+pub(crate) use handle::TablesHandle;
+pub use held_out::{HeldOut, HeldOutWay};
 pub(crate) use interpolate::Curve;
+
+use super::dtype::Dtype;
 
 /// The serving framework whose kernels were measured.
 #[derive(
@@ -112,6 +122,16 @@ impl KernelDtype {
             .map(|(dtype, _)| *dtype)
     }
 
+    /// The number type at whose rate a device multiplies it.
+    pub(crate) const fn rate(self) -> Dtype {
+        match self {
+            Self::Bf16 | Self::Mxfp4 => Dtype::Bf16,
+            Self::Fp8 | Self::Fp8Block => Dtype::Fp8,
+            Self::Nvfp4 => Dtype::Fp4,
+            Self::Int8 => Dtype::Int8,
+        }
+    }
+
     /// Bytes of a weight and of an activation.
     pub(crate) fn bytes(self) -> (f64, f64) {
         match self {
@@ -164,6 +184,36 @@ pub struct KernelTables {
     pub mla_prefill: AttentionTable,
     /// The same of decode steps.
     pub mla_decode: AttentionTable,
+    /// Norms with the residual added, by their width.
+    pub norms: RowTable,
+    /// Activations of gated feed-forward parts, by the width of their result.
+    pub activations: RowTable,
+    /// Rotary positions, by heads of queries and keys together and their width.
+    pub rotations: RowTable,
+    /// Where they come from.
+    pub origin: TablesOrigin,
+}
+
+/// Where kernel tables come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TablesOrigin {
+    /// With the program.
+    #[default]
+    Shipped,
+    /// From a file that this program captured on a device.
+    Captured {
+        /// The file's name.
+        file: String,
+        /// The program with its version.
+        tool: String,
+    },
+    /// From a file that was imported.
+    Imported {
+        /// The file's name.
+        file: String,
+        /// What it was imported from.
+        source: String,
+    },
 }
 
 impl KernelTables {
@@ -193,6 +243,22 @@ impl KernelTables {
     /// The systems that have built-in tables, sorted.
     pub fn systems() -> impl Iterator<Item = &'static str> {
         builtin::systems()
+    }
+
+    /// Whether it has no kernel that a step is composed of.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.gemm.shapes.is_empty()
+            && self.moe.shapes.is_empty()
+            && self.allreduce.devices.is_empty()
+            && [
+                &self.prefill,
+                &self.decode,
+                &self.mla_prefill,
+                &self.mla_decode,
+            ]
+            .into_iter()
+            .all(|table| table.shapes.is_empty())
     }
 
     /// Reads tables from the text of a file (unpacked).

@@ -132,6 +132,8 @@ pub struct LlmFacts {
     pub step: StepModel,
     /// The draft model, with speculative decoding by one.
     pub draft: Option<Draft>,
+    /// The kernels that the pool names by file.
+    pub kernel_tables: Option<std::sync::Arc<crate::perf::tables::KernelTables>>,
 }
 
 /// Reads a scenario out of a document and makes a plan of it. Cards and traces are found

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::calibrate::gpu::operation::{NumberType, Operation};
 use crate::calibrate::gpu::record::{Calibration, RecordError, Row};
 use crate::perf::tables::{
-    AttentionKey, AttentionTable, DecodeCurve, KernelBackend, KernelDtype, KernelTables,
-    PrefillCurve, Reach, nearest_key,
+    AttentionKey, AttentionTable, DecodeCurve, KernelBackend, KernelTables, PrefillCurve, Reach,
+    nearest_key,
 };
 use crate::perf::{AcceleratorCard, Dtype, PerfError};
 
@@ -118,10 +118,18 @@ impl Source {
             Self::File { path, calibration } => {
                 let device = &calibration.device;
                 let software = &calibration.software;
-                format!(
-                    "{path} ({}, driver for CUDA {}, cuBLASLt {}, {})",
-                    device.name, device.driver_cuda, software.cublaslt, calibration.tool
-                )
+                match &calibration.import {
+                    None => format!(
+                        "{path} ({}, driver for CUDA {}, cuBLASLt {}, {})",
+                        device.name, device.driver_cuda, software.cublaslt, calibration.tool
+                    ),
+                    Some(import) => format!(
+                        "{path} ({}, {}, imported from {})",
+                        device.name,
+                        software.framework.as_deref().unwrap_or("software not told"),
+                        import.source
+                    ),
+                }
             }
             Self::Tables { tables, .. } => format!(
                 "{TABLES}{}/{} (kernels of {} {})",
@@ -183,8 +191,10 @@ fn looked_up(
             heads,
             kv_heads,
             head_dim,
+            kv,
+            window,
         } => {
-            let want = key(heads, kv_heads, head_dim);
+            let want = key(dtype?, kv, [heads, kv_heads, head_dim, window]);
             prompts(&tables.prefill, &want, [sequences, tokens])
         }
         Operation::DecodeAttention {
@@ -193,8 +203,10 @@ fn looked_up(
             heads,
             kv_heads,
             head_dim,
+            kv,
+            window,
         } => {
-            let want = key(heads, kv_heads, head_dim);
+            let want = key(dtype?, kv, [heads, kv_heads, head_dim, window]);
             decode(&tables.decode, card, &want, [sequences, context])
         }
         Operation::AllReduce { devices, values } => {
@@ -208,15 +220,16 @@ fn looked_up(
     }
 }
 
-/// Attention with numbers of 16 bits.
-fn key(heads: u64, kv_heads: u64, head_dim: u64) -> AttentionKey {
+/// Attention of those heads, KV heads, width of a head and window.
+fn key(dtype: NumberType, kv: Option<NumberType>, shape: [u64; 4]) -> AttentionKey {
+    let [heads, kv_heads, head_dim, window] = shape.map(|size| size as u32);
     AttentionKey {
-        query: KernelDtype::Bf16,
-        kv: KernelDtype::Bf16,
-        heads: heads as u32,
-        kv_heads: kv_heads as u32,
-        head_dim: head_dim as u32,
-        window: 0,
+        query: dtype.of_kernels(),
+        kv: kv.unwrap_or(dtype).of_kernels(),
+        heads,
+        kv_heads,
+        head_dim,
+        window,
     }
 }
 
@@ -227,11 +240,8 @@ fn product(
     [m, n, k]: [u64; 3],
     dtype: NumberType,
 ) -> Option<(f64, How)> {
-    let (kernel, peak) = match dtype {
-        NumberType::Bf16 => (KernelDtype::Bf16, Dtype::Bf16),
-        NumberType::Fp8E4m3 => (KernelDtype::Fp8, Dtype::Fp8),
-    };
-    let flops_per_ns = card.peak_tflops(peak) * 1e3;
+    let kernel = dtype.of_kernels();
+    let flops_per_ns = card.peak_tflops(dtype.rate()) * 1e3;
     let table = &tables.gemm;
     let [rows, columns, summands] = [m as f64, n as f64, k as f64];
     let bandwidth = card.bandwidth_gb_per_s;
@@ -256,7 +266,7 @@ fn prompts(
     [sequences, tokens]: [u64; 2],
 ) -> Option<(f64, How)> {
     let (key, reach) = nearest_key(table, want)?;
-    let work = |key: &AttentionKey| f64::from(key.heads * key.head_dim);
+    let work = |key: &AttentionKey| f64::from(key.heads) * f64::from(key.head_dim);
     let curve = PrefillCurve::new(table, &key, work(want) / work(&key))?;
     let ns = curve.ns(sequences as f64, tokens as f64);
     Some((
@@ -279,7 +289,7 @@ fn decode(
         let multiply = 4.0 * f64::from(key.heads) / flops_per_ns;
         f64::from(key.head_dim) * read.max(multiply)
     };
-    let least_slope = 4.0 * f64::from(want.kv_heads * want.head_dim) / bandwidth;
+    let least_slope = 4.0 * f64::from(want.kv_heads) * f64::from(want.head_dim) / bandwidth;
     let curve = DecodeCurve::new(table, &key, work(want) / work(&key), least_slope)?;
     let piece = curve.piece(sequences as f64, context as f64);
     let ns = piece.base + piece.slope * context as f64;

@@ -71,10 +71,10 @@ pub fn measure(
 ///
 /// # Errors
 /// Results are wrong, or a call fails; with the shape.
-pub fn check_small(lab: &Lab, name: &str) -> Result<(), (Operation, GpuError)> {
+pub fn check_small(lab: &Lab, name: &str) -> Result<(), Box<(Operation, GpuError)>> {
     let shapes = small_shapes();
     for operation in shapes.into_iter().filter(|shape| shape.name() == name) {
-        check_one(lab, &operation).map_err(|error| (operation, error))?;
+        check_one(lab, &operation).map_err(|error| Box::new((operation, error)))?;
     }
     Ok(())
 }
@@ -120,6 +120,8 @@ fn small_shapes() -> Vec<Operation> {
                 heads,
                 kv_heads,
                 head_dim,
+                kv: None,
+                window: 0,
             });
             shapes.push(Operation::PrefillAttention {
                 sequences,
@@ -127,6 +129,8 @@ fn small_shapes() -> Vec<Operation> {
                 heads,
                 kv_heads,
                 head_dim,
+                kv: None,
+                window: 0,
             });
         }
         shapes.push(Operation::DecodeAttention {
@@ -135,6 +139,8 @@ fn small_shapes() -> Vec<Operation> {
             heads: 24,
             kv_heads: 2,
             head_dim,
+            kv: None,
+            window: 0,
         });
     }
     shapes
@@ -168,13 +174,15 @@ fn row(planned: &Planned, timing: &Timing, turns: Turns, checked: Option<Checked
         dtype: planned.dtype,
         used_for: planned.used_for.clone(),
         median_us: rounded(median_us),
-        p10_us: rounded(timing.quantile_us(0.1)),
-        p90_us: rounded(timing.quantile_us(0.9)),
+        p10_us: Some(rounded(timing.quantile_us(0.1))),
+        p90_us: Some(rounded(timing.quantile_us(0.9))),
+        spread: None,
         samples: timing.samples_us.len() as u32,
-        launches_per_sample: timing.launches,
-        buffers: turns.count.min(u64::from(timing.launches)) as u32,
-        footprint_bytes: turns.footprint(u64::from(timing.launches)),
-        graph: timing.graph,
+        launches_per_sample: Some(timing.launches),
+        buffers: Some(turns.count.min(u64::from(timing.launches)) as u32),
+        footprint_bytes: Some(turns.footprint(u64::from(timing.launches))),
+        graph: Some(timing.graph),
+        kernel: None,
         tflop_per_s: rate(planned.operation.flops(), 1e6).map(rounded),
         gb_per_s: rate(planned.operation.bytes(planned.dtype), 1e3).map(rounded),
         drifted: timing.drifted,

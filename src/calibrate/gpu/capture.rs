@@ -178,6 +178,7 @@ fn calibration(header: Header, plan: &Plan, entries: Vec<Entry>) -> Calibration 
         device: header.device,
         software: header.software,
         plan: header.plan,
+        import: None,
         rows,
         failures,
     }
@@ -260,10 +261,11 @@ impl Going<'_> {
         {
             return Ok(wrong.clone());
         }
-        let Err((operation, error)) = bench::check_small(self.lab, name) else {
+        let Err(failed) = bench::check_small(self.lab, name) else {
             self.small = Some((name, None));
             return Ok(None);
         };
+        let (operation, error) = *failed;
         if !error.is_wrong() && !error.is_fatal() {
             // That a library has no kernel for a small shape says nothing of the others.
             self.small = Some((name, None));

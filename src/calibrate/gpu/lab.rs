@@ -185,6 +185,7 @@ impl Lab {
                 cublaslt: blas.version(),
                 nvrtc,
                 nccl: None,
+                ..Software::default()
             },
             blas,
             kernels,
@@ -233,6 +234,7 @@ impl Lab {
         let (kernel, words_of) = match dtype {
             NumberType::Bf16 => (self.kernels.fill_bf16, 4),
             NumberType::Fp8E4m3 => (self.kernels.fill_e4m3, 4),
+            other => return Err(GpuError::Unsupported(other.name().to_owned())),
         };
         for (span, seed) in [(self.weights(), WEIGHTS_SEED), (self.inputs(), INPUTS_SEED)] {
             let args = [

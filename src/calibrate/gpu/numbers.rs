@@ -65,7 +65,9 @@ pub fn filled(dtype: NumberType, index: u64, seed: u32) -> f64 {
     let value = uniform(index, seed);
     f64::from(match dtype {
         NumberType::Bf16 => from_bf16(to_bf16(value)),
-        NumberType::Fp8E4m3 => from_e4m3(to_e4m3(value)),
+        NumberType::Fp8E4m3 | NumberType::Fp8Block => from_e4m3(to_e4m3(value)),
+        // Never measured here, so never filled.
+        NumberType::Nvfp4 | NumberType::Mxfp4 | NumberType::Int8 => value,
     })
 }
 

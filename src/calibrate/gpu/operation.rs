@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+mod shape;
+mod work;
+
 pub use super::number_type::NumberType;
 
 /// How an empty kernel is started.
@@ -52,6 +55,54 @@ pub enum MemoryWay {
     Copy,
 }
 
+/// How tokens fall on experts.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpertSpread {
+    /// All experts get as many.
+    Balanced,
+    /// By a power law of exponent 1.2.
+    PowerLaw,
+}
+
+/// A latency of requests.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ServedLatency {
+    /// From sending to the first token.
+    Ttft,
+    /// Mean time per output token after the first.
+    Tpot,
+    /// From one token to the next.
+    Itl,
+    /// From sending to the last token.
+    E2e,
+}
+
 /// One operation of one shape. All counts are of one device.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
@@ -85,7 +136,7 @@ pub enum Operation {
         /// How many bytes.
         bytes: u64,
     },
-    /// A sum over devices that all of them get, by NCCL.
+    /// A sum over devices that all of them get; of captures by NCCL.
     AllReduce {
         /// Devices.
         devices: u32,
@@ -113,6 +164,12 @@ pub enum Operation {
         kv_heads: u64,
         /// Width of a head.
         head_dim: u64,
+        /// Number type of the cache; that of the inputs if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kv: Option<NumberType>,
+        /// Tokens of the sliding window, 0 for none.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        window: u64,
     },
     /// Attention of one new token per sequence over a paged cache.
     DecodeAttention {
@@ -126,6 +183,12 @@ pub enum Operation {
         kv_heads: u64,
         /// Width of a head.
         head_dim: u64,
+        /// Number type of the cache; that of the inputs if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kv: Option<NumberType>,
+        /// Tokens of the sliding window, 0 for none.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        window: u64,
     },
     /// `RMSNorm` with the residual added: reads both, writes their sum and its norm.
     RmsNorm {
@@ -150,11 +213,131 @@ pub enum Operation {
         /// Width of a head.
         head_dim: u64,
     },
+    /// What each device has of the values is given to all of them.
+    AllGather {
+        /// Devices.
+        devices: u32,
+        /// bf16 values that each has after it (not bytes).
+        values: u64,
+    },
+    /// A sum over devices of which each gets its part.
+    ReduceScatter {
+        /// Devices.
+        devices: u32,
+        /// bf16 values that each has before it (not bytes).
+        values: u64,
+    },
+    /// Finding the scale of activations, where products include it.
+    FindScale {
+        /// Rows.
+        rows: u64,
+        /// Values of a row.
+        width: u64,
+    },
+    /// The routed experts of a layer on one device, routing excluded.
+    Experts {
+        /// Tokens.
+        tokens: u64,
+        /// Width of the residual stream.
+        hidden: u64,
+        /// Width of an expert before any split.
+        width: u64,
+        /// Experts of a token.
+        per_token: u64,
+        /// Experts.
+        experts: u64,
+        /// Devices that each expert is split over.
+        tp: u64,
+        /// Devices that the experts are dealt out to.
+        ep: u64,
+        /// How tokens fall on experts.
+        spread: ExpertSpread,
+    },
+    /// An attention block of DeepSeek-V3 with its projections, of whole prompts; the number type is
+    /// that of the projections.
+    MlaPrefill {
+        /// Prompts.
+        sequences: u64,
+        /// Tokens of each.
+        tokens: u64,
+        /// Heads.
+        heads: u64,
+        /// Number type of the cache; that of the projections if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kv: Option<NumberType>,
+    },
+    /// The same of decode steps.
+    MlaDecode {
+        /// Sequences.
+        sequences: u64,
+        /// Tokens each attends to, the new one included.
+        context: u64,
+        /// Heads.
+        heads: u64,
+        /// Number type of the cache; that of the projections if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kv: Option<NumberType>,
+    },
+    /// An iteration of a whole model that computes prompts, engine included.
+    PromptStep {
+        /// The model.
+        model: String,
+        /// Devices it is split over.
+        tp: u64,
+        /// Prompts.
+        sequences: u64,
+        /// Tokens of each.
+        tokens: u64,
+    },
+    /// The mean iteration of a whole model that gives each sequence a token, engine included.
+    DecodeStep {
+        /// The model.
+        model: String,
+        /// Devices it is split over.
+        tp: u64,
+        /// Sequences.
+        sequences: u64,
+        /// Prompt tokens of each.
+        prompt_tokens: u64,
+        /// Output tokens of each.
+        output_tokens: u64,
+    },
+    /// A batch of requests of a whole model, from its start to its last token.
+    Batch {
+        /// The model.
+        model: String,
+        /// Devices it is split over.
+        tp: u64,
+        /// Requests, all at once.
+        sequences: u64,
+        /// Prompt tokens of each.
+        prompt_tokens: u64,
+        /// Output tokens of each.
+        output_tokens: u64,
+    },
+    /// A latency of requests to a server; the median is over requests.
+    Served {
+        /// The model.
+        model: String,
+        /// Devices it is split over, where that is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tp: Option<u64>,
+        /// Which latency.
+        latency: ServedLatency,
+        /// How requests came, in words.
+        load: String,
+        /// Requests.
+        requests: u64,
+        /// Prompt tokens of a request, the rounded mean.
+        prompt_tokens: u64,
+        /// Output tokens of a request, the rounded mean.
+        output_tokens: u64,
+    },
 }
 
 impl Operation {
     /// The names of all operations, as files have them.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 22] = [
         "launch",
         "memory",
         "host_to_device",
@@ -167,6 +350,16 @@ impl Operation {
         "rms_norm",
         "silu_mul",
         "rotary",
+        "all_gather",
+        "reduce_scatter",
+        "find_scale",
+        "experts",
+        "mla_prefill",
+        "mla_decode",
+        "prompt_step",
+        "decode_step",
+        "batch",
+        "served",
     ];
 
     /// The operation's name in files.
@@ -185,11 +378,21 @@ impl Operation {
             Self::RmsNorm { .. } => 9,
             Self::SiluMul { .. } => 10,
             Self::Rotary { .. } => 11,
+            Self::AllGather { .. } => 12,
+            Self::ReduceScatter { .. } => 13,
+            Self::FindScale { .. } => 14,
+            Self::Experts { .. } => 15,
+            Self::MlaPrefill { .. } => 16,
+            Self::MlaDecode { .. } => 17,
+            Self::PromptStep { .. } => 18,
+            Self::DecodeStep { .. } => 19,
+            Self::Batch { .. } => 20,
+            Self::Served { .. } => 21,
         };
         Self::NAMES[index]
     }
 
-    /// Whether it has numbers of a type, or only moves bytes or none.
+    /// Whether it has numbers of one type; not, if it only moves bytes or none, or is a whole model.
     #[must_use]
     pub const fn has_dtype(&self) -> bool {
         !matches!(
@@ -199,183 +402,14 @@ impl Operation {
                 | Self::HostToDevice { .. }
                 | Self::DeviceToHost { .. }
                 | Self::PeerCopy { .. }
+                | Self::PromptStep { .. }
+                | Self::DecodeStep { .. }
+                | Self::Batch { .. }
+                | Self::Served { .. }
         )
     }
-
-    /// The operation and its shape in one line.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let name = self.name();
-        match self {
-            Self::Launch { way } => format!("{name} {}", word(way)),
-            Self::Memory { way, bytes } => format!("{name} {} {}", word(way), size(*bytes)),
-            Self::HostToDevice { bytes }
-            | Self::DeviceToHost { bytes }
-            | Self::PeerCopy { bytes } => format!("{name} {}", size(*bytes)),
-            Self::AllReduce { devices, values } => format!("{name} {devices} x {values}"),
-            Self::Gemm { m, n, k } => format!("{name} m {m} n {n} k {k}"),
-            Self::PrefillAttention {
-                sequences,
-                tokens,
-                heads,
-                kv_heads,
-                head_dim,
-            } => format!("prefill {sequences} x {tokens} heads {heads}/{kv_heads} x {head_dim}"),
-            Self::DecodeAttention {
-                sequences,
-                context,
-                heads,
-                kv_heads,
-                head_dim,
-            } => format!("decode {sequences} x {context} heads {heads}/{kv_heads} x {head_dim}"),
-            Self::RmsNorm { rows, width } | Self::SiluMul { rows, width } => {
-                format!("{name} {rows} x {width}")
-            }
-            Self::Rotary {
-                rows,
-                heads,
-                head_dim,
-            } => format!("{name} {rows} x {heads} x {head_dim}"),
-        }
-    }
-
-    /// The least floating-point operations it takes: a multiply and an add are two, and of causal
-    /// attention only the pairs that are seen count.
-    #[must_use]
-    pub fn flops(&self) -> f64 {
-        match *self {
-            Self::Gemm { m, n, k } => 2.0 * product(&[m, n, k]),
-            Self::PrefillAttention {
-                sequences,
-                tokens,
-                heads,
-                head_dim,
-                ..
-            } => 2.0 * product(&[sequences, heads, head_dim, tokens, tokens + 1]),
-            Self::DecodeAttention {
-                sequences,
-                context,
-                heads,
-                head_dim,
-                ..
-            } => 4.0 * product(&[sequences, heads, head_dim, context]),
-            _ => 0.0,
-        }
-    }
-
-    /// The least bytes it moves: each input read once and each output written once.
-    #[must_use]
-    pub fn bytes(&self, dtype: Option<NumberType>) -> f64 {
-        let one = dtype.map_or(1, NumberType::bytes) as f64;
-        match *self {
-            Self::Launch { .. } => 0.0,
-            Self::Memory { way, bytes } => {
-                let times = if way == MemoryWay::Copy { 2.0 } else { 1.0 };
-                times * bytes as f64
-            }
-            Self::HostToDevice { bytes }
-            | Self::DeviceToHost { bytes }
-            | Self::PeerCopy { bytes } => bytes as f64,
-            Self::AllReduce { values, .. } => 2.0 * values as f64,
-            Self::Gemm { m, n, k } => {
-                one * (product(&[m, k]) + product(&[n, k])) + 2.0 * product(&[m, n])
-            }
-            Self::PrefillAttention {
-                sequences,
-                tokens,
-                heads,
-                kv_heads,
-                head_dim,
-            } => 4.0 * product(&[sequences, tokens, heads + kv_heads, head_dim]),
-            Self::DecodeAttention {
-                sequences,
-                context,
-                heads,
-                kv_heads,
-                head_dim,
-            } => {
-                4.0 * product(&[sequences, head_dim])
-                    * (product(&[context, kv_heads]) + heads as f64)
-            }
-            Self::RmsNorm { rows, width } => 8.0 * product(&[rows, width]),
-            Self::SiluMul { rows, width } => 6.0 * product(&[rows, width]),
-            Self::Rotary {
-                rows,
-                heads,
-                head_dim,
-            } => product(&[rows, head_dim]) * (4.0 * heads as f64 + 4.0),
-        }
-    }
-
-    /// The numbers that name its shape, with their fields, for checks.
-    #[must_use]
-    pub fn sizes(&self) -> Vec<(&'static str, u64)> {
-        match *self {
-            Self::Launch { .. } => Vec::new(),
-            Self::Memory { bytes, .. }
-            | Self::HostToDevice { bytes }
-            | Self::DeviceToHost { bytes }
-            | Self::PeerCopy { bytes } => vec![("bytes", bytes)],
-            Self::AllReduce { devices, values } => {
-                vec![("devices", u64::from(devices)), ("values", values)]
-            }
-            Self::Gemm { m, n, k } => vec![("m", m), ("n", n), ("k", k)],
-            Self::PrefillAttention {
-                sequences,
-                tokens,
-                heads,
-                kv_heads,
-                head_dim,
-            } => vec![
-                ("sequences", sequences),
-                ("tokens", tokens),
-                ("heads", heads),
-                ("kv_heads", kv_heads),
-                ("head_dim", head_dim),
-            ],
-            Self::DecodeAttention {
-                sequences,
-                context,
-                heads,
-                kv_heads,
-                head_dim,
-            } => vec![
-                ("sequences", sequences),
-                ("context", context),
-                ("heads", heads),
-                ("kv_heads", kv_heads),
-                ("head_dim", head_dim),
-            ],
-            Self::RmsNorm { rows, width } | Self::SiluMul { rows, width } => {
-                vec![("rows", rows), ("width", width)]
-            }
-            Self::Rotary {
-                rows,
-                heads,
-                head_dim,
-            } => vec![("rows", rows), ("heads", heads), ("head_dim", head_dim)],
-        }
-    }
 }
 
-fn product(factors: &[u64]) -> f64 {
-    factors.iter().map(|factor| *factor as f64).product()
-}
-
-/// The word that a file has for a small enum.
-fn word<T: Serialize>(value: &T) -> String {
-    let text = serde_json::to_string(value).unwrap_or_default();
-    text.trim_matches('"').to_owned()
-}
-
-/// Bytes in the largest binary unit that leaves them whole.
-fn size(bytes: u64) -> String {
-    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let fits = units
-        .iter()
-        .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
-    fits.map_or_else(
-        || format!("{bytes} B"),
-        |(unit, name)| format!("{} {name}", bytes / unit),
-    )
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }

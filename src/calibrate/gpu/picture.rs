@@ -130,8 +130,9 @@ impl Picture {
         }
         for dtype in self.dtypes().into_iter().filter(|_| computes) {
             let (name, peak) = match dtype {
+                None => ("bf16", card.peak_tflops(Dtype::Bf16)),
                 Some(NumberType::Fp8E4m3) => ("fp8", card.peak_tflops(Dtype::Fp8)),
-                _ => ("bf16", card.peak_tflops(Dtype::Bf16)),
+                Some(other) => (other.name(), card.peak_tflops(other.rate())),
             };
             let roof = |x: f64| peak.min(x * card.bandwidth_gb_per_s / 1e3);
             let line = (0..=ROOF_POINTS).map(|step| (at(step), roof(at(step))));
@@ -175,7 +176,7 @@ impl Picture {
             let colour = match dtype {
                 None => COLOURS[0],
                 Some(NumberType::Bf16) => COLOURS[1],
-                Some(NumberType::Fp8E4m3) => COLOURS[2],
+                Some(_) => COLOURS[2],
             };
             let of_type = self.points.iter().filter(|point| point.0 == dtype);
             chart

@@ -10,7 +10,7 @@ use making::Making;
 use super::error::GpuError;
 use super::operation::{NumberType, Operation};
 use super::pace::Pace;
-use super::record::{DeviceFacts, PlanFacts};
+use super::record::PlanFacts;
 use crate::perf::{AcceleratorCard, Dtype, ModelCard};
 
 /// Time for one row beside its launches (preparation, checks, recording), seconds: an assumption.
@@ -121,10 +121,7 @@ impl Plan {
 /// The time that a card's peaks permit, microseconds.
 #[must_use]
 pub fn roofline_us(row: &Planned, card: &AcceleratorCard) -> f64 {
-    let rate = card.peak_tflops(match row.dtype {
-        None | Some(NumberType::Bf16) => Dtype::Bf16,
-        Some(NumberType::Fp8E4m3) => Dtype::Fp8,
-    });
+    let rate = card.peak_tflops(row.dtype.map_or(Dtype::Bf16, NumberType::rate));
     let bandwidth = match row.operation {
         // PCI Express of the fourth generation, 16 lanes: an assumption.
         Operation::HostToDevice { .. } | Operation::DeviceToHost { .. } => 25.0,
@@ -140,7 +137,7 @@ pub fn roofline_us(row: &Planned, card: &AcceleratorCard) -> f64 {
 
 /// The card of `calibration/accelerators` that a device is, by the name its driver gives.
 #[must_use]
-pub fn card_of(facts: &DeviceFacts) -> Option<&'static str> {
+pub fn card_of(name: &str) -> Option<&'static str> {
     const CARDS: &[(&[&str], &str)] = &[
         (&["H100", "PCIe"], "h100-pcie"),
         (&["H100", "NVL"], ""),
@@ -161,7 +158,6 @@ pub fn card_of(facts: &DeviceFacts) -> Option<&'static str> {
         (&["RTX 4090"], "rtx-4090"),
         (&["RTX PRO 6000"], "rtx-pro-6000"),
     ];
-    let name = &facts.name;
     let found = CARDS
         .iter()
         .find(|(parts, _)| parts.iter().all(|part| name.contains(part)))?;

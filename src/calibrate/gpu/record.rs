@@ -1,5 +1,8 @@
 //! The calibration format: what was measured on which device, as one JSON document.
 
+mod check;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -8,9 +11,10 @@ use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use super::operation::{NumberType, Operation};
+use check::check;
 
-/// The version of the format that is written, and the only one that is read.
-pub const SCHEMA: u32 = 1;
+/// The version of the format that is written. Version 1, which had captures alone, is read too.
+pub const SCHEMA: u32 = 2;
 
 /// How gzipped files begin.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -19,7 +23,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// Version of the format, 1.
+    /// Version of the format, 2 (or 1: captures alone).
     pub schema: u32,
     /// The program that measured, with its version.
     pub tool: String,
@@ -31,15 +35,35 @@ pub struct Calibration {
     pub software: Software,
     /// What was asked for.
     pub plan: PlanFacts,
-    /// What was measured, in the order of the plan.
+    /// Where it was imported from; absent where this program measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<ImportFacts>,
+    /// What was measured: of captures in the order of the plan, of imports sorted.
     pub rows: Vec<Row>,
     /// What could not be measured, and why.
     #[serde(default)]
     pub failures: Vec<Unmeasured>,
 }
 
-/// What a device is. Serial numbers and its place in the machine are left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+/// Where an import comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportFacts {
+    /// The format of the files, with the version of the tool that measured where that is told.
+    pub source: String,
+    /// Names of the files read.
+    pub files: Vec<String>,
+    /// Measurements read.
+    pub read: u64,
+    /// Measurements that are in a row, alone or as one of several that a median is of.
+    pub kept: u64,
+    /// Measurements left out, by reason. `read` is `kept` and all of these.
+    pub skipped: BTreeMap<String, u64>,
+}
+
+/// What a device is. Serial numbers and its place in the machine are left out. What an import does
+/// not tell is 0 or empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceFacts {
     /// The name that the driver gives it.
@@ -61,7 +85,8 @@ pub struct DeviceFacts {
     /// The most shared memory a block can have, bytes.
     pub shared_bytes_per_block: u64,
     /// Whether the memory corrects errors.
-    pub ecc: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecc: Option<bool>,
     /// The CUDA version that the driver is for.
     pub driver_cuda: String,
 }
@@ -70,20 +95,28 @@ pub struct DeviceFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Software {
-    /// cuBLASLt.
+    /// cuBLASLt, of captures.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cublaslt: String,
-    /// NVRTC.
+    /// NVRTC, of captures.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub nvrtc: String,
     /// NCCL, if several devices were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nccl: Option<String>,
+    /// The serving framework whose kernels were measured, with its version: `vllm 0.24.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framework: Option<String>,
+    /// The kernels of decode attention with a cache of 16 bits and of 8 bits, joined by `+`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention_kernels: Option<[String; 2]>,
 }
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanFacts {
-    /// `quick` or `full`.
+    /// `quick` or `full`; `imported` of imports.
     pub effort: String,
     /// The model cards whose shapes were measured.
     pub models: Vec<String>,
@@ -107,22 +140,34 @@ pub struct Row {
     pub used_for: Vec<String>,
     /// Median time of one launch, microseconds.
     pub median_us: f64,
-    /// 10th percentile, microseconds.
-    pub p10_us: f64,
+    /// 10th percentile, microseconds. Absent where it is not told, as all below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p10_us: Option<f64>,
     /// 90th percentile, microseconds.
-    pub p90_us: f64,
-    /// Samples that the median is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90_us: Option<f64>,
+    /// How far the samples are spread, as another tool tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
+    /// Samples that the median is of; of imports at least the values that were read.
     pub samples: u32,
     /// Launches in each sample, the time of which is shared evenly.
-    pub launches_per_sample: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launches_per_sample: Option<u32>,
     /// Buffers that the launches went through in turn.
-    pub buffers: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffers: Option<u32>,
     /// Bytes of all buffers that the launches of a sample touched: where they are not well above
     /// `device.l2_bytes`, inputs were found in that cache, as they are between the kernels of a
     /// layer whose activations fit it.
-    pub footprint_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footprint_bytes: Option<u64>,
     /// Whether the launches were nodes of a captured graph.
-    pub graph: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<bool>,
+    /// The kernel, as the tool that measured calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
     /// Rate of the least arithmetic the operation takes, 1e12 FLOP/s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tflop_per_s: Option<f64>,
@@ -130,10 +175,27 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gb_per_s: Option<f64>,
     /// Whether the two halves of the samples differ, also when measured again.
+    #[serde(default)]
     pub drifted: bool,
     /// How the results compare with a reference in 64 bits, where there are results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked: Option<Checked>,
+}
+
+/// How far samples are spread, microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spread {
+    /// The least, if it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_us: Option<f64>,
+    /// The most, if it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_us: Option<f64>,
+    /// The mean.
+    pub mean_us: f64,
+    /// The standard deviation.
+    pub std_us: f64,
 }
 
 /// How results compare with a reference in 64 bits.
@@ -224,10 +286,10 @@ impl Calibration {
         let version =
             serde_json::from_str::<Version>(text).map_err(|error| not_one(file, &error))?;
         check(
-            version.schema == u64::from(SCHEMA),
+            (1..=u64::from(SCHEMA)).contains(&version.schema),
             file,
             "",
-            ("schema", &version.schema.to_string(), "1"),
+            ("schema", &version.schema.to_string(), "1 or 2"),
             "read it with the version of seatrial that wrote it, or measure again",
         )?;
         let calibration: Self =
@@ -245,15 +307,13 @@ impl Calibration {
     }
 
     /// Checks every row.
-    fn check(&self, file: &str) -> Result<(), RecordError> {
+    pub(crate) fn check(&self, file: &str) -> Result<(), RecordError> {
+        let mut seen = BTreeSet::new();
         for (index, row) in self.rows.iter().enumerate() {
             let place = format!("rows[{index}] ({}) ", row.operation.text());
             row.check(file, &place)?;
-            let twice = self.rows[..index]
-                .iter()
-                .any(|other| other.operation == row.operation && other.dtype == row.dtype);
             check(
-                !twice,
+                seen.insert((&row.operation, row.dtype)),
                 file,
                 &place,
                 (
@@ -265,84 +325,6 @@ impl Calibration {
             )?;
         }
         Ok(())
-    }
-}
-
-impl Row {
-    /// Checks that all numbers are finite and in their ranges.
-    ///
-    /// # Errors
-    /// The first that is not.
-    pub fn check(&self, file: &str, place: &str) -> Result<(), RecordError> {
-        let positive = [
-            ("median_us", Some(self.median_us)),
-            ("p10_us", Some(self.p10_us)),
-            ("p90_us", Some(self.p90_us)),
-            ("tflop_per_s", self.tflop_per_s),
-            ("gb_per_s", self.gb_per_s),
-        ];
-        for (field, value) in positive {
-            let value = value.unwrap_or(1.0);
-            check(
-                value.is_finite() && value > 0.0,
-                file,
-                place,
-                (field, &value.to_string(), "above 0 and finite"),
-                "measure it again",
-            )?;
-        }
-        check(
-            self.p10_us <= self.median_us && self.median_us <= self.p90_us,
-            file,
-            place,
-            (
-                "median_us",
-                &self.median_us.to_string(),
-                "from `p10_us` to `p90_us`",
-            ),
-            "measure it again",
-        )?;
-        let counts = [
-            ("samples", self.samples),
-            ("launches_per_sample", self.launches_per_sample),
-            ("buffers", self.buffers),
-        ];
-        check(
-            self.dtype.is_some() == self.operation.has_dtype(),
-            file,
-            place,
-            (
-                "dtype",
-                self.dtype.map_or("null", NumberType::name),
-                "null for launches and moved bytes, and a number type for the others",
-            ),
-            "correct the row, or measure it again",
-        )?;
-        let sizes = self.operation.sizes();
-        let counts = counts.map(|(field, value)| (field, u64::from(value)));
-        for (field, value) in sizes.into_iter().chain(counts) {
-            check(
-                value >= 1,
-                file,
-                place,
-                (field, &value.to_string(), "1 or more"),
-                "correct the row, or measure it again",
-            )?;
-        }
-        let Some(checked) = self.checked else {
-            return Ok(());
-        };
-        check(
-            checked.max_error >= 0.0 && checked.max_error <= checked.tolerance,
-            file,
-            place,
-            (
-                "checked.max_error",
-                &checked.max_error.to_string(),
-                "from 0 to `checked.tolerance`",
-            ),
-            "do not use a kernel that gives wrong results",
-        )
     }
 }
 
@@ -359,28 +341,11 @@ fn not_one(file: &str, error: &serde_json::Error) -> RecordError {
     }
 }
 
-fn check(
-    holds: bool,
-    file: &str,
-    place: &str,
-    (field, value, allowed): (&'static str, &str, &'static str),
-    remedy: &'static str,
-) -> Result<(), RecordError> {
-    if holds {
-        return Ok(());
-    }
-    Err(RecordError::Field {
-        file: file.to_owned(),
-        place: place.to_owned(),
-        field,
-        value: value.to_owned(),
-        allowed,
-        remedy,
-    })
-}
-
 /// The text of a file, unpacked where it is gzipped.
-fn text_of(path: &Path) -> std::io::Result<String> {
+///
+/// # Errors
+/// It cannot be read, or is no UTF-8.
+pub(crate) fn text_of(path: &Path) -> std::io::Result<String> {
     let bytes = std::fs::read(path)?;
     if !bytes.starts_with(&GZIP) {
         return String::from_utf8(bytes)

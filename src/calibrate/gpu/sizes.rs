@@ -159,6 +159,7 @@ fn buffers(operation: &Operation, one: u64) -> [u64; 3] {
             heads,
             kv_heads,
             head_dim,
+            ..
         } => {
             let row = sequences * tokens * head_dim * 2;
             [2 * up(row * kv_heads), row * heads, row * heads]
@@ -169,6 +170,7 @@ fn buffers(operation: &Operation, one: u64) -> [u64; 3] {
             heads,
             kv_heads,
             head_dim,
+            ..
         } => {
             let pages = context.div_ceil(PAGE);
             let cache = sequences * pages * PAGE * kv_heads * head_dim * 2;
@@ -188,6 +190,8 @@ fn buffers(operation: &Operation, one: u64) -> [u64; 3] {
             let all = rows * heads * head_dim * 2;
             [0, all, all]
         }
+        // Imported only: this program does not measure them.
+        _ => [0; 3],
     }
 }
 
@@ -301,6 +305,8 @@ mod tests {
                 heads: 8,
                 kv_heads: 1,
                 head_dim: 128,
+                kv: None,
+                window: 0,
             };
             let layout = DecodeLayout::of(&operation, 1 << 30, 132).unwrap();
             assert!(layout.splits * layout.pages_per_split >= layout.pages);

@@ -11,23 +11,7 @@ use crate::report::number::{WIDTH, count, percent, plural, significant, wrap};
 pub fn render(calibration: &Calibration, card: Option<&AcceleratorCard>) -> String {
     let device = &calibration.device;
     let mut page = Page::default();
-    page.line(&format!(
-        "{}: compute capability {}, {} multiprocessors at up to {} MHz, {} GiB, {} MiB of L2",
-        device.name,
-        device.compute_capability,
-        device.multiprocessors,
-        device.clock_mhz,
-        significant(Some(device.memory_bytes as f64 / f64::from(1 << 30))),
-        device.l2_bytes >> 20,
-    ));
-    page.line(&format!(
-        "driver for CUDA {}, cuBLASLt {}, NVRTC {}; {}, {} rows",
-        device.driver_cuda,
-        calibration.software.cublaslt,
-        calibration.software.nvrtc,
-        calibration.plan.effort,
-        count(calibration.rows.len() as u64),
-    ));
+    page.head(calibration);
     match card {
         Some(card) => page.line(&format!(
             "peaks of {}: {} TFLOP/s bf16, {} fp8, {} GB/s ({})",
@@ -105,13 +89,15 @@ pub fn render_plan(plan: &Plan, card: &AcceleratorCard) -> String {
 /// The share of a card's peak that a row reaches: of arithmetic or of bandwidth, whichever is more.
 #[must_use]
 pub fn share_of_peak(row: &Row, card: &AcceleratorCard) -> Option<f64> {
-    let dtype = match row.dtype {
-        None | Some(NumberType::Bf16) => Dtype::Bf16,
-        Some(NumberType::Fp8E4m3) => Dtype::Fp8,
-    };
+    let dtype = row.dtype.map_or(Dtype::Bf16, NumberType::rate);
     let on_device = !matches!(
         row.operation.name(),
-        "host_to_device" | "device_to_host" | "peer_copy" | "all_reduce"
+        "host_to_device"
+            | "device_to_host"
+            | "peer_copy"
+            | "all_reduce"
+            | "all_gather"
+            | "reduce_scatter"
     );
     let shares = [
         row.tflop_per_s.map(|rate| rate / card.peak_tflops(dtype)),
@@ -132,6 +118,40 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// The device, and what was called on it; of imports, where they come from.
+    fn head(&mut self, calibration: &Calibration) {
+        let device = &calibration.device;
+        let rows = plural(calibration.rows.len() as u64, "row");
+        let Some(import) = &calibration.import else {
+            self.line(&format!(
+                "{}: compute capability {}, {} multiprocessors at up to {} MHz, {} GiB, {} MiB of \
+                 L2",
+                device.name,
+                device.compute_capability,
+                device.multiprocessors,
+                device.clock_mhz,
+                significant(Some(device.memory_bytes as f64 / f64::from(1 << 30))),
+                device.l2_bytes >> 20,
+            ));
+            self.line(&format!(
+                "driver for CUDA {}, cuBLASLt {}, NVRTC {}; {}, {rows}",
+                device.driver_cuda,
+                calibration.software.cublaslt,
+                calibration.software.nvrtc,
+                calibration.plan.effort,
+            ));
+            return;
+        };
+        let software = calibration.software.framework.as_deref();
+        self.line(&format!(
+            "{}, {}: imported from {} ({rows} of {} measurements)",
+            device.name,
+            software.unwrap_or("software not told"),
+            import.source,
+            count(import.read),
+        ));
+    }
+
     fn cells(&mut self, [what, dtype, median, spread, flops, bytes, share]: [&str; 7]) {
         let line = format!(
             "{what:<45} {dtype:<4} {median:>10} {spread:>8} {flops:>8} {bytes:>8} {share:>8}"
@@ -141,9 +161,12 @@ impl Page {
     }
 
     fn row(&mut self, row: &Row, l2_bytes: u64, card: Option<&AcceleratorCard>) {
-        let spread = (row.p90_us - row.p10_us) / row.median_us;
+        let spread = row.p90_us.zip(row.p10_us);
+        let spread = spread.map(|(p90, p10)| (p90 - p10) / row.median_us);
         let share = card.and_then(|card| share_of_peak(row, card));
-        let cached = row.footprint_bytes < 2 * l2_bytes;
+        let cached = row
+            .footprint_bytes
+            .is_some_and(|bytes| bytes < 2 * l2_bytes);
         let star = if share.is_some() && cached { "*" } else { "" };
         let share = format!("{}{star}", percent(share));
         let mark = if row.drifted { " ~" } else { "" };
@@ -151,7 +174,7 @@ impl Page {
             &row.operation.text(),
             short(row.dtype),
             &significant(Some(row.median_us)),
-            &format!("{}{mark}", percent(Some(spread))),
+            &format!("{}{mark}", percent(spread)),
             &significant(row.tflop_per_s),
             &significant(row.gb_per_s),
             &share,
@@ -197,5 +220,9 @@ fn short(dtype: Option<NumberType>) -> &'static str {
         None => "-",
         Some(NumberType::Bf16) => "bf16",
         Some(NumberType::Fp8E4m3) => "fp8",
+        Some(NumberType::Fp8Block) => "fp8b",
+        Some(NumberType::Nvfp4) => "nvf4",
+        Some(NumberType::Mxfp4) => "mxf4",
+        Some(NumberType::Int8) => "int8",
     }
 }

@@ -86,7 +86,7 @@ pub fn gpu(args: &GpuArgs) -> Result<Finished, Failure> {
         return Ok(Finished::fine(calibration.to_text()));
     }
     let named = args.accelerator.as_deref();
-    let card = named.or_else(|| card_of(&calibration.device));
+    let card = named.or_else(|| card_of(&calibration.device.name));
     let card = card.map(|name| AcceleratorCard::load(name, here));
     let card = card.transpose().map_err(Failure::of)?;
     let mut text = render(&calibration, card.as_ref());

@@ -65,7 +65,7 @@ fn card(
     named: Option<&str>,
     calibration: &Calibration,
 ) -> Result<Option<AcceleratorCard>, Failure> {
-    let name = named.or_else(|| card_of(&calibration.device));
+    let name = named.or_else(|| card_of(&calibration.device.name));
     let card = name.map(|name| AcceleratorCard::load(name, Path::new("")));
     card.transpose().map_err(Failure::of)
 }

@@ -1,26 +1,22 @@
 //! What a model needs of the kernel tables, and where it was found.
 
 mod experts;
+mod small;
 
 use super::number_types::product_dtypes_of;
 use super::{Part, Prefill, Product};
 use crate::perf::accelerator::AcceleratorCard;
-use crate::perf::dtype::{Dtype, Dtypes};
+use crate::perf::dtype::Dtypes;
 use crate::perf::model::{Attention, ModelCard};
 use crate::perf::parallelism::Parallelism;
 use crate::perf::tables::{
     AttentionKey, AttentionTable, Curve, DecodeCurve, GemmCurve, KernelBackend, KernelDtype,
-    KernelTables, PrefillCurve, Reach, nearest_key,
+    KernelTables, PrefillCurve, Reach, TablesOrigin, nearest_key,
 };
-
-/// Share of the peak bandwidth that small kernels (norms, activations) reach, and the microseconds
-/// each takes besides: as aiconfigurator-core 0.12.0 assumes.
-const SMALL_BANDWIDTH: f64 = 0.8;
-const SMALL_LAUNCH_US: f64 = 3.0;
 
 /// What is looked up, for whom.
 pub(super) struct Lookup<'a> {
-    tables: &'static KernelTables,
+    tables: &'a KernelTables,
     model: &'a ModelCard,
     accelerator: &'a AcceleratorCard,
     parallelism: Parallelism,
@@ -33,7 +29,7 @@ pub(super) struct Lookup<'a> {
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(
-        tables: &'static KernelTables,
+        tables: &'a KernelTables,
         model: &'a ModelCard,
         accelerator: &'a AcceleratorCard,
         parallelism: Parallelism,
@@ -70,13 +66,7 @@ impl<'a> Lookup<'a> {
 
     /// FLOP per nanosecond of one device.
     fn peak(&self, dtype: KernelDtype) -> f64 {
-        let dtype = match dtype {
-            KernelDtype::Bf16 | KernelDtype::Mxfp4 => Dtype::Bf16,
-            KernelDtype::Fp8 | KernelDtype::Fp8Block => Dtype::Fp8,
-            KernelDtype::Nvfp4 => Dtype::Fp4,
-            KernelDtype::Int8 => Dtype::Int8,
-        };
-        self.accelerator.peak_tflops(dtype) * 1e3
+        self.accelerator.peak_tflops(dtype.rate()) * 1e3
     }
 
     fn curve(&self, dtype: KernelDtype, n: u32, k: u32) -> Option<GemmCurve> {
@@ -255,7 +245,8 @@ impl<'a> Lookup<'a> {
         let found = self.attention_key(table, 0);
         self.attention_note("kernels.prefill_attention", found.as_ref());
         let scale = |want: &AttentionKey, key: &AttentionKey| {
-            f64::from(want.heads * want.head_dim) / f64::from((key.heads * key.head_dim).max(1))
+            let work = |key: &AttentionKey| f64::from(key.heads) * f64::from(key.head_dim);
+            work(want) / work(key).max(1.0)
         };
         let (want, key, _) = found?;
         let full = PrefillCurve::new(table, &key, scale(&want, &key))?;
@@ -290,14 +281,14 @@ impl<'a> Lookup<'a> {
 
     /// The framework's own decode attention, or another's that was measured in the very shape
     /// where its own was not: that is nearer than another shape. SGLang's comes before
-    /// TensorRT-LLM's for vLLM, since both run FlashAttention.
-    fn decode_table(&self) -> &'static AttentionTable {
+    /// TensorRT-LLM's for vLLM, since both run FlashAttention. Tables from a file stand alone.
+    fn decode_table(&self) -> &'a AttentionTable {
         let exact = |table: &AttentionTable| {
             let found = self.attention_key(table, 0);
             found.is_none_or(|(_, _, reach)| reach == Reach::Measured)
         };
         let own = &self.tables.decode;
-        if exact(own) {
+        if exact(own) || self.tables.origin != TablesOrigin::Shipped {
             return own;
         }
         [
@@ -365,37 +356,6 @@ impl<'a> Lookup<'a> {
         let reach = curve.as_ref().map(|_| Reach::Measured);
         self.note("kernels.all_reduce", value, reach);
         Some((f64::from(count), f64::from(self.model.hidden), curve?))
-    }
-
-    /// Whether queries and keys are rotated by a kernel that was not measured with attention. The
-    /// block of MLA was measured with its own; `mla`: whether there is one.
-    pub(super) fn rotates_apart(&self, mla: bool) -> bool {
-        self.model.rotates() && !mla && !self.tables.attention_rotates()
-    }
-
-    /// Nanoseconds of small kernels per row and per step: two norms with residual, one activation
-    /// and the rotation of queries and keys in a layer, and the embedding. `mla`: whether there is a
-    /// measured block of MLA.
-    pub(super) fn small(&self, mla: bool) -> (f64, f64) {
-        let m = self.model;
-        let rate = self.bandwidth * SMALL_BANDWIDTH;
-        let (layers, hidden) = (f64::from(m.layers), f64::from(m.hidden));
-        let norm = 2.0 * 4.0 * hidden;
-        let wide = if m.gated_ffn { 3.0 } else { 2.0 };
-        let activation = |width: u32| 2.0 * wide * f64::from(self.split(width));
-        let activations = if m.experts == 0 {
-            layers * activation(m.ffn)
-        } else {
-            // The activation of experts is part of their kernel.
-            f64::from(m.dense_layers) * activation(m.dense_ffn)
-                + f64::from(m.moe_layers() * m.shared_experts) * activation(m.shared_ffn)
-        };
-        let rotations = if self.rotates_apart(mla) { layers } else { 0.0 };
-        let heads = self.split(m.heads) + m.kv_heads.div_ceil(self.tp);
-        let rotation = 4.0 * f64::from(heads * m.head_dim);
-        let bytes = layers * 2.0 * norm + activations + rotations * rotation + 4.0 * hidden;
-        let launches = 3.0 * layers + rotations + 1.0;
-        (bytes / rate, launches * SMALL_LAUNCH_US * 1e3)
     }
 }
 

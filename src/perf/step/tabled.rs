@@ -1,11 +1,13 @@
 //! Steps from kernel tables.
 
+use std::sync::Arc;
+
 use super::{DecodePiece, PrefillChunk, StepModel, rows_of};
 use crate::perf::accelerator::AcceleratorCard;
 use crate::perf::error::PerfError;
 use crate::perf::floor::Line;
 use crate::perf::measured::Measured;
-use crate::perf::tables::{KernelBackend, KernelTables};
+use crate::perf::tables::{KernelBackend, KernelTables, TablesHandle};
 
 impl StepModel {
     /// The same with the kernels that were measured on this device with that framework (by default
@@ -25,13 +27,7 @@ impl StepModel {
         for backend in choices {
             let tables = system.and_then(|system| KernelTables::builtin(system, *backend));
             let Some(tables) = tables else { continue };
-            let (model, accelerator) = (&self.model, &self.accelerator);
-            let stated = self.rank_link.is_some();
-            let mut measured =
-                Measured::new(tables, model, accelerator, self.parallelism, self.dtypes);
-            if stated {
-                measured.forget_exchange();
-            }
+            let measured = self.measure(TablesHandle::Shipped(tables));
             let enough = measured.has_products();
             if enough || self.measured.is_none() {
                 self.measured = Some(Box::new(measured));
@@ -57,6 +53,25 @@ impl StepModel {
             });
         }
         Ok(self)
+    }
+
+    /// The same with the kernels of tables that were loaded from a file; what they lack stays with
+    /// the roofline, as the provenance says.
+    #[must_use]
+    pub fn with_kernel_tables(mut self, tables: Arc<KernelTables>) -> Self {
+        self.measured = Some(Box::new(self.measure(TablesHandle::Loaded(tables))));
+        self
+    }
+
+    /// What tables give this model.
+    fn measure(&self, tables: TablesHandle) -> Measured {
+        let (model, accelerator) = (&self.model, &self.accelerator);
+        let stated = self.rank_link.is_some();
+        let mut measured = Measured::new(tables, model, accelerator, self.parallelism, self.dtypes);
+        if stated {
+            measured.forget_exchange();
+        }
+        measured
     }
 
     /// Whether kernel tables give this model's times.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::interpolate::{Curve, between, index_of};
-use super::{KernelDtype, Reach};
+use super::{KernelDtype, Reach, fill};
 
 /// The shape of a measured attention kernel; heads are those of one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +98,35 @@ impl AttentionTable {
         })
     }
 
+    /// The times of prompts, where some between measurements are missing: read from the line
+    /// between those around them, and after the example of the rows with the nearest work, of any
+    /// heads and number of sequences. None where nothing is missing.
+    fn whole(&self, key: &AttentionKey, sequences: u32, times: &[f64]) -> Option<Vec<f64>> {
+        let far = |a: u32, b: u32| (f64::from(a.max(1)) / f64::from(b.max(1))).ln().abs();
+        let line = |times: &[f64], [a, b]: [usize; 2], at: usize| {
+            let point = |place: usize| (self.lengths[place], times[place]);
+            between(point(a), point(b), self.lengths[at])
+        };
+        let neighbours = || {
+            let like = self.shapes.iter().filter(|(other, _)| {
+                let types = (other.query, other.kv) == (key.query, key.kv);
+                types && (other.head_dim, other.window) == (key.head_dim, key.window)
+            });
+            let rows = like.flat_map(|(other, rows)| rows.iter().map(move |row| (other, row)));
+            let others = rows.filter(|(other, (batch, _))| (*other, **batch) != (key, sequences));
+            let each = others.map(|(other, (batch, times))| {
+                let work = f64::from(other.heads) * f64::from(*batch);
+                let own = f64::from(key.heads) * f64::from(sequences);
+                let apart = (work / own).ln().abs()
+                    + 0.3 * far(other.heads, key.heads)
+                    + 0.3 * far(other.kv_heads, key.kv_heads);
+                (apart, times.as_slice(), line)
+            });
+            each.collect()
+        };
+        fill::filled(times, line, neighbours)
+    }
+
     /// The shapes measured.
     pub fn keys(&self) -> impl Iterator<Item = &AttentionKey> {
         self.shapes.keys()
@@ -123,6 +152,8 @@ impl PrefillCurve {
         for (sequences, times) in table.shapes.get(key)? {
             let least = times.iter().copied().fold(f64::INFINITY, f64::min);
             launch = launch.min(least * 1e3);
+            let whole = table.whole(key, *sequences, times);
+            let times = whole.as_deref().unwrap_or(times);
             if let Some(curve) = Curve::through(&table.lengths, times, 1e3) {
                 rows.push((f64::from(*sequences), curve));
             }

@@ -1,9 +1,11 @@
 //! Matrix products: `y[m,n] = x[m,k] w[k,n]`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::interpolate::{Curve, between, index_of};
-use super::{KernelDtype, Reach};
+use super::shapes::{around, between_widths};
+use super::{KernelDtype, Reach, fill};
 
 /// Measured matrix products of one system and framework.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -129,7 +131,7 @@ impl GemmTable {
     /// Nanoseconds of it by rows; between two k measured, the interpolation.
     pub(crate) fn scale_curve(&self, k: f64) -> Option<Curve> {
         let widths: Vec<u32> = self.scales.keys().copied().collect();
-        let ([(low, weight), (high, other)], _) = around(&widths, k)?;
+        let ([(low, weight), (high, other)], _) = between_widths(&widths, k)?;
         let (low, high) = (self.scales.get(&low)?, self.scales.get(&high)?);
         let mixed = low.iter().zip(high).map(|(a, b)| a * weight + b * other);
         let mixed: Vec<f64> = mixed.collect();
@@ -191,9 +193,44 @@ impl GemmTable {
         lowered.collect()
     }
 
+    /// The times of a shape, those that it lacks between its measurements read from the shares of
+    /// the peak around them, and after the example of the shapes nearest in the logarithms of n and k.
+    fn whole<'a>(
+        &self,
+        (dtype, n, k): (KernelDtype, u32, u32),
+        times: &'a [f64],
+        own: &Roof,
+        roof: &dyn Fn(f64, f64) -> Roof,
+    ) -> Cow<'a, [f64]> {
+        let far = |a: u32, b: u32| (f64::from(a) / f64::from(b)).ln().abs();
+        let neighbours = || {
+            let others = self.shapes.iter().filter(|(key, _)| key.0 == dtype);
+            let others = others.filter(|(key, _)| (key.1, key.2) != (n, k));
+            let each = others.map(|(key, times)| {
+                let roof = roof(f64::from(key.1), f64::from(key.2));
+                let line = self.line(roof);
+                (far(key.1, n) + far(key.2, k), times.as_slice(), line)
+            });
+            each.collect()
+        };
+        match fill::filled(times, self.line(*own), neighbours) {
+            Some(whole) => Cow::Owned(whole),
+            None => Cow::Borrowed(times),
+        }
+    }
+
+    /// Reads between two numbers of rows: the share of the peak is linear.
+    fn line(&self, roof: Roof) -> impl Fn(&[f64], [usize; 2], usize) -> f64 + '_ {
+        move |times, [a, b], at| {
+            let share = |place: usize| roof.ns(self.rows[place]) / times[place];
+            let point = |place: usize| (self.rows[place], share(place));
+            roof.ns(self.rows[at]) / between(point(a), point(b), self.rows[at])
+        }
+    }
+
     /// The time of products with n columns and k summands. At a shape not measured the share of the
-    /// peak is interpolated between the (up to four) shapes around it, in the logarithms of n and
-    /// k; outside all shapes it is the outermost one's.
+    /// peak is interpolated between the shapes around it, in the logarithms of n and k; outside all
+    /// shapes, and where none of these is there, it is the nearest one's.
     pub(crate) fn curve(
         &self,
         dtype: KernelDtype,
@@ -204,36 +241,23 @@ impl GemmTable {
     ) -> Option<GemmCurve> {
         let roof = |n: f64, k: f64| Roof::new(dtype, n, k, flops_per_ns, bytes_per_ns);
         let own = roof(n, k);
-        let widths = |at: fn(&(KernelDtype, u32, u32)) -> u32| {
-            let mut all: Vec<u32> = self
-                .shapes
-                .keys()
-                .filter(|key| key.0 == dtype)
-                .map(at)
-                .collect();
-            all.sort_unstable();
-            all.dedup();
-            all
-        };
-        let (columns, columns_reach) = around(&widths(|key| key.1), n)?;
-        let (summands, summands_reach) = around(&widths(|key| key.2), k)?;
-        let reach = columns_reach.max(summands_reach);
+        let shapes = self.shapes.keys().filter(|key| key.0 == dtype);
+        let shapes: Vec<(u32, u32)> = shapes.map(|key| (key.1, key.2)).collect();
+        let (chosen, reach) = around(&shapes, n, k)?;
         let usual = match reach {
             Reach::Measured => Vec::new(),
             _ => self.usual_excess(dtype),
         };
         let mut corners = Vec::new();
-        for (column, weight) in columns {
-            for (summand, other) in summands {
-                let times = self.shapes.get(&(dtype, column, summand));
-                if let Some(times) = times.filter(|_| weight * other > 0.0) {
-                    let roof = roof(f64::from(column), f64::from(summand));
-                    let times = match reach {
-                        Reach::Measured => times.clone(),
-                        _ => self.without_spikes(times, &usual, &roof),
-                    };
-                    corners.push((times, roof, weight * other));
-                }
+        for ((column, summand), weight) in chosen {
+            if let Some(times) = self.shapes.get(&(dtype, column, summand)) {
+                let corner = roof(f64::from(column), f64::from(summand));
+                let times = self.whole((dtype, column, summand), times, &corner, &roof);
+                let times = match reach {
+                    Reach::Measured => times.into_owned(),
+                    _ => self.without_spikes(&times, &usual, &corner),
+                };
+                corners.push((times, corner, weight));
             }
         }
         let (mut rows, mut ns) = (Vec::new(), Vec::new());
@@ -275,26 +299,4 @@ fn least_from(times: &[f64]) -> Vec<f64> {
         *time = least;
     }
     lowered
-}
-
-/// The two widths around `x` with their weights (the logarithm decides), and how near that is.
-fn around(widths: &[u32], x: f64) -> Option<([(u32, f64); 2], Reach)> {
-    let above = widths.partition_point(|width| f64::from(*width) < x);
-    let alone = |width: u32, reach| Some(([(width, 1.0), (width, 0.0)], reach));
-    match (
-        above.checked_sub(1).and_then(|at| widths.get(at)),
-        widths.get(above),
-    ) {
-        (_, Some(width)) if f64::from(*width) == x => alone(*width, Reach::Measured),
-        (Some(low), Some(high)) => {
-            let [a, b] = [*low, *high].map(|width| f64::from(width).ln());
-            let weight = (x.ln() - a) / (b - a);
-            Some((
-                [(*low, 1.0 - weight), (*high, weight)],
-                Reach::BetweenShapes,
-            ))
-        }
-        (Some(width), None) | (None, Some(width)) => alone(*width, Reach::Extrapolated),
-        (None, None) => None,
-    }
 }

@@ -99,6 +99,9 @@ fn parse_line(line: &str, tables: &mut KernelTables) -> Result<(), String> {
                 "moe" => &mut tables.moe.tokens,
                 "mla_prefill" => &mut tables.mla_prefill.lengths,
                 "mla_decode" => &mut tables.mla_decode.lengths,
+                "rms_norm" => &mut tables.norms.rows,
+                "silu_mul" => &mut tables.activations.rows,
+                "rotary" => &mut tables.rotations.rows,
                 _ => return Err(format!("`{kind}` is not a kind of kernel")),
             };
             *axis = cells.axis()?;
@@ -143,6 +146,18 @@ fn parse_line(line: &str, tables: &mut KernelTables) -> Result<(), String> {
             let batch = cells.number()?;
             let times = cells.times(table.lengths.len() as f64)?;
             table.shapes.entry(key).or_default().insert(batch, times);
+            Ok(())
+        }
+        kind @ ("rms_norm" | "silu_mul" | "rotary") => {
+            let table = match kind {
+                "rms_norm" => &mut tables.norms,
+                "silu_mul" => &mut tables.activations,
+                _ => &mut tables.rotations,
+            };
+            let width = cells.number()?;
+            let key = (width, if kind == "rotary" { cells.number()? } else { 1 });
+            let times = cells.times(table.rows.len() as f64)?;
+            table.shapes.insert(key, times);
             Ok(())
         }
         kind @ ("allreduce" | "allgather" | "reducescatter") => {

@@ -155,6 +155,11 @@ pub struct LlmPool {
     /// Whose kernels with `tables`: `vllm`, `trtllm` or `sglang`. Default: the first of these that
     /// was measured with weights of this dtype.
     pub kernel_backend: Option<KernelBackend>,
+    /// A file with kernels measured on this accelerator, relative to the scenario, in place of those
+    /// that come with the program: a calibration (`seatrial calibrate gpu` or `import`), or kernel
+    /// tables. What it lacks is timed by the roofline. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_tables: Option<String>,
     /// Engine overhead of an iteration, microseconds. Default, assumed: 500 beside measured
     /// kernels, 1,500 with the roofline.
     pub overhead_fixed_us: Option<f64>,

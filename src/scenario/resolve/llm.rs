@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{LlmFacts, pipeline, speculative};
+use crate::calibrate::tables::{self, TablesError};
 use crate::fleet::llm::EngineRules;
 use crate::fleet::plan::EnginePlan;
 use crate::fleet::tiers::TierRule;
+use crate::perf::tables::KernelTables;
 use crate::perf::{
     AcceleratorCard, CapturedGraphs, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads,
     Overlapped, Parallelism, PerfError, ProfileSteps, PromptWork, Staged, StepModel, StepTimes,
@@ -36,13 +38,13 @@ fn step_model(
     model: &ModelCard,
     accelerator: &AcceleratorCard,
     dtypes: Dtypes,
-    beside: bool,
+    (tables, beside): (Option<&Arc<KernelTables>>, bool),
 ) -> Result<StepModel, PerfError> {
     let overheads = |assumed: Overheads| match beside {
         true => Overheads::default(),
         false => stated(pool, assumed),
     };
-    step_model_with(pool, model, accelerator, dtypes, &overheads)
+    step_model_with(pool, model, accelerator, dtypes, (tables, &overheads))
 }
 
 /// The same with the overheads that are made of those assumed.
@@ -51,7 +53,7 @@ pub(super) fn step_model_with(
     model: &ModelCard,
     accelerator: &AcceleratorCard,
     dtypes: Dtypes,
-    overheads: &dyn Fn(Overheads) -> Overheads,
+    (loaded, overheads): (Option<&Arc<KernelTables>>, &dyn Fn(Overheads) -> Overheads),
 ) -> Result<StepModel, PerfError> {
     let with = |assumed: Overheads| {
         let overheads = overheads(assumed);
@@ -72,6 +74,9 @@ pub(super) fn step_model_with(
             None => step,
         })
     };
+    if let Some(tables) = loaded {
+        return Ok(with(ASSUMED_OVERHEADS_WITH_TABLES)?.with_kernel_tables(Arc::clone(tables)));
+    }
     let tables = || with(ASSUMED_OVERHEADS_WITH_TABLES)?.with_tables(pool.kernel_backend);
     match pool.step_model {
         Some(StepModelChoice::Roofline) => with(ASSUMED_OVERHEADS),
@@ -150,7 +155,16 @@ pub(super) fn resolve_llm(
         weight: weight.ok()??,
         kv: kv.ok()??,
     };
-    let step = step_model(pool, &model, &accelerator, dtypes, false);
+    let tables = match loaded(pool, base_dir) {
+        Ok(tables) => tables,
+        Err(error) => {
+            let file = pool.kernel_tables.as_deref().unwrap_or_default();
+            let path = format!("{at}.kernel_tables");
+            problems.push(&path, format!("{file:?}"), &error.to_string(), "");
+            return None;
+        }
+    };
+    let step = step_model(pool, &model, &accelerator, dtypes, (tables.as_ref(), false));
     let field = match &step {
         Err(PerfError::Field { field, .. }) if *field == "step_model" => "step_model",
         _ => "tp",
@@ -187,7 +201,8 @@ pub(super) fn resolve_llm(
     )?;
     let (step, memory) = (step.ok()?, memory.ok()?);
     let cards = (&model, &accelerator);
-    let (draft, memory) = match speculative::draft(pool, base_dir, cards, memory) {
+    let draft = speculative::draft(pool, base_dir, cards, (memory, tables.as_ref()));
+    let (draft, memory) = match draft {
         Ok(found) => found,
         Err((reason, remedy)) => {
             let drafts = pool.speculative.as_ref();
@@ -276,6 +291,7 @@ pub(super) fn resolve_llm(
         overheads: stated(pool, assumed),
         step,
         draft,
+        kernel_tables: tables,
     };
     let kernels = kernel_times(pool, &facts, base_dir);
     asked(
@@ -285,6 +301,13 @@ pub(super) fn resolve_llm(
     )?;
     let step = kernels.ok()?;
     Some((EnginePlan::Llm { rules, step }, facts))
+}
+
+/// The kernels of the file that a pool names.
+fn loaded(pool: &LlmPool, base_dir: &Path) -> Result<Option<Arc<KernelTables>>, TablesError> {
+    let file = pool.kernel_tables.as_ref();
+    let tables = file.map(|file| tables::load(&base_dir.join(file)).map(Arc::new));
+    tables.transpose()
 }
 
 fn graphs(pool: &LlmPool) -> CapturedGraphs {
@@ -342,7 +365,10 @@ fn kernel_times(
             let steps = ProfileSteps::load(&folder, model.layers, floor, between)?;
             Arc::new(steps.with_graphs(graphs(pool)))
         }
-        None => Arc::new(step_model(pool, model, accelerator, facts.dtypes, beside)?),
+        None => Arc::new({
+            let tables = facts.kernel_tables.as_ref();
+            step_model(pool, model, accelerator, facts.dtypes, (tables, beside))?
+        }),
     };
     let kernels = speculative::drafting(pool, facts, kernels);
     let times: Arc<dyn StepTimes> = match beside {

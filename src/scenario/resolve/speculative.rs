@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::LlmFacts;
 use super::llm::step_model_with;
 use crate::fleet::llm::SpeculativeRule;
+use crate::perf::tables::KernelTables;
 use crate::perf::{
     AcceleratorCard, Drafter, Drafting, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads,
     PerfError, StepModel, StepTimes,
@@ -37,7 +38,7 @@ pub(super) fn draft(
     pool: &LlmPool,
     base_dir: &Path,
     (model, accelerator): (&ModelCard, &AcceleratorCard),
-    memory: MemoryPlan,
+    (memory, tables): (MemoryPlan, Option<&Arc<KernelTables>>),
 ) -> Result<(Option<Draft>, MemoryPlan), Refused> {
     let Some(name) = pool
         .speculative
@@ -69,7 +70,7 @@ pub(super) fn draft(
     };
     // Its kernels follow one another without the scheduler between them.
     let none = |_| Overheads::default();
-    let step = step_model_with(pool, &card, accelerator, dtypes, &none).map_err(unfit)?;
+    let step = step_model_with(pool, &card, accelerator, dtypes, (tables, &none)).map_err(unfit)?;
     let own_kv = match &pool.kv_dtype {
         Some(_) => kv,
         None => model.kv_dtype,

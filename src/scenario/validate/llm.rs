@@ -22,6 +22,7 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
             "drop one of the two",
         );
     }
+    check_tables(pool, at, problems);
     let path = |field: &str| format!("{at}.{field}");
     let mut int = |field: &str, value: u64, low: u64, high: u64| {
         problems.int_in_range(&path(field), value, low, high);
@@ -124,6 +125,33 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
             allowed,
             "turn it on",
         );
+    }
+}
+
+/// Refuses what does not go with kernels from a file.
+fn check_tables(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
+    let Some(file) = &pool.kernel_tables else {
+        return;
+    };
+    let roofline = pool.step_model == Some(StepModelChoice::Roofline);
+    for (given, allowed) in [
+        (
+            roofline,
+            "must be left out with step_model = \"roofline\", which uses no measured kernels",
+        ),
+        (
+            pool.kernel_backend.is_some(),
+            "must be left out with `kernel_backend`, which names kernels of the program's",
+        ),
+        (
+            pool.profile.is_some(),
+            "must be left out with `profile`, by which iterations are timed then",
+        ),
+    ] {
+        if given {
+            let path = format!("{at}.kernel_tables");
+            problems.push(&path, format!("{file:?}"), allowed, "drop one of the two");
+        }
     }
 }
 

@@ -123,7 +123,7 @@ impl Device {
             shared_bytes_per_block: u64::from(told(
                 Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
             )),
-            ecc: told(Attribute::CU_DEVICE_ATTRIBUTE_ECC_ENABLED) != 0,
+            ecc: Some(told(Attribute::CU_DEVICE_ATTRIBUTE_ECC_ENABLED) != 0),
             driver_cuda: probe::version_text(probe::driver_version()?),
         })
     }

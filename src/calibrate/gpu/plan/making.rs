@@ -205,6 +205,8 @@ impl<'a> Making<'a> {
                 heads,
                 kv_heads,
                 head_dim,
+                kv: None,
+                window: 0,
             };
             self.add(operation, bf16, &used_for);
         }
@@ -216,6 +218,8 @@ impl<'a> Making<'a> {
                     heads,
                     kv_heads,
                     head_dim,
+                    kv: None,
+                    window: 0,
                 };
                 if operation.bytes(Some(bf16)) <= MOST_CACHE_BYTES {
                     self.add(operation, bf16, &used_for);

@@ -42,6 +42,7 @@ impl Step {
                 heads,
                 kv_heads,
                 head_dim,
+                ..
             },
         ) = (layout, operation)
         else {

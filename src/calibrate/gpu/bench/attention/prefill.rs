@@ -29,6 +29,7 @@ impl Shape {
                 heads,
                 kv_heads,
                 head_dim,
+                ..
             } => Ok(Shape {
                 sequences,
                 tokens,

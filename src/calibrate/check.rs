@@ -1,0 +1,199 @@
+//! How far what steps read lies from what was measured: every measurement of a calibration, or of
+//! the kernel tables, is left out in turn and read from the others.
+
+mod table;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::diff::{Source, SourceError};
+use super::gpu::measure::quantile;
+use super::gpu::plan::card_of;
+use super::tables::{self, TablesError};
+use crate::perf::tables::{HeldOut, HeldOutWay, KernelTables, TablesHandle};
+use crate::perf::{AcceleratorCard, PerfError};
+
+pub use table::render;
+
+/// Version of the JSON document.
+const SCHEMA: u32 = 1;
+/// What names of shipped tables begin with.
+const TABLES: &str = "tables:";
+
+/// Errors of one operation, number type and way, as shares of what was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Errors {
+    /// The operation, as calibrations call it.
+    pub operation: &'static str,
+    /// Number type of the arithmetic.
+    pub dtype: &'static str,
+    /// Where the measurements lie that were left out: `between` others of their shape, `at_the_end`
+    /// of it, or with their `whole_shape`.
+    pub way: &'static str,
+    /// Measurements left out.
+    pub count: usize,
+    /// Median of the absolute errors.
+    pub median: f64,
+    /// 90th percentile of them.
+    pub p90: f64,
+    /// The largest.
+    pub max: f64,
+    /// Median of the errors with their signs: above 0, more is read than was measured.
+    pub bias: f64,
+    /// Median of the absolute errors where only measurements of the same shape are read.
+    pub alone_median: Option<f64>,
+}
+
+/// The errors of a calibration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Check {
+    /// Version of the document, 1.
+    pub schema: u32,
+    /// What was checked.
+    pub source: String,
+    /// The accelerator card whose peaks products are read by.
+    pub card: String,
+    /// By operation, number type and way.
+    pub errors: Vec<Errors>,
+}
+
+/// Why a calibration cannot be checked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CheckError {
+    /// The file.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    /// The shipped tables, or a card of theirs.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The card that was named.
+    #[error(transparent)]
+    Card(#[from] PerfError),
+    /// The device has no card.
+    #[error(
+        "{file}: no accelerator card is known for `{device}`, and products are read by the share of \
+         a card's peaks; name one with --accelerator"
+    )]
+    NoCard {
+        /// The file.
+        file: String,
+        /// The device.
+        device: String,
+    },
+}
+
+impl Check {
+    /// Checks a calibration or tables: a path, or `tables:SYSTEM/BACKEND`.
+    ///
+    /// # Errors
+    /// It cannot be read, or no card is known for its device.
+    pub fn of(text: &str, card: Option<&str>) -> Result<Check, CheckError> {
+        let named = card.map(|name| AcceleratorCard::load(name, Path::new("")));
+        let named = named.transpose()?;
+        let (handle, source, card) = if text.starts_with(TABLES) {
+            let source = Source::load(text)?;
+            let label = source.label();
+            match source {
+                Source::Tables { tables, card } => {
+                    (TablesHandle::Shipped(tables), label, named.unwrap_or(*card))
+                }
+                // A name that begins so is never a file's.
+                Source::File { path, .. } => return no_card(&path, ""),
+            }
+        } else {
+            let tables = tables::load(Path::new(text))?;
+            let card = match named {
+                Some(card) => card,
+                None => match card_by_name(&tables)? {
+                    Some(card) => card,
+                    None => return no_card(text, &tables.system),
+                },
+            };
+            let label = format!(
+                "{text} ({}, {} {})",
+                tables.system, tables.backend, tables.version
+            );
+            (TablesHandle::Loaded(Arc::new(tables)), label, card)
+        };
+        Ok(Check {
+            schema: SCHEMA,
+            source,
+            card: card.name.clone(),
+            errors: summaries(&held_out(&handle, &card)),
+        })
+    }
+}
+
+fn no_card(file: &str, device: &str) -> Result<Check, CheckError> {
+    Err(CheckError::NoCard {
+        file: file.to_owned(),
+        device: device.to_owned(),
+    })
+}
+
+/// The card of a device or system that tables name.
+fn card_by_name(tables: &KernelTables) -> Result<Option<AcceleratorCard>, PerfError> {
+    for name in AcceleratorCard::names() {
+        let card = AcceleratorCard::load(name, Path::new(""))?;
+        if card.kernels.as_deref() == Some(&tables.system) {
+            return Ok(Some(card));
+        }
+    }
+    let card = card_of(&tables.system);
+    card.map(|name| AcceleratorCard::load(name, Path::new("")))
+        .transpose()
+}
+
+/// Every measurement left out in turn.
+fn held_out(tables: &KernelTables, card: &AcceleratorCard) -> Vec<HeldOut> {
+    tables.held_out(card)
+}
+
+/// By operation, number type and way, in the order in which they come first.
+fn summaries(all: &[HeldOut]) -> Vec<Errors> {
+    let mut kinds = Vec::new();
+    for one in all {
+        let kind = (one.operation, one.dtype, one.way);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    let order = |operation: &str| all.iter().position(|one| one.operation == operation);
+    kinds.sort_by_key(|(operation, dtype, way)| (order(operation), *way, *dtype));
+    let of_kind = |kind: &(&str, _, _)| {
+        let like = |one: &&HeldOut| (one.operation, one.dtype, one.way) == *kind;
+        let like: Vec<&HeldOut> = all.iter().filter(like).collect();
+        like
+    };
+    kinds.iter().map(|kind| summary(&of_kind(kind))).collect()
+}
+
+fn summary(like: &[&HeldOut]) -> Errors {
+    let signed: Vec<f64> = like
+        .iter()
+        .map(|one| one.read_us / one.measured_us - 1.0)
+        .collect();
+    let absolute: Vec<f64> = signed.iter().map(|error| error.abs()).collect();
+    let alone = like
+        .iter()
+        .filter_map(|one| Some((one.alone_us? / one.measured_us - 1.0).abs()));
+    let alone: Vec<f64> = alone.collect();
+    let first = like.first();
+    Errors {
+        operation: first.map_or("", |one| one.operation),
+        dtype: first.map_or("", |one| one.dtype.name()),
+        way: match first.map(|one| one.way) {
+            None | Some(HeldOutWay::Between) => "between",
+            Some(HeldOutWay::AtTheEnd) => "at_the_end",
+            Some(HeldOutWay::WholeShape) => "whole_shape",
+        },
+        count: like.len(),
+        median: quantile(&absolute, 0.5),
+        p90: quantile(&absolute, 0.9),
+        max: absolute.iter().copied().fold(0.0, f64::max),
+        bias: quantile(&signed, 0.5),
+        alone_median: (!alone.is_empty()).then(|| quantile(&alone, 0.5)),
+    }
+}
