@@ -69,7 +69,7 @@ fn stores_that_cannot_be_are_refused() {
         (&format!("{LOG}{LOG}"), "is already the name of"),
         (
             &format!("{LOG}lsm = {{ size_ratio = 1 }}\n"),
-            "stores.0.lsm.size_ratio = 1: must be 2 to 100",
+            "stores.log.lsm.size_ratio = 1: must be 2 to 100",
         ),
         (
             &format!("{LOG}replication_lag_ms = 5\n"),
@@ -93,13 +93,13 @@ fn stores_that_cannot_be_are_refused() {
         ),
         (
             &format!(
-                "{LOG}[[erasure.stores]]\nkind = \"backup\"\nname = \"b\"\nof = \"lgo\"\ninterval_s = 1\nretention_s = 1\n"
+                "{LOG}[[erasure.stores]]\nkind = \"backup\"\nname = \"b\"\nof = \"logs\"\ninterval_s = 1\nretention_s = 1\n"
             ),
             "did you mean `log`?",
         ),
         (
             "[[erasure.stores]]\nkind = \"session_state\"\nname = \"s\"\nttl_s = 0\n",
-            "stores.0.ttl_s = 0: must be above 0",
+            "stores.s.ttl_s = 0: must be above 0",
         ),
         (&format!("{LOG}recrod_bytes = 5\n"), "record_bytes"),
         (

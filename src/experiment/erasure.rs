@@ -17,7 +17,7 @@ use crate::scenario::resolve::Plan;
 use super::result::ratio;
 use super::tally::Tally;
 
-pub use self::growth::growth_of;
+pub use self::growth::{growth_fields, growth_of};
 pub use self::laws::{Laws, laws_of};
 
 /// Erasures of one replication, or of several together.
@@ -38,8 +38,12 @@ pub struct ErasureTally {
 impl ErasureTally {
     /// Those of a simulation that has ended; none where it has none.
     pub fn of(simulation: &mut Simulation, now: SimTime) -> Option<ErasureTally> {
+        let has_run = simulation.events() > 0;
         let erasure = simulation.world.erasure_mut()?;
-        erasure.wind_up(now);
+        // One that has not begun is asked for the fields of its result alone.
+        if has_run {
+            erasure.wind_up(now);
+        }
         Some(ErasureTally {
             meters: erasure.meters_at(now),
             logs: erasure.log_rows(),

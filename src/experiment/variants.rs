@@ -13,6 +13,7 @@ use crate::scenario::schema::{Bound, Claim, Scenario};
 use crate::scenario::{Document, Problems, ScenarioError};
 
 use super::claims::relation;
+use super::erasure::growth_fields;
 use super::metric::Metric;
 use super::result::RunResult;
 use super::runner::{RunError, with_scenario};
@@ -102,6 +103,12 @@ fn check_fields(
         if let Some(variant) = variant {
             variants.insert(name.clone(), before_it_begins(variant)?);
         }
+    }
+    let sections = std::iter::once(&base["erasure"]);
+    let sections = sections.chain(variants.values().map(|variant| &variant["erasure"]));
+    let growth = growth_fields(&sections.collect::<Vec<_>>());
+    if growth.as_object().is_some_and(|logs| !logs.is_empty()) {
+        base["erasure"]["growth"] = growth;
     }
     base["variants"] = Value::Object(variants);
     let mut problems = Problems::new(document);

@@ -8,6 +8,8 @@
 //! the queue. A second block of the same tokens (vLLM keeps both) is counted as one that nobody
 //! can find.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
@@ -123,6 +125,34 @@ struct Node {
     previous: u32,
 }
 
+/// Whose blocks are here.
+#[derive(Debug, Clone, Default)]
+struct Owners {
+    /// By node.
+    of: Vec<u64>,
+    /// How many blocks with a name each has.
+    blocks: HashMap<u64, u32, FxBuildHasher>,
+}
+
+impl Owners {
+    fn add(&mut self, node: u32, owner: u64) {
+        let most = self.of.len().max(node as usize + 1);
+        self.of.resize(most, NOBODYS);
+        self.of[node as usize] = owner;
+        *self.blocks.entry(owner).or_insert(0) += 1;
+    }
+
+    fn remove(&mut self, node: u32) {
+        let owner = self.of[node as usize];
+        if let Some(blocks) = self.blocks.get_mut(&owner) {
+            *blocks -= 1;
+            if *blocks == 0 {
+                self.blocks.remove(&owner);
+            }
+        }
+    }
+}
+
 /// The cache.
 #[derive(Debug, Clone)]
 pub struct PrefixCache {
@@ -135,8 +165,8 @@ pub struct PrefixCache {
     held: u64,
     /// Names stored and evicted that nobody was told of yet, where somebody wants to know.
     news: Option<Vec<(u64, bool)>>,
-    /// Whose the block of each node is, where somebody may have to know.
-    owners: Option<Vec<u64>>,
+    /// Whose the blocks are, where somebody may have to know.
+    owners: Option<Owners>,
     /// Nodes that requests hold and that are to go with them.
     doomed: Vec<u32>,
 }
@@ -161,8 +191,7 @@ impl PrefixCache {
 
     /// Keeps whose each block is.
     pub fn keep_owners(&mut self) {
-        let nodes = self.nodes.len();
-        self.owners.get_or_insert_with(|| vec![NOBODYS; nodes]);
+        self.owners.get_or_insert_default();
     }
 
     /// Whether it does.
@@ -173,17 +202,22 @@ impl PrefixCache {
     /// Rids itself of the blocks of some owners: what is free is empty from now on, where it stands in the
     /// queue; what requests hold goes with the last of them. Nothing where no owners are kept.
     ///
-    /// It looks at every block, since there is no index by owner.
+    /// It looks at every block where one of them has some, and at the owners alone where not.
     pub fn forget(&mut self, whose: impl Fn(u64) -> bool) {
-        for node in 0..self.nodes.len() as u32 {
-            let owner = self
-                .owners
-                .as_ref()
-                .and_then(|owners| owners.get(node as usize));
+        let Some(owners) = &self.owners else { return };
+        let theirs = owners.blocks.keys().filter(|owner| whose(**owner));
+        let theirs: BTreeSet<u64> = theirs.copied().collect();
+        if theirs.is_empty() {
+            return;
+        }
+        let named = self.found.values();
+        let named = named.filter(|node| theirs.contains(&owners.of[**node as usize]));
+        let mut named: Vec<u32> = named.copied().collect();
+        // The order of the map never shows.
+        named.sort_unstable();
+        for node in named {
             let Node { key, run, refs, .. } = self.nodes[node as usize];
-            // Nodes that are spare are not found under their name.
-            let named = run == 0 && self.found.get(&key) == Some(&node);
-            if !named || !owner.is_some_and(|owner| whose(*owner)) {
+            if run == DOOMED {
                 continue;
             }
             if refs > 0 {
@@ -191,23 +225,29 @@ impl PrefixCache {
                 self.doomed.push(node);
                 continue;
             }
-            self.found.remove(&key);
+            self.unname(node, key);
             self.nodes[node as usize].run = 1;
-            if let Some(news) = &mut self.news {
-                news.push((key, false));
-            }
+        }
+    }
+
+    /// What is in a block can be found no more.
+    fn unname(&mut self, node: u32, key: u64) {
+        self.found.remove(&key);
+        if let Some(owners) = &mut self.owners {
+            owners.remove(node);
+        }
+        if let Some(news) = &mut self.news {
+            news.push((key, false));
         }
     }
 
     /// Whether requests hold blocks of some owners that are to go.
     pub fn holds_doomed(&self, whose: impl Fn(u64) -> bool) -> bool {
-        let owners = self.owners.as_deref().unwrap_or(&[]);
+        let Some(owners) = &self.owners else {
+            return false;
+        };
         let mut doomed = self.doomed.iter();
-        doomed.any(|node| {
-            owners
-                .get(*node as usize)
-                .is_some_and(|owner| whose(*owner))
-        })
+        doomed.any(|node| whose(owners.of[*node as usize]))
     }
 
     /// Keeps what it stores and evicts until somebody asks.
@@ -271,8 +311,7 @@ impl PrefixCache {
             previous: NONE,
         });
         if let Some(owners) = &mut self.owners {
-            owners.resize(self.nodes.len(), NOBODYS);
-            owners[node as usize] = owner;
+            owners.add(node, owner);
         }
         self.found.insert(key, node);
         self.held += 1;
@@ -305,11 +344,8 @@ impl PrefixCache {
     fn bury(&mut self, node: u32) {
         let key = self.nodes[node as usize].key;
         self.doomed.retain(|other| *other != node);
-        self.found.remove(&key);
+        self.unname(node, key);
         self.spare.push(node);
-        if let Some(news) = &mut self.news {
-            news.push((key, false));
-        }
         self.free_unnamed(1);
     }
 
@@ -348,10 +384,7 @@ impl PrefixCache {
             self.unlink(node);
             self.spare.push(node);
             if run == 0 {
-                self.found.remove(&key);
-                if let Some(news) = &mut self.news {
-                    news.push((key, false));
-                }
+                self.unname(node, key);
                 evicted(key);
             }
         }

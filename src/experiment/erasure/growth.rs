@@ -111,6 +111,27 @@ pub fn growth_of(sections: &[(&str, &Value)]) -> Value {
     }
 }
 
+/// The fields that [`growth_of`] may have of these sections, without values: of the logs that three or more
+/// have.
+#[must_use]
+pub fn growth_fields(sections: &[&Value]) -> Value {
+    let mut logs: BTreeMap<&str, u32> = BTreeMap::new();
+    for section in sections {
+        let stores = section["stores"].as_array().into_iter().flatten();
+        let stores = stores.filter(|store| store["kind"] == "request_log");
+        for name in stores.filter_map(|store| store["name"].as_str()) {
+            *logs.entry(name).or_default() += 1;
+        }
+    }
+    let fields = logs.into_iter().filter(|(_, sections)| *sections >= 3);
+    let fields = fields.map(|(name, _)| {
+        let kinds = ["runs_searched", "jobs", "work_bytes"];
+        let kinds = kinds.map(|kind| (kind.to_owned(), growth(&[])));
+        (name.to_owned(), Value::Object(kinds.into_iter().collect()))
+    });
+    Value::Object(fields.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

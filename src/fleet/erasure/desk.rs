@@ -627,8 +627,14 @@ impl Erasure {
     }
 
     /// The prefix caches have forgotten a case's subject, but for what requests hold at some replicas.
-    /// `live`: requests of the subject from before its erasure are under way at replicas.
-    pub fn kv_told(&mut self, case: u64, now: SimTime, held: Vec<u32>, live: bool) {
+    /// `live`: requests of the subject from before its erasure are under way at replicas; `names`: those
+    /// that are under way anywhere.
+    pub fn kv_told(
+        &mut self,
+        case: u64,
+        now: SimTime,
+        (held, live, names): (Vec<u32>, bool, Vec<u64>),
+    ) {
         let (Some(row), Some(subject)) =
             (self.kv_row, self.cases.get(&case).map(|case| case.subject))
         else {
@@ -637,7 +643,7 @@ impl Erasure {
         let awaited = self.awaited.get(&subject);
         let live = live || awaited.is_some_and(|all| all.iter().any(|(of, ..)| *of == case));
         if live || !held.is_empty() {
-            return self.kv.wait(case, subject, now, (held, live));
+            return self.kv.wait(case, subject, now, (held, live, names));
         }
         let told = self.kv.take(case).unwrap_or(now);
         self.finish(case, row, None, (told, told, now));
@@ -647,6 +653,13 @@ impl Erasure {
     #[must_use]
     pub fn stamp_of(&self, case: u64) -> Option<SimTime> {
         self.cases.get(&case).map(|case| case.stamp)
+    }
+
+    /// The names whose blocks a case takes when the caches are told again: those of requests that were
+    /// under way when they were told first.
+    #[must_use]
+    pub fn kv_names(&self, case: u64) -> Option<&[u64]> {
+        self.kv.names(case)
     }
 
     /// Whether an erasure waits for blocks that requests hold.

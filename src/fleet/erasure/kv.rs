@@ -13,6 +13,8 @@ struct Waiting {
     replicas: Vec<u32>,
     /// Whether requests of the subject from before are under way: they make more blocks.
     live: bool,
+    /// Names of the requests of the subject that were under way when the caches were told first.
+    names: Vec<u64>,
 }
 
 /// All that wait.
@@ -31,22 +33,35 @@ pub(super) struct KvNews {
 }
 
 impl KvDesk {
-    /// An erasure waits; it was told first when it was told first.
+    /// An erasure waits; `names` are of the requests of the subject under way, if it was not told before.
     pub(super) fn wait(
         &mut self,
         case: u64,
         subject: Subject,
         now: SimTime,
-        (replicas, live): (Vec<u32>, bool),
+        (replicas, live, names): (Vec<u32>, bool, Vec<u64>),
     ) {
-        let told = self.take(case).unwrap_or(now);
+        let at = self.waiting.iter().position(|it| it.case == case);
+        if let Some(known) = at.and_then(|at| self.waiting.get_mut(at)) {
+            known.replicas = replicas;
+            known.live = live;
+            return;
+        }
         self.waiting.push(Waiting {
             case,
             subject,
-            told,
+            told: now,
             replicas,
             live,
+            names,
         });
+    }
+
+    /// The names of an erasure that waits.
+    pub(super) fn names(&self, case: u64) -> Option<&[u64]> {
+        let mut waiting = self.waiting.iter();
+        let found = waiting.find(|it| it.case == case)?;
+        Some(&found.names)
     }
 
     /// An erasure waits no more; when it was told first, if it waited.

@@ -215,6 +215,11 @@ impl Level {
         self.runs.iter().map(Run::bytes).sum()
     }
 
+    /// How many files it has.
+    pub(super) fn count(&self) -> usize {
+        self.runs.iter().map(|run| run.files.len()).sum()
+    }
+
     /// All files, those of the newest run first.
     pub(super) fn files(&self) -> impl Iterator<Item = &Arc<SortedFile>> {
         self.runs.iter().rev().flat_map(|run| run.files.iter())

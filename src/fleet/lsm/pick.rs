@@ -13,6 +13,9 @@ use super::record::{Segment, Subject};
 use super::rule::{Compaction, Picking};
 use super::store::LsmStore;
 
+/// Files of a level that are compared, evenly spread over it, where it has more. A choice of this crate.
+const MOST_LOOKED_AT: usize = 256;
+
 /// Where the files of a compaction come from and where they go.
 #[derive(Debug, Clone)]
 pub(super) struct Choice {
@@ -77,7 +80,7 @@ impl LsmStore {
             .map(|(i, _)| i)
     }
 
-    /// The file of a level that goes down next.
+    /// The file of a level that goes down next, the best of [`MOST_LOOKED_AT`].
     fn pick(&self, level: usize) -> Option<&Arc<SortedFile>> {
         let files = self.levels.get(level)?.files();
         let cost = |file: &SortedFile| match self.rule.picking {
@@ -92,7 +95,10 @@ impl LsmStore {
                 -(tombstones as f64) / file.entries.max(1) as f64
             }
         };
+        // Looking at all of tens of thousands of files for each compaction would take longer than it.
+        let step = (self.levels.get(level)?.count() / MOST_LOOKED_AT).max(1);
         files
+            .step_by(step)
             .map(|file| (cost(file), file))
             .min_by(|(a, x), (b, y)| a.total_cmp(b).then(x.id.cmp(&y.id)))
             .map(|(_, file)| file)

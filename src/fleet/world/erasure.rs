@@ -115,8 +115,12 @@ impl World {
         let Some(erasure) = self.erasure.take() else {
             return;
         };
-        let all = erasure.resets_kv();
-        let whose = |name: u64| all || erasure.subject_of(name) == Some(subject);
+        let again = erasure.kv_names(case);
+        let all = erasure.resets_kv() && again.is_none();
+        let of = |name: u64| erasure.subject_of(name) == Some(subject);
+        // Later requests of the subject are others' business.
+        let whose =
+            |name: u64| all || again.map_or_else(|| of(name), |names| names.contains(&name));
         let mut held = Vec::new();
         for (id, replica) in (0_u32..).zip(&mut self.replicas) {
             if replica.forget_blocks(&whose) {
@@ -131,10 +135,14 @@ impl World {
         let mut slots = self.requests.live_slots();
         let live = slots.any(|slot| {
             let request = self.requests.at(slot);
-            request.arrival <= stamp
-                && request.replica.0 != NONE
-                && erasure.subject_of(request.prefix.own_name()) == Some(subject)
+            request.arrival <= stamp && request.replica.0 != NONE && of(request.prefix.own_name())
         });
+        let names = match &self.calls {
+            Some(calls) => calls.slab.live().map(|it| it.prefix.own_name()).collect(),
+            None => Vec::new(),
+        };
+        let names: Vec<u64> = names;
+        let names = names.into_iter().filter(|name| of(*name)).collect();
         self.erasure = Some(erasure);
         if self.plan.tells_blocks() {
             for id in 0..self.replicas.len() as u32 {
@@ -142,7 +150,7 @@ impl World {
             }
         }
         self.with_erasure(queue, |erasure, now, _| {
-            erasure.kv_told(case, now, held, live);
+            erasure.kv_told(case, now, (held, live, names));
         });
     }
 
