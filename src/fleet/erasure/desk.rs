@@ -52,6 +52,9 @@ pub enum Wish {
         case: u64,
         /// The subject.
         subject: Subject,
+        /// Of a request that has gone, where it waited for that: then no more than its blocks, and
+        /// [`Erasure::kv_told_of`] is told.
+        name: Option<u64>,
     },
     /// Slow a replica down, or do so no more.
     Slow {
@@ -467,6 +470,7 @@ impl Erasure {
             Target::Kv => self.wishes.push(Wish::ForgetKv {
                 case: number,
                 subject: case.subject,
+                name: None,
             }),
         }
     }
@@ -627,26 +631,24 @@ impl Erasure {
     }
 
     /// The prefix caches have forgotten a case's subject, but for what requests hold at some replicas.
-    /// `live`: requests of the subject from before its erasure are under way at replicas; `names`: those
-    /// that are under way anywhere.
-    pub fn kv_told(
-        &mut self,
-        case: u64,
-        now: SimTime,
-        (held, live, names): (Vec<u32>, bool, Vec<u64>),
-    ) {
-        let (Some(row), Some(subject)) =
-            (self.kv_row, self.cases.get(&case).map(|case| case.subject))
-        else {
+    /// `names`: requests of the subject from before its erasure that are under way.
+    pub fn kv_told(&mut self, case: u64, now: SimTime, held: Vec<u32>, names: Vec<u64>) {
+        let (Some(row), Some(of)) = (self.kv_row, self.cases.get(&case)) else {
             return;
         };
-        let awaited = self.awaited.get(&subject);
-        let live = live || awaited.is_some_and(|all| all.iter().any(|(of, ..)| *of == case));
-        if live || !held.is_empty() {
-            return self.kv.wait(case, subject, now, (held, live, names));
+        if names.is_empty() && held.is_empty() {
+            return self.finish(case, row, None, (now, now, now));
         }
-        let told = self.kv.take(case).unwrap_or(now);
-        self.finish(case, row, None, (told, told, now));
+        self.kv.wait(case, of.subject, now, (held, names));
+    }
+
+    /// They have forgotten what there was of a name, for a case that waited for it; `live` where a request
+    /// of it is still under way.
+    pub fn kv_told_of(&mut self, case: u64, name: u64, now: SimTime, held: &[u32], live: bool) {
+        let told = self.kv.told_of(case, name, held, live);
+        if let (Some(told), Some(row)) = (told, self.kv_row) {
+            self.finish(case, row, None, (told, told, now));
+        }
     }
 
     /// Up to when a case erases; none where it is over.
@@ -655,14 +657,7 @@ impl Erasure {
         self.cases.get(&case).map(|case| case.stamp)
     }
 
-    /// The names whose blocks a case takes when the caches are told again: those of requests that were
-    /// under way when they were told first.
-    #[must_use]
-    pub fn kv_names(&self, case: u64) -> Option<&[u64]> {
-        self.kv.names(case)
-    }
-
-    /// Whether an erasure waits for blocks that requests hold.
+    /// Whether an erasure waits for blocks that requests hold or make.
     #[inline]
     #[must_use]
     pub fn waits_for_kv(&self) -> bool {
@@ -678,18 +673,27 @@ impl Erasure {
         now: SimTime,
         holds: &dyn Fn(&dyn Fn(u64) -> bool) -> bool,
     ) {
+        self.forget_name(name);
+        let Some(replica) = replica else { return };
         let subjects = &self.subjects;
         let all = self.resets_kv();
         let of = |subject: Subject| holds(&|name| all || subjects.of(name) == Some(subject));
-        let news = self.kv.gone(subjects.of(name), replica, of);
-        for (case, told) in news.done {
+        for (case, told) in self.kv.let_go(replica, of) {
             if let Some(row) = self.kv_row {
                 self.finish(case, row, None, (told, told, now));
             }
         }
-        let again = news.again.into_iter();
-        let again = again.map(|(case, subject)| Wish::ForgetKv { case, subject });
-        self.wishes.extend(again);
+    }
+
+    /// Wishes that the caches forget a name for the cases that wait for it.
+    pub(super) fn forget_name(&mut self, name: u64) {
+        for (case, subject) in self.kv.waiting_for(name) {
+            self.wishes.push(Wish::ForgetKv {
+                case,
+                subject,
+                name: Some(name),
+            });
+        }
     }
 
     /// Whether prefix caches are emptied for every erasure.

@@ -9,12 +9,11 @@ struct Waiting {
     case: u64,
     subject: Subject,
     told: SimTime,
+    /// Names of requests of the subject that were under way when the caches were told: they make more
+    /// blocks until they are gone.
+    names: Vec<u64>,
     /// Replicas at which requests hold blocks that are to go.
     replicas: Vec<u32>,
-    /// Whether requests of the subject from before are under way: they make more blocks.
-    live: bool,
-    /// Names of the requests of the subject that were under way when the caches were told first.
-    names: Vec<u64>,
 }
 
 /// All that wait.
@@ -23,56 +22,22 @@ pub(super) struct KvDesk {
     waiting: Vec<Waiting>,
 }
 
-/// What is to be done about the erasures that wait, after a request has gone.
-#[derive(Debug, Default)]
-pub(super) struct KvNews {
-    /// Done, with when the caches were told.
-    pub(super) done: Vec<(u64, SimTime)>,
-    /// The caches are to be told again.
-    pub(super) again: Vec<(u64, Subject)>,
-}
-
 impl KvDesk {
-    /// An erasure waits; `names` are of the requests of the subject under way, if it was not told before.
+    /// An erasure waits.
     pub(super) fn wait(
         &mut self,
         case: u64,
         subject: Subject,
-        now: SimTime,
-        (replicas, live, names): (Vec<u32>, bool, Vec<u64>),
+        told: SimTime,
+        (replicas, names): (Vec<u32>, Vec<u64>),
     ) {
-        let at = self.waiting.iter().position(|it| it.case == case);
-        if let Some(known) = at.and_then(|at| self.waiting.get_mut(at)) {
-            known.replicas = replicas;
-            known.live = live;
-            return;
-        }
         self.waiting.push(Waiting {
             case,
             subject,
-            told: now,
-            replicas,
-            live,
+            told,
             names,
+            replicas,
         });
-    }
-
-    /// The names of an erasure that waits.
-    pub(super) fn names(&self, case: u64) -> Option<&[u64]> {
-        let mut waiting = self.waiting.iter();
-        let found = waiting.find(|it| it.case == case)?;
-        Some(&found.names)
-    }
-
-    /// An erasure waits no more; when it was told first, if it waited.
-    pub(super) fn take(&mut self, case: u64) -> Option<SimTime> {
-        let at = self.waiting.iter().position(|it| it.case == case)?;
-        Some(self.waiting.remove(at).told)
-    }
-
-    /// Whether an erasure waits.
-    pub(super) fn waits(&self, case: u64) -> bool {
-        self.waiting.iter().any(|it| it.case == case)
     }
 
     /// Whether none does.
@@ -81,32 +46,62 @@ impl KvDesk {
         self.waiting.is_empty()
     }
 
-    /// A request of a subject has gone, that was at a replica last. `holds` says whether requests still hold
-    /// blocks of a subject there that are to go.
-    pub(super) fn gone(
+    /// Erasures that wait for requests of a name.
+    pub(super) fn waiting_for(&self, name: u64) -> Vec<(u64, Subject)> {
+        let waiting = self.waiting.iter();
+        let theirs = waiting.filter(|it| it.names.contains(&name));
+        theirs.map(|it| (it.case, it.subject)).collect()
+    }
+
+    /// The blocks of a name have gone, but for those held at some replicas; `live` says whether a request of
+    /// it is still under way. When the caches were told, if the case waits for nothing more.
+    pub(super) fn told_of(
         &mut self,
-        subject: Option<Subject>,
-        replica: Option<u32>,
-        holds: impl Fn(Subject) -> bool,
-    ) -> KvNews {
-        let mut news = KvNews::default();
-        for waiting in &mut self.waiting {
-            if waiting.live && subject == Some(waiting.subject) {
-                news.again.push((waiting.case, waiting.subject));
-                continue;
+        case: u64,
+        name: u64,
+        held: &[u32],
+        live: bool,
+    ) -> Option<SimTime> {
+        let at = self.waiting.iter().position(|it| it.case == case)?;
+        let waiting = self.waiting.get_mut(at)?;
+        if !live {
+            waiting.names.retain(|other| *other != name);
+        }
+        for replica in held {
+            if !waiting.replicas.contains(replica) {
+                waiting.replicas.push(*replica);
             }
-            let here = |other: &u32| Some(*other) == replica;
-            if waiting.replicas.iter().any(here) && !holds(waiting.subject) {
-                waiting.replicas.retain(|other| !here(other));
-                if waiting.replicas.is_empty() && !waiting.live {
-                    news.done.push((waiting.case, waiting.told));
+        }
+        self.done_at(at)
+    }
+
+    /// A request has gone from a replica. `holds` says whether others still hold something there that is to
+    /// go. Gives the cases that wait for nothing more, with when the caches were told.
+    pub(super) fn let_go(
+        &mut self,
+        replica: u32,
+        holds: impl Fn(Subject) -> bool,
+    ) -> Vec<(u64, SimTime)> {
+        let mut done = Vec::new();
+        for at in (0..self.waiting.len()).rev() {
+            let waiting = &mut self.waiting[at];
+            if waiting.replicas.contains(&replica) && !holds(waiting.subject) {
+                waiting.replicas.retain(|other| *other != replica);
+                let case = waiting.case;
+                if let Some(told) = self.done_at(at) {
+                    done.push((case, told));
                 }
             }
         }
-        for (case, _) in &news.done {
-            self.take(*case);
-        }
-        news
+        done.reverse();
+        done
+    }
+
+    /// Takes the one at a place out if it waits for nothing more.
+    fn done_at(&mut self, at: usize) -> Option<SimTime> {
+        let waiting = self.waiting.get(at)?;
+        let done = waiting.names.is_empty() && waiting.replicas.is_empty();
+        done.then(|| self.waiting.remove(at).told)
     }
 
     /// Erasures that wait, with when the caches were told.

@@ -7,7 +7,7 @@ use crate::engine::{SimDuration, SimTime};
 use crate::fleet::lsm::{Stored, Subject};
 
 use super::agenda::Entry;
-use super::desk::{Erasure, Reach, Served, Wish};
+use super::desk::{Erasure, Reach, Served};
 use super::plan::ErasurePlan;
 
 /// A record on its way.
@@ -68,6 +68,10 @@ impl Erasure {
             return;
         };
         self.leaves(subject, served.arrival, now);
+        // It may end without a try under way.
+        if !self.kv.is_empty() {
+            self.forget_name(served.name);
+        }
         if !served.answered {
             return;
         }
@@ -112,9 +116,6 @@ impl Erasure {
         }
         for (case, stamp) in done {
             self.finish(case, self.in_flight_row, None, (stamp, stamp, now));
-            if self.kv.waits(case) {
-                self.wishes.push(Wish::ForgetKv { case, subject });
-            }
         }
     }
 

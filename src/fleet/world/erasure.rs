@@ -63,7 +63,11 @@ impl World {
     fn fulfil(&mut self, wish: Wish, queue: &mut EventQueue<Event>) {
         match wish {
             Wish::Cancel(subject) => self.cancel_all_of(subject, queue),
-            Wish::ForgetKv { case, subject } => self.forget_kv(case, subject, queue),
+            Wish::ForgetKv {
+                case,
+                subject,
+                name,
+            } => self.forget_kv(case, subject, name, queue),
             Wish::Slow {
                 replica,
                 factor,
@@ -104,26 +108,57 @@ impl World {
         }
     }
 
-    /// All prefix caches rid themselves of what a subject has in them.
-    fn forget_kv(&mut self, case: u64, subject: Subject, queue: &mut EventQueue<Event>) {
-        // What was stored before is told before.
-        if self.plan.tells_blocks() || self.store.is_some() {
-            for id in 0..self.replicas.len() as u32 {
-                self.tell_blocks(ReplicaId(id), queue);
-            }
-        }
+    /// All prefix caches rid themselves of what a subject has in them, or of the blocks of a name.
+    fn forget_kv(
+        &mut self,
+        case: u64,
+        subject: Subject,
+        name: Option<u64>,
+        queue: &mut EventQueue<Event>,
+    ) {
         let Some(erasure) = self.erasure.take() else {
             return;
         };
-        let again = erasure.kv_names(case);
-        let all = erasure.resets_kv() && again.is_none();
-        let of = |name: u64| erasure.subject_of(name) == Some(subject);
-        // Later requests of the subject are others' business.
-        let whose =
-            |name: u64| all || again.map_or_else(|| of(name), |names| names.contains(&name));
+        let stamp = erasure.stamp_of(case).unwrap_or(SimTime::ZERO);
+        let of = |other: u64| erasure.subject_of(other) == Some(subject);
+        let held = match name {
+            Some(name) => self.forget_blocks(&|other| other == name, queue),
+            None if erasure.resets_kv() => self.forget_blocks(&|_| true, queue),
+            None => self.forget_blocks(&of, queue),
+        };
+        let names = match name {
+            Some(name) => self.names_from_before(stamp, |other| other == name),
+            None => self.names_from_before(stamp, of),
+        };
+        // What requests of its own hold goes with their names.
+        let all = erasure.resets_kv();
+        let others = |other: u64| (all || of(other)) && !names.contains(&other);
+        let held: Vec<u32> = match name {
+            Some(_) => held,
+            None => (0_u32..)
+                .zip(&self.replicas)
+                .filter(|(_, replica)| replica.holds_doomed_blocks(&others))
+                .map(|(id, _)| id)
+                .collect(),
+        };
+        self.erasure = Some(erasure);
+        self.with_erasure(queue, |erasure, now, _| match name {
+            Some(name) => erasure.kv_told_of(case, name, now, &held, !names.is_empty()),
+            None => erasure.kv_told(case, now, held, names),
+        });
+    }
+
+    /// All prefix caches forget the blocks of some names; the replicas at which requests hold some.
+    fn forget_blocks(
+        &mut self,
+        whose: &dyn Fn(u64) -> bool,
+        queue: &mut EventQueue<Event>,
+    ) -> Vec<u32> {
+        // What was stored before is told before.
+        self.tell_all_blocks(queue);
         let mut held = Vec::new();
         for (id, replica) in (0_u32..).zip(&mut self.replicas) {
-            if replica.forget_blocks(&whose) {
+            if replica.forget_blocks(whose) {
                 held.push(id);
             }
         }
@@ -131,27 +166,29 @@ impl World {
         if let Some(store) = &mut self.store {
             store.clear();
         }
-        let stamp = erasure.stamp_of(case).unwrap_or(SimTime::ZERO);
-        let mut slots = self.requests.live_slots();
-        let live = slots.any(|slot| {
-            let request = self.requests.at(slot);
-            request.arrival <= stamp && request.replica.0 != NONE && of(request.prefix.own_name())
-        });
-        let names = match &self.calls {
-            Some(calls) => calls.slab.live().map(|it| it.prefix.own_name()).collect(),
-            None => Vec::new(),
-        };
-        let names: Vec<u64> = names;
-        let names = names.into_iter().filter(|name| of(*name)).collect();
-        self.erasure = Some(erasure);
-        if self.plan.tells_blocks() {
+        self.tell_all_blocks(queue);
+        held
+    }
+
+    fn tell_all_blocks(&mut self, queue: &mut EventQueue<Event>) {
+        if self.plan.tells_blocks() || self.store.is_some() {
             for id in 0..self.replicas.len() as u32 {
                 self.tell_blocks(ReplicaId(id), queue);
             }
         }
-        self.with_erasure(queue, |erasure, now, _| {
-            erasure.kv_told(case, now, (held, live, names));
-        });
+    }
+
+    /// Names of calls and tries that began by an instant and are under way.
+    fn names_from_before(&self, stamp: SimTime, of: impl Fn(u64) -> bool) -> Vec<u64> {
+        let tries = self.requests.live();
+        let tries = tries.map(|request| (request.arrival, request.prefix.own_name()));
+        let calls = self.calls.iter().flat_map(|calls| calls.slab.live());
+        let calls = calls.map(|call| (call.arrival, call.prefix.own_name()));
+        let all = tries.chain(calls).filter(|(arrival, _)| *arrival <= stamp);
+        let mut names: Vec<u64> = all.map(|(_, name)| name).filter(|name| of(*name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// A request of that name has gone: blocks that are to go may have gone with it.
