@@ -2,10 +2,12 @@
 //! two of their measurements differ, a log-structured store on its disk, model cards, engine overheads.
 
 pub mod diff;
+pub mod engine;
 pub mod fit;
 pub mod gpu;
 pub mod hugging_face;
 pub mod lsm;
 mod overheads;
+pub mod regression;
 
 pub use overheads::{ASSUMED, ModelEntry, OverheadEntry, OverheadError, OverheadTable, Overheads};

@@ -1,6 +1,8 @@
 //! `seatrial calibrate`: measures what simulations rest on.
 
 mod diff;
+mod fit;
+mod fit_page;
 mod gpu;
 mod lsm;
 mod show;
@@ -16,6 +18,8 @@ pub enum CalibrateCommand {
     Lsm(lsm::LsmArgs),
     /// Holds two calibrations against each other, operation by operation
     Diff(diff::DiffArgs),
+    /// Fits an engine's overheads to measured latencies of its servers
+    Fit(fit::FitArgs),
     /// Shows a calibration as a table, and draws it
     Show(show::ShowArgs),
 }
@@ -25,6 +29,7 @@ pub fn calibrate(command: &CalibrateCommand) -> Result<Finished, Failure> {
         CalibrateCommand::Gpu(args) => gpu::gpu(args),
         CalibrateCommand::Lsm(args) => lsm::lsm(args),
         CalibrateCommand::Diff(args) => diff::diff(args),
+        CalibrateCommand::Fit(args) => fit::fit(args),
         CalibrateCommand::Show(args) => show::show(args),
     }
 }

@@ -162,6 +162,8 @@ fn scenario(case: &Case, overheads: Overheads) -> Result<Document, ValidateError
         }
     };
     let users = i64::from(case.users);
+    let requests = case.requests.map(i64::from);
+    let requests = requests.unwrap_or(users * REQUESTS_PER_USER);
     let cost_ms = overheads.per_request_ms + overheads.per_1k_tokens_ms * case.prompt_thousands();
     document(
         "row",
@@ -186,7 +188,7 @@ fn scenario(case: &Case, overheads: Overheads) -> Result<Document, ValidateError
                     ),
                     ("prompt_tokens", uniform(case.prompt)),
                     ("output_tokens", uniform(case.output)),
-                    ("max_requests", Value::Integer(users * REQUESTS_PER_USER)),
+                    ("max_requests", Value::Integer(requests)),
                 ]),
             ),
             ("gateway", table(vec![("cost_ms", Value::Float(cost_ms))])),

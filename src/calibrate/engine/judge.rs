@@ -1,0 +1,594 @@
+//! A fit and what it is worth: errors on rows seen and not seen, intervals, and which unknowns the
+//! rows cannot tell apart.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::measurement::Observed;
+use super::model::Model;
+use super::parameter::{Parameter, Values};
+use super::solve::{Solved, solve};
+use crate::calibrate::fit::folds;
+use crate::calibrate::regression::bootstrap;
+use crate::calibrate::regression::identifiability::{MOST_CONDITION, identifiability};
+use crate::calibrate::regression::robust::Loss;
+use crate::calibrate::{OverheadEntry, OverheadTable};
+use crate::validate::closed_loop::score::{Errors, Score};
+use crate::validate::closed_loop::simulate::Means;
+
+/// Measured means for each unknown below which a fit is refused.
+const LEAST_PER_UNKNOWN: usize = 1;
+/// The same below which it is warned of.
+const FEW_PER_UNKNOWN: usize = 3;
+/// A row counts as wild below this weight.
+pub const WILD: f64 = 0.5;
+/// Clusters from which on a bootstrap draws clusters and not rows.
+const LEAST_CLUSTERS: usize = 6;
+
+/// What is fitted, and how it is judged.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Unknowns that are not fitted, and the values they keep.
+    pub held: BTreeMap<Parameter, f64>,
+    /// What errors cost.
+    pub loss: Loss,
+    /// Parts that rows are split into for cross-validation, at least 2.
+    pub folds: usize,
+    /// Splits row by row, so that one server may be in several parts.
+    pub by_row: bool,
+    /// Fields of the scenarios to override.
+    pub changes: Vec<(String, String)>,
+    /// Where the rows are from, for the profile.
+    pub source: String,
+}
+
+/// One unknown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Which.
+    pub name: &'static str,
+    /// Of what it is.
+    pub unit: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// 95 % interval; absent where it was held.
+    pub interval: Option<(f64, f64)>,
+    /// Whether it was held and not fitted.
+    pub held: bool,
+    /// Whether it is at its least value: the rows would have it lower still.
+    pub at_bound: bool,
+}
+
+/// One row, measured and fitted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FittedRow {
+    /// Where it is from.
+    pub place: String,
+    /// The server and the lengths.
+    pub server: String,
+    /// Users.
+    pub users: u32,
+    /// Measured and fitted mean TTFT, milliseconds.
+    pub ttft_ms: (f64, f64),
+    /// The same of TPOT.
+    pub tpot_ms: (f64, f64),
+    /// Weights of the two, 0 to 1.
+    pub weights: (f64, f64),
+    /// TTFT and TPOT by the fit that has not seen the row; absent where there was none.
+    pub unseen_ms: Option<(f64, f64)>,
+}
+
+/// A fit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fit {
+    /// The engine.
+    pub engine: String,
+    /// Its versions.
+    pub versions: Vec<String>,
+    /// The accelerator.
+    pub accelerator: String,
+    /// Models.
+    pub models: Vec<String>,
+    /// The loss.
+    pub loss: Loss,
+    /// The unknowns.
+    pub parameters: Vec<Estimate>,
+    /// Standard deviations of errors by the median of their sizes, of TTFT and TPOT, percent.
+    pub deviation_pct: (f64, f64),
+    /// Parts of the cross-validation, and what stayed together in it.
+    pub folds: usize,
+    /// `servers and lengths` or `rows`.
+    pub together: &'static str,
+    /// Errors on rows that the fit has seen.
+    pub seen: Score,
+    /// Errors on rows that it has not.
+    pub unseen: Score,
+    /// Largest condition index of the scaled design; absent where it is infinite or there is one unknown.
+    pub condition: Option<f64>,
+    /// Correlations of estimates, the strongest first.
+    pub correlations: Vec<(&'static str, &'static str, f64)>,
+    /// Sets of unknowns that the rows cannot tell apart.
+    pub confounded: Vec<Vec<&'static str>>,
+    /// What to beware of.
+    pub warnings: Vec<String>,
+    /// The rows.
+    pub rows: Vec<FittedRow>,
+    /// Rows that were left out, by reason.
+    pub left_out: BTreeMap<String, usize>,
+    /// Steps of the search.
+    pub steps: usize,
+    /// The profile.
+    pub profile: OverheadEntry,
+}
+
+/// Why rows cannot be fitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FitError {
+    /// Rows of several engines or accelerators.
+    #[error(
+        "the rows are of several {what}: {found}; a profile is of one engine on one accelerator: name \
+         it by {option}"
+    )]
+    Several {
+        /// `engines` or `accelerators`.
+        what: &'static str,
+        /// Which.
+        found: String,
+        /// The option that chooses.
+        option: &'static str,
+    },
+    /// Too few of them.
+    #[error(
+        "{rows} rows, {values} means, are left to fit {unknowns} unknowns to ({left_out}); measure more \
+         concurrencies and lengths, or hold unknowns by --hold NAME=VALUE"
+    )]
+    Few {
+        /// Rows.
+        rows: usize,
+        /// Means.
+        values: usize,
+        /// Unknowns.
+        unknowns: usize,
+        /// What was left out, in words.
+        left_out: String,
+    },
+    /// No unknown is left.
+    #[error("all unknowns are held; leave at least one to be fitted")]
+    NothingFree,
+    /// The simulation.
+    #[error("{0}; hold unknowns by --hold NAME=VALUE, or see which rows are unlike the others")]
+    Simulation(String),
+}
+
+/// Fits the unknowns to rows and judges the fit. `left_out` is carried through.
+///
+/// # Errors
+/// Rows of several engines or accelerators, too few rows, or rows that cannot be simulated.
+pub fn fit(
+    observed: &[Observed],
+    left_out: &BTreeMap<String, usize>,
+    asked: &Asked,
+) -> Result<Fit, FitError> {
+    let engine = only(observed, "engines", "--engine", |row| row.engine.clone())?;
+    let accelerator = only(observed, "accelerators", "--accelerator", |row| {
+        row.accelerator.clone()
+    })?;
+    let free: Vec<Parameter> = Parameter::ALL
+        .into_iter()
+        .filter(|one| !asked.held.contains_key(one))
+        .collect();
+    if free.is_empty() {
+        return Err(FitError::NothingFree);
+    }
+    let mut start = super::parameter::start();
+    for (parameter, value) in &asked.held {
+        start[*parameter as usize] = *value;
+    }
+    let mut model = Model::new(observed, &asked.changes);
+    let mut left_out = left_out.clone();
+    let rows = simulable(&mut model, start, &mut left_out);
+    if 2 * rows.len() < LEAST_PER_UNKNOWN * free.len().max(2) {
+        let reasons = left_out.iter().map(|(why, rows)| format!("{rows}: {why}"));
+        let reasons: Vec<String> = reasons.collect();
+        return Err(FitError::Few {
+            rows: rows.len(),
+            values: 2 * rows.len(),
+            unknowns: free.len(),
+            left_out: match reasons.as_slice() {
+                [] => "none were left out".to_owned(),
+                some => format!("left out are {}", some.join("; ")),
+            },
+        });
+    }
+    let solved = solve(&mut model, &rows, &free, start, asked.loss)
+        .map_err(FitError::Simulation)?;
+    let split = Split::of(observed, &rows, asked);
+    let unseen = cross_validate(&mut model, &rows, &split, &free, start, asked.loss);
+    let fit = Judged {
+        observed,
+        rows: &rows,
+        free: &free,
+        solved: &solved,
+        split: &split,
+        unseen: &unseen,
+        asked,
+    };
+    Ok(fit.report(&mut model, engine, accelerator, left_out))
+}
+
+/// The one value that all rows have.
+fn only(
+    rows: &[Observed],
+    what: &'static str,
+    option: &'static str,
+    of: impl Fn(&Observed) -> String,
+) -> Result<String, FitError> {
+    let mut found = distinct(rows, of);
+    match found.len() {
+        0 => Ok(String::new()),
+        1 => Ok(found.remove(0)),
+        _ => Err(FitError::Several {
+            what,
+            found: found.join(", "),
+            option,
+        }),
+    }
+}
+
+fn distinct(rows: &[Observed], of: impl Fn(&Observed) -> String) -> Vec<String> {
+    let mut found: Vec<String> = rows.iter().map(of).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The rows that can be simulated at the start; the others are counted by reason.
+fn simulable(
+    model: &mut Model<'_>,
+    start: Values,
+    left_out: &mut BTreeMap<String, usize>,
+) -> Vec<usize> {
+    let asked: Vec<(usize, Values)> = (0..model.rows.len()).map(|row| (row, start)).collect();
+    let mut rows = Vec::new();
+    for (row, means) in model.means(&asked).into_iter().enumerate() {
+        match means {
+            Ok(_) => rows.push(row),
+            Err(reason) => *left_out.entry(reason).or_default() += 1,
+        }
+    }
+    rows
+}
+
+/// How rows are split for cross-validation.
+struct Split {
+    /// The part of each row, in their order.
+    fold_of: Vec<usize>,
+    /// Parts.
+    folds: usize,
+    together: &'static str,
+    /// Rows, by their place among those fitted, that stay together.
+    clusters: Vec<Vec<usize>>,
+}
+
+impl Split {
+    fn of(observed: &[Observed], rows: &[usize], asked: &Asked) -> Split {
+        let servers: Vec<String> = rows
+            .iter()
+            .map(|row| observed[*row].server.clone())
+            .collect();
+        let mut clusters: BTreeMap<&String, Vec<usize>> = BTreeMap::new();
+        for (at, server) in servers.iter().enumerate() {
+            clusters.entry(server).or_default().push(at);
+        }
+        let clusters: Vec<Vec<usize>> = clusters.into_values().collect();
+        let by_row = asked.by_row || clusters.len() < 2;
+        // Padded, so that they are in order as texts.
+        let row_keys = || (0..rows.len()).map(|row| format!("{row:09}")).collect();
+        let keys: Vec<String> = if by_row { row_keys() } else { servers };
+        let distinct = if by_row { rows.len() } else { clusters.len() };
+        let count = asked.folds.min(distinct);
+        Split {
+            fold_of: folds(&keys, count),
+            folds: count,
+            together: if by_row { "rows" } else { "servers and lengths" },
+            clusters,
+        }
+    }
+}
+
+/// What the fits to the other parts say of each row, in order; none where a part could not be left
+/// out, or its row not be simulated.
+fn cross_validate(
+    model: &mut Model<'_>,
+    rows: &[usize],
+    split: &Split,
+    free: &[Parameter],
+    start: Values,
+    loss: Loss,
+) -> Vec<Option<Means>> {
+    let mut unseen = vec![None; rows.len()];
+    for fold in 0..split.folds {
+        let (out, within): (Vec<usize>, Vec<usize>) =
+            (0..rows.len()).partition(|at| split.fold_of[*at] == fold);
+        let within: Vec<usize> = within.iter().map(|at| rows[*at]).collect();
+        if 2 * within.len() < free.len() {
+            continue;
+        }
+        let Ok(solved) = solve(model, &within, free, start, loss) else {
+            continue;
+        };
+        let asked: Vec<(usize, Values)> =
+            out.iter().map(|at| (rows[*at], solved.values)).collect();
+        for (at, means) in out.iter().zip(model.means(&asked)) {
+            unseen[*at] = means.ok();
+        }
+    }
+    unseen
+}
+
+/// Everything that a report is made of.
+struct Judged<'a> {
+    observed: &'a [Observed],
+    rows: &'a [usize],
+    free: &'a [Parameter],
+    solved: &'a Solved,
+    split: &'a Split,
+    unseen: &'a [Option<Means>],
+    asked: &'a Asked,
+}
+
+impl Judged<'_> {
+    fn report(
+        &self,
+        model: &mut Model<'_>,
+        engine: String,
+        accelerator: String,
+        left_out: BTreeMap<String, usize>,
+    ) -> Fit {
+        let own: Vec<(usize, Values)> = self
+            .rows
+            .iter()
+            .map(|row| (*row, self.solved.values))
+            .collect();
+        let fitted: Vec<Option<Means>> = model.means(&own).into_iter().map(Result::ok).collect();
+        let design = self.design();
+        let found = identifiability(&design);
+        let named = |at: &usize| self.free[*at].name();
+        let parameters = self.parameters();
+        let value = |parameter: Parameter| self.solved.values[parameter as usize];
+        let mut fit = Fit {
+            versions: distinct(self.observed, |row| row.version.clone())
+                .into_iter()
+                .filter(|version| !version.is_empty())
+                .collect(),
+            models: distinct(self.observed, |row| row.case.server.model.clone()),
+            loss: self.asked.loss,
+            deviation_pct: (self.solved.scales[0] * 100.0, self.solved.scales[1] * 100.0),
+            folds: self.split.folds,
+            together: self.split.together,
+            seen: self.score(&fitted),
+            unseen: self.score(self.unseen),
+            condition: found.condition,
+            correlations: found
+                .correlations
+                .iter()
+                .map(|(one, other, correlation)| (named(one), named(other), *correlation))
+                .collect(),
+            confounded: found
+                .confounded
+                .iter()
+                .map(|set| set.iter().map(named).collect())
+                .collect(),
+            warnings: Vec::new(),
+            rows: self.fitted_rows(&fitted),
+            left_out,
+            steps: self.solved.steps,
+            profile: OverheadEntry {
+                engine: engine.clone(),
+                system: accelerator.clone(),
+                fixed_us: value(Parameter::FixedUs),
+                per_seq_us: value(Parameter::PerSeqUs),
+                per_request_ms: value(Parameter::PerRequestMs),
+                per_1k_tokens_ms: 0.0,
+                rows: self.rows.len(),
+                source: self.asked.source.clone(),
+                async_scheduling: self.overlaps(),
+                per_prompt_token_us: value(Parameter::PerPromptTokenUs),
+                prefill_time_factor: value(Parameter::PrefillTimeFactor),
+                decode_time_factor: value(Parameter::DecodeTimeFactor),
+                provenance: Some("fitted".to_owned()),
+                models: Vec::new(),
+            },
+            parameters,
+            engine,
+            accelerator,
+        };
+        let idle: Vec<&str> = found.without_effect.iter().map(named).collect();
+        fit.warnings = warnings(&fit, &idle, self.free.len());
+        fit
+    }
+
+    /// Whether the rows were simulated with iterations planned ahead.
+    fn overlaps(&self) -> bool {
+        let set = self.asked.changes.iter().rev();
+        let found = set
+            .filter(|(path, _)| path.ends_with(".async_scheduling"))
+            .map(|(_, value)| value == "true");
+        let own = self.observed.first();
+        let own = own.and_then(|row| row.case.server.async_scheduling);
+        found.into_iter().next().or(own).unwrap_or(false)
+    }
+
+    /// The design whose rows carry the roots of their weights, over standard deviations.
+    fn design(&self) -> nalgebra::DMatrix<f64> {
+        let mut design = self.solved.problem.a.clone();
+        for (at, mut row) in design.row_iter_mut().enumerate() {
+            row *= self.solved.weights[at].sqrt() / self.solved.scales[at % 2];
+        }
+        design
+    }
+
+    fn parameters(&self) -> Vec<Estimate> {
+        let means = |rows: &[usize]| -> Vec<usize> {
+            rows.iter().flat_map(|row| [2 * row, 2 * row + 1]).collect()
+        };
+        let clusters: Vec<Vec<usize>> = match self.split.clusters.len() {
+            0..LEAST_CLUSTERS => (0..self.rows.len()).map(|row| means(&[row])).collect(),
+            _ => self.split.clusters.iter().map(|rows| means(rows)).collect(),
+        };
+        let intervals = bootstrap::intervals(&self.solved.problem, self.asked.loss, &clusters);
+        let of = |parameter: Parameter| {
+            let at = self.free.iter().position(|own| *own == parameter);
+            let value = self.solved.values[parameter as usize];
+            Estimate {
+                name: parameter.name(),
+                unit: parameter.unit(),
+                value,
+                interval: at.map(|at| intervals[at]),
+                held: at.is_none(),
+                at_bound: at.is_some() && value <= parameter.least(),
+            }
+        };
+        Parameter::ALL.into_iter().map(of).collect()
+    }
+
+    fn score(&self, means: &[Option<Means>]) -> Score {
+        let pairs = || {
+            let both = self.rows.iter().zip(means);
+            both.filter_map(|(row, means)| Some((&self.observed[*row].case, (*means)?)))
+        };
+        Score {
+            scored: pairs().count(),
+            ttft: Errors::of(pairs().map(|(case, means)| (case.ttft_ms, means.ttft_ms))),
+            tpot: Errors::of(pairs().map(|(case, means)| (case.tpot_ms, means.tpot_ms))),
+        }
+    }
+
+    fn fitted_rows(&self, fitted: &[Option<Means>]) -> Vec<FittedRow> {
+        let of = |(at, row): (usize, &usize)| {
+            let observed = &self.observed[*row];
+            let means = fitted[at]?;
+            Some(FittedRow {
+                place: observed.place.clone(),
+                server: observed.server.clone(),
+                users: observed.case.users,
+                ttft_ms: (observed.case.ttft_ms, means.ttft_ms),
+                tpot_ms: (observed.case.tpot_ms, means.tpot_ms),
+                weights: (self.solved.weights[2 * at], self.solved.weights[2 * at + 1]),
+                unseen_ms: self.unseen[at].map(|means| (means.ttft_ms, means.tpot_ms)),
+            })
+        };
+        self.rows.iter().enumerate().filter_map(of).collect()
+    }
+}
+
+/// What to beware of, in sentences.
+fn warnings(fit: &Fit, idle: &[&str], free: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    for set in &fit.confounded {
+        let correlation = fit
+            .correlations
+            .iter()
+            .find(|(one, other, _)| set.contains(one) && set.contains(other))
+            .map_or_else(String::new, |(_, _, value)| {
+                format!(" (correlation of the estimates {value:.3})")
+            });
+        found.push(format!(
+            "{} cannot be told apart by these rows{correlation}: only what they do together is fitted. \
+             Hold one of them (--hold {}=VALUE), or measure other concurrencies and lengths",
+            words(set),
+            set.last().copied().unwrap_or_default()
+        ));
+    }
+    let ill = fit.condition.is_none_or(|condition| condition > MOST_CONDITION);
+    if ill && fit.confounded.is_empty() && free > 1 && idle.len() + 1 < free {
+        let condition = fit.condition.unwrap_or(f64::INFINITY);
+        found.push(format!(
+            "the design is nearly singular (condition {condition:.0}, strong from {MOST_CONDITION} on)"
+        ));
+    }
+    for name in idle {
+        found.push(format!(
+            "{name} moves none of these rows: its value says nothing. Hold it (--hold {name}=VALUE)"
+        ));
+    }
+    for one in fit.parameters.iter().filter(|one| one.at_bound) {
+        if !idle.contains(&one.name) {
+            let (name, value) = (one.name, one.value);
+            found.push(format!(
+                "{name} is at its least value, {value}: the rows would have it lower still, so that \
+                 something else is taken for too slow"
+            ));
+        }
+    }
+    let means = 2 * fit.rows.len();
+    if means < FEW_PER_UNKNOWN * free {
+        found.push(format!(
+            "{means} means for {free} unknowns: a fit to so few follows their noise"
+        ));
+    }
+    if fit.unseen.scored < fit.rows.len() {
+        let missing = fit.rows.len() - fit.unseen.scored;
+        found.push(format!(
+            "{missing} rows could not be left out, since the others do not decide the unknowns: errors \
+             on rows not seen are of the rest"
+        ));
+    }
+    found
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn words(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+impl Fit {
+    /// The profile as a file: a table of overheads with what the fit is worth in its comments.
+    ///
+    /// # Errors
+    /// The TOML library, which writes plain tables always.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let table = OverheadTable {
+            overheads: vec![self.profile.clone()],
+        };
+        let body = toml::to_string(&table)?;
+        let mut out = String::from(
+            "# Engine profile, fitted by `seatrial calibrate fit`: see calibration/README.md. A pool \
+             uses it by\n# engine_profile = \"THIS FILE\".\n#\n",
+        );
+        let pct = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} %"));
+        for (on, score) in [("seen", &self.seen), ("not seen", &self.unseen)] {
+            out.push_str(&format!(
+                "# median absolute error on {} rows {on}: TTFT {}, TPOT {}\n",
+                score.scored,
+                pct(score.ttft.median_abs_pct),
+                pct(score.tpot.median_abs_pct)
+            ));
+        }
+        for one in &self.parameters {
+            let value = one.value;
+            out.push_str(&match one.interval {
+                Some((low, high)) => format!(
+                    "# {}: {value:.4}, 95 % interval {low:.4} to {high:.4}\n",
+                    one.name
+                ),
+                None => format!("# {}: {value:.4}, held\n", one.name),
+            });
+        }
+        for warning in &self.warnings {
+            out.push_str(&format!("# beware: {warning}\n"));
+        }
+        Ok(format!("{out}\n{body}"))
+    }
+
+    /// Relative errors of TTFT and TPOT of a row, percent.
+    pub fn errors_pct(row: &FittedRow) -> (f64, f64) {
+        let error = |(measured, fitted): (f64, f64)| (fitted / measured - 1.0) * 100.0;
+        (error(row.ttft_ms), error(row.tpot_ms))
+    }
+}
