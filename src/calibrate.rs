@@ -2,6 +2,7 @@
 //! two of their measurements differ, a log-structured store on its disk, model cards, engine overheads.
 
 pub mod diff;
+pub mod endpoint;
 pub mod engine;
 pub mod fit;
 pub mod gpu;

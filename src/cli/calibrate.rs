@@ -1,6 +1,7 @@
 //! `seatrial calibrate`: measures what simulations rest on.
 
 mod diff;
+mod endpoint;
 mod fit;
 mod fit_page;
 mod gpu;
@@ -18,6 +19,8 @@ pub enum CalibrateCommand {
     Lsm(lsm::LsmArgs),
     /// Holds two calibrations against each other, operation by operation
     Diff(diff::DiffArgs),
+    /// Measures a live OpenAI-compatible server, and fits its engine's overheads
+    Endpoint(endpoint::EndpointArgs),
     /// Fits an engine's overheads to measured latencies of its servers
     Fit(fit::FitArgs),
     /// Shows a calibration as a table, and draws it
@@ -29,6 +32,7 @@ pub fn calibrate(command: &CalibrateCommand) -> Result<Finished, Failure> {
         CalibrateCommand::Gpu(args) => gpu::gpu(args),
         CalibrateCommand::Lsm(args) => lsm::lsm(args),
         CalibrateCommand::Diff(args) => diff::diff(args),
+        CalibrateCommand::Endpoint(args) => endpoint::endpoint(args),
         CalibrateCommand::Fit(args) => fit::fit(args),
         CalibrateCommand::Show(args) => show::show(args),
     }

@@ -356,7 +356,8 @@ impl Judged<'_> {
         let found = identifiability(&design);
         let named = |at: &usize| self.free[*at].name();
         let parameters = self.parameters();
-        let value = |parameter: Parameter| self.solved.values[parameter as usize];
+        // A profile needs no more digits than its rows give.
+        let value = |parameter: Parameter| rounded(self.solved.values[parameter as usize]);
         let mut fit = Fit {
             versions: distinct(self.observed, |row| row.version.clone())
                 .into_iter()
@@ -536,6 +537,11 @@ fn warnings(fit: &Fit, idle: &[&str], free: usize) -> Vec<String> {
         ));
     }
     found
+}
+
+/// To five digits.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
 }
 
 /// `a`, `a and b`, `a, b and c`.

@@ -159,6 +159,23 @@ fn of_bench(file: &str, document: &Value) -> Result<Measurement, ValidateError> 
     })
 }
 
+/// Takes rows in that are in no file.
+///
+/// # Errors
+/// A value that is not allowed.
+pub fn take_all(
+    name: &str,
+    measurements: &[Measurement],
+    given: &Given,
+    rows: &mut Rows,
+) -> Result<(), ValidateError> {
+    for (measurement, number) in measurements.iter().zip(1_u32..) {
+        let place = format!("row {number}");
+        take(name, &place, measurement.clone(), given, rows)?;
+    }
+    Ok(())
+}
+
 /// Takes a row in, leaves it out because it is of another server than asked for, or refuses it.
 fn take(
     file: &str,
