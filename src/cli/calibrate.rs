@@ -6,6 +6,7 @@ mod fit;
 mod fit_page;
 mod gpu;
 mod lsm;
+mod profile_page;
 mod show;
 
 use super::{Failure, Finished};
@@ -23,7 +24,7 @@ pub enum CalibrateCommand {
     Endpoint(endpoint::EndpointArgs),
     /// Fits an engine's overheads to measured latencies of its servers
     Fit(fit::FitArgs),
-    /// Shows a calibration as a table, and draws it
+    /// Shows a calibration or an engine profile as a table, and draws the former
     Show(show::ShowArgs),
 }
 

@@ -44,7 +44,10 @@ fn factors(name: &str, pool: &LlmPool) -> Vec<Figure> {
     ];
     let stated = each.into_iter().filter(|(_, factor)| *factor != 1.0);
     let of = |(what, factor): (&str, f64)| {
-        let value = format!("{} x the kernels of the step model", significant(Some(factor)));
+        let value = format!(
+            "{} x the kernels of the step model",
+            significant(Some(factor))
+        );
         figure(format!("{name}: {what}"), value, origin.clone())
     };
     stated.map(of).collect()

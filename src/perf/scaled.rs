@@ -116,7 +116,11 @@ impl StepTimes for Scaled {
         let total = self.spread_step_ns(prefill, decodes, context, spread);
         let sequences = f64::from(decodes) + prefill.len() as f64;
         let engine_ns = self.engine_ns(sequences).min(total);
-        let last = |prefill| self.kernels.parts(prefill, decodes, context, spread).last_ns;
+        let last = |prefill| {
+            self.kernels
+                .parts(prefill, decodes, context, spread)
+                .last_ns
+        };
         let alone = if decodes > 0 { last(&[]) } else { 0.0 };
         let last_ns = self.kernels_ns(last(prefill), alone);
         let last_ns = last_ns.clamp(0.0, total - engine_ns);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use ureq::Agent;
-use ureq::http::Response;
 use ureq::Body;
+use ureq::http::Response;
 
 use super::chunk::{self, DONE, excerpt};
 use super::outcome::{Answer, Failed, Kind};
@@ -296,9 +296,7 @@ impl Client {
 
     fn failed(&self, error: ureq::Error) -> Failed {
         match error {
-            ureq::Error::Timeout(_) => {
-                Failed::new(Kind::Timeout, self.hidden(&error.to_string()))
-            }
+            ureq::Error::Timeout(_) => Failed::new(Kind::Timeout, self.hidden(&error.to_string())),
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Failed::new(Kind::Timeout, self.hidden(&error.to_string()))
             }
@@ -377,7 +375,11 @@ impl Stream {
         let pieces = self.texts_ms.len() as u32;
         Ok(Answer {
             ttft_ms: *first,
-            itl_ms: self.texts_ms.windows(2).map(|pair| pair[1] - pair[0]).collect(),
+            itl_ms: self
+                .texts_ms
+                .windows(2)
+                .map(|pair| pair[1] - pair[0])
+                .collect(),
             e2e_ms: now_ms,
             prompt_tokens: self.usage.map(|usage| usage.0),
             output_tokens: self.usage.map_or(pieces, |usage| usage.1),
@@ -393,7 +395,12 @@ mod tests {
     #[test]
     fn addresses_are_taken_with_and_without_their_version() {
         let base = |url: &str| base_of(url).map_err(|error| error.to_string());
-        for url in ["http://a:8000", "http://a:8000/", "http://a:8000/v1", "http://a:8000/v1/"] {
+        for url in [
+            "http://a:8000",
+            "http://a:8000/",
+            "http://a:8000/v1",
+            "http://a:8000/v1/",
+        ] {
             assert_eq!(base(url).as_deref(), Ok("http://a:8000/v1"));
         }
         assert_eq!(base("http://a/proxy").as_deref(), Ok("http://a/proxy/v1"));
@@ -412,7 +419,9 @@ mod tests {
             stream.take(format!("{piece}\n\n").as_bytes(), at).unwrap();
         }
         let usage = r#"data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":7}}"#;
-        stream.take(format!("{usage}\n\ndata: [DONE]\n\n").as_bytes(), 61.0).unwrap();
+        stream
+            .take(format!("{usage}\n\ndata: [DONE]\n\n").as_bytes(), 61.0)
+            .unwrap();
         let answer = stream.answer(62.0).unwrap();
         assert_eq!((answer.ttft_ms, answer.e2e_ms), (30.0, 62.0));
         assert_eq!(answer.itl_ms, [10.0, 20.0]);

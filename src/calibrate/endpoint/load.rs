@@ -103,7 +103,9 @@ impl Target<'_> {
                 scope.spawn(user);
             }
         });
-        let mut load = load.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut load = load
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         load.not_sent = count.saturating_sub(sent.into_inner());
         load
     }

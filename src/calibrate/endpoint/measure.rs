@@ -137,7 +137,9 @@ pub enum EndpointError {
 fn remedy(kind: Kind) -> &'static str {
     match kind {
         Kind::Connection => "check that the server runs, and its address and port",
-        Kind::Timeout => "check that the server works, or give it more time by --timeout-s and --max-s",
+        Kind::Timeout => {
+            "check that the server works, or give it more time by --timeout-s and --max-s"
+        }
         Kind::Unauthorized => "give the server's key in the environment variable of --api-key-env",
         Kind::NotFound => {
             "check the address (an OpenAI-compatible server has /v1/models) and --model"
@@ -230,7 +232,8 @@ fn model_of(
         (Ok(listed), _) => listed,
         // Some front ends pass completions on and nothing else.
         (Err(failed), Some(model)) if failed.kind == Kind::NotFound => {
-            notes.push("the server lists no models: the one named is asked for as it is".to_owned());
+            notes
+                .push("the server lists no models: the one named is asked for as it is".to_owned());
             return Ok(model.to_owned());
         }
         (Err(failed), _) => return Err(fail(failed)),
@@ -286,7 +289,9 @@ fn probe(
     }
     let first = first.map_err(fail)?;
     if full.ignores_eos && !target.dialect.ignores_eos {
-        notes.push("the server refuses `ignore_eos`: answers may be shorter than asked for".to_owned());
+        notes.push(
+            "the server refuses `ignore_eos`: answers may be shorter than asked for".to_owned(),
+        );
     }
     if !first.counted {
         notes.push(
@@ -299,9 +304,7 @@ fn probe(
     let second = ask(target, 1).map_err(fail)?;
     let counts = (first.prompt_tokens, second.prompt_tokens);
     let counting = match counts {
-        (Some(few), Some(many)) => {
-            Counting::of((PROBE_WORDS[0], few), (PROBE_WORDS[1], many))
-        }
+        (Some(few), Some(many)) => Counting::of((PROBE_WORDS[0], few), (PROBE_WORDS[1], many)),
         _ => None,
     };
     Ok(counting.unwrap_or_else(|| {
@@ -319,10 +322,11 @@ fn probe(
 
 fn measured(cell: Cell, load: Load) -> Measured {
     let answers = &load.answers;
-    let times = |of: &dyn Fn(&Answer) -> Option<f64>| {
-        Times::of(answers.iter().filter_map(of).collect())
-    };
-    let gaps = answers.iter().flat_map(|answer| answer.itl_ms.iter().copied());
+    let times =
+        |of: &dyn Fn(&Answer) -> Option<f64>| Times::of(answers.iter().filter_map(of).collect());
+    let gaps = answers
+        .iter()
+        .flat_map(|answer| answer.itl_ms.iter().copied());
     let mean = |of: &dyn Fn(&Answer) -> Option<u32>| -> Option<f64> {
         let values: Option<Vec<u32>> = answers.iter().map(of).collect();
         let values = values.filter(|values| !values.is_empty())?;

@@ -25,7 +25,10 @@ impl Answer {
     /// Mean time per token after the first, milliseconds; none of a single token. A piece of text may
     /// hold several tokens: all that came after the first piece is shared among all tokens but one.
     pub fn tpot_ms(&self) -> Option<f64> {
-        let after = self.output_tokens.checked_sub(1).filter(|after| *after > 0)?;
+        let after = self
+            .output_tokens
+            .checked_sub(1)
+            .filter(|after| *after > 0)?;
         let spent: f64 = self.itl_ms.iter().sum();
         Some(spent / f64::from(after))
     }

@@ -7,11 +7,11 @@ use crate::engine::Streams;
 /// Words that tokenisers of today keep whole, with the blank before them: most texts of them have a
 /// token a word, and how many exactly is found out by asking the server.
 const WORDS: [&str; 48] = [
-    "time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school",
-    "state", "family", "student", "group", "country", "problem", "hand", "part", "place", "case", "week",
-    "company", "system", "program", "question", "work", "number", "night", "point", "home", "water",
-    "room", "mother", "area", "money", "story", "fact", "month", "lot", "right", "study", "book", "eye",
-    "job", "word", "business",
+    "time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world",
+    "school", "state", "family", "student", "group", "country", "problem", "hand", "part", "place",
+    "case", "week", "company", "system", "program", "question", "work", "number", "night", "point",
+    "home", "water", "room", "mother", "area", "money", "story", "fact", "month", "lot", "right",
+    "study", "book", "eye", "job", "word", "business",
 ];
 
 /// How a server counts: tokens of a prompt by its words.

@@ -92,7 +92,10 @@ mod tests {
 
     #[test]
     fn what_is_no_text_or_has_no_end_is_refused() {
-        assert_eq!(Events::default().feed(b"data: \xff\n"), Err(SseError::NotUtf8));
+        assert_eq!(
+            Events::default().feed(b"data: \xff\n"),
+            Err(SseError::NotUtf8)
+        );
         let long = vec![b'x'; LONGEST_LINE + 1];
         assert_eq!(Events::default().feed(&long), Err(SseError::TooLong));
     }

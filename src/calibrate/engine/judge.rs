@@ -201,8 +201,8 @@ pub fn fit(
             },
         });
     }
-    let solved = solve(&mut model, &rows, &free, start, asked.loss)
-        .map_err(FitError::Simulation)?;
+    let solved =
+        solve(&mut model, &rows, &free, start, asked.loss).map_err(FitError::Simulation)?;
     let split = Split::of(observed, &rows, asked);
     let unseen = cross_validate(&mut model, &rows, &split, &free, start, asked.loss);
     let fit = Judged {
@@ -291,7 +291,11 @@ impl Split {
         Split {
             fold_of: folds(&keys, count),
             folds: count,
-            together: if by_row { "rows" } else { "servers and lengths" },
+            together: if by_row {
+                "rows"
+            } else {
+                "servers and lengths"
+            },
             clusters,
         }
     }
@@ -318,8 +322,7 @@ fn cross_validate(
         let Ok(solved) = solve(model, &within, free, start, loss) else {
             continue;
         };
-        let asked: Vec<(usize, Values)> =
-            out.iter().map(|at| (rows[*at], solved.values)).collect();
+        let asked: Vec<(usize, Values)> = out.iter().map(|at| (rows[*at], solved.values)).collect();
         for (at, means) in out.iter().zip(model.means(&asked)) {
             unseen[*at] = means.ok();
         }
@@ -502,7 +505,9 @@ fn warnings(fit: &Fit, idle: &[&str], free: usize) -> Vec<String> {
             set.last().copied().unwrap_or_default()
         ));
     }
-    let ill = fit.condition.is_none_or(|condition| condition > MOST_CONDITION);
+    let ill = fit
+        .condition
+        .is_none_or(|condition| condition > MOST_CONDITION);
     if ill && fit.confounded.is_empty() && free > 1 && idle.len() + 1 < free {
         let condition = fit.condition.unwrap_or(f64::INFINITY);
         found.push(format!(
@@ -567,7 +572,8 @@ impl Fit {
             "# Engine profile, fitted by `seatrial calibrate fit`: see calibration/README.md. A pool \
              uses it by\n# engine_profile = \"THIS FILE\".\n#\n",
         );
-        let pct = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} %"));
+        let pct =
+            |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} %"));
         for (on, score) in [("seen", &self.seen), ("not seen", &self.unseen)] {
             out.push_str(&format!(
                 "# median absolute error on {} rows {on}: TTFT {}, TPOT {}\n",

@@ -199,7 +199,12 @@ impl Measurement {
         let limits = (1, 4_000_000);
         let prompt = whole("prompt_tokens", self.prompt_tokens, limits, TOKENS_ALLOWED)?;
         let limits = (2, 4_000_000);
-        let output = whole("output_tokens", self.output_tokens, limits, "2 to 4,000,000")?;
+        let output = whole(
+            "output_tokens",
+            self.output_tokens,
+            limits,
+            "2 to 4,000,000",
+        )?;
         let spread = self.length_spread.unwrap_or(0.0);
         if !(0.0..1.0).contains(&spread) {
             return Err(fault("length_spread", Some(spread), "0 to below 1"));
@@ -236,9 +241,7 @@ impl Measurement {
             max_num_batched_tokens: Some(TOKENS.max(sequences)),
             weight_dtype: optional(&self.weight_dtype),
             kv_dtype: optional(&self.kv_dtype),
-            kernel_backend: KERNELS
-                .contains(&engine.as_str())
-                .then(|| engine.clone()),
+            kernel_backend: KERNELS.contains(&engine.as_str()).then(|| engine.clone()),
             ..Server::default()
         };
         let range = |mean: u32, least: u32| {

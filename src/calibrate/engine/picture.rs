@@ -60,17 +60,15 @@ fn plot(fit: &Fit, text: &mut String) -> Result<(), Box<dyn std::error::Error>> 
     Ok(())
 }
 
-fn half(
-    area: &Area<'_>,
-    name: &str,
-    points: &[Point],
-) -> Result<(), Box<dyn std::error::Error>> {
+fn half(area: &Area<'_>, name: &str, points: &[Point]) -> Result<(), Box<dyn std::error::Error>> {
     let all = points
         .iter()
         .flat_map(|(measured, fitted, _, unseen)| [Some(*measured), Some(*fitted), *unseen]);
-    let (least, most) = all.flatten().fold((f64::INFINITY, 0.0_f64), |(least, most), value| {
-        (least.min(value), most.max(value))
-    });
+    let (least, most) = all
+        .flatten()
+        .fold((f64::INFINITY, 0.0_f64), |(least, most), value| {
+            (least.min(value), most.max(value))
+        });
     let (low, high) = (least / ROOM, most * ROOM);
     let mut chart = ChartBuilder::on(area)
         .margin(12)

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::measurement::{FIELDS, Fault, Given, Measurement, Observed};
 use crate::scenario::nearest;
+use crate::validate::ValidateError;
 use crate::validate::cards::{accelerator_card, model_card};
 use crate::validate::closed_loop::case::case;
 use crate::validate::closed_loop::row;
 use crate::validate::lines::{Row, Table, json_lines, read_text};
-use crate::validate::ValidateError;
 
 /// What is to be done about a row that is wrong.
 const REMEDY: &str = "correct or remove this row (see calibration/README.md)";
@@ -144,7 +144,12 @@ fn of_bench(file: &str, document: &Value) -> Result<Measurement, ValidateError> 
     };
     let completed = need("completed")?;
     let mean = |total: f64| (total / completed).round() as u32;
-    let text = |field: &str| document.get(field).and_then(Value::as_str).map(str::to_owned);
+    let text = |field: &str| {
+        document
+            .get(field)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     Ok(Measurement {
         engine: Some("vllm".to_owned()),
         model: text("model_id"),

@@ -55,9 +55,8 @@ pub fn identifiability(design: &DMatrix<f64>) -> Identifiability {
     let least = f64::EPSILON * largest * known.len() as f64;
     let values = normal.eigenvalues.map(|value| value.max(least));
     let inverse = |one: usize, other: usize| -> f64 {
-        let terms = (0..known.len()).map(|k| {
-            normal.eigenvectors[(one, k)] * normal.eigenvectors[(other, k)] / values[k]
-        });
+        let terms = (0..known.len())
+            .map(|k| normal.eigenvectors[(one, k)] * normal.eigenvectors[(other, k)] / values[k]);
         terms.sum()
     };
     let singular = normal.eigenvalues.min() <= least;
@@ -66,7 +65,9 @@ pub fn identifiability(design: &DMatrix<f64>) -> Identifiability {
         for other in one + 1..known.len() {
             let both = (inverse(one, one) * inverse(other, other)).sqrt();
             let correlation = (inverse(one, other) / both).clamp(-1.0, 1.0);
-            found.correlations.push((known[one], known[other], correlation));
+            found
+                .correlations
+                .push((known[one], known[other], correlation));
         }
     }
     let strength = |pair: &(usize, usize, f64)| -pair.2.abs();
@@ -77,9 +78,8 @@ pub fn identifiability(design: &DMatrix<f64>) -> Identifiability {
         if (largest / values[k]).sqrt() < MOST_CONDITION {
             continue;
         }
-        let share = |one: usize| {
-            normal.eigenvectors[(one, k)].powi(2) / values[k] / inverse(one, one)
-        };
+        let share =
+            |one: usize| normal.eigenvectors[(one, k)].powi(2) / values[k] / inverse(one, one);
         let members = (0..known.len()).filter(|one| share(*one) > LEAST_SHARE);
         let members: Vec<usize> = members.map(|one| known[one]).collect();
         if members.len() > 1 {
@@ -119,7 +119,13 @@ mod tests {
             let t = row as f64;
             match column {
                 0 => 1.0 + t,
-                1 => if row % 2 == 0 { 1.0 } else { -1.0 },
+                1 => {
+                    if row % 2 == 0 {
+                        1.0
+                    } else {
+                        -1.0
+                    }
+                }
                 2 => 2.0 * (1.0 + t) + 1e-3 * (t * 1.7).sin(),
                 _ => 0.0,
             }

@@ -102,7 +102,10 @@ mod tests {
     #[test]
     fn an_exact_solution_is_found() {
         let x = solve(3, &[1.0, 0.0, 1.0, 1.0, 0.0, 2.0], &[2.0, 5.0, 6.0]);
-        assert!((x[0] - 2.0).abs() < 1e-9 && (x[1] - 3.0).abs() < 1e-9, "{x:?}");
+        assert!(
+            (x[0] - 2.0).abs() < 1e-9 && (x[1] - 3.0).abs() < 1e-9,
+            "{x:?}"
+        );
     }
 
     #[test]
@@ -120,7 +123,9 @@ mod tests {
     fn solutions_are_optimal() {
         let mut state = 7_u64;
         let mut draw = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
         };
         for case in 0..200 {

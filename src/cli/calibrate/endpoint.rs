@@ -19,9 +19,11 @@ use crate::report::number::{WIDTH, count, significant, wrap};
 
 /// Arguments of `calibrate endpoint`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Sends real requests to the server, no more than --max-requests, --max-tokens and \
+#[command(
+    after_help = "Sends real requests to the server, no more than --max-requests, --max-tokens and \
                         --max-s allow: see them first with --dry-run. Where --accelerator is given the \
-                        rows are fitted as by `calibrate fit`.")]
+                        rows are fitted as by `calibrate fit`."
+)]
 pub struct EndpointArgs {
     /// The server, such as http://localhost:8000
     #[arg(value_name = "URL")]
@@ -116,7 +118,13 @@ pub fn endpoint(args: &EndpointArgs) -> Result<Finished, Failure> {
     let key = std::env::var(&args.api_key_env).ok();
     let key = key.filter(|key| !key.is_empty());
     let users = plan.cells.iter().map(|cell| cell.concurrency).max();
-    let client = Client::new(&args.url, args.api, key, &args.api_key_env, users.unwrap_or(1));
+    let client = Client::new(
+        &args.url,
+        args.api,
+        key,
+        &args.api_key_env,
+        users.unwrap_or(1),
+    );
     let client = client.map_err(Failure::of)?;
     if args.dry_run {
         return Ok(Finished::fine(match args.json {
@@ -193,11 +201,18 @@ fn fitted(args: &EndpointArgs, report: &Report) -> Result<Option<Result<Fit, Fai
         return Ok(None);
     }
     let mut rows = Rows::default();
-    let taken = take_all("the measured rows", &report.rows, &Given::default(), &mut rows);
+    let taken = take_all(
+        "the measured rows",
+        &report.rows,
+        &Given::default(),
+        &mut rows,
+    );
     if let Err(error) = taken {
         return Ok(Some(Err(Failure::of(error))));
     }
-    Ok(Some(args.fit.fit(&rows, format!("measured: {}", report.url))))
+    Ok(Some(
+        args.fit.fit(&rows, format!("measured: {}", report.url)),
+    ))
 }
 
 fn rows_text(rows: &[Measurement]) -> Result<String, Failure> {
@@ -250,7 +265,13 @@ fn plan_page(url: &str, plan: &Plan) -> String {
         limits.timeout_s
     );
     out = format!("{}\n\n", wrap(&out, WIDTH, 2));
-    let head = ["users", "prompt tokens", "output tokens", "requests", "warm-up"];
+    let head = [
+        "users",
+        "prompt tokens",
+        "output tokens",
+        "requests",
+        "warm-up",
+    ];
     let mut table = vec![head.map(str::to_owned).to_vec()];
     table.extend(plan.cells.iter().map(|cell| {
         let figures = [
@@ -266,7 +287,10 @@ fn plan_page(url: &str, plan: &Plan) -> String {
 }
 
 fn page(report: &Report, fit: Option<&Result<Fit, Failure>>) -> String {
-    let mut out = format!("{} at {}; all times are measured, ms\n\n", report.model, report.url);
+    let mut out = format!(
+        "{} at {}; all times are measured, ms\n\n",
+        report.model, report.url
+    );
     out.push_str(&lines(table(report), 0));
     let counting = report.counting;
     let how = match counting.measured {

@@ -40,10 +40,12 @@ pub struct FitOptions {
 
 /// Arguments of `calibrate fit`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Rows are JSON Lines or CSV of engine, version, model, accelerator, tp, \
+#[command(
+    after_help = "Rows are JSON Lines or CSV of engine, version, model, accelerator, tp, \
                         prompt_tokens, output_tokens, concurrency or batch, ttft_ms and tpot_ms; results of \
                         `vllm bench serve --save-result`; or a table with the columns of `validate \
-                        --closed-loop`. See calibration/README.md.")]
+                        --closed-loop`. See calibration/README.md."
+)]
 pub struct FitArgs {
     /// Files of measurements
     #[arg(required = true, value_name = "FILE")]

@@ -21,7 +21,10 @@ pub fn page(fit: &Fit) -> String {
         fit.folds, fit.together, fit.deviation_pct.0, fit.deviation_pct.1
     );
     out.push_str(&format!("{}\n", wrap(&how, WIDTH, 2)));
-    out.push_str(&format!("\nRows, the {} worst\n", fit.rows.len().min(MOST_ROWS)));
+    out.push_str(&format!(
+        "\nRows, the {} worst\n",
+        fit.rows.len().min(MOST_ROWS)
+    ));
     out.push_str(&lines(rows(fit), 1));
     let condition = match fit.condition {
         Some(condition) => format!("condition of the design {condition:.1} (strong from 30 on)"),
@@ -34,7 +37,10 @@ pub fn page(fit: &Fit) -> String {
     let told = format!("{condition}{strongest}");
     out.push_str(&format!("\n{}\n", wrap(&told, WIDTH, 2)));
     for warning in &fit.warnings {
-        out.push_str(&format!("{}\n", wrap(&format!("beware: {warning}"), WIDTH, 2)));
+        out.push_str(&format!(
+            "{}\n",
+            wrap(&format!("beware: {warning}"), WIDTH, 2)
+        ));
     }
     if !fit.left_out.is_empty() {
         out.push_str("\nRows left out\n");
@@ -85,10 +91,19 @@ fn estimates(fit: &Fit) -> Vec<Vec<String>> {
 }
 
 fn errors(fit: &Fit) -> Vec<Vec<String>> {
-    let head = ["rows", "how many", "TTFT |err|", "bias", "TPOT |err|", "bias"];
+    let head = [
+        "rows",
+        "how many",
+        "TTFT |err|",
+        "bias",
+        "TPOT |err|",
+        "bias",
+    ];
     let mut table = vec![head.map(str::to_owned).to_vec()];
-    let percent = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} %"));
-    let signed = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:+.1} %"));
+    let percent =
+        |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} %"));
+    let signed =
+        |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:+.1} %"));
     let mut push = |name: &str, score: &Score| {
         table.push(vec![
             name.to_owned(),

@@ -9,7 +9,8 @@ use crate::fleet::plan::EnginePlan;
 use crate::fleet::tiers::TierRule;
 use crate::perf::{
     AcceleratorCard, CapturedGraphs, Dtype, Dtypes, Floor, KernelFactors, MemoryPlan, ModelCard,
-    Overheads, Overlapped, Parallelism, PerfError, ProfileSteps, PromptWork, Scaled, Staged, StepModel, StepTimes,
+    Overheads, Overlapped, Parallelism, PerfError, ProfileSteps, PromptWork, Scaled, Staged,
+    StepModel, StepTimes,
 };
 use crate::scenario::fleet::{KvTier, LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::{Problems, grouped};
