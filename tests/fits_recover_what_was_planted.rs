@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use assert_cmd::Command;
-use seatrial::calibrate::engine::judge::{Asked, Estimate, Fit, FitError, fit};
+use seatrial::calibrate::engine::fitted::{Estimate, Fit};
+use seatrial::calibrate::engine::judge::{Asked, FitError, fit};
 use seatrial::calibrate::engine::measurement::{Measurement, Observed};
 use seatrial::calibrate::engine::model::Model;
 use seatrial::calibrate::engine::parameter::{Parameter, Values};
@@ -410,7 +411,7 @@ fn a_profile_is_written_and_a_scenario_runs_by_it() {
     let scenario = |lines: &str| {
         format!(
             "name = \"a\"\nrun.horizon_s = 20\nworkload.arrivals = {{ process = \"poisson\", rate_per_s = 4 }}\n\
-             workload.prompt_tokens = 500\nworkload.output_tokens = 40\n[[pools]]\nname = \"p\"\n\
+             workload.prompt_tokens = {{ law = \"constant\", tokens = 500 }}\nworkload.output_tokens = {{ law = \"constant\", tokens = 40 }}\n[[pools]]\nname = \"p\"\n\
              engine = \"llm\"\nmodel = \"llama-3.1-8b\"\naccelerator = \"h100-sxm\"\n{lines}\n"
         )
     };
@@ -532,6 +533,10 @@ fn files_of_all_kinds_are_read_and_bad_rows_refused() {
         let said = refused(&[fine, "--hold", hold]);
         assert!(said.contains(part), "{hold}: {said}");
     }
+    let said = refused(&[fine, "--set", "pools.0.overhead_fixed_us=3"]);
+    assert!(said.contains("--hold fixed_us=VALUE"), "{said}");
+    let said = refused(&[fine, "--set", "pools.0.pp=2"]);
+    assert!(said.contains("are not fitted"), "{said}");
     let said = refused(&[fine, "--engine", "sglang"]);
     assert!(said.contains("24: another engine"), "{said}");
 }
@@ -590,27 +595,14 @@ fn a_batch_is_measured_once() {
     assert_eq!(rows[0].tpot_ms, rows[1].tpot_ms);
 }
 
-/// The public table of servers, where it is at hand: real engines, judged on servers not seen.
+/// Real servers, judged on lengths not seen.
 #[test]
 fn a_real_engine_is_fitted() {
-    let table = Path::new("../shared/data/silicon/silicon_sample_dev.csv.gz");
-    if !table.exists() {
-        eprintln!("SKIPPED: {} is not there", table.display());
-        return;
-    }
-    let table = table.to_str().unwrap();
-    let words = [
-        "calibrate",
-        "fit",
-        table,
-        "--engine",
-        "vllm",
-        "--accelerator",
-        "h200_sxm",
-        "--model",
-        "openai/gpt-oss-120b",
-        "--json",
-    ];
+    let table = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/calibration/measured/vllm-gpt-oss-120b-h200.csv"
+    );
+    let words = ["calibrate", "fit", table, "--json"];
     let (code, page, said) = seatrial(&words);
     assert_eq!(code, 0, "{said}");
     let page: Value = serde_json::from_str(&page).unwrap();

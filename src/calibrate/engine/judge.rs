@@ -3,26 +3,20 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
+use super::beware::warnings;
+use super::fitted::{Estimate, Fit, FittedRow};
 use super::measurement::Observed;
 use super::model::Model;
 use super::parameter::{Parameter, Values};
 use super::solve::{Solved, solve};
-use crate::calibrate::fit::folds;
+use super::split::{Split, cross_validate};
+use crate::calibrate::OverheadEntry;
 use crate::calibrate::regression::bootstrap;
-use crate::calibrate::regression::identifiability::{MOST_CONDITION, identifiability};
+use crate::calibrate::regression::identifiability::identifiability;
 use crate::calibrate::regression::robust::Loss;
-use crate::calibrate::{OverheadEntry, OverheadTable};
 use crate::validate::closed_loop::score::{Errors, Score};
 use crate::validate::closed_loop::simulate::Means;
 
-/// Measured means for each unknown below which a fit is refused.
-const LEAST_PER_UNKNOWN: usize = 1;
-/// The same below which it is warned of.
-const FEW_PER_UNKNOWN: usize = 3;
-/// A row counts as wild below this weight.
-pub const WILD: f64 = 0.5;
 /// Clusters from which on a bootstrap draws clusters and not rows.
 const LEAST_CLUSTERS: usize = 6;
 
@@ -41,85 +35,6 @@ pub struct Asked {
     pub changes: Vec<(String, String)>,
     /// Where the rows are from, for the profile.
     pub source: String,
-}
-
-/// One unknown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Estimate {
-    /// Which.
-    pub name: &'static str,
-    /// Of what it is.
-    pub unit: &'static str,
-    /// Its value.
-    pub value: f64,
-    /// 95 % interval; absent where it was held.
-    pub interval: Option<(f64, f64)>,
-    /// Whether it was held and not fitted.
-    pub held: bool,
-    /// Whether it is at its least value: the rows would have it lower still.
-    pub at_bound: bool,
-}
-
-/// One row, measured and fitted.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FittedRow {
-    /// Where it is from.
-    pub place: String,
-    /// The server and the lengths.
-    pub server: String,
-    /// Users.
-    pub users: u32,
-    /// Measured and fitted mean TTFT, milliseconds.
-    pub ttft_ms: (f64, f64),
-    /// The same of TPOT.
-    pub tpot_ms: (f64, f64),
-    /// Weights of the two, 0 to 1.
-    pub weights: (f64, f64),
-    /// TTFT and TPOT by the fit that has not seen the row; absent where there was none.
-    pub unseen_ms: Option<(f64, f64)>,
-}
-
-/// A fit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Fit {
-    /// The engine.
-    pub engine: String,
-    /// Its versions.
-    pub versions: Vec<String>,
-    /// The accelerator.
-    pub accelerator: String,
-    /// Models.
-    pub models: Vec<String>,
-    /// The loss.
-    pub loss: Loss,
-    /// The unknowns.
-    pub parameters: Vec<Estimate>,
-    /// Standard deviations of errors by the median of their sizes, of TTFT and TPOT, percent.
-    pub deviation_pct: (f64, f64),
-    /// Parts of the cross-validation, and what stayed together in it.
-    pub folds: usize,
-    /// `servers and lengths` or `rows`.
-    pub together: &'static str,
-    /// Errors on rows that the fit has seen.
-    pub seen: Score,
-    /// Errors on rows that it has not.
-    pub unseen: Score,
-    /// Largest condition index of the scaled design; absent where it is infinite or there is one unknown.
-    pub condition: Option<f64>,
-    /// Correlations of estimates, the strongest first.
-    pub correlations: Vec<(&'static str, &'static str, f64)>,
-    /// Sets of unknowns that the rows cannot tell apart.
-    pub confounded: Vec<Vec<&'static str>>,
-    /// What to beware of.
-    pub warnings: Vec<String>,
-    /// The rows.
-    pub rows: Vec<FittedRow>,
-    /// Rows that were left out, by reason.
-    pub left_out: BTreeMap<String, usize>,
-    /// Steps of the search.
-    pub steps: usize,
-    /// The profile.
-    pub profile: OverheadEntry,
 }
 
 /// Why rows cannot be fitted.
@@ -188,7 +103,7 @@ pub fn fit(
     let mut model = Model::new(observed, &asked.changes);
     let mut left_out = left_out.clone();
     let rows = simulable(&mut model, start, &mut left_out);
-    if 2 * rows.len() < LEAST_PER_UNKNOWN * free.len().max(2) {
+    if 2 * rows.len() < free.len().max(2) {
         let reasons = left_out.iter().map(|(why, rows)| format!("{rows}: {why}"));
         let reasons: Vec<String> = reasons.collect();
         return Err(FitError::Few {
@@ -258,76 +173,6 @@ fn simulable(
         }
     }
     rows
-}
-
-/// How rows are split for cross-validation.
-struct Split {
-    /// The part of each row, in their order.
-    fold_of: Vec<usize>,
-    /// Parts.
-    folds: usize,
-    together: &'static str,
-    /// Rows, by their place among those fitted, that stay together.
-    clusters: Vec<Vec<usize>>,
-}
-
-impl Split {
-    fn of(observed: &[Observed], rows: &[usize], asked: &Asked) -> Split {
-        let servers: Vec<String> = rows
-            .iter()
-            .map(|row| observed[*row].server.clone())
-            .collect();
-        let mut clusters: BTreeMap<&String, Vec<usize>> = BTreeMap::new();
-        for (at, server) in servers.iter().enumerate() {
-            clusters.entry(server).or_default().push(at);
-        }
-        let clusters: Vec<Vec<usize>> = clusters.into_values().collect();
-        let by_row = asked.by_row || clusters.len() < 2;
-        // Padded, so that they are in order as texts.
-        let row_keys = || (0..rows.len()).map(|row| format!("{row:09}")).collect();
-        let keys: Vec<String> = if by_row { row_keys() } else { servers };
-        let distinct = if by_row { rows.len() } else { clusters.len() };
-        let count = asked.folds.min(distinct);
-        Split {
-            fold_of: folds(&keys, count),
-            folds: count,
-            together: if by_row {
-                "rows"
-            } else {
-                "servers and lengths"
-            },
-            clusters,
-        }
-    }
-}
-
-/// What the fits to the other parts say of each row, in order; none where a part could not be left
-/// out, or its row not be simulated.
-fn cross_validate(
-    model: &mut Model<'_>,
-    rows: &[usize],
-    split: &Split,
-    free: &[Parameter],
-    start: Values,
-    loss: Loss,
-) -> Vec<Option<Means>> {
-    let mut unseen = vec![None; rows.len()];
-    for fold in 0..split.folds {
-        let (out, within): (Vec<usize>, Vec<usize>) =
-            (0..rows.len()).partition(|at| split.fold_of[*at] == fold);
-        let within: Vec<usize> = within.iter().map(|at| rows[*at]).collect();
-        if 2 * within.len() < free.len() {
-            continue;
-        }
-        let Ok(solved) = solve(model, &within, free, start, loss) else {
-            continue;
-        };
-        let asked: Vec<(usize, Values)> = out.iter().map(|at| (rows[*at], solved.values)).collect();
-        for (at, means) in out.iter().zip(model.means(&asked)) {
-            unseen[*at] = means.ok();
-        }
-    }
-    unseen
 }
 
 /// Everything that a report is made of.
@@ -487,120 +332,7 @@ impl Judged<'_> {
     }
 }
 
-/// What to beware of, in sentences.
-fn warnings(fit: &Fit, idle: &[&str], free: usize) -> Vec<String> {
-    let mut found = Vec::new();
-    for set in &fit.confounded {
-        let correlation = fit
-            .correlations
-            .iter()
-            .find(|(one, other, _)| set.contains(one) && set.contains(other))
-            .map_or_else(String::new, |(_, _, value)| {
-                format!(" (correlation of the estimates {value:.3})")
-            });
-        found.push(format!(
-            "{} cannot be told apart by these rows{correlation}: only what they do together is fitted. \
-             Hold one of them (--hold {}=VALUE), or measure other concurrencies and lengths",
-            words(set),
-            set.last().copied().unwrap_or_default()
-        ));
-    }
-    let ill = fit
-        .condition
-        .is_none_or(|condition| condition > MOST_CONDITION);
-    if ill && fit.confounded.is_empty() && free > 1 && idle.len() + 1 < free {
-        let condition = fit.condition.unwrap_or(f64::INFINITY);
-        found.push(format!(
-            "the design is nearly singular (condition {condition:.0}, strong from {MOST_CONDITION} on)"
-        ));
-    }
-    for name in idle {
-        found.push(format!(
-            "{name} moves none of these rows: its value says nothing. Hold it (--hold {name}=VALUE)"
-        ));
-    }
-    for one in fit.parameters.iter().filter(|one| one.at_bound) {
-        if !idle.contains(&one.name) {
-            let (name, value) = (one.name, one.value);
-            found.push(format!(
-                "{name} is at its least value, {value}: the rows would have it lower still, so that \
-                 something else is taken for too slow"
-            ));
-        }
-    }
-    let means = 2 * fit.rows.len();
-    if means < FEW_PER_UNKNOWN * free {
-        found.push(format!(
-            "{means} means for {free} unknowns: a fit to so few follows their noise"
-        ));
-    }
-    if fit.unseen.scored < fit.rows.len() {
-        let missing = fit.rows.len() - fit.unseen.scored;
-        found.push(format!(
-            "{missing} rows could not be left out, since the others do not decide the unknowns: errors \
-             on rows not seen are of the rest"
-        ));
-    }
-    found
-}
-
 /// To five digits.
 fn rounded(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn words(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
-    }
-}
-
-impl Fit {
-    /// The profile as a file: a table of overheads with what the fit is worth in its comments.
-    ///
-    /// # Errors
-    /// The TOML library, which writes plain tables always.
-    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        let table = OverheadTable {
-            overheads: vec![self.profile.clone()],
-        };
-        let body = toml::to_string(&table)?;
-        let mut out = String::from(
-            "# Engine profile, fitted by `seatrial calibrate fit`: see calibration/README.md. A pool \
-             uses it by\n# engine_profile = \"THIS FILE\".\n#\n",
-        );
-        let pct =
-            |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} %"));
-        for (on, score) in [("seen", &self.seen), ("not seen", &self.unseen)] {
-            out.push_str(&format!(
-                "# median absolute error on {} rows {on}: TTFT {}, TPOT {}\n",
-                score.scored,
-                pct(score.ttft.median_abs_pct),
-                pct(score.tpot.median_abs_pct)
-            ));
-        }
-        for one in &self.parameters {
-            let value = one.value;
-            out.push_str(&match one.interval {
-                Some((low, high)) => format!(
-                    "# {}: {value:.4}, 95 % interval {low:.4} to {high:.4}\n",
-                    one.name
-                ),
-                None => format!("# {}: {value:.4}, held\n", one.name),
-            });
-        }
-        for warning in &self.warnings {
-            out.push_str(&format!("# beware: {warning}\n"));
-        }
-        Ok(format!("{out}\n{body}"))
-    }
-
-    /// Relative errors of TTFT and TPOT of a row, percent.
-    pub fn errors_pct(row: &FittedRow) -> (f64, f64) {
-        let error = |(measured, fitted): (f64, f64)| (fitted / measured - 1.0) * 100.0;
-        (error(row.ttft_ms), error(row.tpot_ms))
-    }
 }

@@ -2,6 +2,7 @@
 //! that moves with each of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
@@ -10,7 +11,11 @@ use super::measurement::Observed;
 use super::parameter::{COUNT, Parameter, Values};
 use crate::calibrate::Overheads;
 use crate::calibrate::regression::robust::Problem;
-use crate::validate::closed_loop::simulate::{Means, simulate};
+use crate::engine::SimDuration;
+use crate::fleet::plan::EnginePlan;
+use crate::perf::{self, KernelFactors, Overlapped, PromptWork, Scaled, StepTimes};
+use crate::scenario::resolve::Plan;
+use crate::validate::closed_loop::simulate::{Means, plan, run};
 
 /// Errors smaller than this, relative, are none: the order of events in a simulation moves means by
 /// as much.
@@ -23,16 +28,16 @@ type Key = (usize, [u64; COUNT]);
 pub struct Model<'a> {
     /// The rows.
     pub rows: &'a [Observed],
-    changes: &'a [(String, String)],
+    bare: Vec<Bare>,
     known: BTreeMap<Key, Result<Means, String>>,
 }
 
 impl<'a> Model<'a> {
     /// Rows, and fields of their scenarios to override, `(path, value)`.
-    pub fn new(rows: &'a [Observed], changes: &'a [(String, String)]) -> Model<'a> {
+    pub fn new(rows: &'a [Observed], changes: &[(String, String)]) -> Model<'a> {
         Model {
             rows,
-            changes,
+            bare: rows.par_iter().map(|row| bare(row, changes)).collect(),
             known: BTreeMap::new(),
         }
     }
@@ -47,10 +52,10 @@ impl<'a> Model<'a> {
             .collect();
         missing.sort_by_key(|one| key(one));
         missing.dedup_by_key(|one| key(one));
-        let (rows, changes) = (self.rows, self.changes);
+        let bare = &self.bare;
         let found: Vec<(Key, Result<Means, String>)> = missing
             .par_iter()
-            .map(|one| (key(one), at(&rows[one.0], one.1, changes)))
+            .map(|one| (key(one), at(&bare[one.0], one.1)))
             .collect();
         self.known.extend(found);
         let unknown = || Err("not simulated".to_owned());
@@ -123,18 +128,55 @@ pub fn errors(row: &Observed, means: Means) -> [f64; 2] {
     ]
 }
 
-fn at(row: &Observed, values: Values, changes: &[(String, String)]) -> Result<Means, String> {
-    let value = |parameter: Parameter| values[parameter as usize];
+/// A row's plan without overheads and factors.
+type Bare = Result<Plan, String>;
+
+/// What no overhead is.
+const NO_OVERHEADS: Overheads = Overheads {
+    fixed_us: 0.0,
+    per_seq_us: 0.0,
+    per_request_ms: 0.0,
+    per_1k_tokens_ms: 0.0,
+};
+
+/// The plan of a row without overheads and factors: most of the time of a short simulation goes into
+/// the reading of cards, tables and prices, which are the same for all values.
+fn bare(row: &Observed, changes: &[(String, String)]) -> Bare {
     let mut case = row.case.clone();
-    let server = &mut case.server;
-    server.overhead_per_prompt_token_us = Some(value(Parameter::PerPromptTokenUs));
-    server.prefill_time_factor = Some(value(Parameter::PrefillTimeFactor));
-    server.decode_time_factor = Some(value(Parameter::DecodeTimeFactor));
-    let overheads = Overheads {
+    case.server.overhead_per_prompt_token_us = None;
+    case.server.prefill_time_factor = None;
+    case.server.decode_time_factor = None;
+    plan(&case, NO_OVERHEADS, changes)
+}
+
+/// The row with values of the unknowns, as a pool that states them would be.
+fn at(bare: &Bare, values: Values) -> Result<Means, String> {
+    let value = |parameter: Parameter| values[parameter as usize];
+    let plan = bare.as_ref().map_err(Clone::clone)?;
+    let mut fleet = plan.fleet.clone();
+    let Some(pool) = fleet.pools.first_mut() else {
+        return Err("the row has no pool".to_owned());
+    };
+    let EnginePlan::Llm { rules, step } = &mut pool.engine else {
+        return Err("the row's pool is no language model".to_owned());
+    };
+    let overheads = perf::Overheads {
         fixed_us: value(Parameter::FixedUs),
         per_seq_us: value(Parameter::PerSeqUs),
-        per_request_ms: value(Parameter::PerRequestMs),
-        per_1k_tokens_ms: 0.0,
     };
-    simulate(&case, overheads, changes)
+    let factors = KernelFactors {
+        prefill: value(Parameter::PrefillTimeFactor),
+        decode: value(Parameter::DecodeTimeFactor),
+    };
+    let kernels = Arc::clone(step);
+    let times: Arc<dyn StepTimes> = match rules.async_scheduling {
+        true => {
+            let scaled = Scaled::new(kernels, factors, perf::Overheads::default());
+            Arc::new(Overlapped::new(Arc::new(scaled), overheads))
+        }
+        false => Arc::new(Scaled::new(kernels, factors, overheads)),
+    };
+    *step = Arc::new(PromptWork::new(times, value(Parameter::PerPromptTokenUs)));
+    pool.inbound = SimDuration::from_ms_f64(value(Parameter::PerRequestMs));
+    run(fleet)
 }

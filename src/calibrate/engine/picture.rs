@@ -3,7 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::judge::{Fit, WILD};
+use super::fitted::{Fit, WILD};
 use crate::calibrate::gpu::picture::PictureError;
 use crate::report::number::significant;
 

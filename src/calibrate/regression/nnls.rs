@@ -5,6 +5,9 @@ use nalgebra::{DMatrix, DVector};
 
 /// What is taken for zero, as a share of the largest of its kind.
 const TOLERANCE: f64 = 1e-10;
+/// Eigenvalues of the products of columns of length 1 that are taken for zero, as a share of the largest:
+/// columns alike to a millionth.
+const SINGULAR: f64 = 1e-12;
 /// Times that an unknown may enter the passive set, for each unknown: three to four are usual.
 const MOST_ENTRIES: usize = 50;
 
@@ -20,19 +23,25 @@ pub fn nnls(a: &DMatrix<f64>, b: &DVector<f64>) -> DVector<f64> {
             column /= *length;
         }
     }
+    // Few unknowns and many rows: their products are formed once (R. Bro and S. de Jong, *A fast
+    // non-negativity-constrained least squares algorithm*, Journal of Chemometrics 11, 1997).
+    let normal = Normal {
+        gram: scaled.transpose() * &scaled,
+        moments: scaled.transpose() * b,
+    };
     let mut x = DVector::zeros(unknowns);
     let mut passive = vec![false; unknowns];
     let small = TOLERANCE * b.norm().max(f64::MIN_POSITIVE);
     let mut barred = vec![false; unknowns];
     for _ in 0..MOST_ENTRIES * unknowns.max(1) {
-        let gradient = scaled.transpose() * (b - &scaled * &x);
+        let gradient = &normal.moments - &normal.gram * &x;
         let next = (0..unknowns)
             .filter(|at| !passive[*at] && !barred[*at] && lengths[*at] > 0.0)
             .filter(|at| gradient[*at] > small)
             .max_by(|one, other| gradient[*one].total_cmp(&gradient[*other]));
         let Some(next) = next else { break };
         passive[next] = true;
-        let mut trial = least_squares(&scaled, b, &passive);
+        let mut trial = normal.solve(&passive);
         if trial[next] <= 0.0 {
             // By rounding alone: the book sets its gradient to zero and takes another.
             passive[next] = false;
@@ -48,7 +57,7 @@ pub fn nnls(a: &DMatrix<f64>, b: &DVector<f64>) -> DVector<f64> {
                     x[at] = 0.0;
                 }
             }
-            trial = least_squares(&scaled, b, &passive);
+            trial = normal.solve(&passive);
         }
         x = trial;
     }
@@ -60,22 +69,35 @@ pub fn nnls(a: &DMatrix<f64>, b: &DVector<f64>) -> DVector<f64> {
     x
 }
 
-/// Least squares over the passive unknowns; the others are zero.
-fn least_squares(a: &DMatrix<f64>, b: &DVector<f64>, passive: &[bool]) -> DVector<f64> {
-    let members: Vec<usize> = (0..a.ncols()).filter(|at| passive[*at]).collect();
-    let mut x = DVector::zeros(a.ncols());
-    if members.is_empty() {
-        return x;
-    }
-    let part = a.select_columns(&members);
-    // By singular values: columns that are nearly alike do not blow up.
-    let found = part.svd(true, true).solve(b, TOLERANCE);
-    if let Ok(found) = found {
+/// The normal equations.
+struct Normal {
+    gram: DMatrix<f64>,
+    moments: DVector<f64>,
+}
+
+impl Normal {
+    /// Least squares over the passive unknowns; the others are zero.
+    fn solve(&self, passive: &[bool]) -> DVector<f64> {
+        let members: Vec<usize> = (0..passive.len()).filter(|at| passive[*at]).collect();
+        let mut x = DVector::zeros(passive.len());
+        if members.is_empty() {
+            return x;
+        }
+        let gram = self.gram.select_columns(&members).select_rows(&members);
+        let moments = self.moments.select_rows(&members);
+        // By eigenvalues: columns that are nearly alike do not blow up.
+        let eigen = gram.symmetric_eigen();
+        let least = SINGULAR * eigen.eigenvalues.amax();
+        let mut parts = eigen.eigenvectors.transpose() * moments;
+        for (part, value) in parts.iter_mut().zip(eigen.eigenvalues.iter()) {
+            *part = if *value > least { *part / value } else { 0.0 };
+        }
+        let found = &eigen.eigenvectors * parts;
         for (value, at) in found.iter().zip(&members) {
             x[*at] = *value;
         }
+        x
     }
-    x
 }
 
 /// The share of the way from `x` to `trial` after which the first passive unknown is at zero; none

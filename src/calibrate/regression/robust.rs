@@ -20,7 +20,7 @@ const TO_DEVIATION: f64 = 1.4826;
 /// Times that weights are found anew.
 const MOST_ROUNDS: usize = 60;
 /// Change of the solution, relative, at which weights have settled.
-const SETTLED: f64 = 1e-8;
+const SETTLED: f64 = 1e-6;
 
 /// What a residual costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]

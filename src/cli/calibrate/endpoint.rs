@@ -9,7 +9,7 @@ use super::fit_page::page as fit_page;
 use crate::calibrate::endpoint::client::{Api, Client};
 use crate::calibrate::endpoint::measure::{Listener, Measured, Report, Request, Times, measure};
 use crate::calibrate::endpoint::plan::{Grid, Limits, Plan};
-use crate::calibrate::engine::judge::Fit;
+use crate::calibrate::engine::fitted::Fit;
 use crate::calibrate::engine::measurement::{Given, Measurement};
 use crate::calibrate::engine::read::{Rows, take_all};
 use crate::cli::closed_loop::lines;

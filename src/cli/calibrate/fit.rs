@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::fit_page::page;
-use crate::calibrate::engine::judge::{Asked, Fit, fit as fit_rows};
+use crate::calibrate::engine::fitted::Fit;
+use crate::calibrate::engine::judge::{Asked, fit as fit_rows};
 use crate::calibrate::engine::measurement::Given;
 use crate::calibrate::engine::parameter::Parameter;
 use crate::calibrate::engine::picture::draw;
@@ -14,6 +15,25 @@ use crate::calibrate::engine::read::{Rows, read};
 use crate::calibrate::regression::robust::Loss;
 use crate::cli::validate::changes;
 use crate::cli::{Failure, Finished, json_text};
+
+/// Fields of pools that are fitted, and the names of their unknowns.
+const FITTED: [(&str, &str); 6] = [
+    ("overhead_fixed_us", "fixed_us"),
+    ("overhead_per_seq_us", "per_seq_us"),
+    ("request_overhead_ms", "per_request_ms"),
+    ("overhead_per_prompt_token_us", "per_prompt_token_us"),
+    ("prefill_time_factor", "prefill_time_factor"),
+    ("decode_time_factor", "decode_time_factor"),
+];
+/// Fields of pools whose iterations have parts that the unknowns are not of.
+const NOT_FITTED_WITH: [&str; 6] = [
+    "pp",
+    "dp",
+    "speculative",
+    "draft_tokens",
+    "engine_profile",
+    "replicas",
+];
 
 /// How a fit is made, whatever the rows are from.
 #[derive(Debug, clap::Args)]
@@ -102,10 +122,29 @@ impl FitOptions {
             loss: self.loss,
             folds: usize::from(self.folds),
             by_row: self.by_row,
-            changes: changes(&self.set)?,
+            changes: self.changes()?,
             source,
         };
         fit_rows(&rows.observed, &rows.left_out, &asked).map_err(Failure::of)
+    }
+
+    /// The fields to override; what is fitted is none of them.
+    fn changes(&self) -> Result<Vec<(String, String)>, Failure> {
+        let changes = changes(&self.set)?;
+        for (path, _) in &changes {
+            let field = path.rsplit('.').next().unwrap_or(path);
+            if let Some((_, name)) = FITTED.iter().find(|(own, _)| *own == field) {
+                return Err(Failure::of(format!(
+                    "--set {path}: is what is fitted; hold it by --hold {name}=VALUE"
+                )));
+            }
+            if NOT_FITTED_WITH.contains(&field) {
+                return Err(Failure::of(format!(
+                    "--set {path}: iterations of several stages, ranks or drafts are not fitted; leave it out"
+                )));
+            }
+        }
+        Ok(changes)
     }
 
     /// Draws a fit, where that was asked for, and says so.

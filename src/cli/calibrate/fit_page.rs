@@ -1,6 +1,6 @@
 //! A fit as a page.
 
-use crate::calibrate::engine::judge::{Estimate, Fit, FittedRow, WILD};
+use crate::calibrate::engine::fitted::{Estimate, Fit, FittedRow, WILD};
 use crate::cli::closed_loop::lines;
 use crate::report::number::{WIDTH, count, significant, wrap};
 use crate::validate::closed_loop::score::Score;

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use crate::calibrate::Overheads;
 use crate::fleet::outcome::RequestRow;
+use crate::fleet::plan::FleetPlan;
 use crate::fleet::simulation::{Hooks, Simulation};
 use crate::scenario::Document;
 use crate::scenario::resolve::{Plan, resolve};
@@ -41,8 +42,14 @@ pub fn simulate(
     overheads: Overheads,
     changes: &[(String, String)],
 ) -> Result<Means, String> {
-    let plan = plan(case, overheads, changes)?;
-    let mut fleet = plan.fleet;
+    run(plan(case, overheads, changes)?.fleet)
+}
+
+/// Runs the client of a plan that [`plan`] made.
+///
+/// # Errors
+/// The reason why it cannot be simulated.
+pub fn run(mut fleet: FleetPlan) -> Result<Means, String> {
     fleet.record_requests = true;
     let mut simulation = Simulation::new(Arc::new(fleet)).map_err(|error| error.to_string())?;
     let (mut ttft, mut tpot) = (Mean::default(), Mean::default());
@@ -84,7 +91,14 @@ pub fn simulate(
 
 /// The plan with the engine's own kernels, or, where its matrix products were not measured, with
 /// those that a pool takes by default.
-fn plan(case: &Case, overheads: Overheads, changes: &[(String, String)]) -> Result<Plan, String> {
+///
+/// # Errors
+/// The reason why there is none.
+pub fn plan(
+    case: &Case,
+    overheads: Overheads,
+    changes: &[(String, String)],
+) -> Result<Plan, String> {
     let with = |kernel_backend: Option<String>| {
         let mut case = case.clone();
         case.server.kernel_backend = kernel_backend;
