@@ -73,7 +73,8 @@ const AS_BY_DEFAULT: [&str; 9] = [
 ];
 
 /// What a pool must state, what the scenario above states, and what has no value that is none.
-const NEITHER: [&str; 13] = [
+const NEITHER: [&str; 14] = [
+    "engine_profile",
     "name",
     "region",
     "replicas",

@@ -21,7 +21,7 @@ pub enum CalibrateCommand {
     /// Holds two calibrations against each other, operation by operation
     Diff(diff::DiffArgs),
     /// Measures a live OpenAI-compatible server, and fits its engine's overheads
-    Endpoint(endpoint::EndpointArgs),
+    Endpoint(Box<endpoint::EndpointArgs>),
     /// Fits an engine's overheads to measured latencies of its servers
     Fit(fit::FitArgs),
     /// Shows a calibration or an engine profile as a table, and draws the former

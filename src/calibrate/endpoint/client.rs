@@ -214,10 +214,10 @@ impl Client {
             };
             let now_ms = begun.elapsed().as_secs_f64() * 1e3;
             if count == 0 {
-                return stream.answer(now_ms).map_err(|failed| self.shown(failed));
+                return stream.answer(now_ms).map_err(|failed| self.shown(&failed));
             }
             let taken = stream.take(&buffer[..count], now_ms);
-            taken.map_err(|failed| self.shown(failed))?;
+            taken.map_err(|failed| self.shown(&failed))?;
         }
     }
 
@@ -312,11 +312,8 @@ impl Client {
         }
     }
 
-    fn shown(&self, failed: Failed) -> Failed {
-        Failed {
-            detail: self.hidden(&failed.detail),
-            ..failed
-        }
+    fn shown(&self, failed: &Failed) -> Failed {
+        Failed::new(failed.kind, self.hidden(&failed.detail))
     }
 }
 

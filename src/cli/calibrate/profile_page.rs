@@ -35,7 +35,7 @@ fn page(entry: &OverheadEntry) -> String {
         false => "",
     };
     let heading = format!(
-        "{} on {}{ahead}: {} by {} rows of {}",
+        "{} on {}{ahead}: {} to {} rows of {}",
         entry.engine,
         entry.system,
         entry.provenance.as_deref().unwrap_or("fitted"),
