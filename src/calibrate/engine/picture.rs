@@ -84,7 +84,9 @@ fn half(area: &Area<'_>, name: &str, points: &[Point]) -> Result<(), Box<dyn std
         .light_line_style(RGBColor(240, 240, 240))
         .draw()?;
     for factor in [1.0, 1.0 + BAND, 1.0 - BAND] {
-        let line = [(low, low * factor), (high, high * factor)];
+        // Both ends within the axes, which would bend it otherwise.
+        let (begin, end) = (low.max(low / factor), high.min(high / factor));
+        let line = [(begin, begin * factor), (end, end * factor)];
         chart.draw_series(LineSeries::new(line, FAINT))?;
     }
     let unseen = points.iter().filter_map(|point| Some((point.0, point.3?)));
