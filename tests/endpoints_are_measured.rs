@@ -403,6 +403,7 @@ fn rows_and_profiles_are_written_and_read_again() {
         "--prompt-tokens=50,200",
         "--output-tokens=6",
         "--concurrency=1,3",
+        "--engine=vllm",
         "--accelerator=h100-sxm",
         "--hold=prefill_time_factor=1",
         "--hold=decode_time_factor=1",
@@ -424,7 +425,7 @@ fn rows_and_profiles_are_written_and_read_again() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
     command
         .args(["calibrate", "fit", &rows, "--json"])
-        .args(&words[4..]);
+        .args(&words[5..]);
     let output = command.output().unwrap();
     assert!(
         output.status.success(),

@@ -70,14 +70,14 @@ pub struct EndpointArgs {
     /// The seed of the texts that are sent
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The engine, for the rows and the profile
-    #[arg(long, default_value = "vllm")]
-    engine: String,
+    /// The engine, for the rows and the profile: vllm, sglang, trtllm, or any other name
+    #[arg(long)]
+    engine: Option<String>,
     /// Its version
     #[arg(long, value_name = "VERSION")]
     engine_version: Option<String>,
-    /// The accelerator that it runs on, a card
-    #[arg(long, value_name = "CARD")]
+    /// The accelerator that it runs on, a card: the rows are then fitted
+    #[arg(long, value_name = "CARD", requires = "engine")]
     accelerator: Option<String>,
     /// Tensor parallelism of the server
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_024))]
@@ -138,7 +138,7 @@ pub fn endpoint(args: &EndpointArgs) -> Result<Finished, Failure> {
         ignore_eos: !args.plain,
         seed: args.seed,
         row: Measurement {
-            engine: Some(args.engine.clone()),
+            engine: args.engine.clone(),
             version: args.engine_version.clone(),
             model: args.card.clone(),
             accelerator: args.accelerator.clone(),
@@ -315,7 +315,9 @@ fn page(report: &Report, fit: Option<&Result<Fit, Failure>>) -> String {
     }
     out.push('\n');
     match fit {
-        None => out.push_str("not fitted: the accelerator is not known (--accelerator CARD)\n"),
+        None => out.push_str(
+            "not fitted: the accelerator is not known (--engine NAME --accelerator CARD)\n",
+        ),
         Some(Ok(fit)) => out.push_str(&fit_page(fit)),
         Some(Err(failure)) => {
             let text = format!("not fitted: {failure}");
