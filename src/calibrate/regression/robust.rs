@@ -1,5 +1,5 @@
 //! Least squares with lower bounds in which wild rows count less, by iteratively reweighted
-//! [`nnls`](super::nnls::nnls).
+//! [`nnls`].
 //!
 //! P. W. Holland and R. E. Welsch, *Robust regression using iteratively reweighted least squares*,
 //! Communications in Statistics A6 (1977), gives the method and its constants; P. J. Huber, *Robust
