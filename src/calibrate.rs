@@ -3,12 +3,15 @@
 
 pub mod check;
 pub mod diff;
+pub mod endpoint;
+pub mod engine;
 pub mod fit;
 pub mod gpu;
 pub mod hugging_face;
 pub mod import;
 pub mod lsm;
 mod overheads;
+pub mod regression;
 pub mod tables;
 
 pub use overheads::{ASSUMED, ModelEntry, OverheadEntry, OverheadError, OverheadTable, Overheads};

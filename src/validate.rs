@@ -13,7 +13,7 @@ pub mod compare;
 mod error;
 mod folder;
 mod h100;
-mod lines;
+pub(crate) mod lines;
 mod measured;
 mod open;
 pub mod picture;

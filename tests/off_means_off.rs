@@ -27,7 +27,7 @@ fn scenario(more: &str) -> String {
 }
 
 /// Every option that can be turned off, off.
-const OFF: [&str; 27] = [
+const OFF: [&str; 29] = [
     "weight = 1",
     "serves = []",
     "role = \"mixed\"",
@@ -51,6 +51,8 @@ const OFF: [&str; 27] = [
     "micro_batch_seqs = 0",
     "all_reduce_skew_us = 0",
     "overhead_per_prompt_token_us = 0",
+    "prefill_time_factor = 1",
+    "decode_time_factor = 1",
     "request_overhead_ms = 0",
     "response_overhead_ms = 0",
     "step_by_step = false",
@@ -71,7 +73,8 @@ const AS_BY_DEFAULT: [&str; 9] = [
 ];
 
 /// What a pool must state, what the scenario above states, and what has no value that is none.
-const NEITHER: [&str; 14] = [
+const NEITHER: [&str; 15] = [
+    "engine_profile",
     "name",
     "region",
     "replicas",
@@ -180,6 +183,8 @@ fn each_option_on_is_noticed() {
         "max_graph_tokens = 512",
         "all_reduce_skew_us = 3",
         "overhead_per_prompt_token_us = 5",
+        "prefill_time_factor = 1.1",
+        "decode_time_factor = 1.1",
         "request_overhead_ms = 3",
         "response_overhead_ms = 3",
     ] {

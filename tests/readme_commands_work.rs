@@ -135,6 +135,17 @@ fn the_check_shown_is_the_check_made() {
 }
 
 #[test]
+fn the_fit_shown_is_the_fit_made() {
+    let shown = blocks("text");
+    let block = shown.iter().find(|block| block.starts_with("Fitted\n"));
+    let block = block.expect("a fit");
+    let file = "calibration/measured/vllm-gpt-oss-120b-h200.csv";
+    let output = seatrial(&["calibrate", "fit", file]);
+    let given = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(given.contains(block.trim_end()), "{given}");
+}
+
+#[test]
 fn every_file_the_readme_links_is_there() {
     for link in README.split("](").skip(1) {
         let path = link.split(')').next().unwrap_or("");

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::perf::KernelFactors;
+
 /// What an engine adds to the kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Overheads {
@@ -48,6 +50,18 @@ pub struct OverheadEntry {
     /// Whether the next iteration is planned while one runs.
     #[serde(default)]
     pub async_scheduling: bool,
+    /// Per prompt token of an iteration, microseconds, where no model has its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub per_prompt_token_us: f64,
+    /// What the kernels of prompts take, divided by what the step model says.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub prefill_time_factor: f64,
+    /// The same of the kernels of decodes.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub decode_time_factor: f64,
+    /// Where the figures come from: `fitted` in what `seatrial calibrate fit` writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<String>,
     /// What differs by model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelEntry>,
@@ -87,6 +101,16 @@ impl OverheadEntry {
             per_1k_tokens_ms: own.map_or(self.per_1k_tokens_ms, |own| own.per_1k_tokens_ms),
         }
     }
+}
+
+fn one() -> f64 {
+    1.0
+}
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// A table of overheads.
@@ -134,7 +158,20 @@ impl OverheadTable {
                 ("per_seq_us", entry.per_seq_us),
                 ("per_request_ms", entry.per_request_ms),
                 ("per_1k_tokens_ms", entry.per_1k_tokens_ms),
+                ("per_prompt_token_us", entry.per_prompt_token_us),
             ];
+            for (field, value) in [
+                ("prefill_time_factor", entry.prefill_time_factor),
+                ("decode_time_factor", entry.decode_time_factor),
+            ] {
+                let (least, most) = (KernelFactors::LEAST, KernelFactors::MOST);
+                if !(least..=most).contains(&value) {
+                    return Err(refuse(format!(
+                        "{field} of {} on {} is {value}, not {least} to {most}",
+                        entry.engine, entry.system
+                    )));
+                }
+            }
             let models = entry.models.iter().flat_map(|model| {
                 [
                     ("per_request_ms", model.per_request_ms),

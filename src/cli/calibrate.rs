@@ -2,9 +2,13 @@
 
 mod check;
 mod diff;
+mod endpoint;
+mod fit;
+mod fit_page;
 mod gpu;
 mod import;
 mod lsm;
+mod profile_page;
 mod show;
 
 use super::{Failure, Finished};
@@ -22,7 +26,11 @@ pub enum CalibrateCommand {
     Check(check::CheckArgs),
     /// Holds two calibrations against each other, operation by operation
     Diff(diff::DiffArgs),
-    /// Shows a calibration as a table, and draws it
+    /// Measures a live OpenAI-compatible server, and fits its engine's overheads
+    Endpoint(Box<endpoint::EndpointArgs>),
+    /// Fits an engine's overheads to measured latencies of its servers
+    Fit(fit::FitArgs),
+    /// Shows a calibration or an engine profile as a table, and draws the former
     Show(show::ShowArgs),
 }
 
@@ -33,6 +41,8 @@ pub fn calibrate(command: &CalibrateCommand) -> Result<Finished, Failure> {
         CalibrateCommand::Import(args) => import::import(args),
         CalibrateCommand::Check(args) => check::check(args),
         CalibrateCommand::Diff(args) => diff::diff(args),
+        CalibrateCommand::Endpoint(args) => endpoint::endpoint(args),
+        CalibrateCommand::Fit(args) => fit::fit(args),
         CalibrateCommand::Show(args) => show::show(args),
     }
 }

@@ -118,7 +118,7 @@ fn overheads_text(fit: &Fit) -> Result<String, Failure> {
 }
 
 /// Rows of a page: first columns are texts, the others numbers.
-fn lines(rows: Vec<Vec<String>>, texts: usize) -> String {
+pub(super) fn lines(rows: Vec<Vec<String>>, texts: usize) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);

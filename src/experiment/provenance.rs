@@ -33,6 +33,27 @@ fn figure(name: impl Into<String>, value: impl Into<String>, origin: impl Into<S
     }
 }
 
+/// What was fitted to an engine, or given: factors of kernels, and the profile they may be from.
+fn factors(name: &str, pool: &LlmPool) -> Vec<Figure> {
+    let origin = match &pool.engine_profile {
+        Some(file) => format!("fitted: {file}, unless the scenario states it"),
+        None => "given: scenario".to_owned(),
+    };
+    let each = [
+        ("prefill_time_factor", pool.prefill_time_factor),
+        ("decode_time_factor", pool.decode_time_factor),
+    ];
+    let stated = each.into_iter().filter(|(_, factor)| *factor != 1.0);
+    let of = |(what, factor): (&str, f64)| {
+        let value = format!(
+            "{} x the kernels of the step model",
+            significant(Some(factor))
+        );
+        figure(format!("{name}: {what}"), value, origin.clone())
+    };
+    stated.map(of).collect()
+}
+
 /// Timings, rates and prices of a run, each with its origin.
 pub fn provenance(plan: &Plan) -> Vec<Figure> {
     let mut figures = Vec::new();
@@ -65,11 +86,17 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
         };
         for (what, value, origin) in facts.step.provenance() {
             let origin = match (pool, what.as_str()) {
+                (Pool::Llm(pool), "fixed_us" | "per_seq_us") if pool.engine_profile.is_some() => {
+                    "fitted: the pool's engine_profile, unless the scenario states it"
+                }
                 (Pool::Llm(pool), "fixed_us") if pool.overhead_fixed_us.is_none() => "assumed",
                 (Pool::Llm(pool), "per_seq_us") if pool.overhead_per_seq_us.is_none() => "assumed",
                 _ => origin,
             };
             figures.push(figure(format!("{name}: {what}"), value, origin));
+        }
+        if let Pool::Llm(pool) = pool {
+            figures.extend(factors(name, pool));
         }
         if let Pool::Llm(llm) = pool
             && let Some(drafts) = &llm.speculative
@@ -97,7 +124,11 @@ pub fn provenance(plan: &Plan) -> Vec<Figure> {
         {
             let what = format!("{name}: per_prompt_token_us");
             let value = format!("{} us per prompt token", pool.overhead_per_prompt_token_us);
-            figures.push(figure(what, value, "given"));
+            let origin = match &pool.engine_profile {
+                Some(file) => format!("fitted: {file}, unless the scenario states it"),
+                None => "given".to_owned(),
+            };
+            figures.push(figure(what, value, origin));
         }
         if let (Pool::Llm(written), EnginePlan::Llm { rules, .. }) =
             (pool, &plan.fleet.pools[index].engine)
@@ -287,8 +318,14 @@ fn spread(name: &str, pool: &LlmPool, rules: &EngineRules) -> Vec<Figure> {
         ("request_overhead_ms", pool.request_overhead_ms),
         ("response_overhead_ms", pool.response_overhead_ms),
     ] {
+        let origin = match (what, &pool.engine_profile) {
+            ("request_overhead_ms", Some(_)) => {
+                "fitted: the pool's engine_profile, unless the scenario states it"
+            }
+            _ => "given: scenario",
+        };
         if value_ms > 0.0 {
-            row(what, format!("{value_ms} ms"), "given: scenario");
+            row(what, format!("{value_ms} ms"), origin);
         }
     }
     for tier in &pool.kv_tiers {

@@ -5,7 +5,7 @@ use super::accelerator::AcceleratorCard;
 use super::dtype::Dtypes;
 use super::model::ModelCard;
 use super::shape::table_dtype;
-use super::step::PrefillChunk;
+use super::step::{DecodePiece, PrefillChunk};
 
 /// Upper bounds on the requests per second of one replica. Neither counts weight reads (shared
 /// by a large batch) and neither holds where prompts are served from a prefix cache.
@@ -163,6 +163,28 @@ impl Floor {
             slope: slope * bytes,
         };
         ([compute, memory], until)
+    }
+
+    /// The floor of a pure decode step as a function of the total context, from `context` on.
+    pub(crate) fn decode_piece(&self, decodes: u32, context: u64) -> DecodePiece {
+        let ([compute, memory], until) = self.decode_lines(decodes, context);
+        let at = |line: &Line| line.base + line.slope * context as f64;
+        let compute_is_top = at(&compute) > at(&memory)
+            || (at(&compute) == at(&memory) && compute.slope > memory.slope);
+        let (top, below) = match compute_is_top {
+            true => (compute, memory),
+            false => (memory, compute),
+        };
+        let overtaken = match below.slope > top.slope {
+            // `as` saturates: what is far away is no bound.
+            true => ((top.base - below.base) / (below.slope - top.slope)) as u64,
+            false => u64::MAX,
+        };
+        DecodePiece {
+            base_ns: top.base,
+            per_context_ns: top.slope,
+            until_context: until.min(overtaken).max(context),
+        }
     }
 
     /// Least nanoseconds to the first token, and to the last, of one request of `prompt` tokens

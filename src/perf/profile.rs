@@ -217,6 +217,10 @@ impl StepTimes for ProfileSteps {
         self.floor.physical_floor_ns(prefill, decodes, context)
     }
 
+    fn floor_piece(&self, decodes: u32, context: u64) -> DecodePiece {
+        self.floor.decode_piece(decodes, context)
+    }
+
     fn request_floor_ns(&self, prompt: u32, output: u32) -> Option<(f64, f64)> {
         Some(self.floor.request_floor_ns(prompt, output))
     }

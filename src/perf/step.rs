@@ -335,6 +335,17 @@ impl StepModel {
         self.floor.physical_floor_ns(prefill, decodes, context) / self.ranks()
     }
 
+    /// The same of pure decode steps as a function of the total context, from `context` on.
+    #[must_use]
+    pub fn floor_piece(&self, decodes: u32, context: u64) -> DecodePiece {
+        let piece = self.floor.decode_piece(decodes, context);
+        DecodePiece {
+            base_ns: piece.base_ns / self.ranks(),
+            per_context_ns: piece.per_context_ns / self.ranks(),
+            ..piece
+        }
+    }
+
     /// Least nanoseconds to first and last token of a request alone: see
     /// [`Floor::request_floor_ns`]; with several ranks as above.
     #[must_use]

@@ -140,6 +140,16 @@ pub trait StepTimes: Debug + Send + Sync {
         0.0
     }
 
+    /// [`StepTimes::physical_floor_ns`] of pure decode iterations as a function of `context`, from the
+    /// one given on; 0 where nothing is known.
+    fn floor_piece(&self, _decodes: u32, _context: u64) -> DecodePiece {
+        DecodePiece {
+            base_ns: 0.0,
+            per_context_ns: 0.0,
+            until_context: u64::MAX,
+        }
+    }
+
     /// Least nanoseconds to first and last token of a request alone, where something is known.
     fn request_floor_ns(&self, _prompt: u32, _output: u32) -> Option<(f64, f64)> {
         None
@@ -194,6 +204,10 @@ impl StepTimes for StepModel {
 
     fn physical_floor_ns(&self, prefill: &[PrefillChunk], decodes: u32, context: u64) -> f64 {
         StepModel::physical_floor_ns(self, prefill, decodes, context)
+    }
+
+    fn floor_piece(&self, decodes: u32, context: u64) -> DecodePiece {
+        StepModel::floor_piece(self, decodes, context)
     }
 
     fn request_floor_ns(&self, prompt: u32, output: u32) -> Option<(f64, f64)> {

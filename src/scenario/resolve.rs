@@ -6,6 +6,7 @@ mod erasure;
 mod llm;
 mod money;
 mod pipeline;
+mod profile;
 mod source;
 mod speculative;
 mod topology;
@@ -142,8 +143,9 @@ pub struct LlmFacts {
 /// # Errors
 /// Everything that is wrong with it, with the line of each field.
 pub fn resolve(document: &Document, base_dir: &Path) -> Result<Plan, ScenarioError> {
-    let scenario: Scenario = document.parse_as()?;
+    let mut scenario: Scenario = document.parse_as()?;
     let mut problems = Problems::new(document);
+    profile::apply(&mut scenario, document, base_dir, &mut problems);
     validate::check(&scenario, &mut problems);
     problems.finish()?;
     let mut problems = Problems::new(document);

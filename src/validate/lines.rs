@@ -92,6 +92,11 @@ impl Table {
         })
     }
 
+    /// The names of the columns.
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
     /// Whether there is a column of that name.
     pub fn has(&self, column: &str) -> bool {
         self.header.iter().any(|name| name == column)

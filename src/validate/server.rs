@@ -54,6 +54,10 @@ pub struct Server {
     pub overhead_per_seq_us: Option<f64>,
     /// Engine overhead per prompt token of an iteration, microseconds.
     pub overhead_per_prompt_token_us: Option<f64>,
+    /// What kernels of prompts take, divided by what the step model says.
+    pub prefill_time_factor: Option<f64>,
+    /// The same of kernels of decodes.
+    pub decode_time_factor: Option<f64>,
 }
 
 impl Server {
@@ -62,7 +66,7 @@ impl Server {
     /// # Errors
     /// When there is no card for the model or the device.
     pub fn pool(&self, file: &str) -> Result<Value, ValidateError> {
-        let Some(model) = model_card(&self.model) else {
+        let Some(model) = named(&self.model, model_card) else {
             return Err(ValidateError::value(
                 file,
                 "model",
@@ -73,7 +77,7 @@ impl Server {
                 "import its config with `seatrial model import`, and name the card in a run.toml",
             ));
         };
-        let Some(device) = accelerator_card(&self.device) else {
+        let Some(device) = named(&self.device, accelerator_card) else {
             return Err(ValidateError::value(
                 file,
                 "device",
@@ -133,6 +137,12 @@ impl Server {
             "overhead_per_prompt_token_us",
             self.overhead_per_prompt_token_us.map(Value::Float),
         );
+        for (field, factor) in [
+            ("prefill_time_factor", self.prefill_time_factor),
+            ("decode_time_factor", self.decode_time_factor),
+        ] {
+            put(field, factor.map(Value::Float));
+        }
         Ok(Value::Table(pool))
     }
 
@@ -143,6 +153,14 @@ impl Server {
     pub fn fleet(&self, file: &str) -> Result<Document, ValidateError> {
         let pools = Value::Array(vec![self.pool(file)?]);
         document(file, [("pools", pools)])
+    }
+}
+
+/// A card of one's own by the path of its file, or the built-in one that a name means.
+fn named(name: &str, card: fn(&str) -> Option<&'static str>) -> Option<&str> {
+    match name.ends_with(".toml") {
+        true => Some(name),
+        false => card(name),
     }
 }
 

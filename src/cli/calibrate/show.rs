@@ -13,7 +13,7 @@ use crate::perf::AcceleratorCard;
 /// Arguments of `calibrate show`.
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
-    /// The calibration file
+    /// The calibration file, or an engine profile (.toml)
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Shows this operation only, by its name in the file
@@ -32,6 +32,9 @@ pub struct ShowArgs {
 }
 
 pub fn show(args: &ShowArgs) -> Result<Finished, Failure> {
+    if args.file.extension().is_some_and(|end| end == "toml") {
+        return profile(args);
+    }
     let mut calibration = Calibration::load(&args.file).map_err(Failure::of)?;
     let card = card(args.accelerator.as_deref(), &calibration)?;
     let name = args.operation.as_deref();
@@ -58,6 +61,23 @@ pub fn show(args: &ShowArgs) -> Result<Finished, Failure> {
     Ok(Finished::fine(
         render(&calibration, card.as_ref()) + &written,
     ))
+}
+
+/// An engine profile has no operations: what would do nothing is refused.
+fn profile(args: &ShowArgs) -> Result<Finished, Failure> {
+    for (given, option) in [
+        (args.operation.is_some(), "--operation"),
+        (args.accelerator.is_some(), "--accelerator"),
+        (args.svg.is_some(), "--svg"),
+    ] {
+        if given {
+            let file = args.file.display();
+            return Err(Failure::of(format!(
+                "{option}: {file} is an engine profile, which has no rows of kernels; leave it out                  (`calibrate fit --svg` draws a fit)"
+            )));
+        }
+    }
+    super::profile_page::show(&args.file, args.json)
 }
 
 /// The card that is named, or that the device is.

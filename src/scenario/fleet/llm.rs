@@ -183,6 +183,18 @@ pub struct LlmPool {
     /// come to it together as they do when kernels are measured. Default 0.
     #[serde(default)]
     pub all_reduce_skew_us: f64,
+    /// What the kernels that prompts add to an iteration take, divided by what the step model says,
+    /// 0.1 to 100. No iteration gets below the floor of the hardware. Default 1.
+    #[serde(default = "one", skip_serializing_if = "is_one_f64")]
+    pub prefill_time_factor: f64,
+    /// The same of the kernels of an iteration without its prompts. Default 1.
+    #[serde(default = "one", skip_serializing_if = "is_one_f64")]
+    pub decode_time_factor: f64,
+    /// A file that `seatrial calibrate fit` wrote, relative to the scenario: the overheads and
+    /// factors above, and `request_overhead_ms` and `async_scheduling`, are then what was fitted to an
+    /// engine on this accelerator, except where the pool states them. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_profile: Option<String>,
     /// Speculative decoding: several tokens an iteration. Default: one token an iteration.
     pub speculative: Option<Box<Speculative>>,
     /// Fires an event for every iteration instead of folding runs of like ones. The results are
@@ -282,6 +294,12 @@ pub enum StepModelChoice {
 
 fn is_one(value: &u32) -> bool {
     *value == 1
+}
+fn one() -> f64 {
+    1.0
+}
+fn is_one_f64(value: &f64) -> bool {
+    *value == 1.0
 }
 fn yes() -> bool {
     true

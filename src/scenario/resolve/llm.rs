@@ -10,8 +10,9 @@ use crate::fleet::plan::EnginePlan;
 use crate::fleet::tiers::TierRule;
 use crate::perf::tables::KernelTables;
 use crate::perf::{
-    AcceleratorCard, CapturedGraphs, Dtype, Dtypes, Floor, MemoryPlan, ModelCard, Overheads,
-    Overlapped, Parallelism, PerfError, ProfileSteps, PromptWork, Staged, StepModel, StepTimes,
+    AcceleratorCard, CapturedGraphs, Dtype, Dtypes, Floor, KernelFactors, MemoryPlan, ModelCard,
+    Overheads, Overlapped, Parallelism, PerfError, ProfileSteps, PromptWork, Scaled, Staged,
+    StepModel, StepTimes,
 };
 use crate::scenario::fleet::{KvTier, LlmPool, PromptBlocks, Scheduler, StepModelChoice};
 use crate::scenario::problems::{Problems, grouped};
@@ -353,11 +354,18 @@ fn kernel_times(
     let (model, accelerator) = (&facts.model, &facts.accelerator);
     // With asynchronous scheduling the engine works beside the kernels and not between them.
     let beside = pool.async_scheduling;
+    let factors = KernelFactors {
+        prefill: pool.prefill_time_factor,
+        decode: pool.decode_time_factor,
+    };
+    // Overheads are not scaled: they are added to scaled kernels.
+    let scaled = factors != KernelFactors::default();
+    let bare = beside || scaled;
     let kernels: Arc<dyn StepTimes> = match &pool.profile {
         Some(folder) => {
             let floor = Floor::new(model, accelerator, pool.tp, facts.dtypes);
             let folder = base_dir.join(folder);
-            let between = if beside {
+            let between = if bare {
                 Overheads::default()
             } else {
                 facts.overheads
@@ -367,8 +375,13 @@ fn kernel_times(
         }
         None => Arc::new({
             let tables = facts.kernel_tables.as_ref();
-            step_model(pool, model, accelerator, facts.dtypes, (tables, beside))?
+            step_model(pool, model, accelerator, facts.dtypes, (tables, bare))?
         }),
+    };
+    let kernels: Arc<dyn StepTimes> = match (scaled, beside) {
+        (false, _) => kernels,
+        (true, true) => Arc::new(Scaled::new(kernels, factors, Overheads::default())),
+        (true, false) => Arc::new(Scaled::new(kernels, factors, facts.overheads)),
     };
     let kernels = speculative::drafting(pool, facts, kernels);
     let times: Arc<dyn StepTimes> = match beside {

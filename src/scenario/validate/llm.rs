@@ -1,7 +1,7 @@
 //! The values of a language-model pool.
 
 use super::speculative::check_speculative;
-use crate::perf::MOST_CAPTURED;
+use crate::perf::{KernelFactors, MOST_CAPTURED};
 use crate::scenario::fleet::{LlmPool, PromptBlocks, Scheduler, SchedulingPolicy, StepModelChoice};
 use crate::scenario::problems::Problems;
 use crate::scenario::roles::Role;
@@ -89,6 +89,13 @@ pub(super) fn check_llm(pool: &LlmPool, at: &str, problems: &mut Problems<'_>) {
         let remedy = "state it in the decode pools";
         let given = pool.response_overhead_ms;
         problems.push(&path("response_overhead_ms"), given, allowed, remedy);
+    }
+    for (field, value) in [
+        ("prefill_time_factor", pool.prefill_time_factor),
+        ("decode_time_factor", pool.decode_time_factor),
+    ] {
+        let (least, most) = (KernelFactors::LEAST, KernelFactors::MOST);
+        problems.in_range(&path(field), value, least, most);
     }
     let skew_us = pool.all_reduce_skew_us;
     problems.non_negative(&path("all_reduce_skew_us"), skew_us, 1e6);

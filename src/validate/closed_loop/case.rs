@@ -21,6 +21,8 @@ pub struct Case {
     pub prompt: (u32, u32),
     /// Least and most output tokens, drawn uniformly.
     pub output: (u32, u32),
+    /// Requests that were measured; absent: ten a user.
+    pub requests: Option<u32>,
     /// Measured mean time to first token.
     pub ttft_ms: f64,
     /// Measured mean time per output token.
@@ -136,6 +138,7 @@ pub fn case(row: &Row) -> Result<Case, String> {
         users,
         prompt: lengths(isl, row.client_is_known()),
         output: lengths(osl, row.client_is_known()),
+        requests: None,
         ttft_ms,
         tpot_ms,
     })

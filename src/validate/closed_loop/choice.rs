@@ -65,7 +65,10 @@ pub fn by_table(row: &Row, case: &Case, table: &OverheadTable) -> Case {
         return case;
     };
     let own = entry.model(&kernel_key(row));
-    case.server.overhead_per_prompt_token_us = own.map(|own| own.per_prompt_token_us);
+    let per_token_us = own.map_or(entry.per_prompt_token_us, |own| own.per_prompt_token_us);
+    case.server.overhead_per_prompt_token_us = Some(per_token_us);
+    case.server.prefill_time_factor = Some(entry.prefill_time_factor);
+    case.server.decode_time_factor = Some(entry.decode_time_factor);
     if let Some(kernels) = own.and_then(|own| own.kernels.as_ref()) {
         case.server.kernel_backend = Some(kernels.clone());
     }

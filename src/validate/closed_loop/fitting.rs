@@ -88,6 +88,10 @@ pub fn fit(rows: &[Row], source: &str, changes: &[(String, String)]) -> Fit {
                     .iter()
                     .map(|(key, fit)| named(key, *fit, &engine))
                     .collect(),
+                per_prompt_token_us: 0.0,
+                prefill_time_factor: 1.0,
+                decode_time_factor: 1.0,
+                provenance: None,
                 engine,
                 system,
                 fixed_us: one.fit.overheads.fixed_us,

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use crate::calibrate::Overheads;
 use crate::fleet::outcome::RequestRow;
+use crate::fleet::plan::FleetPlan;
 use crate::fleet::simulation::{Hooks, Simulation};
 use crate::scenario::Document;
 use crate::scenario::resolve::{Plan, resolve};
@@ -41,8 +42,14 @@ pub fn simulate(
     overheads: Overheads,
     changes: &[(String, String)],
 ) -> Result<Means, String> {
-    let plan = plan(case, overheads, changes)?;
-    let mut fleet = plan.fleet;
+    run(plan(case, overheads, changes)?.fleet)
+}
+
+/// Runs the client of a plan that [`plan`] made.
+///
+/// # Errors
+/// The reason why it cannot be simulated.
+pub fn run(mut fleet: FleetPlan) -> Result<Means, String> {
     fleet.record_requests = true;
     let mut simulation = Simulation::new(Arc::new(fleet)).map_err(|error| error.to_string())?;
     let (mut ttft, mut tpot) = (Mean::default(), Mean::default());
@@ -85,7 +92,14 @@ pub fn simulate(
 
 /// The plan with the engine's own kernels, or, where its matrix products were not measured, with
 /// those that a pool takes by default.
-fn plan(case: &Case, overheads: Overheads, changes: &[(String, String)]) -> Result<Plan, String> {
+///
+/// # Errors
+/// The reason why there is none.
+pub fn plan(
+    case: &Case,
+    overheads: Overheads,
+    changes: &[(String, String)],
+) -> Result<Plan, String> {
     let with = |kernel_backend: Option<String>| {
         let mut case = case.clone();
         case.server.kernel_backend = kernel_backend;
@@ -163,6 +177,8 @@ fn scenario(case: &Case, overheads: Overheads) -> Result<Document, ValidateError
         }
     };
     let users = i64::from(case.users);
+    let requests = case.requests.map(i64::from);
+    let requests = requests.unwrap_or(users * REQUESTS_PER_USER);
     let cost_ms = overheads.per_request_ms + overheads.per_1k_tokens_ms * case.prompt_thousands();
     document(
         "row",
@@ -187,7 +203,7 @@ fn scenario(case: &Case, overheads: Overheads) -> Result<Document, ValidateError
                     ),
                     ("prompt_tokens", uniform(case.prompt)),
                     ("output_tokens", uniform(case.output)),
-                    ("max_requests", Value::Integer(users * REQUESTS_PER_USER)),
+                    ("max_requests", Value::Integer(requests)),
                 ]),
             ),
             ("gateway", table(vec![("cost_ms", Value::Float(cost_ms))])),

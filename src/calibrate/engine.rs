@@ -1,0 +1,17 @@
+//! What an engine adds to the kernels, fitted to end-to-end measurements.
+//!
+//! [`measurement`] reads rows of mean TTFT and TPOT, [`model`] simulates the client that measured
+//! each and says how the two move with every unknown of [`parameter`], [`solve`] fits the unknowns by
+//! robust least squares within bounds, and [`judge`] says what the fit is worth: errors on rows that
+//! it has not seen ([`split`]), intervals, and which unknowns the rows cannot tell apart ([`beware`]). [`picture`] draws it.
+
+pub mod beware;
+pub mod fitted;
+pub mod judge;
+pub mod measurement;
+pub mod model;
+pub mod parameter;
+pub mod picture;
+pub mod read;
+pub mod solve;
+pub mod split;

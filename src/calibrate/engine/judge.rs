@@ -1,0 +1,338 @@
+//! A fit and what it is worth: errors on rows seen and not seen, intervals, and which unknowns the
+//! rows cannot tell apart.
+
+use std::collections::BTreeMap;
+
+use super::beware::warnings;
+use super::fitted::{Estimate, Fit, FittedRow};
+use super::measurement::Observed;
+use super::model::Model;
+use super::parameter::{Parameter, Values};
+use super::solve::{Solved, solve};
+use super::split::{Split, cross_validate};
+use crate::calibrate::OverheadEntry;
+use crate::calibrate::regression::bootstrap;
+use crate::calibrate::regression::identifiability::identifiability;
+use crate::calibrate::regression::robust::Loss;
+use crate::validate::closed_loop::score::{Errors, Score};
+use crate::validate::closed_loop::simulate::Means;
+
+/// Clusters from which on a bootstrap draws clusters and not rows.
+const LEAST_CLUSTERS: usize = 6;
+
+/// What is fitted, and how it is judged.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Unknowns that are not fitted, and the values they keep.
+    pub held: BTreeMap<Parameter, f64>,
+    /// What errors cost.
+    pub loss: Loss,
+    /// Parts that rows are split into for cross-validation, at least 2.
+    pub folds: usize,
+    /// Splits row by row, so that one server may be in several parts.
+    pub by_row: bool,
+    /// Fields of the scenarios to override.
+    pub changes: Vec<(String, String)>,
+    /// Where the rows are from, for the profile.
+    pub source: String,
+}
+
+/// Why rows cannot be fitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FitError {
+    /// Rows of several engines or accelerators.
+    #[error(
+        "the rows are of several {what}: {found}; a profile is of one engine on one accelerator: name \
+         it by {option}"
+    )]
+    Several {
+        /// `engines` or `accelerators`.
+        what: &'static str,
+        /// Which.
+        found: String,
+        /// The option that chooses.
+        option: &'static str,
+    },
+    /// Too few of them.
+    #[error(
+        "{rows} rows, {values} means, are left to fit {unknowns} unknowns to ({left_out}); measure more \
+         concurrencies and lengths, or hold unknowns by --hold NAME=VALUE"
+    )]
+    Few {
+        /// Rows.
+        rows: usize,
+        /// Means.
+        values: usize,
+        /// Unknowns.
+        unknowns: usize,
+        /// What was left out, in words.
+        left_out: String,
+    },
+    /// No unknown is left.
+    #[error("all unknowns are held; leave at least one to be fitted")]
+    NothingFree,
+    /// The simulation.
+    #[error("{0}; hold unknowns by --hold NAME=VALUE, or see which rows are unlike the others")]
+    Simulation(String),
+}
+
+/// Fits the unknowns to rows and judges the fit. `left_out` is carried through.
+///
+/// # Errors
+/// Rows of several engines or accelerators, too few rows, or rows that cannot be simulated.
+pub fn fit(
+    observed: &[Observed],
+    left_out: &BTreeMap<String, usize>,
+    asked: &Asked,
+) -> Result<Fit, FitError> {
+    let engine = only(observed, "engines", "--engine", |row| row.engine.clone())?;
+    let accelerator = only(observed, "accelerators", "--accelerator", |row| {
+        row.accelerator.clone()
+    })?;
+    let free: Vec<Parameter> = Parameter::ALL
+        .into_iter()
+        .filter(|one| !asked.held.contains_key(one))
+        .collect();
+    if free.is_empty() {
+        return Err(FitError::NothingFree);
+    }
+    let mut start = super::parameter::start();
+    for (parameter, value) in &asked.held {
+        start[*parameter as usize] = *value;
+    }
+    let mut model = Model::new(observed, &asked.changes);
+    let mut left_out = left_out.clone();
+    let rows = simulable(&mut model, start, &mut left_out);
+    if 2 * rows.len() < free.len().max(2) {
+        let reasons = left_out.iter().map(|(why, rows)| format!("{rows}: {why}"));
+        let reasons: Vec<String> = reasons.collect();
+        return Err(FitError::Few {
+            rows: rows.len(),
+            values: 2 * rows.len(),
+            unknowns: free.len(),
+            left_out: match reasons.as_slice() {
+                [] => "none were left out".to_owned(),
+                some => format!("left out are {}", some.join("; ")),
+            },
+        });
+    }
+    let solved =
+        solve(&mut model, &rows, &free, start, asked.loss).map_err(FitError::Simulation)?;
+    let split = Split::of(observed, &rows, asked);
+    let unseen = cross_validate(&mut model, &rows, &split, &free, start, asked.loss);
+    let fit = Judged {
+        observed,
+        rows: &rows,
+        free: &free,
+        solved: &solved,
+        split: &split,
+        unseen: &unseen,
+        asked,
+    };
+    Ok(fit.report(&mut model, engine, accelerator, left_out))
+}
+
+/// The one value that all rows have.
+fn only(
+    rows: &[Observed],
+    what: &'static str,
+    option: &'static str,
+    of: impl Fn(&Observed) -> String,
+) -> Result<String, FitError> {
+    let mut found = distinct(rows, of);
+    match found.len() {
+        0 => Ok(String::new()),
+        1 => Ok(found.remove(0)),
+        _ => Err(FitError::Several {
+            what,
+            found: found.join(", "),
+            option,
+        }),
+    }
+}
+
+fn distinct(rows: &[Observed], of: impl Fn(&Observed) -> String) -> Vec<String> {
+    let mut found: Vec<String> = rows.iter().map(of).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The rows that can be simulated at the start; the others are counted by reason.
+fn simulable(
+    model: &mut Model<'_>,
+    start: Values,
+    left_out: &mut BTreeMap<String, usize>,
+) -> Vec<usize> {
+    let asked: Vec<(usize, Values)> = (0..model.rows.len()).map(|row| (row, start)).collect();
+    let mut rows = Vec::new();
+    for (row, means) in model.means(&asked).into_iter().enumerate() {
+        match means {
+            Ok(_) => rows.push(row),
+            Err(reason) => *left_out.entry(reason).or_default() += 1,
+        }
+    }
+    rows
+}
+
+/// Everything that a report is made of.
+struct Judged<'a> {
+    observed: &'a [Observed],
+    rows: &'a [usize],
+    free: &'a [Parameter],
+    solved: &'a Solved,
+    split: &'a Split,
+    unseen: &'a [Option<Means>],
+    asked: &'a Asked,
+}
+
+impl Judged<'_> {
+    fn report(
+        &self,
+        model: &mut Model<'_>,
+        engine: String,
+        accelerator: String,
+        left_out: BTreeMap<String, usize>,
+    ) -> Fit {
+        let own: Vec<(usize, Values)> = self
+            .rows
+            .iter()
+            .map(|row| (*row, self.solved.values))
+            .collect();
+        let fitted: Vec<Option<Means>> = model.means(&own).into_iter().map(Result::ok).collect();
+        let design = self.design();
+        let found = identifiability(&design);
+        let named = |at: &usize| self.free[*at].name();
+        let parameters = self.parameters();
+        // A profile needs no more digits than its rows give.
+        let value = |parameter: Parameter| rounded(self.solved.values[parameter as usize]);
+        let mut fit = Fit {
+            versions: distinct(self.observed, |row| row.version.clone())
+                .into_iter()
+                .filter(|version| !version.is_empty())
+                .collect(),
+            models: distinct(self.observed, |row| row.case.server.model.clone()),
+            loss: self.asked.loss,
+            deviation_pct: (self.solved.scales[0] * 100.0, self.solved.scales[1] * 100.0),
+            folds: self.split.folds,
+            together: self.split.together,
+            seen: self.score(&fitted),
+            unseen: self.score(self.unseen),
+            condition: found.condition,
+            correlations: found
+                .correlations
+                .iter()
+                .map(|(one, other, correlation)| (named(one), named(other), *correlation))
+                .collect(),
+            confounded: found
+                .confounded
+                .iter()
+                .map(|set| set.iter().map(named).collect())
+                .collect(),
+            warnings: Vec::new(),
+            rows: self.fitted_rows(&fitted),
+            left_out,
+            steps: self.solved.steps,
+            profile: OverheadEntry {
+                engine: engine.clone(),
+                system: accelerator.clone(),
+                fixed_us: value(Parameter::FixedUs),
+                per_seq_us: value(Parameter::PerSeqUs),
+                per_request_ms: value(Parameter::PerRequestMs),
+                per_1k_tokens_ms: 0.0,
+                rows: self.rows.len(),
+                source: self.asked.source.clone(),
+                async_scheduling: self.overlaps(),
+                per_prompt_token_us: value(Parameter::PerPromptTokenUs),
+                prefill_time_factor: value(Parameter::PrefillTimeFactor),
+                decode_time_factor: value(Parameter::DecodeTimeFactor),
+                provenance: Some("fitted".to_owned()),
+                models: Vec::new(),
+            },
+            parameters,
+            engine,
+            accelerator,
+        };
+        let idle: Vec<&str> = found.without_effect.iter().map(named).collect();
+        fit.warnings = warnings(&fit, &idle, self.free.len());
+        fit
+    }
+
+    /// Whether the rows were simulated with iterations planned ahead.
+    fn overlaps(&self) -> bool {
+        let set = self.asked.changes.iter().rev();
+        let found = set
+            .filter(|(path, _)| path.ends_with(".async_scheduling"))
+            .map(|(_, value)| value == "true");
+        let own = self.observed.first();
+        let own = own.and_then(|row| row.case.server.async_scheduling);
+        found.into_iter().next().or(own).unwrap_or(false)
+    }
+
+    /// The design whose rows carry the roots of their weights, over standard deviations.
+    fn design(&self) -> nalgebra::DMatrix<f64> {
+        let mut design = self.solved.problem.a.clone();
+        for (at, mut row) in design.row_iter_mut().enumerate() {
+            row *= self.solved.weights[at].sqrt() / self.solved.scales[at % 2];
+        }
+        design
+    }
+
+    fn parameters(&self) -> Vec<Estimate> {
+        let means = |rows: &[usize]| -> Vec<usize> {
+            rows.iter().flat_map(|row| [2 * row, 2 * row + 1]).collect()
+        };
+        let clusters: Vec<Vec<usize>> = match self.split.clusters.len() {
+            0..LEAST_CLUSTERS => (0..self.rows.len()).map(|row| means(&[row])).collect(),
+            _ => self.split.clusters.iter().map(|rows| means(rows)).collect(),
+        };
+        let intervals = bootstrap::intervals(&self.solved.problem, self.asked.loss, &clusters);
+        let of = |parameter: Parameter| {
+            let at = self.free.iter().position(|own| *own == parameter);
+            let value = self.solved.values[parameter as usize];
+            Estimate {
+                name: parameter.name(),
+                unit: parameter.unit(),
+                value,
+                interval: at.map(|at| intervals[at]),
+                held: at.is_none(),
+                at_bound: at.is_some() && value <= parameter.least(),
+            }
+        };
+        Parameter::ALL.into_iter().map(of).collect()
+    }
+
+    fn score(&self, means: &[Option<Means>]) -> Score {
+        let pairs = || {
+            let both = self.rows.iter().zip(means);
+            both.filter_map(|(row, means)| Some((&self.observed[*row].case, (*means)?)))
+        };
+        Score {
+            scored: pairs().count(),
+            ttft: Errors::of(pairs().map(|(case, means)| (case.ttft_ms, means.ttft_ms))),
+            tpot: Errors::of(pairs().map(|(case, means)| (case.tpot_ms, means.tpot_ms))),
+        }
+    }
+
+    fn fitted_rows(&self, fitted: &[Option<Means>]) -> Vec<FittedRow> {
+        let of = |(at, row): (usize, &usize)| {
+            let observed = &self.observed[*row];
+            let means = fitted[at]?;
+            Some(FittedRow {
+                place: observed.place.clone(),
+                server: observed.server.clone(),
+                users: observed.case.users,
+                ttft_ms: (observed.case.ttft_ms, means.ttft_ms),
+                tpot_ms: (observed.case.tpot_ms, means.tpot_ms),
+                weights: (self.solved.weights[2 * at], self.solved.weights[2 * at + 1]),
+                unseen_ms: self.unseen[at].map(|means| (means.ttft_ms, means.tpot_ms)),
+            })
+        };
+        self.rows.iter().enumerate().filter_map(of).collect()
+    }
+}
+
+/// To five digits.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
+}

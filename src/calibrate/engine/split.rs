@@ -1,0 +1,84 @@
+//! Rows not seen: how they are split, and what the fits to the others say of them.
+
+use std::collections::BTreeMap;
+
+use super::judge::Asked;
+use super::measurement::Observed;
+use super::model::Model;
+use super::parameter::{Parameter, Values};
+use super::solve::solve;
+use crate::calibrate::fit::folds;
+use crate::calibrate::regression::robust::Loss;
+use crate::validate::closed_loop::simulate::Means;
+
+/// How rows are split for cross-validation.
+pub struct Split {
+    /// The part of each row, in their order.
+    pub fold_of: Vec<usize>,
+    /// Parts.
+    pub folds: usize,
+    /// What stays together: `rows` alone, or `servers and lengths`.
+    pub together: &'static str,
+    /// Rows, by their place among those fitted, that stay together.
+    pub clusters: Vec<Vec<usize>>,
+}
+
+impl Split {
+    /// Of rows, by their places among those observed.
+    pub fn of(observed: &[Observed], rows: &[usize], asked: &Asked) -> Split {
+        let servers: Vec<String> = rows
+            .iter()
+            .map(|row| observed[*row].server.clone())
+            .collect();
+        let mut clusters: BTreeMap<&String, Vec<usize>> = BTreeMap::new();
+        for (at, server) in servers.iter().enumerate() {
+            clusters.entry(server).or_default().push(at);
+        }
+        let clusters: Vec<Vec<usize>> = clusters.into_values().collect();
+        let by_row = asked.by_row || clusters.len() < 2;
+        // Padded, so that they are in order as texts.
+        let row_keys = || (0..rows.len()).map(|row| format!("{row:09}")).collect();
+        let keys: Vec<String> = if by_row { row_keys() } else { servers };
+        let distinct = if by_row { rows.len() } else { clusters.len() };
+        let count = asked.folds.min(distinct);
+        Split {
+            fold_of: folds(&keys, count),
+            folds: count,
+            together: if by_row {
+                "rows"
+            } else {
+                "servers and lengths"
+            },
+            clusters,
+        }
+    }
+}
+
+/// What the fits to the other parts say of each row, in order; none where a part could not be left
+/// out, or its row not be simulated.
+pub fn cross_validate(
+    model: &mut Model<'_>,
+    rows: &[usize],
+    split: &Split,
+    free: &[Parameter],
+    start: Values,
+    loss: Loss,
+) -> Vec<Option<Means>> {
+    let mut unseen = vec![None; rows.len()];
+    for fold in 0..split.folds {
+        let (out, within): (Vec<usize>, Vec<usize>) =
+            (0..rows.len()).partition(|at| split.fold_of[*at] == fold);
+        let within: Vec<usize> = within.iter().map(|at| rows[*at]).collect();
+        if 2 * within.len() < free.len() {
+            continue;
+        }
+        let Ok(solved) = solve(model, &within, free, start, loss) else {
+            continue;
+        };
+        let asked: Vec<(usize, Values)> = out.iter().map(|at| (rows[*at], solved.values)).collect();
+        for (at, means) in out.iter().zip(model.means(&asked)) {
+            unseen[*at] = means.ok();
+        }
+    }
+    unseen
+}
