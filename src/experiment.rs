@@ -14,6 +14,7 @@ pub mod roles;
 pub mod runner;
 pub mod sizing;
 pub mod speed;
+pub mod sweep;
 pub mod tally;
 pub mod theory;
 pub mod tiers;

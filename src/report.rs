@@ -1,7 +1,9 @@
 //! Reports: the terminal page of a run, and tables of requests.
 
 pub mod faults;
+pub mod columns;
 pub mod number;
 pub mod requests;
 pub mod sheets;
+pub mod sweep;
 pub mod terminal;

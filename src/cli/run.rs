@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::progress::Progress;
-use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text};
+use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
 use crate::experiment::claims::Verdict;
 use crate::experiment::result::RunResult;
 use crate::experiment::runner::{Control, Outcome, RowSink, run_scenario};
@@ -62,11 +62,7 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
             .set("run.replications", &value)
             .map_err(Failure::of)?;
     }
-    if let Some(threads) = args.threads {
-        // Fails only if the pool exists already; the result does not depend on it.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
-        let _ = pool.build_global();
-    }
+    use_threads(args.threads);
     if let Some(out) = &args.out {
         // Before a run that may take long, rather than after it.
         std::fs::create_dir_all(out).map_err(|error| no_folder(out, &error))?;
@@ -187,10 +183,10 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
     outcome
 }
 
-/// A flag that Ctrl-C raises: the run ends within a few thousand events, with a partial report.
-/// A second Ctrl-C ends the program at once.
+/// A flag that Ctrl-C (or SIGTERM) raises: a run ends within a few thousand events, with a partial
+/// report; a sweep finishes the points in flight. A second Ctrl-C ends the program at once.
 #[allow(clippy::exit)] // from the handler's own thread there is nothing to return to
-fn stop_flag() -> Arc<AtomicBool> {
+pub(super) fn stop_flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     // Without a handler Ctrl-C just ends the program, without a partial report.

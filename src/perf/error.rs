@@ -2,6 +2,7 @@
 //! allowed and what to do.
 
 use std::path::Path;
+use crate::inputs::note;
 
 /// Why a card, a step model or a memory plan could not be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -187,6 +188,7 @@ pub(crate) fn card_text(
     if name_or_path.contains('/') || name_or_path.ends_with(".toml") {
         let path = base_dir.join(name_or_path);
         let file = path.display().to_string();
+        note(&path);
         return match std::fs::read_to_string(&path) {
             Ok(text) => Ok((file, text)),
             Err(cause) => Err(PerfError::Read {

@@ -26,6 +26,7 @@ use std::path::Path;
 use self::attention::AttentionGrid;
 use self::curve::{Curve, Table};
 use self::skew::Skew;
+use crate::inputs::note;
 use super::error::PerfError;
 use super::floor::{Floor, NodeCeiling};
 use super::graphs::CapturedGraphs;
@@ -242,6 +243,7 @@ fn read_text(folder: &Path, name: &str) -> Result<(String, String), PerfError> {
         allowed: "a folder with dense.csv, per_sequence.csv and attention.csv (or .csv.gz)".into(),
         remedy: "check the path".into(),
     };
+    note(&path);
     let bytes = std::fs::read(&path).map_err(fail)?;
     let mut text = String::new();
     match zipped {

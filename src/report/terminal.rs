@@ -6,6 +6,7 @@ mod latency;
 mod money;
 mod page;
 mod pools;
+pub mod sweep;
 mod timeline;
 
 use serde_json::Value;

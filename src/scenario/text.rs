@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::inputs::note;
 use super::decode::{DecodeError, Kind};
 use super::error::{Location, Problem, ScenarioError};
 use super::probe::culprit;
@@ -39,6 +40,7 @@ impl SourceText {
 
     /// Reads a file of UTF-8 text of at most [`MAX_BYTES`].
     pub fn load(path: &Path) -> Result<SourceText, ScenarioError> {
+        note(path);
         let file = path.display().to_string();
         let refuse = |reason: String| ScenarioError::NotReadable {
             file: file.clone(),

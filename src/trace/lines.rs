@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::inputs::note;
 use super::MAX_LINE_BYTES;
 use super::error::{Text, TraceError};
 
@@ -27,6 +28,7 @@ impl Lines {
     /// Opens a file; a folder, a missing file and a forbidden one each get their own error.
     pub(crate) fn open(path: &Path) -> Result<Self, TraceError> {
         let name: Text = path.display().to_string().into();
+        note(path);
         let file = File::open(path).map_err(|fault| open_error(&name, &fault))?;
         let about = file.metadata().map_err(|fault| open_error(&name, &fault))?;
         if about.is_dir() {

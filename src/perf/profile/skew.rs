@@ -17,6 +17,7 @@ use std::path::Path;
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
+use crate::inputs::note;
 use super::super::error::PerfError;
 use super::attention::AttentionGrid;
 use super::curve::{number, records};
@@ -151,6 +152,7 @@ fn is_disabled(folder: &Path) -> Result<bool, PerfError> {
     let Some(path) = paths.into_iter().find(|path| path.exists()) else {
         return Ok(false);
     };
+    note(&path);
     let text = std::fs::read_to_string(&path).map_err(|error| PerfError::Field {
         file: path.display().to_string(),
         field: "skew_fit",
