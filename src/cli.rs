@@ -10,6 +10,7 @@ use crate::scenario::{Document, ScenarioError, SourceText};
 mod bench;
 mod calibrate;
 mod closed_loop;
+mod compare;
 mod estimate;
 mod faults;
 mod model;
@@ -47,6 +48,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Puts the parts of a sweep together that `sweep --shard` ran
     Merge(sweep::MergeArgs),
+    /// Holds a scenario or result against another, with paired intervals and a verdict
+    Compare(compare::CompareArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
     /// Holds simulated runs against measured ones, request by request
@@ -104,6 +107,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Run(args) => run::run(args),
         Command::Sweep(args) => sweep::sweep(args),
         Command::Merge(args) => sweep::merge(args),
+        Command::Compare(args) => compare::compare(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Validate(args) => validate::validate(args),
         Command::Bench(args) => bench::bench(args),

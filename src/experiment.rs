@@ -2,6 +2,7 @@
 
 pub mod capacity;
 pub mod claims;
+pub mod compare;
 pub mod cost;
 mod energy;
 pub mod estimate;

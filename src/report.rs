@@ -1,7 +1,7 @@
 //! Reports: the terminal page of a run, and tables of requests.
 
-pub mod faults;
 pub mod columns;
+pub mod faults;
 pub mod number;
 pub mod requests;
 pub mod sheets;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::progress::Progress;
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
 use crate::experiment::claims::Verdict;
+use crate::experiment::compare::side::Replications;
 use crate::experiment::result::RunResult;
 use crate::experiment::runner::{Control, Outcome, RowSink, run_scenario};
 use crate::experiment::sizing::{Sizing, by_simulation};
@@ -39,7 +40,7 @@ pub struct RunArgs {
     /// Leaves CPU time and memory out of the JSON, so that equal runs give equal bytes
     #[arg(long)]
     omit_timing: bool,
-    /// Writes result.json, report.txt and scenario.toml to this folder
+    /// Writes result.json, replications.json, report.txt and scenario.toml to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Writes one row per request (.csv, .csv.gz or .parquet by extension)
@@ -270,8 +271,10 @@ fn write_folder(
 ) -> Result<(), Failure> {
     let json = json_text(&outcome.result.to_json());
     let movable = with_full_paths(document, folder)?;
+    let replications = serde_json::to_value(Replications::of(outcome)).map_err(Failure::of)?;
     for (name, text) in [
         ("result.json", json.as_str()),
+        ("replications.json", json_text(&replications).as_str()),
         ("report.txt", page),
         ("scenario.toml", movable.effective_toml().as_str()),
     ] {

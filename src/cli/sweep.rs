@@ -71,7 +71,11 @@ pub fn sweep(args: &SweepArgs) -> Result<Finished, Failure> {
     let (mut journal, there) = opened.map_err(Failure::of)?;
     let mine = |index: &usize| args.shard.is_none_or(|shard| shard.has(*index));
     let mine: Vec<usize> = (0..setup.points.len()).filter(mine).collect();
-    let pending: Vec<usize> = mine.iter().copied().filter(|it| !there.contains_key(it)).collect();
+    let pending: Vec<usize> = mine
+        .iter()
+        .copied()
+        .filter(|it| !there.contains_key(it))
+        .collect();
     let whole = run_pending(&setup, &checked, &pending, &mut journal, threads)?;
     checked.still_so().map_err(Failure::of)?;
     drop(journal);
@@ -80,7 +84,12 @@ pub fn sweep(args: &SweepArgs) -> Result<Finished, Failure> {
     }
     // What is on the disk is what counts.
     let found = crate::experiment::sweep::journal::read(&path).map_err(Failure::of)?;
-    Ok(told(args, &checked.header, &out, (found.points.len(), mine.len())))
+    Ok(told(
+        args,
+        &checked.header,
+        &out,
+        (found.points.len(), mine.len()),
+    ))
 }
 
 fn check(setup: &Setup) -> Result<Checked, Failure> {
@@ -102,7 +111,9 @@ fn run_pending(
 ) -> Result<bool, Failure> {
     let clock = CpuClock::start_process();
     let progress = Progress::new("sweeping");
-    let replications = pending.iter().map(|it| u64::from(checked.replications[*it]));
+    let replications = pending
+        .iter()
+        .map(|it| u64::from(checked.replications[*it]));
     progress.expect(replications.sum());
     let watch = Watch {
         threads,
@@ -133,14 +144,22 @@ fn told_whole(json: bool, outcome: &SweepOutcome, out: &Path) -> Result<Finished
         return Ok(Finished::fine(json_text(&outcome.to_json())));
     }
     let mut text = render(outcome);
-    text.push_str(&format!("\n{}: {}\n", out.display(), files::FILES.join(", ")));
+    text.push_str(&format!(
+        "\n{}: {}\n",
+        out.display(),
+        files::FILES.join(", ")
+    ));
     Ok(Finished::fine(text))
 }
 
 /// What is said of a sweep that is not whole: a shard, or one that was stopped.
 fn told(args: &SweepArgs, header: &Header, out: &Path, (done, all): (usize, usize)) -> Finished {
     let name = &header.experiment.name;
-    let code = if done == all { super::FINE } else { DOES_NOT_HOLD };
+    let code = if done == all {
+        super::FINE
+    } else {
+        DOES_NOT_HOLD
+    };
     if args.json {
         let shard = args.shard.map(|shard| shard.to_string());
         let document = json!({
@@ -156,7 +175,10 @@ fn told(args: &SweepArgs, header: &Header, out: &Path, (done, all): (usize, usiz
             code,
         };
     }
-    let shard = args.shard.map(|shard| format!(", shard {shard}")).unwrap_or_default();
+    let shard = args
+        .shard
+        .map(|shard| format!(", shard {shard}"))
+        .unwrap_or_default();
     let next = match done == all {
         true => format!("when all shards are: seatrial merge {}", out.display()),
         false => "stopped; the same command goes on from here".to_owned(),

@@ -12,7 +12,6 @@ use crate::scenario::schema::{Bound, Claim, Compare};
 
 use self::weigh::{Certainty, beyond, is_thin, own_interval, weigh};
 use super::metric::{Metric, MetricError};
-use super::result::RunResult;
 use super::runner::Outcome;
 use super::variants::{Overrides, key, overrides};
 
@@ -343,20 +342,20 @@ impl Case<'_> {
     /// Why the runs are no evidence, if they are none.
     fn no_evidence(&self, metric: &Metric) -> Option<String> {
         let mut outcomes = [Some(self.run), self.other].into_iter().flatten();
-        outcomes.find_map(|outcome| no_evidence(outcome, metric))
+        outcomes.find_map(|outcome| no_evidence(&outcome.document, metric))
     }
 }
 
-/// Why a run is no evidence for a metric, if it is none.
-pub(super) fn no_evidence(outcome: &Outcome, metric: &Metric) -> Option<String> {
-    if let Some(partial) = &outcome.result.partial {
+/// Why the result of a run is no evidence for a metric, if it is none.
+pub(super) fn no_evidence(result: &Value, metric: &Metric) -> Option<String> {
+    if let Some(partial) = result.get("partial").and_then(Value::as_str) {
         return Some(format!("the run is partial: {partial}"));
     }
-    if let Some(reason) = undecided(&outcome.result, metric) {
+    if let Some(reason) = undecided(result, metric) {
         return Some(reason);
     }
     let mut paths = metric.paths().iter();
-    let thin = paths.find(|path| is_thin(&outcome.document, path));
+    let thin = paths.find(|path| is_thin(result, path));
     thin.map(|path| format!("{path} rests on fewer than ten requests beyond it: run for longer"))
 }
 
@@ -381,9 +380,10 @@ fn has_interval(metric: &Metric) -> bool {
 
 /// Why requests that are still in flight leave a metric open, if they do: their latencies are not
 /// known, and those that completed are the quick ones.
-fn undecided(result: &RunResult, metric: &Metric) -> Option<String> {
-    let open = result.requests.measured_in_flight;
-    let measured = result.requests.measured.max(1);
+fn undecided(result: &Value, metric: &Metric) -> Option<String> {
+    let counted = |field: &str| result.get("requests")?.get(field)?.as_u64();
+    let open = counted("measured_in_flight").unwrap_or(0);
+    let measured = counted("measured").unwrap_or(0).max(1);
     let share = open as f64 / measured as f64;
     let telling = |path: &String| {
         let Some(statistic) = path

@@ -1,8 +1,8 @@
 //! Errors of the performance model: each names the file or card, the field, the value, what is
 //! allowed and what to do.
 
-use std::path::Path;
 use crate::inputs::note;
+use std::path::Path;
 
 /// Why a card, a step model or a memory plan could not be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -26,12 +26,12 @@ use std::path::Path;
 use self::attention::AttentionGrid;
 use self::curve::{Curve, Table};
 use self::skew::Skew;
-use crate::inputs::note;
 use super::error::PerfError;
 use super::floor::{Floor, NodeCeiling};
 use super::graphs::CapturedGraphs;
 use super::step::{DecodePiece, Overheads, PrefillChunk};
 use super::times::{StepParts, StepTimes};
+use crate::inputs::note;
 
 /// Kernels of a layer that every profile has, and how often a layer runs them.
 const LAYER: [(&str, f64); 7] = [

@@ -88,7 +88,9 @@ impl Columns {
         for row in 0..rows {
             writer.write_record(self.0.iter().map(|(_, column)| column.cell(row)))?;
         }
-        writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+        writer
+            .into_inner()
+            .map_err(|error| csv::Error::from(error.into_error()))
     }
 
     /// As Parquet: one row group, every column optional.
@@ -113,19 +115,27 @@ impl Columns {
             match values {
                 Column::Int(values) => {
                     let (there, levels) = split(values, |value| *value);
-                    column.typed::<Int64Type>().write_batch(&there, Some(&levels), None)?;
+                    column
+                        .typed::<Int64Type>()
+                        .write_batch(&there, Some(&levels), None)?;
                 }
                 Column::Float(values) => {
                     let (there, levels) = split(values, |value| *value);
-                    column.typed::<DoubleType>().write_batch(&there, Some(&levels), None)?;
+                    column
+                        .typed::<DoubleType>()
+                        .write_batch(&there, Some(&levels), None)?;
                 }
                 Column::Bool(values) => {
                     let (there, levels) = split(values, |value| *value);
-                    column.typed::<BoolType>().write_batch(&there, Some(&levels), None)?;
+                    column
+                        .typed::<BoolType>()
+                        .write_batch(&there, Some(&levels), None)?;
                 }
                 Column::Text(values) => {
                     let (there, levels) = split(values, |value| ByteArray::from(value.as_str()));
-                    column.typed::<ByteArrayType>().write_batch(&there, Some(&levels), None)?;
+                    column
+                        .typed::<ByteArrayType>()
+                        .write_batch(&there, Some(&levels), None)?;
                 }
             }
             column.close()?;
@@ -138,7 +148,10 @@ impl Columns {
 
 /// The values that are there, and for each row whether there is one.
 fn split<T, U>(values: &[Option<T>], take: impl Fn(&T) -> U) -> (Vec<U>, Vec<i16>) {
-    let levels = values.iter().map(|value| i16::from(value.is_some())).collect();
+    let levels = values
+        .iter()
+        .map(|value| i16::from(value.is_some()))
+        .collect();
     (values.iter().flatten().map(take).collect(), levels)
 }
 

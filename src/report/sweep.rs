@@ -41,10 +41,16 @@ pub fn write(outcome: &SweepOutcome, folder: &Path) -> Result<(), SweepFileError
         cause: cause.to_string(),
     };
     for name in FILES {
-        let table = if name.starts_with("points") { &points } else { &replications };
+        let table = if name.starts_with("points") {
+            &points
+        } else {
+            &replications
+        };
         let bytes = match name.rsplit_once('.') {
             Some((_, "csv")) => table.to_csv().map_err(|error| failed(name, &error))?,
-            Some((stem, "parquet")) => table.to_parquet(stem).map_err(|error| failed(name, &error))?,
+            Some((stem, "parquet")) => table
+                .to_parquet(stem)
+                .map_err(|error| failed(name, &error))?,
             Some((_, "json")) => json.clone().into_bytes(),
             _ => render(outcome).into_bytes(),
         };
@@ -60,7 +66,10 @@ fn setting_columns(outcome: &SweepOutcome, rows: &[usize]) -> Vec<(String, Colum
         let fields = spec.columns().into_iter().enumerate();
         fields.map(move |(field, name)| {
             let value = |row: &usize| outcome.points[*row].settings[axis].get(field);
-            let values: Vec<&Value> = rows.iter().map(|row| value(row).unwrap_or(&Value::Null)).collect();
+            let values: Vec<&Value> = rows
+                .iter()
+                .map(|row| value(row).unwrap_or(&Value::Null))
+                .collect();
             (name, Column::of_values(&values))
         })
     });
@@ -70,13 +79,25 @@ fn setting_columns(outcome: &SweepOutcome, rows: &[usize]) -> Vec<(String, Colum
 fn point_columns(outcome: &SweepOutcome) -> Columns {
     let all: Vec<usize> = (0..outcome.points.len()).collect();
     let mut columns = Columns::default();
-    columns.push("point", Column::Int(all.iter().map(|index| Some(*index as i64)).collect()));
+    columns.push(
+        "point",
+        Column::Int(all.iter().map(|index| Some(*index as i64)).collect()),
+    );
     columns.0.extend(setting_columns(outcome, &all));
     for (index, row) in outcome.header.experiment.metrics.iter().enumerate() {
         let found = || outcome.found.iter().map(|found| &found.metrics[index]);
-        columns.push(row.name.as_str(), Column::Float(found().map(|it| it.value).collect()));
-        columns.push(format!("{}_low", row.name), Column::Float(found().map(|it| it.low).collect()));
-        columns.push(format!("{}_high", row.name), Column::Float(found().map(|it| it.high).collect()));
+        columns.push(
+            row.name.as_str(),
+            Column::Float(found().map(|it| it.value).collect()),
+        );
+        columns.push(
+            format!("{}_low", row.name),
+            Column::Float(found().map(|it| it.low).collect()),
+        );
+        columns.push(
+            format!("{}_high", row.name),
+            Column::Float(found().map(|it| it.high).collect()),
+        );
         columns.push(
             format!("{}_doubt", row.name),
             Column::Text(found().map(|it| it.doubt.clone()).collect()),
@@ -104,11 +125,17 @@ fn replication_columns(outcome: &SweepOutcome) -> Columns {
         numbers.extend((0..count).map(|number| Some(number as i64)));
     }
     let mut columns = Columns::default();
-    columns.push("point", Column::Int(rows.iter().map(|row| Some(*row as i64)).collect()));
+    columns.push(
+        "point",
+        Column::Int(rows.iter().map(|row| Some(*row as i64)).collect()),
+    );
     columns.push("replication", Column::Int(numbers));
     columns.0.extend(setting_columns(outcome, &rows));
     for (index, row) in outcome.header.experiment.metrics.iter().enumerate() {
-        let values = outcome.found.iter().flat_map(|it| it.metrics[index].replications.clone());
+        let values = outcome
+            .found
+            .iter()
+            .flat_map(|it| it.metrics[index].replications.clone());
         columns.push(row.name.as_str(), Column::Float(values.collect()));
     }
     columns

@@ -2,6 +2,7 @@
 
 mod capacity;
 mod claims;
+pub mod compare;
 mod latency;
 mod money;
 mod page;

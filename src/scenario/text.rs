@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::inputs::note;
 use super::decode::{DecodeError, Kind};
 use super::error::{Location, Problem, ScenarioError};
 use super::probe::culprit;
 use super::suggest::{did_you_mean, listed};
 use super::tree::{Lines, Node, Origin, Source, Step};
+use crate::inputs::note;
 
 /// Largest file that is read, bytes.
 pub const MAX_BYTES: u64 = 4 * 1024 * 1024;

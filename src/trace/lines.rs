@@ -6,9 +6,9 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::inputs::note;
 use super::MAX_LINE_BYTES;
 use super::error::{Text, TraceError};
+use crate::inputs::note;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BUFFER_BYTES: usize = 64 * 1024;

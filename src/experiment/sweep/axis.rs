@@ -11,6 +11,8 @@ use crate::scenario::Problems;
 
 /// Digits that values of ranges are rounded to, so that 0.1 + 0.2 is written 0.3.
 const DIGITS: usize = 12;
+/// Whole numbers that are looked at one by one.
+const FEW: f64 = 12.0;
 
 /// `[[axes]]`: a field and its values, or several fields that change together.
 ///
@@ -135,6 +137,20 @@ impl Axis {
         Some((0..length).map(level).collect())
     }
 
+    /// Its values, where they can be listed or are few whole numbers.
+    pub fn few_values(&self) -> Option<Vec<Setting>> {
+        let few = |it: &&Between| it.whole && it.high - it.low < FEW;
+        match self.between.as_ref().filter(few) {
+            // Whole numbers by their check, and few.
+            Some(it) => Some(
+                (it.low as i64..=it.high as i64)
+                    .map(|it| vec![json!(it)])
+                    .collect(),
+            ),
+            None => self.levels(),
+        }
+    }
+
     /// What it sets at a place from 0 up to 1 along it.
     pub fn at(&self, place: f64) -> Setting {
         if let Some(between) = &self.between {
@@ -237,7 +253,12 @@ impl Range {
     fn check(&self, at: &str, problems: &mut Problems<'_>) -> bool {
         let mut fine = ends(at, ("from", self.from), ("to", self.to), problems);
         if self.step.is_some() == self.count.is_some() {
-            problems.push(at, "", "must have `step` or `count`", "give exactly one of them");
+            problems.push(
+                at,
+                "",
+                "must have `step` or `count`",
+                "give exactly one of them",
+            );
             fine = false;
         }
         if let Some(count) = self.count {
@@ -274,7 +295,12 @@ impl LogRange {
         for (field, value) in [("from", self.from), ("to", self.to)] {
             fine = fine && problems.positive(&format!("{at}.{field}"), value, f64::MAX);
         }
-        fine & problems.int_in_range(&format!("{at}.count"), u64::from(self.count), 2, MOST_POINTS)
+        fine & problems.int_in_range(
+            &format!("{at}.count"),
+            u64::from(self.count),
+            2,
+            MOST_POINTS,
+        )
     }
 }
 
@@ -306,7 +332,12 @@ impl Between {
         let whole = |value: f64| value.fract() == 0.0 && value.abs() < 2_f64.powi(53);
         if self.whole && !(whole(self.low) && whole(self.high)) {
             let allowed = "must have whole numbers below 2^53 as its ends, since `whole` is set";
-            problems.push(at, format!("{} to {}", self.low, self.high), allowed, "change them");
+            problems.push(
+                at,
+                format!("{} to {}", self.low, self.high),
+                allowed,
+                "change them",
+            );
             fine = false;
         }
         fine
@@ -324,7 +355,12 @@ fn ends(at: &str, a: (&str, f64), b: (&str, f64), problems: &mut Problems<'_>) -
     }
     if a.1 == b.1 {
         let allowed = format!("must differ from `{}`", a.0);
-        problems.push(&format!("{at}.{}", b.0), b.1, &allowed, "give `values` for a single one");
+        problems.push(
+            &format!("{at}.{}", b.0),
+            b.1,
+            &allowed,
+            "give `values` for a single one",
+        );
         return false;
     }
     true
@@ -367,10 +403,22 @@ mod tests {
 
     #[test]
     fn ranges_have_both_ends_and_no_noise() {
-        assert_eq!(values("range = { from = 0.1, to = 0.5, step = 0.1 }"), "[0.1,0.2,0.3,0.4,0.5]");
-        assert_eq!(values("range = { from = 4, to = 1, step = -1 }"), "[4,3,2,1]");
-        assert_eq!(values("range = { from = 0, to = 1, count = 5 }"), "[0,0.25,0.5,0.75,1]");
-        assert_eq!(values("log_range = { from = 1, to = 1024, count = 6 }"), "[1,4,16,64,256,1024]");
+        assert_eq!(
+            values("range = { from = 0.1, to = 0.5, step = 0.1 }"),
+            "[0.1,0.2,0.3,0.4,0.5]"
+        );
+        assert_eq!(
+            values("range = { from = 4, to = 1, step = -1 }"),
+            "[4,3,2,1]"
+        );
+        assert_eq!(
+            values("range = { from = 0, to = 1, count = 5 }"),
+            "[0,0.25,0.5,0.75,1]"
+        );
+        assert_eq!(
+            values("log_range = { from = 1, to = 1024, count = 6 }"),
+            "[1,4,16,64,256,1024]"
+        );
         let whole = "log_range = { from = 1, to = 100, count = 5, whole = true }";
         assert_eq!(values(whole), "[1,3,10,32,100]");
     }

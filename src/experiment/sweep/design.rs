@@ -67,7 +67,9 @@ impl Point {
 
     /// What is set, in words: `a = 1, b = 2`.
     pub fn words(&self, axes: &[Axis]) -> String {
-        let pairs = self.overrides(axes).map(|(path, value)| format!("{path}={value}"));
+        let pairs = self
+            .overrides(axes)
+            .map(|(path, value)| format!("{path}={value}"));
         pairs.collect::<Vec<_>>().join(" ")
     }
 }
@@ -157,14 +159,21 @@ pub fn points(experiment: &Experiment) -> Vec<Point> {
     let rows = places.into_iter().enumerate();
     let points = rows.map(|(index, places)| Point {
         index,
-        settings: axes.iter().zip(&places).map(|(axis, place)| axis.at(*place)).collect(),
+        settings: axes
+            .iter()
+            .zip(&places)
+            .map(|(axis, place)| axis.at(*place))
+            .collect(),
         places,
     });
     points.collect()
 }
 
 fn grid(axes: &[Axis]) -> Vec<Point> {
-    let levels: Vec<Vec<Setting>> = axes.iter().map(|axis| axis.levels().unwrap_or_default()).collect();
+    let levels: Vec<Vec<Setting>> = axes
+        .iter()
+        .map(|axis| axis.levels().unwrap_or_default())
+        .collect();
     let count: usize = levels.iter().map(Vec::len).product();
     let point = |index: usize| {
         let (mut settings, mut places) = (Vec::new(), Vec::new());
@@ -250,8 +259,10 @@ mod tests {
     fn a_latin_hypercube_has_one_point_in_every_stretch() {
         let points = points(&experiment("{ kind = 'latin_hypercube', points = 37 }", 5));
         for axis in 0..5 {
-            let mut stretches: Vec<u64> =
-                points.iter().map(|point| (point.places[axis] * 37.0) as u64).collect();
+            let mut stretches: Vec<u64> = points
+                .iter()
+                .map(|point| (point.places[axis] * 37.0) as u64)
+                .collect();
             stretches.sort_unstable();
             assert_eq!(stretches, (0..37).collect::<Vec<_>>());
         }
@@ -261,8 +272,10 @@ mod tests {
     fn a_sobol_sequence_is_even_along_each_axis_and_in_the_first_plane() {
         let points = points(&experiment("{ kind = 'sobol', points = 64 }", 8));
         for axis in 0..8 {
-            let mut stretches: Vec<u64> =
-                points.iter().map(|point| (point.places[axis] * 64.0) as u64).collect();
+            let mut stretches: Vec<u64> = points
+                .iter()
+                .map(|point| (point.places[axis] * 64.0) as u64)
+                .collect();
             stretches.sort_unstable();
             assert_eq!(stretches, (0..64).collect::<Vec<_>>());
         }
@@ -283,7 +296,10 @@ mod tests {
     fn saltellis_points_differ_from_those_of_a_along_one_axis() {
         let experiment = experiment("{ kind = 'saltelli', base_points = 8 }", 3);
         let points = points(&experiment);
-        assert_eq!(points.len() as u64, experiment.design.count(&experiment.axes));
+        assert_eq!(
+            points.len() as u64,
+            experiment.design.count(&experiment.axes)
+        );
         for row in points.chunks(5) {
             let (a, b) = (&row[0].places, &row[1].places);
             for (axis, mixed) in row[2..].iter().enumerate() {

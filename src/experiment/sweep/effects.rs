@@ -13,6 +13,8 @@ use super::axis::{Axis, shown};
 use super::design::{Design, Point};
 use super::point::{Found, Valued};
 use super::schema::Experiment;
+use crate::experiment::claims::short;
+use crate::experiment::metric::Metric;
 
 /// Parts of an axis whose values cannot be listed.
 const PARTS: usize = 4;
@@ -69,7 +71,8 @@ pub struct Index {
     pub high: Option<f64>,
 }
 
-/// What the axes do to each metric. A metric without values, or that is the same everywhere, has none.
+/// What the axes do to each metric. A metric without values, or that is the same everywhere, has none;
+/// nor has one that reads the scenario alone, since its formula says it.
 pub fn effects(
     experiment: &Experiment,
     points: &[Point],
@@ -78,7 +81,18 @@ pub fn effects(
 ) -> Vec<Effects> {
     let metrics = experiment.metrics.iter().enumerate();
     let effects = metrics.filter_map(|(index, row)| {
-        let values: Vec<&Valued> = found.iter().filter_map(|it| it.metrics.get(index)).collect();
+        let metric = Metric::parse(&row.metric).ok()?;
+        if metric
+            .paths()
+            .iter()
+            .all(|path| path.starts_with("scenario."))
+        {
+            return None;
+        }
+        let values: Vec<&Valued> = found
+            .iter()
+            .filter_map(|it| it.metrics.get(index))
+            .collect();
         let table = Table {
             experiment,
             points,
@@ -125,17 +139,22 @@ impl Table<'_> {
             return None;
         }
         let (indices, method) = self.indices(&values);
-        let axes = self.experiment.axes.iter().enumerate().map(|(index, axis)| {
-            let (lowest, highest) = self.extremes(axis, index, &sample);
-            let pair = indices.as_ref().map(|indices| indices[index]);
-            AxisEffect {
-                axis: axis.label(),
-                lowest,
-                highest,
-                first_order: pair.map(|pair| pair.first),
-                total: pair.map(|pair| pair.total),
-            }
-        });
+        let axes = self
+            .experiment
+            .axes
+            .iter()
+            .enumerate()
+            .map(|(index, axis)| {
+                let (lowest, highest) = self.extremes(axis, index, &sample);
+                let pair = indices.as_ref().map(|indices| indices[index]);
+                AxisEffect {
+                    axis: axis.label(),
+                    lowest,
+                    highest,
+                    first_order: pair.map(|pair| pair.first),
+                    total: pair.map(|pair| pair.total),
+                }
+            });
         let mut axes: Vec<AxisEffect> = axes.collect();
         let weight = |axis: &AxisEffect| match axis.total {
             Some(index) => index.value,
@@ -153,39 +172,48 @@ impl Table<'_> {
     }
 
     /// The means of the metric by value of an axis: the least and the greatest.
-    fn extremes(&self, axis: &Axis, index: usize, sample: &[(usize, f64)]) -> (LevelMean, LevelMean) {
-        let labels: Vec<String> = match axis.levels() {
-            Some(levels) => levels.iter().map(|level| shown(level)).collect(),
+    fn extremes(
+        &self,
+        axis: &Axis,
+        index: usize,
+        sample: &[(usize, f64)],
+    ) -> (LevelMean, LevelMean) {
+        let listed = axis.few_values();
+        // By value where there are few, else by part of the axis.
+        let mut levels: Vec<(String, f64, u32)> = match &listed {
+            Some(levels) => levels.iter().map(|level| (shown(level), 0.0, 0)).collect(),
             None => (0..PARTS)
-                .map(|part| {
-                    let end = |part: usize| shown(&axis.at(part as f64 / PARTS as f64));
-                    format!("{} to {}", end(part), end(part + 1))
-                })
+                .map(|part| (part_of(axis, part), 0.0, 0))
                 .collect(),
         };
-        let mut sums = vec![(0.0, 0_u32); labels.len()];
         for (point, value) in sample {
-            let place = self.points[*point].places[index];
-            if let Some(level) = Axis::level_at(place, labels.len()) {
-                sums[level].0 += value;
-                sums[level].1 += 1;
+            let point = &self.points[*point];
+            let level = match &listed {
+                Some(levels) => levels
+                    .iter()
+                    .position(|level| *level == point.settings[index]),
+                None => Axis::level_at(point.places[index], PARTS),
+            };
+            if let Some(level) = level {
+                levels[level].1 += value;
+                levels[level].2 += 1;
             }
         }
-        let levels = labels.into_iter().zip(sums).filter(|(_, (_, count))| *count > 0);
-        let mut levels: Vec<LevelMean> = levels
-            .map(|(at, (sum, count))| LevelMean {
+        let means = levels.into_iter().filter(|level| level.2 > 0);
+        let mut means: Vec<LevelMean> = means
+            .map(|(at, sum, count)| LevelMean {
                 at,
                 mean: sum / f64::from(count),
             })
             .collect();
         // A stable order: of equal means the first level is the lowest and the last the highest.
-        levels.sort_by(|a, b| a.mean.total_cmp(&b.mean));
+        means.sort_by(|a, b| a.mean.total_cmp(&b.mean));
         let nothing = || LevelMean {
             at: String::new(),
             mean: f64::NAN,
         };
-        let lowest = levels.first().cloned().unwrap_or_else(nothing);
-        let highest = levels.pop().unwrap_or_else(nothing);
+        let lowest = means.first().cloned().unwrap_or_else(nothing);
+        let highest = means.pop().unwrap_or_else(nothing);
         (lowest, highest)
     }
 
@@ -195,7 +223,10 @@ impl Table<'_> {
         let axes = &self.experiment.axes;
         let all: Option<Vec<f64>> = values.iter().copied().collect();
         let Some(all) = all else {
-            let why = format!("no Sobol indices: {missing} of {} points have no value", values.len());
+            let why = format!(
+                "no Sobol indices: {missing} of {} points have no value",
+                values.len()
+            );
             return (None, why);
         };
         let percent = 100.0 * self.confidence;
@@ -241,4 +272,14 @@ impl Table<'_> {
             }
         }
     }
+}
+
+/// A part of an axis, by its ends.
+fn part_of(axis: &Axis, part: usize) -> String {
+    let end = |part: usize| {
+        let value = axis.at(part as f64 / PARTS as f64);
+        let number = value.first().and_then(serde_json::Value::as_f64);
+        number.map_or_else(|| shown(&value), short)
+    };
+    format!("{}-{}", end(part), end(part + 1))
 }

@@ -88,7 +88,11 @@ pub enum SweepError {
 
 impl SweepError {
     /// A file that cannot be read or written.
-    pub(super) fn file(path: &Path, what: &'static str, cause: impl std::fmt::Display) -> SweepError {
+    pub(super) fn file(
+        path: &Path,
+        what: &'static str,
+        cause: impl std::fmt::Display,
+    ) -> SweepError {
         SweepError::File {
             file: path.display().to_string(),
             what,

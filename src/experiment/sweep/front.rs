@@ -23,7 +23,9 @@ pub fn front(values: &[Vec<Option<f64>>], goals: &[Goal]) -> Vec<usize> {
     // What is beaten is beaten by something before it in this order.
     costs.sort_by(|a, b| {
         let pairs = a.1.iter().zip(&b.1);
-        let order = pairs.map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne());
+        let order = pairs
+            .map(|(a, b)| a.total_cmp(b))
+            .find(|order| order.is_ne());
         order.unwrap_or_else(|| a.0.cmp(&b.0))
     });
     let mut kept: Vec<(usize, Vec<f64>)> = Vec::new();

@@ -102,7 +102,10 @@ impl Header {
                 ("version of the format", header.schema.to_string()),
                 ("version of seatrial", header.seatrial.clone()),
                 ("experiment", short(&measured(&header.experiment))),
-                ("scenario", header.scenario_sha256.chars().take(12).collect()),
+                (
+                    "scenario",
+                    header.scenario_sha256.chars().take(12).collect(),
+                ),
                 ("number of points", header.points.to_string()),
                 ("confidence", header.confidence.to_string()),
             ]
@@ -115,9 +118,16 @@ impl Header {
         if self.files != here.files {
             let only = |a: &Header, b: &Header| {
                 let found = a.files.iter().find(|file| !b.files.contains(file));
-                found.map_or("none".to_owned(), |it| format!("{} {}", it.file, &it.sha256[..12]))
+                found.map_or("none".to_owned(), |it| {
+                    format!("{} {}", it.file, &it.sha256[..12])
+                })
             };
-            return Err(other(file, "file that is read", only(self, here), only(here, self)));
+            return Err(other(
+                file,
+                "file that is read",
+                only(self, here),
+                only(here, self),
+            ));
         }
         Ok(())
     }
@@ -194,7 +204,10 @@ mod tests {
 
     #[test]
     fn shards_are_read_and_part_the_points() {
-        let shards: Vec<Shard> = ["0/3", "1/3", "2/3"].iter().map(|it| it.parse().unwrap()).collect();
+        let shards: Vec<Shard> = ["0/3", "1/3", "2/3"]
+            .iter()
+            .map(|it| it.parse().unwrap())
+            .collect();
         for point in 0..20 {
             assert_eq!(shards.iter().filter(|shard| shard.has(point)).count(), 1);
         }

@@ -48,7 +48,11 @@ impl Journal {
     /// [`SweepError`] when it cannot be read or written, is of something else, is damaged before its
     /// last line, or another process writes it.
     pub fn open(path: &Path, header: &Header) -> Result<(Journal, Points), SweepError> {
-        let opened = OpenOptions::new().create(true).append(true).read(true).open(path);
+        let opened = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(path);
         let file = opened.map_err(|error| SweepError::file(path, "written", error))?;
         lock(&file, path)?;
         let read = read(path)?;
@@ -91,7 +95,11 @@ impl Journal {
 
     /// Makes the name of a new file durable, too, where folders can be synced.
     fn keep_name(&self) {
-        if let Some(folder) = self.path.parent().and_then(|folder| File::open(folder).ok()) {
+        if let Some(folder) = self
+            .path
+            .parent()
+            .and_then(|folder| File::open(folder).ok())
+        {
             let _ = folder.sync_all();
         }
     }
@@ -132,7 +140,10 @@ pub fn read(path: &Path) -> Result<Read, SweepError> {
         points: Points::new(),
         whole_bytes: 0,
     };
-    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate().peekable();
+    let mut lines = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .enumerate()
+        .peekable();
     while let Some((index, line)) = lines.next() {
         let last = lines.peek().is_none();
         if last && !line.ends_with(b"\n") {

@@ -23,7 +23,11 @@ pub fn journals(places: &[PathBuf]) -> Result<Vec<PathBuf>, SweepError> {
         let failed = |error: std::io::Error| SweepError::file(place, "read", error);
         for entry in std::fs::read_dir(place).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if name.starts_with("journal") && name.ends_with(".jsonl") {
                 found.insert(path);
             }
@@ -58,7 +62,12 @@ pub fn merge(journals: &[PathBuf], out: &Path) -> Result<SweepOutcome, SweepErro
         };
         shards.extend(header.shard.map(|shard| (shard.of, shard.index)));
         match &whole {
-            None => whole = Some(Header { shard: None, ..header }),
+            None => {
+                whole = Some(Header {
+                    shard: None,
+                    ..header
+                })
+            }
             Some(first) => header.same(first, path)?,
         }
         for (index, found) in read.points {
@@ -73,12 +82,20 @@ pub fn merge(journals: &[PathBuf], out: &Path) -> Result<SweepOutcome, SweepErro
         }
     }
     let Some(header) = whole else {
-        return Err(SweepError::Merge("there are no journals; name them".to_owned()));
+        return Err(SweepError::Merge(
+            "there are no journals; name them".to_owned(),
+        ));
     };
     complete(&header, &points, &shards)?;
     let (mut journal, there) = Journal::open(&Journal::path_in(out, None), &header)?;
-    let fresh = points.iter().filter(|(index, _)| !there.contains_key(index));
-    journal.add(fresh.map(|(index, found)| (*index, found.clone())).collect())?;
+    let fresh = points
+        .iter()
+        .filter(|(index, _)| !there.contains_key(index));
+    journal.add(
+        fresh
+            .map(|(index, found)| (*index, found.clone()))
+            .collect(),
+    )?;
     SweepOutcome::new(header, points)
 }
 
@@ -89,17 +106,24 @@ fn complete(
     shards: &BTreeSet<(u32, u32)>,
 ) -> Result<(), SweepError> {
     let all = header.points as usize;
-    let missing: Vec<usize> = (0..all).filter(|index| !points.contains_key(index)).collect();
+    let missing: Vec<usize> = (0..all)
+        .filter(|index| !points.contains_key(index))
+        .collect();
     let Some(first) = missing.first() else {
         return Ok(());
     };
     let whose = match shards.first() {
         None => "run its `sweep` again: it goes on where it stopped".to_owned(),
         Some((of, _)) => {
-            let unfinished: BTreeSet<u32> =
-                missing.iter().map(|index| (*index % *of as usize) as u32).collect();
-            let named: Vec<String> =
-                unfinished.iter().take(10).map(|index| format!("{index}/{of}")).collect();
+            let unfinished: BTreeSet<u32> = missing
+                .iter()
+                .map(|index| (*index % *of as usize) as u32)
+                .collect();
+            let named: Vec<String> = unfinished
+                .iter()
+                .take(10)
+                .map(|index| format!("{index}/{of}"))
+                .collect();
             let more = match unfinished.len() > named.len() {
                 true => " and others",
                 false => "",

@@ -36,8 +36,12 @@ impl SweepOutcome {
     pub fn new(header: Header, mut found: Points) -> Result<SweepOutcome, SweepError> {
         let experiment = &header.experiment;
         let points = points(experiment);
-        let taken: Vec<Option<Found>> = (0..points.len()).map(|index| found.remove(&index)).collect();
-        let missing: Vec<usize> = (0..points.len()).filter(|index| taken[*index].is_none()).collect();
+        let taken: Vec<Option<Found>> = (0..points.len())
+            .map(|index| found.remove(&index))
+            .collect();
+        let missing: Vec<usize> = (0..points.len())
+            .filter(|index| taken[*index].is_none())
+            .collect();
         if let Some(first) = missing.first() {
             return Err(SweepError::Merge(format!(
                 "{} of {} points are missing, the first is point {first}: run them",
@@ -50,7 +54,8 @@ impl SweepOutcome {
             .iter()
             .map(|found| {
                 let rows = experiment.metrics.iter().enumerate();
-                let met: Vec<Option<bool>> = rows.map(|(index, row)| found.meets(row, index)).collect();
+                let met: Vec<Option<bool>> =
+                    rows.map(|(index, row)| found.meets(row, index)).collect();
                 match (met.contains(&Some(false)), met.contains(&None)) {
                     (true, _) => Some(false),
                     (_, true) => None,
@@ -65,7 +70,8 @@ impl SweepOutcome {
             .map(|(found, feasible)| {
                 // What was cut short shows nothing.
                 let takes_part = *feasible == Some(true) && found.partial.is_none();
-                let value = |(index, _): &(usize, Goal)| found.metrics[*index].value.filter(|_| takes_part);
+                let value =
+                    |(index, _): &(usize, Goal)| found.metrics[*index].value.filter(|_| takes_part);
                 goals.iter().map(value).collect()
             })
             .collect();
@@ -137,5 +143,7 @@ impl SweepOutcome {
 
 fn goals(header: &Header) -> Vec<(usize, Goal)> {
     let metrics = header.experiment.metrics.iter().enumerate();
-    metrics.filter_map(|(index, row)| Some((index, row.goal?))).collect()
+    metrics
+        .filter_map(|(index, row)| Some((index, row.goal?)))
+        .collect()
 }

@@ -46,14 +46,20 @@ impl Found {
             digest: outcome.result.digest.clone(),
             exact: outcome.plan.is_certain(),
             partial: outcome.result.partial.clone(),
-            metrics: metrics.iter().map(|metric| valued(metric, outcome)).collect(),
+            metrics: metrics
+                .iter()
+                .map(|metric| valued(metric, outcome))
+                .collect(),
         }
     }
 
     /// Whether a metric is within its bounds: none where that is not known well enough.
     pub fn meets(&self, row: &MetricRow, index: usize) -> Option<bool> {
         let (least, most) = (row.at_least, row.at_most);
-        let (low, high) = (least.unwrap_or(f64::NEG_INFINITY), most.unwrap_or(f64::INFINITY));
+        let (low, high) = (
+            least.unwrap_or(f64::NEG_INFINITY),
+            most.unwrap_or(f64::INFINITY),
+        );
         if least.is_none() && most.is_none() {
             return Some(true);
         }
@@ -78,11 +84,14 @@ impl Found {
 fn valued(metric: &Metric, outcome: &Outcome) -> Valued {
     let value = metric.evaluate(&outcome.document);
     let interval = interval_of(metric, outcome);
-    let replications = outcome.replications.iter().map(|run| metric.evaluate(run).ok());
+    let replications = outcome
+        .replications
+        .iter()
+        .map(|run| metric.evaluate(run).ok());
     let doubt = match &value {
         Err(MetricError::NoNumber { path, found }) => Some(format!("{path}: {found}")),
         Err(error) => Some(error.to_string()),
-        Ok(_) => no_evidence(outcome, metric),
+        Ok(_) => no_evidence(&outcome.document, metric),
     };
     Valued {
         value: value.ok(),

@@ -104,7 +104,12 @@ impl Experiment {
     fn check_axes(&self, problems: &mut Problems<'_>) {
         if !(1..=MOST_AXES).contains(&self.axes.len()) {
             let allowed = format!("must be 1 to {MOST_AXES} axes");
-            problems.push("axes", self.axes.len(), &allowed, "add [[axes]], or take some away");
+            problems.push(
+                "axes",
+                self.axes.len(),
+                &allowed,
+                "add [[axes]], or take some away",
+            );
         }
         for (index, axis) in self.axes.iter().enumerate() {
             axis.check(&format!("axes.{index}"), problems);
@@ -130,7 +135,12 @@ impl Experiment {
         for (index, axis) in self.axes.iter().enumerate() {
             if !names.insert(axis.label()) {
                 let path = format!("axes.{index}.name");
-                problems.push(&path, axis.label(), "is the name of another axis", "rename it");
+                problems.push(
+                    &path,
+                    axis.label(),
+                    "is the name of another axis",
+                    "rename it",
+                );
             }
         }
     }
@@ -138,7 +148,12 @@ impl Experiment {
     fn check_metrics(&self, problems: &mut Problems<'_>) {
         if !(1..=MOST_METRICS).contains(&self.metrics.len()) {
             let allowed = format!("must be 1 to {MOST_METRICS} metrics");
-            problems.push("metrics", self.metrics.len(), &allowed, "add [[metrics]], or take some away");
+            problems.push(
+                "metrics",
+                self.metrics.len(),
+                &allowed,
+                "add [[metrics]], or take some away",
+            );
         }
         problems.unique("metrics", self.metrics.iter().map(|row| row.name.as_str()));
         let columns: Vec<String> = self.axes.iter().flat_map(Axis::columns).collect();
@@ -146,7 +161,12 @@ impl Experiment {
             let at = |field: &str| format!("metrics.{index}.{field}");
             problems.name(&at("name"), &row.name);
             if columns.iter().any(|column| *column == row.name) {
-                problems.push(&at("name"), &row.name, "is a column of an axis", "rename it");
+                problems.push(
+                    &at("name"),
+                    &row.name,
+                    "is a column of an axis",
+                    "rename it",
+                );
             }
             if let Err(error) = Metric::parse(&row.metric) {
                 problems.push(&at("metric"), &row.metric, &error.to_string(), "");

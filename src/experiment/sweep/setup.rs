@@ -167,7 +167,9 @@ impl Setup {
                 looked
             })
             .collect();
-        let looked = looked.into_iter().collect::<Result<Vec<Looked>, SweepError>>()?;
+        let looked = looked
+            .into_iter()
+            .collect::<Result<Vec<Looked>, SweepError>>()?;
         let files: BTreeSet<PathBuf> = looked.iter().flat_map(|it| it.files.clone()).collect();
         let first = looked.first();
         let header = Header {

@@ -7,8 +7,8 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::inputs::note;
 use crate::fleet::spot::errors::InputError;
+use crate::inputs::note;
 
 /// Largest accepted trace file, bytes (64 MiB). A choice of this crate: the
 /// longest public trace (45 days at 195 s) has 0.06 MB.

@@ -17,11 +17,11 @@ use std::path::Path;
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use crate::inputs::note;
 use super::super::error::PerfError;
 use super::attention::AttentionGrid;
 use super::curve::{number, records};
 use super::read_text;
+use crate::inputs::note;
 
 const COLUMNS: [&str; 14] = [
     "regime",

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use crate::inputs::note;
 use crate::fleet::plan::FleetPlan;
+use crate::inputs::note;
 use crate::money::book::{BookError, INTERNET, Kind, PriceBook};
 use crate::money::energy::NodePower;
 use crate::perf::AcceleratorCard;

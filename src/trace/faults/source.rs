@@ -9,8 +9,8 @@ use flate2::bufread::MultiGzDecoder;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::inputs::note;
 use super::{FaultImportError, json_error};
+use crate::inputs::note;
 use crate::trace::error::shorten;
 
 /// The most text that is read, unpacked: 256 MiB.

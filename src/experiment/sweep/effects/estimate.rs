@@ -42,9 +42,9 @@ pub fn of_grid(levels: &[usize], values: &[f64]) -> Vec<(f64, f64)> {
         let each = (values.len() / count) as f64;
         let first = variance(sums.iter().map(|sum| sum / each));
         let lines = (0..values.len()).filter(|index| level_of(*index) == 0);
-        let total = mean(lines.map(|start| {
-            variance((0..*count).map(|level| values[start + level * stride]))
-        }));
+        let total = mean(
+            lines.map(|start| variance((0..*count).map(|level| values[start + level * stride]))),
+        );
         (first / whole, total / whole)
     });
     indices.collect()
@@ -115,8 +115,9 @@ pub fn bootstrap(
     let mut rng = streams.stream("sweep", stream, "bootstrap");
     let mut drawn: Vec<Vec<(f64, f64)>> = Vec::with_capacity(RESAMPLES);
     for _ in 0..RESAMPLES {
-        let again: Vec<&[f64]> =
-            (0..rows.len()).map(|_| rows[rng.random_range(0..rows.len())]).collect();
+        let again: Vec<&[f64]> = (0..rows.len())
+            .map(|_| rows[rng.random_range(0..rows.len())])
+            .collect();
         drawn.push(of_saltelli(&again));
     }
     let index = |value: f64, axis: usize, pick: fn(&(f64, f64)) -> f64| {
@@ -207,8 +208,14 @@ mod tests {
         let v = va + vbc;
         let expected = [(va / v, va / v), (0.0, vbc / v), (0.0, vbc / v)];
         for (found, expected) in of_grid(&[2, 2, 3], &values).iter().zip(expected) {
-            assert!((found.0 - expected.0).abs() < 1e-12, "{found:?} {expected:?}");
-            assert!((found.1 - expected.1).abs() < 1e-12, "{found:?} {expected:?}");
+            assert!(
+                (found.0 - expected.0).abs() < 1e-12,
+                "{found:?} {expected:?}"
+            );
+            assert!(
+                (found.1 - expected.1).abs() < 1e-12,
+                "{found:?} {expected:?}"
+            );
         }
     }
 
@@ -216,7 +223,9 @@ mod tests {
     fn the_jackknife_of_a_mean_is_the_interval_of_that_mean() {
         let values = [1.0, 2.0, 4.0, 9.0];
         let sum: f64 = values.iter().sum();
-        let parts = values.iter().map(|left_out| vec![((sum - left_out) / 3.0, 0.0)]);
+        let parts = values
+            .iter()
+            .map(|left_out| vec![((sum - left_out) / 3.0, 0.0)]);
         let pairs = jackknife(&[(sum / 4.0, 0.0)], Some(parts.collect()), 0.95);
         let known = crate::measure::Interval::from_replications(&values, 0.95).unwrap();
         assert!((pairs[0].first.low.unwrap() - known.low).abs() < 1e-12);
