@@ -12,6 +12,7 @@ mod calibrate;
 mod closed_loop;
 mod compare;
 mod estimate;
+mod explain;
 mod faults;
 mod model;
 mod progress;
@@ -50,6 +51,8 @@ enum Command {
     Merge(sweep::MergeArgs),
     /// Holds a scenario or result against another, with paired intervals and a verdict
     Compare(compare::CompareArgs),
+    /// Says where a figure comes from and what would change it, by runs without each part
+    Explain(explain::ExplainArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
     /// Holds simulated runs against measured ones, request by request
@@ -108,6 +111,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Sweep(args) => sweep::sweep(args),
         Command::Merge(args) => sweep::merge(args),
         Command::Compare(args) => compare::compare(args),
+        Command::Explain(args) => explain::explain(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Validate(args) => validate::validate(args),
         Command::Bench(args) => bench::bench(args),

@@ -1,4 +1,5 @@
-//! Experiments on scenarios: replications, claims with counterfactuals, estimates.
+//! Experiments on scenarios: replications, claims with counterfactuals, sweeps, comparisons,
+//! explanations, estimates.
 
 pub mod capacity;
 pub mod claims;
@@ -6,6 +7,7 @@ pub mod compare;
 pub mod cost;
 mod energy;
 pub mod estimate;
+pub mod explain;
 mod idle;
 pub mod metric;
 pub mod physics;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::progress::Progress;
 use super::{Failure, Finished, ScenarioArgs, json_text, use_threads};
 use crate::experiment::compare::compare as put_side_by_side;
-use crate::experiment::compare::figures::Figure;
+use crate::experiment::compare::figures::{Figure, check};
 use crate::experiment::compare::side::Side;
 use crate::experiment::runner::{Control, run_plan};
 use crate::report::terminal::compare::render;
@@ -58,6 +58,11 @@ pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
     let both = [args.set.as_slice(), args.set_b.as_slice()].concat();
     // Both are read and checked before either is run.
     let sources = [open(args, &args.a, &args.set)?, open(args, &args.b, &both)?];
+    for source in &sources {
+        if let Source::Plan(plan) = source {
+            check(&asked, plan).map_err(Failure::of)?;
+        }
+    }
     let labels = [label(&args.a, &args.set), label(&args.b, &both)];
     let progress = Progress::new("comparing");
     let runs = sources.iter().map(|source| match source {

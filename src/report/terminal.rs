@@ -3,6 +3,7 @@
 mod capacity;
 mod claims;
 pub mod compare;
+pub mod explain;
 mod latency;
 mod money;
 mod page;

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::side::Side;
 use crate::experiment::metric::{Metric, MetricError};
+use crate::experiment::runner::RunError;
+use crate::experiment::variants::before_it_begins;
+use crate::scenario::resolve::Plan;
 
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -124,14 +127,38 @@ pub fn default_figures(a: &Side, b: &Side) -> Vec<Figure> {
             .into_iter()
             .map(move |(name, metric)| (name, metric, *better))
     });
+    let has = |metric: &Metric, side: &Side| metric.evaluate(&side.document).is_ok();
+    let has_tokens =
+        Metric::parse("latency.tpot_ms.mean").is_ok_and(|it| has(&it, a) || has(&it, b));
     let figures = named.filter_map(|(name, metric, better)| {
+        // Where answers come whole, their first token is their last.
+        if metric.starts_with("latency.ttft_ms.") && !has_tokens {
+            return None;
+        }
         let metric = Metric::parse(&metric).ok()?;
-        let has = |side: &Side| metric.evaluate(&side.document).is_ok();
-        (has(a) && has(b)).then_some(Figure {
+        (has(&metric, a) && has(&metric, b)).then_some(Figure {
             name,
             metric,
             better,
         })
     });
     figures.collect()
+}
+
+/// Refuses figures that no run of a plan can have, before it is run.
+///
+/// # Errors
+/// [`RunError::Metric`] for the first of them.
+pub fn check(figures: &[Figure], plan: &Plan) -> Result<(), RunError> {
+    if figures.is_empty() {
+        return Ok(());
+    }
+    let before = before_it_begins(plan)?;
+    let mut checks = figures
+        .iter()
+        .map(|figure| figure.metric.check_fields(&before));
+    match checks.find_map(Result::err) {
+        None => Ok(()),
+        Some(error) => Err(RunError::Metric(error)),
+    }
 }

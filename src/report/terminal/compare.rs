@@ -133,7 +133,8 @@ fn verdict(comparison: &Comparison) -> Vec<String> {
         let named =
             named.filter(|it| matches!(it.verdict, Verdict::NotShown | Verdict::NoEvidence));
         let named: Vec<&str> = named.map(|it| it.figure.name.as_str()).collect();
-        lines.push(format!("open: {}", named.join("; ")));
+        let more = "more replications narrow what is open";
+        lines.push(format!("open: {} ({more})", named.join("; ")));
     }
     lines
 }
