@@ -39,8 +39,8 @@ warmup_s = 10
 replications = 4
 [workload]
 arrivals = { process = "poisson", rate_per_s = 4 }
-prompt_tokens = { law = "lognormal", mean_tokens = 600, cv = 0.3, max_tokens = 2000 }
-output_tokens = { law = "lognormal", mean_tokens = 120, cv = 0.3, max_tokens = 400 }
+prompt_tokens = { law = "constant", tokens = 600 }
+output_tokens = { law = "constant", tokens = 120 }
 [[pools]]
 name = "llama"
 engine = "llm"
@@ -98,8 +98,8 @@ fn a_slow_way_between_gateway_and_replicas() {
         "[network]\nto_replica_ms = 60\nfrom_replica_ms = 40\n[router]",
     );
     let share = planted(&explained(&text, &[]), "network");
-    // Hops are added to whatever else there is.
-    assert!((share - 100.0).abs() < 0.5, "{share}");
+    // Hops are added to whatever else there is; what routers see is a little older.
+    assert!((share - 100.0).abs() < 5.0, "{share}");
 }
 
 #[test]
@@ -193,7 +193,8 @@ fn too_few_nodes() {
 
 #[test]
 fn kv_memory_that_runs_out() {
-    let found = explained(&format!("{LLM}kv_blocks = 260\n"), &[]);
+    // Four requests of 720 tokens fit it, and four are there at once on average.
+    let found = explained(&format!("{LLM}kv_blocks = 190\n"), &[]);
     planted(&found, "kv_memory");
     // With the memory that the cards have it is of no account.
     let plenty = explained(LLM, &[]);
@@ -221,28 +222,26 @@ fn nothing_planted_is_nothing_found() {
 }
 
 #[test]
-fn orders_are_drawn_where_there_are_many_parts() {
+fn several_causes_at_once_are_told_apart() {
     let text = with(
         "[router]\npolicy = \"least_request\"\nchoices = 0",
-        "[router]\npolicy = \"random\"",
-    );
-    let text = text.replace(
-        "[router]",
-        "[network]\nto_replica_ms = 60\n[gateway]\ncost_ms = 5\n[batching]\nwindow_ms = 4\n[router]",
+        "[network]\nto_replica_ms = 60\n[gateway]\ncost_ms = 25\n[batching]\nwindow_ms = 4\n\
+         [router]\npolicy = \"random\"",
     );
     let text = text.replace(
         "[cost]",
-        "[[faults.timeline]]\nkind = \"brown_out\"\nshare = 0.3\ntarget = { pool = \"nodes\" }\nat_s = 20\nfor_s = 5\n[cost]",
+        "[[faults.timeline]]\nkind = \"brown_out\"\nshare = 0.3\ntarget = { pool = \"nodes\" }\n\
+         at_s = 20\nfor_s = 5\n[cost]",
     );
-    let found = explained(
-        &text.replace("horizon_s = 60", "horizon_s = 40"),
-        &["--replications", "3"],
-    );
+    let found = explained(&text, &["--replications", "3"]);
     assert_eq!(found["parts"].as_array().unwrap().len(), 8);
-    assert_eq!(found["all_sets"], false);
-    assert!(number(&found["counterfactuals"]) < 256.0);
-    let network = number(&part(&found, "network").unwrap()["share"]["value"]);
-    assert!((network - 60.0).abs() < 3.0, "{network}");
+    // Five that could be built otherwise, three that are capacity and traffic: 32 + 7 sets, and three
+    // alone.
+    assert_eq!(found["counterfactuals"], 42);
+    for (name, known) in [("network", 60.0), ("gateway", 25.0)] {
+        let share = number(&part(&found, name).unwrap()["share"]["value"]);
+        assert!((share - known).abs() < 5.0, "{name}: {share}");
+    }
     planted(&found, found["parts"][0]["part"].as_str().unwrap());
 }
 

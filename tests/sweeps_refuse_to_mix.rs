@@ -188,7 +188,7 @@ fn everything_is_checked_before_the_first_point_is_run() {
         ),
         (
             &EXPERIMENT.replace("e2e_ms.p99", "e2e_ms.p98"),
-            "did you mean `p99`?",
+            "did you mean `p90`?",
         ),
         (
             &EXPERIMENT.replace(

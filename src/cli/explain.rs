@@ -10,7 +10,7 @@ use crate::report::terminal::explain::render;
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Runs the scenario without each of its parts and without sets of them (up to 128 \
+    after_help = "Runs the scenario without each of its parts and without sets of them (up to 74 \
                   counterfactuals), and with the remedies it knows, all on the same random numbers."
 )]
 pub struct ExplainArgs {

@@ -76,7 +76,13 @@ pub fn sweep(args: &SweepArgs) -> Result<Finished, Failure> {
         .copied()
         .filter(|it| !there.contains_key(it))
         .collect();
-    let whole = run_pending(&setup, &checked, &pending, &mut journal, threads)?;
+    let whole = run_pending(
+        &setup,
+        &checked,
+        (&pending, mine.len()),
+        &mut journal,
+        threads,
+    )?;
     checked.still_so().map_err(Failure::of)?;
     drop(journal);
     if whole && args.shard.is_none() {
@@ -105,7 +111,7 @@ fn check(setup: &Setup) -> Result<Checked, Failure> {
 fn run_pending(
     setup: &Setup,
     checked: &Checked,
-    pending: &[usize],
+    (pending, all): (&[usize], usize),
     journal: &mut Journal,
     threads: usize,
 ) -> Result<bool, Failure> {
@@ -125,7 +131,7 @@ fn run_pending(
     eprintln!(
         "{} to run, {} there already; {} s of CPU time",
         plural(pending.len() as u64, "point"),
-        count((setup.points.len() - pending.len()) as u64),
+        count((all - pending.len()) as u64),
         significant(Some(clock.elapsed_s()))
     );
     done.map_err(Failure::of)

@@ -1,10 +1,11 @@
 //! Where a figure comes from, and what would change it: counterfactual runs with parts made ideal,
 //! on the same random numbers.
 //!
-//! Each part is taken out alone and together with every set of the others. What it is responsible for
-//! is its Shapley value: what taking it out brings, averaged over all orders in which the parts can be
-//! taken out (Shapley 1953). The shares of the parts and what is left without any of them add up to
-//! the figure. Remedies are then runs of their own.
+//! What a part is responsible for is its Shapley value: what taking it out brings, averaged over all
+//! orders in which the parts can be taken out (Shapley 1953). First come the parts that could be built
+//! otherwise (windows, hops, routing); capacity and the unevenness of traffic come when all of these
+//! are out, since plenty of capacity hides what is wrong with the rest. The shares and what is left
+//! without any part add up to the figure. Remedies are then runs of their own.
 
 pub mod parts;
 pub mod remedies;
@@ -19,20 +20,13 @@ use serde_json::Value;
 
 use self::parts::Part;
 use self::remedies::{Remedy, remedies};
-use self::shapley::{Shares, orders, shares};
+use self::shapley::Stages;
 use super::metric::Metric;
 use super::runner::{Control, Outcome, RunError, run_plan};
 use super::variants::before_it_begins;
-use crate::engine::Streams;
 use crate::measure::Interval;
-use crate::measure::interval::t_quantile;
 use crate::scenario::Document;
 use crate::scenario::resolve::{Plan, resolve};
-
-/// Parts up to which all sets of them are run: 128 counterfactuals.
-const ALL_SETS: usize = 7;
-/// Pairs of an order and its reverse that are drawn where there are more parts.
-const PAIRS: usize = 12;
 
 /// A number with its interval; none where there is one replication of what is random.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -88,10 +82,10 @@ pub struct Explanation {
     pub left: Known,
     /// The parts, the one responsible for most first.
     pub parts: Vec<Share>,
+    /// What could not be looked at, since the scenario would not be valid, and why.
+    pub left_out: Vec<(String, String)>,
     /// Counterfactuals that were run for the shares.
     pub counterfactuals: usize,
-    /// Whether all sets of parts were run; else orders of them were drawn.
-    pub all_sets: bool,
     /// Remedies, the best first.
     pub remedies: Vec<Tried>,
     /// Where the time goes around the 99th percentile, as the run itself measured it: milliseconds.
@@ -120,7 +114,7 @@ pub enum ExplainError {
 /// What the metric was in each replication.
 type Values = Vec<f64>;
 
-/// Explains a metric of a scenario. `tell` is told how many runs there will be and of each.
+/// Explains a metric of a scenario.
 ///
 /// # Errors
 /// [`ExplainError`].
@@ -138,54 +132,32 @@ pub fn explain(
             reason: error.to_string(),
         });
     }
-    let parts: Vec<Part> = Part::ALL
-        .into_iter()
-        .filter(|part| part.applies(&plan))
-        .collect();
-    if parts.is_empty() {
-        return Err(ExplainError::Nothing(
-            "no window, hops, faults, limits, randomness or neighbours to take away",
-        ));
-    }
-    let all_sets = parts.len() <= ALL_SETS;
-    let streams = Streams {
-        seed: plan.scenario.run.seed,
-        replication: 0,
-    };
-    let orders = orders(
-        parts.len(),
-        all_sets,
-        PAIRS,
-        &mut streams.stream("explain", 0, "orders"),
-    );
-    let sets = orders.sets();
-    let tried = remedies(&plan);
-    let case = Case {
+    let mut case = Case {
         document,
         base_dir,
         plan: &plan,
-        parts: &parts,
+        parts: Vec::new(),
+        left_out: Vec::new(),
         metric,
         control,
     };
+    case.find_parts()?;
+    let changed = case.changed();
+    let stages = case.stages();
+    // Every counterfactual is made and checked before the first is run.
+    let sets = stages.sets().into_iter();
+    let plans = sets.map(|set| Ok((set, case.without(&case.of(set))?)));
+    let plans = plans.collect::<Result<Vec<(u32, Plan)>, ExplainError>>()?;
     if let Some(tell) = control.simulations {
-        let runs = sets.len() + tried.len();
+        let runs = plans.len() + changed.len();
         tell(runs as u64 * u64::from(plan.scenario.run.replications));
     }
-    // Every counterfactual is made and checked before the first is run.
-    let plans: Result<Vec<(u32, Plan)>, ExplainError> = sets
-        .iter()
-        .map(|set| Ok((*set, case.without(*set)?)))
-        .collect();
-    let changed: Result<Vec<(Remedy, Plan)>, ExplainError> =
-        tried.into_iter().map(|remedy| case.with(remedy)).collect();
-    let changed = changed?;
-    let values: Result<BTreeMap<u32, (Values, Outcome)>, ExplainError> = plans?
+    let found: Result<BTreeMap<u32, (Values, Outcome)>, ExplainError> = plans
         .into_par_iter()
         .map(|(set, plan)| Ok((set, case.run(plan)?)))
         .collect();
-    let values = values?;
-    let Some((base, outcome)) = values.get(&0) else {
+    let found = found?;
+    let Some((base, outcome)) = found.get(&0) else {
         return Err(ExplainError::Nothing("no runs"));
     };
     let remedies: Result<Vec<Tried>, ExplainError> = changed
@@ -194,34 +166,14 @@ pub fn explain(
         .collect();
     let mut remedies = remedies?;
     remedies.sort_by(|a, b| a.value.total_cmp(&b.value));
-    let figures = |set: u32| values.get(&set).map(|it| it.0.clone()).unwrap_or_default();
-    let all = (1_u32 << parts.len()) - 1;
-    let shares = shares(&orders, parts.len(), base.len(), &|set, run| {
-        figures(set)[run]
-    });
-    let mut rows: Vec<Share> = parts
-        .iter()
-        .enumerate()
-        .map(|(index, part)| Share {
-            part: *part,
-            text: part.text(&plan),
-            share: case.share(&shares, index),
-            alone: case.known(&minus(&figures(1 << index), base)),
-        })
-        .collect();
-    rows.sort_by(|a, b| b.share.value.total_cmp(&a.share.value));
+    let counterfactuals = found.len();
+    let budget = budget(&outcome.document);
+    let values = found.into_iter().map(|(set, (values, _))| (set, values));
     Ok(Explanation {
-        scenario: plan.scenario.name.clone(),
-        metric: metric.text().to_owned(),
-        replications: base.len(),
-        confidence: plan.scenario.run.confidence,
-        figure: case.known(base),
-        left: case.known(&figures(all)),
-        parts: rows,
-        counterfactuals: values.len(),
-        all_sets,
+        counterfactuals,
         remedies,
-        budget: budget(&outcome.document),
+        budget,
+        ..case.explained(stages, &values.collect())
     })
 }
 
@@ -243,39 +195,118 @@ struct Case<'a, 'c> {
     document: &'a Document,
     base_dir: &'a Path,
     plan: &'a Plan,
-    parts: &'a [Part],
+    parts: Vec<Part>,
+    /// What could not be looked at, and why.
+    left_out: Vec<(String, String)>,
     metric: &'a Metric,
     control: Control<'c>,
 }
 
 impl Case<'_, '_> {
-    /// The scenario without a set of its parts.
-    fn without(&self, set: u32) -> Result<Plan, ExplainError> {
-        let of = |index: &usize| set & (1 << index) != 0;
-        let out: Vec<Part> = (0..self.parts.len())
-            .filter(of)
-            .map(|index| self.parts[index])
-            .collect();
+    /// Finds the parts that the scenario has and is valid without.
+    fn find_parts(&mut self) -> Result<(), ExplainError> {
+        for part in Part::ALL.into_iter().filter(|part| part.applies(self.plan)) {
+            match self.without(&[part]) {
+                Ok(_) => self.parts.push(part),
+                Err(error) => self
+                    .left_out
+                    .push((part.text(self.plan), error.to_string())),
+            }
+        }
+        match self.parts.is_empty() {
+            false => Ok(()),
+            true => Err(ExplainError::Nothing(
+                "no window, hops, faults, limits, randomness or neighbours to take away",
+            )),
+        }
+    }
+
+    /// The remedies that make a valid scenario, with their plans.
+    fn changed(&mut self) -> Vec<(Remedy, Plan)> {
+        let mut changed = Vec::new();
+        for remedy in remedies(self.plan) {
+            match self.with(&remedy) {
+                Ok(plan) => changed.push((remedy, plan)),
+                Err(error) => self.left_out.push((remedy.text, error.to_string())),
+            }
+        }
+        changed
+    }
+
+    fn stages(&self) -> Stages {
+        let bits = |first: bool| {
+            let parts = self.parts.iter().enumerate();
+            let within = parts.filter(|(_, part)| part.can_be_built_otherwise() == first);
+            within.fold(0, |set, (index, _)| set | 1 << index)
+        };
+        Stages {
+            first: bits(true),
+            second: bits(false),
+        }
+    }
+
+    /// The parts of a set.
+    fn of(&self, set: u32) -> Vec<Part> {
+        let parts = self.parts.iter().enumerate();
+        let within = parts.filter(|(index, _)| set & (1 << index) != 0);
+        within.map(|(_, part)| *part).collect()
+    }
+
+    /// The shares of the parts, from the values of all sets.
+    fn explained(&self, stages: Stages, values: &BTreeMap<u32, Values>) -> Explanation {
+        let none = Values::new();
+        let figures = |set: u32| values.get(&set).unwrap_or(&none);
+        let base = figures(0);
+        let share = |part: usize| -> Values {
+            let value = |set: u32, run: usize| figures(set).get(run).copied().unwrap_or(f64::NAN);
+            let runs = 0..base.len();
+            runs.map(|run| stages.share(part as u32, &|set| value(set, run)))
+                .collect()
+        };
+        let parts = self.parts.iter().enumerate().map(|(index, part)| Share {
+            part: *part,
+            text: part.text(self.plan),
+            share: self.known(&share(index)),
+            alone: self.known(&minus(figures(1 << index), base)),
+        });
+        let mut parts: Vec<Share> = parts.collect();
+        parts.sort_by(|a, b| b.share.value.total_cmp(&a.share.value));
+        Explanation {
+            scenario: self.plan.scenario.name.clone(),
+            metric: self.metric.text().to_owned(),
+            replications: base.len(),
+            confidence: self.plan.scenario.run.confidence,
+            figure: self.known(base),
+            left: self.known(figures(stages.all())),
+            parts,
+            left_out: self.left_out.clone(),
+            counterfactuals: values.len(),
+            remedies: Vec::new(),
+            budget: Vec::new(),
+        }
+    }
+
+    /// The scenario without some of its parts.
+    fn without(&self, out: &[Part]) -> Result<Plan, ExplainError> {
         let mut document = self.document.clone();
-        for part in &out {
+        for part in out {
             part.edit(&mut document, self.plan)
                 .map_err(RunError::from)?;
         }
         let mut plan = resolve(&document, self.base_dir).map_err(RunError::from)?;
-        for part in &out {
+        for part in out {
             part.free(&mut plan);
         }
         Ok(plan)
     }
 
     /// The scenario with a remedy.
-    fn with(&self, remedy: Remedy) -> Result<(Remedy, Plan), ExplainError> {
+    fn with(&self, remedy: &Remedy) -> Result<Plan, ExplainError> {
         let mut document = self.document.clone();
         for (path, value) in &remedy.set {
             document.set(path, value).map_err(RunError::from)?;
         }
-        let plan = resolve(&document, self.base_dir).map_err(RunError::from)?;
-        Ok((remedy, plan))
+        Ok(resolve(&document, self.base_dir).map_err(RunError::from)?)
     }
 
     fn run(&self, plan: Plan) -> Result<(Values, Outcome), ExplainError> {
@@ -325,26 +356,6 @@ impl Case<'_, '_> {
             value: mean(values),
             low: interval.map(|it| it.low),
             high: interval.map(|it| it.high),
-        }
-    }
-
-    /// A share with its interval: over replications, and over the orders where those were drawn.
-    fn share(&self, shares: &Shares, part: usize) -> Known {
-        let known = self.known(&shares.by_replication[part]);
-        let pairs = &shares.by_pair[part];
-        let (Some(low), true) = (known.low, pairs.len() > 1) else {
-            return known;
-        };
-        let count = pairs.len() as f64;
-        let centre = mean(pairs);
-        let squares: f64 = pairs.iter().map(|value| (value - centre).powi(2)).sum();
-        let error = (squares / (count - 1.0) / count).sqrt();
-        let quantile = t_quantile(0.5 + self.plan.scenario.run.confidence / 2.0, count - 1.0);
-        let half = ((known.value - low).powi(2) + (quantile * error).powi(2)).sqrt();
-        Known {
-            value: known.value,
-            low: Some(known.value - half),
-            high: Some(known.value + half),
         }
     }
 }

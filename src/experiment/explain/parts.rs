@@ -56,6 +56,11 @@ impl Part {
         Part::Contention,
     ];
 
+    /// Whether it could be built otherwise; the others are capacity and traffic.
+    pub fn can_be_built_otherwise(self) -> bool {
+        !matches!(self, Part::Bursts | Part::Variability | Part::Contention)
+    }
+
     /// What it is, in words.
     pub fn text(self, plan: &Plan) -> String {
         let scenario = &plan.scenario;

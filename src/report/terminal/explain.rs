@@ -14,6 +14,12 @@ pub fn render(it: &Explanation) -> String {
     }
     shares(&mut page, it);
     remedies(&mut page, it);
+    if !it.left_out.is_empty() {
+        page.title("Not looked at, since the scenario would not be valid");
+        for (what, why) in &it.left_out {
+            page.item(&format!("{what}: {why}"));
+        }
+    }
     page.0
 }
 
@@ -140,13 +146,10 @@ fn shares(page: &mut Page, it: &Explanation) {
     row("left".to_owned(), &it.left, None);
     page.table(&table);
     let confidence = significant(Some(100.0 * it.confidence));
-    let how = match it.all_sets {
-        true => "all sets of parts",
-        false => "sets of parts along orders that were drawn",
-    };
     let text = format!(
-        "share: by Shapley values from {} runs without {how}, on the same random numbers; alone: the change \
-         when only that part is ideal; from-to: {confidence} % intervals, each for itself",
+        "share: Shapley values from {} runs on the same random numbers, first among what could be built \
+         otherwise, then, with all of that ideal, among capacity and traffic; alone: the change when only \
+         that part is ideal; from-to: {confidence} % intervals, each for itself",
         count(it.counterfactuals as u64)
     );
     page.line(&format!("  {}", wrap(&text, WIDTH, 2)));

@@ -199,7 +199,10 @@ fn point_list(page: &mut Page, outcome: &SweepOutcome, rows: &[usize]) {
             format!("{} {value}", brief(column, &columns))
         });
         let words = settings.collect::<Vec<String>>().join(", ");
-        page.line(&format!("  point {row}: {}", wrap(&words, WIDTH, 4)));
+        page.line(&format!(
+            "  {}",
+            wrap(&format!("point {row}: {words}"), WIDTH, 4)
+        ));
         let metrics = experiment.metrics.iter().zip(&outcome.found[*row].metrics);
         let metrics = metrics.map(|(spec, it)| match span(it) {
             span if span == "-" => format!("{} {}", spec.name, significant(it.value)),
