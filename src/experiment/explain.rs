@@ -21,6 +21,7 @@ use serde_json::Value;
 use self::parts::Part;
 use self::remedies::{Remedy, remedies};
 use self::shapley::Stages;
+use super::claims::no_evidence;
 use super::metric::Metric;
 use super::runner::{Control, Outcome, RunError, run_plan};
 use super::variants::before_it_begins;
@@ -84,6 +85,10 @@ pub struct Explanation {
     pub parts: Vec<Share>,
     /// What could not be looked at, since the scenario would not be valid, and why.
     pub left_out: Vec<(String, String)>,
+    /// Whether nothing in the scenario is random.
+    pub exact: bool,
+    /// Runs that are no evidence for the metric, and why.
+    pub doubts: Vec<String>,
     /// Counterfactuals that were run for the shares.
     pub counterfactuals: usize,
     /// Remedies, the best first.
@@ -128,7 +133,7 @@ pub fn explain(
     let before = before_it_begins(&plan)?;
     if let Err(error) = metric.check_fields(&before) {
         return Err(ExplainError::Metric {
-            context: plan.scenario.name.clone(),
+            context: plan.scenario.name,
             reason: error.to_string(),
         });
     }
@@ -168,11 +173,21 @@ pub fn explain(
     remedies.sort_by(|a, b| a.value.total_cmp(&b.value));
     let counterfactuals = found.len();
     let budget = budget(&outcome.document);
+    let doubts = found.iter().filter_map(|(set, (_, run))| {
+        let why = no_evidence(&run.document, metric)?;
+        let out: Vec<String> = case.of(*set).iter().map(|part| part.text(&plan)).collect();
+        Some(match out.is_empty() {
+            true => format!("as it is: {why}"),
+            false => format!("without {}: {why}", out.join(", ")),
+        })
+    });
+    let doubts = doubts.collect();
     let values = found.into_iter().map(|(set, (values, _))| (set, values));
     Ok(Explanation {
         counterfactuals,
         remedies,
         budget,
+        doubts,
         ..case.explained(stages, &values.collect())
     })
 }
@@ -283,6 +298,8 @@ impl Case<'_, '_> {
             counterfactuals: values.len(),
             remedies: Vec::new(),
             budget: Vec::new(),
+            exact: self.plan.is_certain(),
+            doubts: Vec::new(),
         }
     }
 

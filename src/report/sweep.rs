@@ -81,7 +81,7 @@ fn point_columns(outcome: &SweepOutcome) -> Columns {
     let mut columns = Columns::default();
     columns.push(
         "point",
-        Column::Int(all.iter().map(|index| Some(*index as i64)).collect()),
+        Column::Int(all.iter().map(|index| whole(*index)).collect()),
     );
     columns.0.extend(setting_columns(outcome, &all));
     for (index, row) in outcome.header.experiment.metrics.iter().enumerate() {
@@ -122,12 +122,12 @@ fn replication_columns(outcome: &SweepOutcome) -> Columns {
     for (point, found) in outcome.found.iter().enumerate() {
         let count = found.metrics.first().map_or(0, |it| it.replications.len());
         rows.extend(std::iter::repeat_n(point, count));
-        numbers.extend((0..count).map(|number| Some(number as i64)));
+        numbers.extend((0..count).map(whole));
     }
     let mut columns = Columns::default();
     columns.push(
         "point",
-        Column::Int(rows.iter().map(|row| Some(*row as i64)).collect()),
+        Column::Int(rows.iter().map(|row| whole(*row)).collect()),
     );
     columns.push("replication", Column::Int(numbers));
     columns.0.extend(setting_columns(outcome, &rows));
@@ -139,4 +139,9 @@ fn replication_columns(outcome: &SweepOutcome) -> Columns {
         columns.push(row.name.as_str(), Column::Float(values.collect()));
     }
     columns
+}
+
+/// A number of a point or replication, of which there are never too many.
+fn whole(number: usize) -> Option<i64> {
+    i64::try_from(number).ok()
 }

@@ -98,6 +98,7 @@ pub fn effects(
             points,
             values,
             confidence,
+            exact: found.iter().all(|it| it.exact),
             stream: index as u64,
         };
         table.effects(&row.name)
@@ -110,6 +111,8 @@ struct Table<'a> {
     points: &'a [Point],
     values: Vec<&'a Valued>,
     confidence: f64,
+    /// Whether nothing in any of the runs is random.
+    exact: bool,
     stream: u64,
 }
 
@@ -243,6 +246,11 @@ impl Table<'_> {
                 });
                 let parts: Option<Vec<Vec<(f64, f64)>>> = parts.collect();
                 let method = match (replications, &parts) {
+                    _ if self.exact => {
+                        "Sobol indices over all combinations; exact: nothing in these runs \
+                                        is random"
+                            .to_owned()
+                    }
                     (2.., Some(_)) => format!(
                         "Sobol indices over all combinations; {percent} % intervals by a jackknife over \
                          {replications} replications"

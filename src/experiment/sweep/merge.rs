@@ -63,10 +63,8 @@ pub fn merge(journals: &[PathBuf], out: &Path) -> Result<SweepOutcome, SweepErro
         shards.extend(header.shard.map(|shard| (shard.of, shard.index)));
         match &whole {
             None => {
-                whole = Some(Header {
-                    shard: None,
-                    ..header
-                })
+                let shard = None;
+                whole = Some(Header { shard, ..header });
             }
             Some(first) => header.same(first, path)?,
         }

@@ -160,7 +160,7 @@ impl Experiment {
         for (index, row) in self.metrics.iter().enumerate() {
             let at = |field: &str| format!("metrics.{index}.{field}");
             problems.name(&at("name"), &row.name);
-            if columns.iter().any(|column| *column == row.name) {
+            if columns.contains(&row.name) {
                 problems.push(
                     &at("name"),
                     &row.name,

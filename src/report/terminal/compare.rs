@@ -9,14 +9,15 @@ use crate::report::number::{count, percent, plural, significant, wrap};
 pub fn render(a: &Side, b: &Side, comparison: &Comparison) -> String {
     let mut page = Page(String::new());
     for (name, side) in [("A", a), ("B", b)] {
-        page.line(&format!(
+        let text = format!(
             "{name}: {} ({}, seed {}, {}, digest {})",
             side.label,
             side.scenario(),
             side.seed().unwrap_or(0),
             plural(side.replications.len() as u64, "replication"),
             side.digest()
-        ));
+        );
+        page.line(&wrap(&text, WIDTH, 3));
     }
     figures(&mut page, comparison);
     for it in comparison.figures.iter().filter(|it| it.doubt.is_some()) {
@@ -51,7 +52,7 @@ fn figures(page: &mut Page, comparison: &Comparison) {
         }
         cells.push(
             it.percent
-                .map_or("-".to_owned(), |value| format!("{value:+.1}")),
+                .map_or("-".to_owned(), |value| format!("{value:+.2}")),
         );
         cells.push(word(it.verdict).to_owned());
         add(&mut table, &cells);
@@ -94,6 +95,7 @@ fn basis(comparison: &Comparison) -> String {
 /// A figure and by how much it differs, in words.
 fn phrase(it: &Compared) -> String {
     let size = match it.percent {
+        Some(percent) if percent.abs() < 0.1 => format!("{} %", significant(Some(percent.abs()))),
         Some(percent) => format!("{:.1} %", percent.abs()),
         None => significant(Some(it.difference.abs())),
     };

@@ -14,6 +14,11 @@ pub fn render(it: &Explanation) -> String {
     }
     shares(&mut page, it);
     remedies(&mut page, it);
+    if let Some(first) = it.doubts.first() {
+        page.title("Doubts");
+        let runs = plural(it.doubts.len() as u64, "run");
+        page.item(&format!("{first} ({runs} that show nothing)"));
+    }
     if !it.left_out.is_empty() {
         page.title("Not looked at, since the scenario would not be valid");
         for (what, why) in &it.left_out {
@@ -45,8 +50,15 @@ fn sentences(it: &Explanation) -> Vec<String> {
     )];
     let whole = it.figure.value;
     let of_whole = |value: f64| percent((whole != 0.0).then(|| value / whole));
-    // Only what is beyond doubt; what is exact has no interval.
-    let sure = |known: &Known| known.value > 0.0 && known.low.is_none_or(|low| low > 0.0);
+    if !it.exact && it.replications < 2 {
+        said.push(
+            "One run of what is random cannot tell causes from luck: --replications 5 gives intervals."
+                .to_owned(),
+        );
+    }
+    // Only what is beyond doubt.
+    let sure =
+        |known: &Known| known.value > 0.0 && (it.exact || known.low.is_some_and(|low| low > 0.0));
     let causes: Vec<String> = it
         .parts
         .iter()
@@ -63,7 +75,7 @@ fn sentences(it: &Explanation) -> Vec<String> {
         })
         .collect();
     match causes.is_empty() {
-        true => said.push("No part of it is shown to be avoidable.".to_owned()),
+        true => said.push("No part of it is shown to be due to one of the parts below.".to_owned()),
         false => said.push(format!("Of that, {}.", causes.join("; "))),
     }
     said.push(format!(
@@ -87,7 +99,7 @@ fn sentences(it: &Explanation) -> Vec<String> {
         ));
     }
     let helps = it.remedies.iter().filter(|tried| {
-        tried.change.value < 0.0 && tried.change.high.is_none_or(|high| high < 0.0)
+        tried.change.value < 0.0 && (it.exact || tried.change.high.is_some_and(|high| high < 0.0))
     });
     let helps: Vec<String> = helps
         .take(2)
