@@ -86,15 +86,11 @@ const USUAL: [(&str, &str, Better); 13] = [
     ("E2E mean, ms", "latency.e2e_ms.mean", Better::Less),
     ("E2E p99, ms", "latency.e2e_ms.p99", Better::Less),
     ("queue mean, ms", "latency.queue_ms.mean", Better::Less),
-    ("in time, * (share)", "slo.*.attained", Better::More),
-    ("goodput, * (requests/s)", "slo.*.goodput_rps", Better::More),
+    ("in time, *", "slo.*.attained", Better::More),
+    ("goodput/s, *", "slo.*.goodput_rps", Better::More),
+    ("completed/s", "throughput.requests_per_s", Better::More),
     (
-        "completed, requests/s",
-        "throughput.requests_per_s",
-        Better::More,
-    ),
-    (
-        "not answered (share)",
+        "not answered",
         "(requests.rejected + requests.shed + requests.timed_out + requests.failed + requests.cancelled) \
          / requests.arrived",
         Better::Less,

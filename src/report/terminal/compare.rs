@@ -5,6 +5,9 @@ use crate::experiment::compare::side::Side;
 use crate::experiment::compare::{Basis, Compared, Comparison, Overall, Verdict};
 use crate::report::number::{count, percent, plural, significant, wrap};
 
+/// Longest name of a figure in the table, characters.
+const NAME: usize = 26;
+
 /// The page.
 pub fn render(a: &Side, b: &Side, comparison: &Comparison) -> String {
     let mut page = Page(String::new());
@@ -40,7 +43,7 @@ fn figures(page: &mut Page, comparison: &Comparison) {
     header.extend(["%", "B is"]);
     let mut table = table(&header);
     for it in &comparison.figures {
-        let mut cells = vec![it.figure.name.clone()];
+        let mut cells = vec![cut(&it.figure.name, NAME)];
         cells.extend([Some(it.a), Some(it.b), Some(it.difference)].map(significant));
         if spans {
             cells.push(match (it.low, it.high) {
@@ -52,12 +55,20 @@ fn figures(page: &mut Page, comparison: &Comparison) {
         }
         cells.push(
             it.percent
-                .map_or("-".to_owned(), |value| format!("{value:+.2}")),
+                .map_or("-".to_owned(), |value| format!("{value:+.1}")),
         );
         cells.push(word(it.verdict).to_owned());
         add(&mut table, &cells);
     }
     page.table(&table);
+}
+
+/// A name that is no longer than so many characters; the JSON has it whole.
+fn cut(name: &str, most: usize) -> String {
+    match name.chars().count() > most {
+        true => name.chars().take(most - 3).chain("...".chars()).collect(),
+        false => name.to_owned(),
+    }
 }
 
 fn word(verdict: Verdict) -> &'static str {
