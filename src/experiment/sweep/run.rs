@@ -1,11 +1,13 @@
 //! Runs points on all threads, and has each on the disk as soon as it is finished.
 //!
-//! As many points are in flight as there are threads, and their replications share the same
-//! threads, so that the last points of a sweep keep all of them busy, too.
+//! As many points are in flight as there are threads. While there are points enough each is run by one
+//! thread; the replications of the last ones share all threads, so that none of these is idle.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+
+use rayon::ThreadPoolBuilder;
 
 use super::error::SweepError;
 use super::journal::Journal;
@@ -39,6 +41,7 @@ pub fn run(
         setup,
         pending,
         next: AtomicUsize::new(0),
+        alone: pending.len().saturating_sub(watch.threads),
         failed: Mutex::new(None),
         halt: AtomicBool::new(false),
         watch,
@@ -65,8 +68,10 @@ pub fn run(
 struct Work<'a> {
     setup: &'a Setup,
     pending: &'a [usize],
-    /// How many of them were begun, or more.
+    /// How many of them were begun.
     next: AtomicUsize,
+    /// How many of them are run by one thread each.
+    alone: usize,
     /// What failed, by the number of the point.
     failed: Mutex<Option<(usize, SweepError)>>,
     halt: AtomicBool,
@@ -75,14 +80,22 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn until_done(&self, sender: &Sender<(usize, Found)>) {
-        loop {
-            if self.halt.load(Ordering::Relaxed) || self.watch.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            let turn = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(index) = self.pending.get(turn).copied() else {
-                return;
-            };
+        // A thread that is a pool of its own stays one: what is run alone has a thread for itself.
+        std::thread::scope(|scope| {
+            let alone = sender.clone();
+            scope.spawn(move || {
+                let own = ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+                // Without it the replications share all threads from the beginning.
+                let _own = own.build();
+                self.take(&alone, self.alone);
+            });
+        });
+        self.take(sender, self.pending.len());
+    }
+
+    /// Runs points until so many of them have been begun.
+    fn take(&self, sender: &Sender<(usize, Found)>, until: usize) {
+        while let Some(index) = self.turn(until) {
             match self.find(index) {
                 // Whoever listens has gone only where the journal could not be written.
                 Ok(found) => match sender.send((index, found)) {
@@ -92,6 +105,18 @@ impl Work<'_> {
                 Err(error) => self.fail(index, error),
             }
         }
+    }
+
+    /// The next point, if it is one of the first so many and nobody asked to stop.
+    fn turn(&self, until: usize) -> Option<usize> {
+        if self.halt.load(Ordering::Relaxed) || self.watch.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let begun = |next: usize| (next < until).then_some(next + 1);
+        let turn = self
+            .next
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, begun);
+        self.pending.get(turn.ok()?).copied()
     }
 
     fn find(&self, index: usize) -> Result<Found, SweepError> {
