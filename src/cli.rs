@@ -10,12 +10,15 @@ use crate::scenario::{Document, ScenarioError, SourceText};
 mod bench;
 mod calibrate;
 mod closed_loop;
+mod compare;
 mod estimate;
+mod explain;
 mod faults;
 mod model;
 mod progress;
 mod run;
 mod schema;
+mod sweep;
 mod trace;
 mod validate;
 
@@ -42,6 +45,14 @@ pub struct Cli {
 enum Command {
     /// Simulates a scenario, and judges its claims
     Run(run::RunArgs),
+    /// Runs a scenario at many points: the Pareto front, and what each axis does
+    Sweep(sweep::SweepArgs),
+    /// Puts the parts of a sweep together that `sweep --shard` ran
+    Merge(sweep::MergeArgs),
+    /// Holds a scenario or result against another, with paired intervals and a verdict
+    Compare(compare::CompareArgs),
+    /// Says where a figure comes from and what would change it, by runs without each part
+    Explain(explain::ExplainArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
     /// Holds simulated runs against measured ones, request by request
@@ -54,7 +65,7 @@ enum Command {
     /// Makes model cards
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Prints the JSON Schema of scenarios or of calibrations
+    /// Prints the JSON Schema of scenarios, experiments or calibrations
     Schema(schema::SchemaArgs),
     /// Reads, describes and converts traces of requests
     #[command(subcommand)]
@@ -97,6 +108,10 @@ impl Failure {
 pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args),
+        Command::Sweep(args) => sweep::sweep(args),
+        Command::Merge(args) => sweep::merge(args),
+        Command::Compare(args) => compare::compare(args),
+        Command::Explain(args) => explain::explain(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Validate(args) => validate::validate(args),
         Command::Bench(args) => bench::bench(args),
@@ -145,6 +160,16 @@ impl ScenarioArgs {
         }
         Ok(document)
     }
+}
+
+/// Has the simulations use so many threads (all, when nothing is said) and returns how many those are.
+fn use_threads(threads: Option<u16>) -> usize {
+    if let Some(threads) = threads {
+        // Fails only if the pool exists already; no result depends on it.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
+        let _ = pool.build_global();
+    }
+    rayon::current_num_threads()
 }
 
 /// A JSON document as text, its last line ended.

@@ -1,11 +1,14 @@
-//! Experiments on scenarios: replications, claims with counterfactuals, estimates.
+//! Experiments on scenarios: replications, claims with counterfactuals, sweeps, comparisons,
+//! explanations, estimates.
 
 pub mod capacity;
 pub mod claims;
+pub mod compare;
 pub mod cost;
 mod energy;
 pub mod erasure;
 pub mod estimate;
+pub mod explain;
 mod idle;
 pub mod metric;
 pub mod physics;
@@ -15,6 +18,7 @@ pub mod roles;
 pub mod runner;
 pub mod sizing;
 pub mod speed;
+pub mod sweep;
 pub mod tally;
 pub mod theory;
 pub mod tiers;

@@ -37,6 +37,7 @@
 //! | [`workload`] | arrivals and lengths, streamed |
 //! | [`trace`] | formats of traces, in and out |
 //! | [`theory`] | closed forms that simulated fleets are held against |
+//! | [`inputs`] | which files were read |
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
 //! | [`money`] | prices, bills in whole nano-dollars, energy |
 //! | [`experiment`] | replications, claims with counterfactuals, estimates |
@@ -51,6 +52,7 @@ pub mod cli;
 pub mod engine;
 pub mod experiment;
 pub mod fleet;
+pub mod inputs;
 pub mod measure;
 pub mod money;
 pub mod perf;

@@ -1,8 +1,10 @@
 //! Reports: the terminal page of a run, and tables of requests.
 
 pub mod audit;
+pub mod columns;
 pub mod faults;
 pub mod number;
 pub mod requests;
 pub mod sheets;
+pub mod sweep;
 pub mod terminal;

@@ -146,6 +146,47 @@ fn the_fit_shown_is_the_fit_made() {
 }
 
 #[test]
+fn what_sweep_compare_and_explain_show_is_what_they_print() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let commands = blocks("sh");
+    let commands = commands.iter().flat_map(|block| block.lines());
+    let shown = blocks("text");
+    for (begins, command) in [
+        (
+            "Pareto front: ",
+            "seatrial sweep experiments/sweeps/nodes-for-azure-conv.toml --out /tmp/azure-nodes",
+        ),
+        (
+            "What moves tpot_ms",
+            "seatrial sweep experiments/sweeps/what-to-measure-first.toml --out /tmp/first",
+        ),
+        (
+            "A: experiments/mmc.toml",
+            "seatrial compare experiments/mmc.toml",
+        ),
+        (
+            "azure-conv: where latency.ttft_ms",
+            "seatrial explain experiments/azure-conv.toml",
+        ),
+    ] {
+        let line = commands.clone().find(|line| line.starts_with(command));
+        let line = line.expect("a command of the README");
+        let line = line.replace("/tmp/", &format!("{}/", folder.path().display()));
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let given = String::from_utf8(seatrial(&words).stdout).expect("UTF-8");
+        let lines: Vec<&str> = given.lines().collect();
+        let block = shown.iter().find(|block| block.starts_with(begins));
+        let block = block.expect("a part of the page");
+        for line in block.lines().filter(|line| line.trim() != "...") {
+            assert!(
+                lines.contains(&line),
+                "README shows a line that is not printed: {line}\n{given}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_file_the_readme_links_is_there() {
     for link in README.split("](").skip(1) {
         let path = link.split(')').next().unwrap_or("");

@@ -333,6 +333,7 @@ impl LsmCalibration {
             Some((_, text)) => (*text).to_owned(),
             None => {
                 let path = base_dir.join(name);
+                crate::inputs::note(&path);
                 std::fs::read_to_string(&path).map_err(|error| ReadError::File {
                     path: path.display().to_string(),
                     reason: error.to_string(),

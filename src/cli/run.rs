@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::progress::Progress;
-use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text};
+use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
 use crate::experiment::claims::Verdict;
+use crate::experiment::compare::side::Replications;
 use crate::experiment::result::RunResult;
 use crate::experiment::runner::{AuditSink, Control, Outcome, RowSink, run_scenario};
 use crate::experiment::sizing::{Sizing, by_simulation};
@@ -42,7 +43,7 @@ pub struct RunArgs {
     /// Leaves CPU time and memory out of the JSON, so that equal runs give equal bytes
     #[arg(long)]
     omit_timing: bool,
-    /// Writes result.json, report.txt and scenario.toml to this folder
+    /// Writes result.json, replications.json, report.txt and scenario.toml to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Writes one row per request (.csv, .csv.gz or .parquet by extension)
@@ -68,11 +69,7 @@ pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
             .set("run.replications", &value)
             .map_err(Failure::of)?;
     }
-    if let Some(threads) = args.threads {
-        // Fails only if the pool exists already; the result does not depend on it.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
-        let _ = pool.build_global();
-    }
+    use_threads(args.threads);
     if let Some(out) = &args.out {
         // Before a run that may take long, rather than after it.
         std::fs::create_dir_all(out).map_err(|error| no_folder(out, &error))?;
@@ -213,10 +210,10 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
     outcome
 }
 
-/// A flag that Ctrl-C raises: the run ends within a few thousand events, with a partial report.
-/// A second Ctrl-C ends the program at once.
+/// A flag that Ctrl-C (or SIGTERM) raises: a run ends within a few thousand events, with a partial
+/// report; a sweep finishes the points in flight. A second Ctrl-C ends the program at once.
 #[allow(clippy::exit)] // from the handler's own thread there is nothing to return to
-fn stop_flag() -> Arc<AtomicBool> {
+pub(super) fn stop_flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     // Without a handler Ctrl-C just ends the program, without a partial report.
@@ -319,8 +316,10 @@ fn write_folder(
 ) -> Result<(), Failure> {
     let json = json_text(&outcome.result.to_json());
     let movable = with_full_paths(document, folder)?;
+    let replications = serde_json::to_value(Replications::of(outcome)).map_err(Failure::of)?;
     for (name, text) in [
         ("result.json", json.as_str()),
+        ("replications.json", json_text(&replications).as_str()),
         ("report.txt", page),
         ("scenario.toml", movable.effective_toml().as_str()),
     ] {

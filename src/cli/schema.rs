@@ -1,7 +1,8 @@
-//! `seatrial schema`: the JSON Schemas of scenarios and of calibrations.
+//! `seatrial schema`: the JSON Schemas of scenarios, experiments and calibrations.
 
 use super::{Failure, Finished, json_text};
 use crate::calibrate::gpu::record::Calibration;
+use crate::experiment::sweep::schema::Experiment;
 use crate::scenario::schema::Scenario;
 
 /// Arguments of `schema`.
@@ -17,6 +18,8 @@ pub struct SchemaArgs {
 enum Document {
     // As `run` takes it.
     Scenario,
+    // As `sweep` takes it.
+    Experiment,
     // As `calibrate gpu` writes it.
     Calibration,
 }
@@ -24,6 +27,7 @@ enum Document {
 pub fn schema(args: &SchemaArgs) -> Result<Finished, Failure> {
     let schema = match args.of {
         Document::Scenario => schemars::schema_for!(Scenario),
+        Document::Experiment => schemars::schema_for!(Experiment),
         Document::Calibration => schemars::schema_for!(Calibration),
     };
     Ok(Finished::fine(json_text(schema.as_value())))

@@ -12,7 +12,6 @@ use crate::scenario::schema::{Bound, Claim, Compare};
 
 use self::weigh::{Certainty, beyond, is_thin, own_interval, weigh};
 use super::metric::{Metric, MetricError};
-use super::result::RunResult;
 use super::runner::Outcome;
 use super::variants::{Overrides, key, overrides};
 
@@ -291,34 +290,19 @@ impl Case<'_> {
 
     /// The interval of what was observed: over replications, or the run's own.
     fn interval(&self, metric: &Metric) -> Option<Interval> {
-        let confidence = self.run.plan.scenario.run.confidence;
-        // The greatest of several runs is not the mean of their greatest.
-        if metric.paths().iter().any(|path| path.ends_with(".max")) {
+        let Some(other) = self.other else {
+            return interval_of(metric, self.run);
+        };
+        if !has_interval(metric) || self.run.replications.len() < 2 {
             return None;
         }
-        if self.run.replications.len() < 2 {
-            return match (self.other, metric.path()) {
-                (None, Some(path)) => own_interval(&self.run.document, path),
-                _ => None,
-            };
-        }
-        let values = self
-            .run
-            .replications
-            .iter()
-            .enumerate()
-            .map(|(index, run)| {
-                let value = metric.evaluate(run).ok()?;
-                match self.other {
-                    None => Some(value),
-                    Some(other) => {
-                        let against = metric.evaluate(other.replications.get(index)?).ok()?;
-                        self.compared(metric, value, against).ok()
-                    }
-                }
-            });
-        let values: Vec<f64> = values.flatten().collect();
-        Interval::from_replications(&values, confidence)
+        let pairs = self.run.replications.iter().zip(&other.replications);
+        let values = pairs.filter_map(|(run, against)| {
+            let (value, against) = (metric.evaluate(run).ok()?, metric.evaluate(against).ok()?);
+            self.compared(metric, value, against).ok()
+        });
+        let values: Vec<f64> = values.collect();
+        Interval::from_replications(&values, self.run.plan.scenario.run.confidence)
     }
 
     /// Why the bound cannot be met whatever the design, if a physical bound forbids it.
@@ -357,32 +341,49 @@ impl Case<'_> {
 
     /// Why the runs are no evidence, if they are none.
     fn no_evidence(&self, metric: &Metric) -> Option<String> {
-        for outcome in [Some(self.run), self.other].into_iter().flatten() {
-            if let Some(partial) = &outcome.result.partial {
-                return Some(format!("the run is partial: {partial}"));
-            }
-            if let Some(reason) = undecided(&outcome.result, metric) {
-                return Some(reason);
-            }
-            let thin = metric
-                .paths()
-                .iter()
-                .find(|path| is_thin(&outcome.document, path));
-            if let Some(path) = thin {
-                return Some(format!(
-                    "{path} rests on fewer than ten requests beyond it: run for longer"
-                ));
-            }
-        }
-        None
+        let mut outcomes = [Some(self.run), self.other].into_iter().flatten();
+        outcomes.find_map(|outcome| no_evidence(&outcome.document, metric))
     }
+}
+
+/// Why the result of a run is no evidence for a metric, if it is none.
+pub(super) fn no_evidence(result: &Value, metric: &Metric) -> Option<String> {
+    if let Some(partial) = result.get("partial").and_then(Value::as_str) {
+        return Some(format!("the run is partial: {partial}"));
+    }
+    if let Some(reason) = undecided(result, metric) {
+        return Some(reason);
+    }
+    let mut paths = metric.paths().iter();
+    let thin = paths.find(|path| is_thin(result, path));
+    thin.map(|path| format!("{path} rests on fewer than ten requests beyond it: run for longer"))
+}
+
+/// The interval of a metric: over replications, or the run's own.
+pub(super) fn interval_of(metric: &Metric, run: &Outcome) -> Option<Interval> {
+    if !has_interval(metric) {
+        return None;
+    }
+    if run.replications.len() < 2 {
+        return own_interval(&run.document, metric.path()?);
+    }
+    let values = run.replications.iter();
+    let values: Vec<f64> = values.filter_map(|run| metric.evaluate(run).ok()).collect();
+    Interval::from_replications(&values, run.plan.scenario.run.confidence)
+}
+
+/// Whether replications bound a metric: the greatest of several runs is not the mean of their
+/// greatest.
+fn has_interval(metric: &Metric) -> bool {
+    !metric.paths().iter().any(|path| path.ends_with(".max"))
 }
 
 /// Why requests that are still in flight leave a metric open, if they do: their latencies are not
 /// known, and those that completed are the quick ones.
-fn undecided(result: &RunResult, metric: &Metric) -> Option<String> {
-    let open = result.requests.measured_in_flight;
-    let measured = result.requests.measured.max(1);
+fn undecided(result: &Value, metric: &Metric) -> Option<String> {
+    let counted = |field: &str| result.get("requests")?.get(field)?.as_u64();
+    let open = counted("measured_in_flight").unwrap_or(0);
+    let measured = counted("measured").unwrap_or(0).max(1);
     let share = open as f64 / measured as f64;
     let telling = |path: &String| {
         let Some(statistic) = path

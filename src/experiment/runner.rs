@@ -19,6 +19,7 @@ use crate::trace::TraceError;
 
 use super::claims::{self, Judgement};
 use super::erasure::{growth_of, place_name};
+use super::metric::MetricError;
 use super::result::RunResult;
 use super::tally::{LatencyIntervals, Tally, intervals_between, intervals_within, statistics};
 use super::variants;
@@ -41,6 +42,9 @@ pub enum RunError {
     /// The trace could not be read to its end.
     #[error("{0}")]
     Trace(String),
+    /// A metric names what no result of the scenario has.
+    #[error(transparent)]
+    Metric(MetricError),
     /// An identity that must hold in every result does not: a defect of this program.
     #[error("internal check failed, please report it: {0}")]
     Identity(String),

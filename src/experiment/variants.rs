@@ -137,7 +137,7 @@ fn check_fields(
 }
 
 /// The result of a run that has not begun: its fields, without measurements.
-fn before_it_begins(plan: &Plan) -> Result<Value, RunError> {
+pub(super) fn before_it_begins(plan: &Plan) -> Result<Value, RunError> {
     let mut simulation = Simulation::new(Arc::new(plan.fleet.clone()))?;
     let tally = Tally::of(&mut simulation, Ended::End);
     Ok(with_scenario(

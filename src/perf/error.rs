@@ -1,6 +1,7 @@
 //! Errors of the performance model: each names the file or card, the field, the value, what is
 //! allowed and what to do.
 
+use crate::inputs::note;
 use std::path::Path;
 
 /// Why a card, a step model or a memory plan could not be made.
@@ -187,6 +188,7 @@ pub(crate) fn card_text(
     if name_or_path.contains('/') || name_or_path.ends_with(".toml") {
         let path = base_dir.join(name_or_path);
         let file = path.display().to_string();
+        note(&path);
         return match std::fs::read_to_string(&path) {
             Ok(text) => Ok((file, text)),
             Err(cause) => Err(PerfError::Read {

@@ -31,6 +31,7 @@ use super::floor::{Floor, NodeCeiling};
 use super::graphs::CapturedGraphs;
 use super::step::{DecodePiece, Overheads, PrefillChunk};
 use super::times::{StepParts, StepTimes};
+use crate::inputs::note;
 
 /// Kernels of a layer that every profile has, and how often a layer runs them.
 const LAYER: [(&str, f64); 7] = [
@@ -246,6 +247,7 @@ fn read_text(folder: &Path, name: &str) -> Result<(String, String), PerfError> {
         allowed: "a folder with dense.csv, per_sequence.csv and attention.csv (or .csv.gz)".into(),
         remedy: "check the path".into(),
     };
+    note(&path);
     let bytes = std::fs::read(&path).map_err(fail)?;
     let mut text = String::new();
     match zipped {

@@ -2,11 +2,14 @@
 
 mod capacity;
 mod claims;
+pub mod compare;
 mod erasure;
+pub mod explain;
 mod latency;
 mod money;
 mod page;
 mod pools;
+pub mod sweep;
 mod timeline;
 
 use serde_json::Value;

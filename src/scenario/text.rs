@@ -12,6 +12,7 @@ use super::error::{Location, Problem, ScenarioError};
 use super::probe::culprit;
 use super::suggest::{did_you_mean, listed};
 use super::tree::{Lines, Node, Origin, Source, Step};
+use crate::inputs::note;
 
 /// Largest file that is read, bytes.
 pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -39,6 +40,7 @@ impl SourceText {
 
     /// Reads a file of UTF-8 text of at most [`MAX_BYTES`].
     pub fn load(path: &Path) -> Result<SourceText, ScenarioError> {
+        note(path);
         let file = path.display().to_string();
         let refuse = |reason: String| ScenarioError::NotReadable {
             file: file.clone(),

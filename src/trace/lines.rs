@@ -8,6 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::MAX_LINE_BYTES;
 use super::error::{Text, TraceError};
+use crate::inputs::note;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -27,6 +28,7 @@ impl Lines {
     /// Opens a file; a folder, a missing file and a forbidden one each get their own error.
     pub(crate) fn open(path: &Path) -> Result<Self, TraceError> {
         let name: Text = path.display().to_string().into();
+        note(path);
         let file = File::open(path).map_err(|fault| open_error(&name, &fault))?;
         let about = file.metadata().map_err(|fault| open_error(&name, &fault))?;
         if about.is_dir() {

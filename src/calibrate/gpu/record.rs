@@ -346,6 +346,7 @@ fn not_one(file: &str, error: &serde_json::Error) -> RecordError {
 /// # Errors
 /// It cannot be read, or is no UTF-8.
 pub(crate) fn text_of(path: &Path) -> std::io::Result<String> {
+    crate::inputs::note(path);
     let bytes = std::fs::read(path)?;
     if !bytes.starts_with(&GZIP) {
         return String::from_utf8(bytes)

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::spot::errors::InputError;
+use crate::inputs::note;
 
 /// Largest accepted trace file, bytes (64 MiB). A choice of this crate: the
 /// longest public trace (45 days at 195 s) has 0.06 MB.
@@ -105,6 +106,7 @@ pub(crate) fn read_text(path: &Path, file: &str) -> Result<String, InputError> {
         reason,
     };
     let mut bytes = Vec::new();
+    note(path);
     // One byte past the limit tells a file that is too large without reading it.
     File::open(path)
         .and_then(|source| source.take(MAX_TRACE_BYTES + 1).read_to_end(&mut bytes))

@@ -21,6 +21,7 @@ use super::super::error::PerfError;
 use super::attention::AttentionGrid;
 use super::curve::{number, records};
 use super::read_text;
+use crate::inputs::note;
 
 const COLUMNS: [&str; 14] = [
     "regime",
@@ -151,6 +152,7 @@ fn is_disabled(folder: &Path) -> Result<bool, PerfError> {
     let Some(path) = paths.into_iter().find(|path| path.exists()) else {
         return Ok(false);
     };
+    note(&path);
     let text = std::fs::read_to_string(&path).map_err(|error| PerfError::Field {
         file: path.display().to_string(),
         field: "skew_fit",

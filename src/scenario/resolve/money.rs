@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::fleet::plan::FleetPlan;
+use crate::inputs::note;
 use crate::money::book::{BookError, INTERNET, Kind, PriceBook};
 use crate::money::energy::NodePower;
 use crate::perf::AcceleratorCard;
@@ -79,6 +80,7 @@ pub(super) fn book_of(
     };
     let path = base_dir.join(file);
     let name = path.display().to_string();
+    note(&path);
     let read = std::fs::read_to_string(&path).map_err(|error| error.to_string());
     let own = read.and_then(|text| {
         PriceBook::parse(&name, &text).map_err(|error: BookError| error.to_string())

@@ -46,6 +46,7 @@ pub(super) fn apply(
 
 fn read(path: &Path) -> Result<OverheadTable, String> {
     let file = path.display().to_string();
+    crate::inputs::note(path);
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{file} cannot be read ({error}); check the path"))?;
     OverheadTable::parse(&file, &text).map_err(|error| error.to_string())

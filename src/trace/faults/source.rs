@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{FaultImportError, json_error};
+use crate::inputs::note;
 use crate::trace::error::shorten;
 
 /// The most text that is read, unpacked: 256 MiB.
@@ -114,6 +115,7 @@ pub fn read_records(path: &Path) -> Result<String, FaultImportError> {
             "try again or copy the file to a local disk",
         ),
     };
+    note(path);
     let mut input = BufReader::new(File::open(path).map_err(failed)?);
     let packed = input.fill_buf().map_err(failed)?.starts_with(&GZIP_MAGIC);
     let mut bytes = Vec::new();

@@ -1,0 +1,143 @@
+//! `seatrial compare`: two scenarios or results side by side.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::progress::Progress;
+use super::{Failure, Finished, ScenarioArgs, json_text, use_threads};
+use crate::experiment::compare::compare as put_side_by_side;
+use crate::experiment::compare::figures::{Figure, check};
+use crate::experiment::compare::side::Side;
+use crate::experiment::runner::{Control, run_plan};
+use crate::report::terminal::compare::render;
+use crate::scenario::resolve::{Plan, resolve};
+
+/// Arguments of `compare`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A and B are scenarios (TOML files), which are run, or folders that `run --out` wrote. \
+                  One scenario twice with --set-b asks what a change would do."
+)]
+pub struct CompareArgs {
+    /// What is compared with: a scenario, or a folder of a run
+    a: PathBuf,
+    /// What is judged: a scenario, or a folder of a run
+    b: PathBuf,
+    /// Overrides a field of both scenarios by its path (may be repeated)
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Overrides a field of B alone (may be repeated)
+    #[arg(long, value_name = "PATH=VALUE")]
+    set_b: Vec<String>,
+    /// Compares by this metric, as in claims, rather than by the usual ones; `less:` or `more:` before
+    /// it says which way is better (may be repeated)
+    #[arg(long, value_name = "METRIC")]
+    metric: Vec<String>,
+    /// Independent replications of each scenario (run.replications)
+    #[arg(long)]
+    replications: Option<u32>,
+    /// Prints one JSON document instead of the page
+    #[arg(long)]
+    json: bool,
+    /// Threads to use; the result does not depend on it [default: all]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
+}
+
+/// A scenario ready to run, or a folder.
+enum Source {
+    Plan(Box<Plan>),
+    Read(Box<Side>),
+}
+
+pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
+    use_threads(args.threads);
+    let asked = args.metric.iter().map(|text| Figure::parse(text));
+    let asked: Vec<Figure> = asked.collect::<Result<_, _>>().map_err(Failure::of)?;
+    let both = [args.set.as_slice(), args.set_b.as_slice()].concat();
+    // Both are read and checked before either is run.
+    let sources = [open(args, &args.a, &args.set)?, open(args, &args.b, &both)?];
+    for source in &sources {
+        if let Source::Plan(plan) = source {
+            check(&asked, plan).map_err(Failure::of)?;
+        }
+    }
+    let labels = [label(&args.a, &args.set), label(&args.b, &both)];
+    let progress = Progress::new("comparing");
+    let runs = sources.iter().map(|source| match source {
+        Source::Plan(plan) => u64::from(plan.scenario.run.replications),
+        Source::Read(_) => 0,
+    });
+    progress.expect(runs.sum());
+    let mut sides = Vec::new();
+    for (source, label) in sources.into_iter().zip(labels) {
+        sides.push(match source {
+            Source::Read(side) => *side,
+            Source::Plan(plan) => {
+                let control = Control {
+                    progress: Some(&|share| progress.advance(share)),
+                    ..Control::default()
+                };
+                Side::of(label, run_plan(*plan, control).map_err(Failure::of)?)
+            }
+        });
+    }
+    progress.finish();
+    let comparison = put_side_by_side(&sides[0], &sides[1], &asked).map_err(Failure::of)?;
+    if !args.json {
+        return Ok(Finished::fine(render(&sides[0], &sides[1], &comparison)));
+    }
+    let side = |side: &Side| -> Value {
+        json!({
+            "label": side.label,
+            "scenario": side.scenario(),
+            "seed": side.seed(),
+            "replications": side.replications.len(),
+            "digest": side.digest(),
+        })
+    };
+    let mut document = json!({"schema": 1, "a": side(&sides[0]), "b": side(&sides[1])});
+    if let (Value::Object(document), Ok(Value::Object(fields))) =
+        (&mut document, serde_json::to_value(&comparison))
+    {
+        document.extend(fields);
+    }
+    Ok(Finished::fine(json_text(&document)))
+}
+
+fn label(path: &Path, set: &[String]) -> String {
+    match set.is_empty() {
+        true => path.display().to_string(),
+        false => format!("{} with {}", path.display(), set.join(", ")),
+    }
+}
+
+fn open(args: &CompareArgs, path: &Path, set: &[String]) -> Result<Source, Failure> {
+    if path.is_dir() {
+        if !set.is_empty() || args.replications.is_some() {
+            return Err(Failure::of(format!(
+                "{}: is a result, which cannot be changed by --set, --set-b or --replications; give its \
+                 scenario instead ({})",
+                path.display(),
+                path.join("scenario.toml").display()
+            )));
+        }
+        let side = Side::read(path).map_err(Failure::of)?;
+        return Ok(Source::Read(Box::new(side)));
+    }
+    let scenario = ScenarioArgs {
+        scenario: path.to_owned(),
+        set: set.to_vec(),
+        seed: None,
+    };
+    let (mut document, folder) = scenario.load()?;
+    if let Some(replications) = args.replications {
+        let replications = replications.to_string();
+        document
+            .set("run.replications", &replications)
+            .map_err(Failure::of)?;
+    }
+    let plan = resolve(&document, &folder).map_err(Failure::of)?;
+    Ok(Source::Plan(Box::new(plan)))
+}

@@ -1,0 +1,60 @@
+//! `seatrial explain`: where a figure comes from, and what would change it.
+
+use super::progress::Progress;
+use super::{Failure, Finished, ScenarioArgs, json_text, use_threads};
+use crate::experiment::explain::explain as find_out;
+use crate::experiment::metric::Metric;
+use crate::experiment::runner::Control;
+use crate::report::terminal::explain::render;
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Runs the scenario without each of its parts and without sets of them (up to 74 \
+                  counterfactuals), and with the remedies it knows, all on the same random numbers."
+)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// The figure, a metric as in claims; less of it is taken to be better
+    #[arg(long, value_name = "METRIC", default_value = "latency.e2e_ms.p99")]
+    metric: String,
+    /// Independent replications of each run (run.replications)
+    #[arg(long)]
+    replications: Option<u32>,
+    /// Prints one JSON document instead of the page
+    #[arg(long)]
+    json: bool,
+    /// Threads to use; the result does not depend on it [default: all]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
+}
+
+pub fn explain(args: &ExplainArgs) -> Result<Finished, Failure> {
+    use_threads(args.threads);
+    let metric = Metric::parse(&args.metric).map_err(Failure::of)?;
+    let (mut document, folder) = args.scenario.load()?;
+    if let Some(replications) = args.replications {
+        let replications = replications.to_string();
+        document
+            .set("run.replications", &replications)
+            .map_err(Failure::of)?;
+    }
+    let progress = Progress::new("explaining");
+    let control = Control {
+        simulations: Some(&|simulations| progress.expect(simulations)),
+        progress: Some(&|share| progress.advance(share)),
+        ..Control::default()
+    };
+    let found = find_out(&document, &folder, &metric, control);
+    progress.finish();
+    let explanation = found.map_err(Failure::of)?;
+    if !args.json {
+        return Ok(Finished::fine(render(&explanation)));
+    }
+    let mut json = serde_json::to_value(&explanation).map_err(Failure::of)?;
+    if let serde_json::Value::Object(fields) = &mut json {
+        fields.insert("schema".to_owned(), 1.into());
+    }
+    Ok(Finished::fine(json_text(&json)))
+}

@@ -1,0 +1,382 @@
+//! Where a figure comes from, and what would change it: counterfactual runs with parts made ideal,
+//! on the same random numbers.
+//!
+//! What a part is responsible for is its Shapley value: what taking it out brings, averaged over all
+//! orders in which the parts can be taken out (Shapley 1953). First come the parts that could be built
+//! otherwise (windows, hops, routing); capacity and the unevenness of traffic come when all of these
+//! are out, since plenty of capacity hides what is wrong with the rest. The shares and what is left
+//! without any part add up to the figure. Remedies are then runs of their own.
+
+pub mod parts;
+pub mod remedies;
+pub mod shapley;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::parts::Part;
+use self::remedies::{Remedy, remedies};
+use self::shapley::Stages;
+use super::claims::no_evidence;
+use super::metric::Metric;
+use super::runner::{Control, Outcome, RunError, run_plan};
+use super::variants::before_it_begins;
+use crate::measure::Interval;
+use crate::scenario::Document;
+use crate::scenario::resolve::{Plan, resolve};
+
+/// A number with its interval; none where there is one replication of what is random.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Known {
+    /// The number.
+    pub value: f64,
+    /// The lower end.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
+}
+
+/// What one part is responsible for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Share {
+    /// The part.
+    pub part: Part,
+    /// In words.
+    pub text: String,
+    /// What it is responsible for, in the unit of the metric: above 0 where it makes it greater.
+    pub share: Known,
+    /// What taking it out alone changes.
+    pub alone: Known,
+}
+
+/// What a remedy would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tried {
+    /// The remedy.
+    pub remedy: Remedy,
+    /// The metric with it.
+    pub value: f64,
+    /// The change of the metric.
+    pub change: Known,
+    /// The change of the yearly cost, US dollars, where there are prices.
+    pub usd_per_year: Option<f64>,
+}
+
+/// Where a figure comes from.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The metric.
+    pub metric: String,
+    /// Replications of each run.
+    pub replications: usize,
+    /// Confidence of each interval.
+    pub confidence: f64,
+    /// The metric as it is, a mean over replications.
+    pub figure: Known,
+    /// What is left of it with all parts ideal.
+    pub left: Known,
+    /// The parts, the one responsible for most first.
+    pub parts: Vec<Share>,
+    /// What could not be looked at, since the scenario would not be valid, and why.
+    pub left_out: Vec<(String, String)>,
+    /// Whether nothing in the scenario is random.
+    pub exact: bool,
+    /// Runs that are no evidence for the metric, and why.
+    pub doubts: Vec<String>,
+    /// Counterfactuals that were run for the shares.
+    pub counterfactuals: usize,
+    /// Remedies, the best first.
+    pub remedies: Vec<Tried>,
+    /// Where the time goes around the 99th percentile, as the run itself measured it: milliseconds.
+    pub budget: Vec<(String, f64)>,
+}
+
+/// Why there is no explanation.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// A run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The metric has no value in a run.
+    #[error("{context}: {reason}")]
+    Metric {
+        /// Which run.
+        context: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is nothing that could be made ideal.
+    #[error("nothing of this scenario can be made ideal: it has {0}")]
+    Nothing(&'static str),
+}
+
+/// What the metric was in each replication.
+type Values = Vec<f64>;
+
+/// Explains a metric of a scenario.
+///
+/// # Errors
+/// [`ExplainError`].
+pub fn explain(
+    document: &Document,
+    base_dir: &Path,
+    metric: &Metric,
+    control: Control<'_>,
+) -> Result<Explanation, ExplainError> {
+    let plan = resolve(document, base_dir).map_err(RunError::from)?;
+    let before = before_it_begins(&plan)?;
+    if let Err(error) = metric.check_fields(&before) {
+        return Err(ExplainError::Metric {
+            context: plan.scenario.name,
+            reason: error.to_string(),
+        });
+    }
+    let mut case = Case {
+        document,
+        base_dir,
+        plan: &plan,
+        parts: Vec::new(),
+        left_out: Vec::new(),
+        metric,
+        control,
+    };
+    case.find_parts()?;
+    let changed = case.changed();
+    let stages = case.stages();
+    // Every counterfactual is made and checked before the first is run.
+    let sets = stages.sets().into_iter();
+    let plans = sets.map(|set| Ok((set, case.without(&case.of(set))?)));
+    let plans = plans.collect::<Result<Vec<(u32, Plan)>, ExplainError>>()?;
+    if let Some(tell) = control.simulations {
+        let runs = plans.len() + changed.len();
+        tell(runs as u64 * u64::from(plan.scenario.run.replications));
+    }
+    let found: Result<BTreeMap<u32, (Values, Outcome)>, ExplainError> = plans
+        .into_par_iter()
+        .map(|(set, plan)| Ok((set, case.run(plan)?)))
+        .collect();
+    let found = found?;
+    let Some((base, outcome)) = found.get(&0) else {
+        return Err(ExplainError::Nothing("no runs"));
+    };
+    let remedies: Result<Vec<Tried>, ExplainError> = changed
+        .into_par_iter()
+        .map(|(remedy, plan)| case.tried(remedy, plan, base, outcome))
+        .collect();
+    let mut remedies = remedies?;
+    remedies.sort_by(|a, b| a.value.total_cmp(&b.value));
+    let counterfactuals = found.len();
+    let budget = budget(&outcome.document);
+    let doubts = found.iter().filter_map(|(set, (_, run))| {
+        let why = no_evidence(&run.document, metric)?;
+        let out: Vec<String> = case.of(*set).iter().map(|part| part.text(&plan)).collect();
+        Some(match out.is_empty() {
+            true => format!("as it is: {why}"),
+            false => format!("without {}: {why}", out.join(", ")),
+        })
+    });
+    let doubts = doubts.collect();
+    let values = found.into_iter().map(|(set, (values, _))| (set, values));
+    Ok(Explanation {
+        counterfactuals,
+        remedies,
+        budget,
+        doubts,
+        ..case.explained(stages, &values.collect())
+    })
+}
+
+fn minus(a: &[f64], b: &[f64]) -> Values {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+fn budget(document: &Value) -> Vec<(String, f64)> {
+    let rows = document.get("budget").and_then(Value::as_array);
+    let rows = rows.into_iter().flatten().filter_map(|row| {
+        let name = row.get("part")?.as_str()?.to_owned();
+        Some((name, row.get("at_p99_ms")?.as_f64()?))
+    });
+    rows.filter(|(_, ms)| *ms > 0.0).collect()
+}
+
+/// A scenario with the parts that are taken out of it.
+struct Case<'a, 'c> {
+    document: &'a Document,
+    base_dir: &'a Path,
+    plan: &'a Plan,
+    parts: Vec<Part>,
+    /// What could not be looked at, and why.
+    left_out: Vec<(String, String)>,
+    metric: &'a Metric,
+    control: Control<'c>,
+}
+
+impl Case<'_, '_> {
+    /// Finds the parts that the scenario has and is valid without.
+    fn find_parts(&mut self) -> Result<(), ExplainError> {
+        for part in Part::ALL.into_iter().filter(|part| part.applies(self.plan)) {
+            match self.without(&[part]) {
+                Ok(_) => self.parts.push(part),
+                Err(error) => self
+                    .left_out
+                    .push((part.text(self.plan), error.to_string())),
+            }
+        }
+        match self.parts.is_empty() {
+            false => Ok(()),
+            true => Err(ExplainError::Nothing(
+                "no window, hops, faults, limits, randomness or neighbours to take away",
+            )),
+        }
+    }
+
+    /// The remedies that make a valid scenario, with their plans.
+    fn changed(&mut self) -> Vec<(Remedy, Plan)> {
+        let mut changed = Vec::new();
+        for remedy in remedies(self.plan) {
+            match self.with(&remedy) {
+                Ok(plan) => changed.push((remedy, plan)),
+                Err(error) => self.left_out.push((remedy.text, error.to_string())),
+            }
+        }
+        changed
+    }
+
+    fn stages(&self) -> Stages {
+        let bits = |first: bool| {
+            let parts = self.parts.iter().enumerate();
+            let within = parts.filter(|(_, part)| part.can_be_built_otherwise() == first);
+            within.fold(0, |set, (index, _)| set | 1 << index)
+        };
+        Stages {
+            first: bits(true),
+            second: bits(false),
+        }
+    }
+
+    /// The parts of a set.
+    fn of(&self, set: u32) -> Vec<Part> {
+        let parts = self.parts.iter().enumerate();
+        let within = parts.filter(|(index, _)| set & (1 << index) != 0);
+        within.map(|(_, part)| *part).collect()
+    }
+
+    /// The shares of the parts, from the values of all sets.
+    fn explained(&self, stages: Stages, values: &BTreeMap<u32, Values>) -> Explanation {
+        let none = Values::new();
+        let figures = |set: u32| values.get(&set).unwrap_or(&none);
+        let base = figures(0);
+        let share = |part: usize| -> Values {
+            let value = |set: u32, run: usize| figures(set).get(run).copied().unwrap_or(f64::NAN);
+            let runs = 0..base.len();
+            runs.map(|run| stages.share(part as u32, &|set| value(set, run)))
+                .collect()
+        };
+        let parts = self.parts.iter().enumerate().map(|(index, part)| Share {
+            part: *part,
+            text: part.text(self.plan),
+            share: self.known(&share(index)),
+            alone: self.known(&minus(figures(1 << index), base)),
+        });
+        let mut parts: Vec<Share> = parts.collect();
+        parts.sort_by(|a, b| b.share.value.total_cmp(&a.share.value));
+        Explanation {
+            scenario: self.plan.scenario.name.clone(),
+            metric: self.metric.text().to_owned(),
+            replications: base.len(),
+            confidence: self.plan.scenario.run.confidence,
+            figure: self.known(base),
+            left: self.known(figures(stages.all())),
+            parts,
+            left_out: self.left_out.clone(),
+            counterfactuals: values.len(),
+            remedies: Vec::new(),
+            budget: Vec::new(),
+            exact: self.plan.is_certain(),
+            doubts: Vec::new(),
+        }
+    }
+
+    /// The scenario without some of its parts.
+    fn without(&self, out: &[Part]) -> Result<Plan, ExplainError> {
+        let mut document = self.document.clone();
+        for part in out {
+            part.edit(&mut document, self.plan)
+                .map_err(RunError::from)?;
+        }
+        let mut plan = resolve(&document, self.base_dir).map_err(RunError::from)?;
+        for part in out {
+            part.free(&mut plan);
+        }
+        Ok(plan)
+    }
+
+    /// The scenario with a remedy.
+    fn with(&self, remedy: &Remedy) -> Result<Plan, ExplainError> {
+        let mut document = self.document.clone();
+        for (path, value) in &remedy.set {
+            document.set(path, value).map_err(RunError::from)?;
+        }
+        Ok(resolve(&document, self.base_dir).map_err(RunError::from)?)
+    }
+
+    fn run(&self, plan: Plan) -> Result<(Values, Outcome), ExplainError> {
+        let quiet = Control {
+            rows: None,
+            simulations: None,
+            ..self.control
+        };
+        let outcome = run_plan(plan, quiet)?;
+        let values = outcome
+            .replications
+            .iter()
+            .map(|run| self.metric.evaluate(run));
+        let values: Result<Values, _> = values.collect();
+        match values {
+            Ok(values) => Ok((values, outcome)),
+            Err(error) => Err(ExplainError::Metric {
+                context: self.plan.scenario.name.clone(),
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn tried(
+        &self,
+        remedy: Remedy,
+        plan: Plan,
+        base: &[f64],
+        outcome: &Outcome,
+    ) -> Result<Tried, ExplainError> {
+        let (values, with) = self.run(plan)?;
+        let cost = |outcome: &Outcome| outcome.document.get("cost")?.get("usd_per_year")?.as_f64();
+        Ok(Tried {
+            remedy,
+            value: mean(&values),
+            change: self.known(&minus(&values, base)),
+            usd_per_year: cost(&with)
+                .zip(cost(outcome))
+                .map(|(with, without)| with - without),
+        })
+    }
+
+    /// A mean over replications with its interval.
+    fn known(&self, values: &[f64]) -> Known {
+        let interval = Interval::from_replications(values, self.plan.scenario.run.confidence);
+        Known {
+            value: mean(values),
+            low: interval.map(|it| it.low),
+            high: interval.map(|it| it.high),
+        }
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}

@@ -1,0 +1,75 @@
+//! What a user could do about a figure, as changes of the scenario that are then run.
+
+use serde::Serialize;
+
+use crate::scenario::fleet::{Pool, Router};
+use crate::scenario::resolve::Plan;
+
+/// Tokens of an iteration below which shorter chunks are not tried.
+const SHORT_CHUNK: u32 = 512;
+
+/// A change of the scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// In words.
+    pub text: String,
+    /// Paths and the values they are set to, as `--set` takes them.
+    pub set: Vec<(String, String)>,
+}
+
+/// The changes that can be tried on a scenario.
+pub fn remedies(plan: &Plan) -> Vec<Remedy> {
+    let scenario = &plan.scenario;
+    let mut found = Vec::new();
+    let mut add = |text: String, set: Vec<(String, String)>| found.push(Remedy { text, set });
+    for (index, pool) in scenario.pools.iter().enumerate() {
+        let name = pool.name();
+        let path = |field: &str| format!("pools.{index}.{field}");
+        if scenario.capacity.groups.is_empty() {
+            let replicas = pool.replicas();
+            let tenth = replicas.div_ceil(10);
+            for more in [tenth, replicas.div_ceil(4)] {
+                let many = (replicas + more).to_string();
+                let words = if more == 1 { "replica" } else { "replicas" };
+                add(
+                    format!("{more} more {words} of {name}"),
+                    vec![(path("replicas"), many)],
+                );
+                if replicas.div_ceil(4) == tenth {
+                    break;
+                }
+            }
+        }
+        if let Pool::Llm(pool) = pool
+            && pool.chunked_prefill
+            && pool.max_num_batched_tokens > SHORT_CHUNK
+            && pool.max_num_seqs <= SHORT_CHUNK
+        {
+            add(
+                format!("chunks of {SHORT_CHUNK} tokens in {name}"),
+                vec![(path("max_num_batched_tokens"), SHORT_CHUNK.to_string())],
+            );
+        }
+    }
+    let window = scenario.batching.window_ms;
+    if window > 0.0 {
+        add(
+            "no batching window".to_owned(),
+            vec![("batching.window_ms".to_owned(), "0".to_owned())],
+        );
+        add(
+            format!("a window of {} ms", window / 2.0),
+            vec![("batching.window_ms".to_owned(), (window / 2.0).to_string())],
+        );
+    }
+    let replicas: u32 = scenario.pools.iter().map(Pool::replicas).sum();
+    let looks_at_all = matches!(scenario.router, Router::LeastRequest { choices: 0, .. });
+    if replicas > 1 && !looks_at_all {
+        let router = "{ policy = \"least_request\", choices = 0 }".to_owned();
+        add(
+            "routing to the least loaded of all".to_owned(),
+            vec![("router".to_owned(), router)],
+        );
+    }
+    found
+}

@@ -1,0 +1,201 @@
+//! The page of an explanation.
+
+use super::page::{Page, WIDTH, add, table};
+use crate::experiment::explain::{Explanation, Known};
+use crate::report::number::{count, percent, plural, significant, wrap};
+
+/// The page.
+pub fn render(it: &Explanation) -> String {
+    let mut page = Page(String::new());
+    page.line(&format!("{}: where {} comes from", it.scenario, it.metric));
+    page.line("");
+    for sentence in sentences(it) {
+        page.line(&wrap(&sentence, WIDTH, 0));
+    }
+    shares(&mut page, it);
+    remedies(&mut page, it);
+    if let Some(first) = it.doubts.first() {
+        page.title("Doubts");
+        let runs = plural(it.doubts.len() as u64, "run");
+        page.item(&format!("{first} ({runs} that show nothing)"));
+    }
+    if !it.left_out.is_empty() {
+        page.title("Not looked at, since the scenario would not be valid");
+        for (what, why) in &it.left_out {
+            page.item(&format!("{what}: {why}"));
+        }
+    }
+    page.0
+}
+
+fn with_span(known: &Known) -> String {
+    match (known.low, known.high) {
+        (Some(low), Some(high)) if low < high => format!(
+            "{} ({} to {})",
+            significant(Some(known.value)),
+            significant(Some(low)),
+            significant(Some(high))
+        ),
+        _ => significant(Some(known.value)),
+    }
+}
+
+/// What the numbers say, in words.
+fn sentences(it: &Explanation) -> Vec<String> {
+    let mut said = vec![format!(
+        "{} is {}, the mean of {}.",
+        it.metric,
+        with_span(&it.figure),
+        plural(it.replications as u64, "replication")
+    )];
+    let whole = it.figure.value;
+    let of_whole = |value: f64| percent((whole != 0.0).then(|| value / whole));
+    if !it.exact && it.replications < 2 {
+        said.push(
+            "One run of what is random cannot tell causes from luck: --replications 5 gives intervals."
+                .to_owned(),
+        );
+    }
+    // Only what is beyond doubt.
+    let sure =
+        |known: &Known| known.value > 0.0 && (it.exact || known.low.is_some_and(|low| low > 0.0));
+    let causes: Vec<String> = it
+        .parts
+        .iter()
+        .filter(|part| sure(&part.share))
+        .take(3)
+        .map(|part| {
+            let value = part.share.value;
+            format!(
+                "{} ({}) is {}",
+                significant(Some(value)),
+                of_whole(value),
+                part.text
+            )
+        })
+        .collect();
+    match causes.is_empty() {
+        true => said.push("No part of it is shown to be due to one of the parts below.".to_owned()),
+        false => said.push(format!("Of that, {}.", causes.join("; "))),
+    }
+    said.push(format!(
+        "{} ({}) is left when all parts below are ideal.",
+        significant(Some(it.left.value)),
+        of_whole(it.left.value)
+    ));
+    if it.metric.starts_with("latency.e2e_ms") && !it.budget.is_empty() {
+        let sum: f64 = it.budget.iter().map(|(_, ms)| ms).sum();
+        let spent = it.budget.iter().map(|(part, ms)| {
+            format!(
+                "{part} {} ms ({})",
+                significant(Some(*ms)),
+                percent(Some(ms / sum))
+            )
+        });
+        let spent: Vec<String> = spent.collect();
+        said.push(format!(
+            "Requests around the E2E p99 spend their time so: {}.",
+            spent.join(", ")
+        ));
+    }
+    let helps = it.remedies.iter().filter(|tried| {
+        tried.change.value < 0.0 && (it.exact || tried.change.high.is_some_and(|high| high < 0.0))
+    });
+    let helps: Vec<String> = helps
+        .take(2)
+        .map(|tried| {
+            let cost = match tried.usd_per_year {
+                Some(usd) if usd.abs() >= 1.0 => {
+                    format!(", for ${} a year", significant(Some(usd)))
+                }
+                _ => String::new(),
+            };
+            format!(
+                "{} would make it {}{cost}",
+                tried.remedy.text,
+                significant(Some(tried.value))
+            )
+        })
+        .collect();
+    if !helps.is_empty() {
+        let mut text = helps.join("; ");
+        if let Some(first) = text.get(..1).map(str::to_uppercase) {
+            text.replace_range(..1, &first);
+        }
+        said.push(format!("{text}."));
+    }
+    said
+}
+
+fn shares(page: &mut Page, it: &Explanation) {
+    page.title("What it is made of");
+    let spans = it.parts.iter().any(|part| part.share.low.is_some());
+    let mut header = vec!["part", "share"];
+    header.extend(spans.then_some("from-to"));
+    header.extend(["%", "alone"]);
+    header.extend(spans.then_some("from-to"));
+    let mut table = table(&header);
+    let whole = it.figure.value;
+    let mut row = |name: String, known: &Known, alone: Option<&Known>| {
+        let span = |known: Option<&Known>| match known.and_then(|it| it.low.zip(it.high)) {
+            Some((low, high)) => {
+                format!("{} to {}", significant(Some(low)), significant(Some(high)))
+            }
+            None => "-".to_owned(),
+        };
+        let mut cells = vec![name, significant(Some(known.value))];
+        cells.extend(spans.then(|| span(Some(known))));
+        cells.push(percent((whole != 0.0).then(|| known.value / whole)));
+        cells.push(significant(alone.map(|it| it.value)));
+        cells.extend(spans.then(|| span(alone)));
+        add(&mut table, &cells);
+    };
+    for part in &it.parts {
+        let name = serde_json::to_value(part.part).unwrap_or_default();
+        let name = name.as_str().unwrap_or("").replace('_', " ");
+        row(name, &part.share, Some(&part.alone));
+    }
+    row("left".to_owned(), &it.left, None);
+    page.table(&table);
+    let confidence = significant(Some(100.0 * it.confidence));
+    let text = format!(
+        "share: Shapley values from {} runs on the same random numbers, first among what could be built \
+         otherwise, then, with all of that ideal, among capacity and traffic; alone: the change when only \
+         that part is ideal; from-to: {confidence} % intervals, each for itself",
+        count(it.counterfactuals as u64)
+    );
+    page.line(&format!("  {}", wrap(&text, WIDTH, 2)));
+    for part in &it.parts {
+        let name = serde_json::to_value(part.part).unwrap_or_default();
+        let name = name.as_str().unwrap_or("").replace('_', " ");
+        page.line(&format!("  {name}: {}", part.text));
+    }
+}
+
+fn remedies(page: &mut Page, it: &Explanation) {
+    if it.remedies.is_empty() {
+        return;
+    }
+    page.title("What would help");
+    let priced = it.remedies.iter().any(|tried| tried.usd_per_year.is_some());
+    let mut header = vec!["change", "then", "difference", "from-to"];
+    header.extend(priced.then_some("$ a year"));
+    let mut table = table(&header);
+    for tried in &it.remedies {
+        let span = match tried.change.low.zip(tried.change.high) {
+            Some((low, high)) => {
+                format!("{} to {}", significant(Some(low)), significant(Some(high)))
+            }
+            None => "-".to_owned(),
+        };
+        let mut cells = vec![
+            tried.remedy.text.clone(),
+            significant(Some(tried.value)),
+            significant(Some(tried.change.value)),
+            span,
+        ];
+        cells.extend(priced.then(|| significant(tried.usd_per_year.map(f64::round))));
+        add(&mut table, &cells);
+    }
+    page.table(&table);
+}
