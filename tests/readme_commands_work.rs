@@ -204,3 +204,18 @@ fn the_smallest_scenario_of_the_readme_runs() {
     let output = seatrial(&["run", &path.display().to_string()]);
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[test]
+fn what_is_shown_of_erasures_is_what_is_printed() {
+    let shown = blocks("text");
+    for (begins, file) in [
+        ("Erasure\n", "experiments/erasure-storm.toml"),
+        ("  work of a purge in purged", "experiments/erasure.toml"),
+    ] {
+        let block = shown.iter().find(|block| block.starts_with(begins));
+        let block = block.expect("a part of the page");
+        let output = seatrial(&["run", file]);
+        let given = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(given.contains(block.trim_end()), "{file}: {given}");
+    }
+}

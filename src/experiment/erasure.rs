@@ -170,6 +170,8 @@ fn stores(plan: &Plan, rules: &ErasurePlan, tally: &Tally, erasure: &ErasureTall
             if let Some(facts) = facts {
                 let laws = laws_of(facts, &log, plan);
                 fields.extend(log_fields(&log, tally, &laws));
+                let rule = serde_json::to_value(facts.rule).unwrap_or(Value::Null);
+                fields.insert("lsm".to_owned(), rule);
             }
         }
         row

@@ -58,22 +58,24 @@ fn growth(points: &[(f64, f64)]) -> Value {
 }
 
 /// The sections named, of the scenario itself and its variants, compared by log: those of them whose logs
-/// differ in the records they hold, three or more over a factor of ten at least. Null without such.
+/// have one rule and differ in the records they hold, three or more over a factor of ten at least. Null without such.
 #[must_use]
 pub fn growth_of(sections: &[(&str, &Value)]) -> Value {
-    let mut stores: BTreeMap<&str, Vec<(f64, &str, &Value)>> = BTreeMap::new();
+    // Logs of one name and one rule: others would be compared for what they are, not for their size.
+    let mut stores: BTreeMap<(&str, String), Vec<(f64, &str, &Value)>> = BTreeMap::new();
     for (name, section) in sections {
         let rows = section["stores"].as_array().into_iter().flatten();
         for row in rows.filter(|row| row["purge"]["done"].as_u64() > Some(0)) {
             let records = row["records"].as_f64().zip(row["logs"].as_f64());
             if let (Some(store), Some((records, logs))) = (row["name"].as_str(), records) {
                 let point = (records / logs, *name, &row["purge"]);
-                stores.entry(store).or_default().push(point);
+                let key = (store, row["lsm"].to_string());
+                stores.entry(key).or_default().push(point);
             }
         }
     }
     let mut grown = serde_json::Map::new();
-    for (store, mut points) in stores {
+    for ((store, _), mut points) in stores {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         let sizes: BTreeSet<u64> = points.iter().map(|(records, ..)| *records as u64).collect();
         let (first, last) = (points.first(), points.last());
@@ -115,16 +117,17 @@ pub fn growth_of(sections: &[(&str, &Value)]) -> Value {
 /// have.
 #[must_use]
 pub fn growth_fields(sections: &[&Value]) -> Value {
-    let mut logs: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut logs: BTreeMap<(&str, String), u32> = BTreeMap::new();
     for section in sections {
         let stores = section["stores"].as_array().into_iter().flatten();
         let stores = stores.filter(|store| store["kind"] == "request_log");
-        for name in stores.filter_map(|store| store["name"].as_str()) {
-            *logs.entry(name).or_default() += 1;
+        for store in stores {
+            let name = store["name"].as_str().unwrap_or_default();
+            *logs.entry((name, store["lsm"].to_string())).or_default() += 1;
         }
     }
     let fields = logs.into_iter().filter(|(_, sections)| *sections >= 3);
-    let fields = fields.map(|(name, _)| {
+    let fields = fields.map(|((name, _), _)| {
         let kinds = ["runs_searched", "jobs", "work_bytes"];
         let kinds = kinds.map(|kind| (kind.to_owned(), growth(&[])));
         (name.to_owned(), Value::Object(kinds.into_iter().collect()))
@@ -137,7 +140,7 @@ mod tests {
     use super::*;
 
     fn section(records: f64, work: f64) -> Value {
-        json!({"stores": [{"name": "log", "logs": 2, "records": 2.0 * records,
+        json!({"stores": [{"name": "log", "kind": "request_log", "logs": 2, "records": 2.0 * records,
             "purge": {"done": 3, "runs_searched": records.log10(), "jobs": 2.0, "work_bytes": work}}]})
     }
 
@@ -157,6 +160,21 @@ mod tests {
         assert!((number(&logarithmic, "per_decade") - 2.0).abs() < 1e-9);
         assert!((number(&logarithmic, "log_law_r2") - 1.0).abs() < 1e-9);
         assert!(number(&logarithmic, "exponent") < 0.1);
+    }
+
+    #[test]
+    fn logs_of_another_rule_are_another_matter() {
+        let mut sections = [1e4, 1e5, 1e6].map(|n| section(n, 1.0));
+        let named = |sections: &[Value; 3]| {
+            let named: Vec<(&str, &Value)> = sections.iter().map(|it| ("v", it)).collect();
+            let all: Vec<&Value> = sections.iter().collect();
+            (growth_of(&named), growth_fields(&all))
+        };
+        let (grown, fields) = named(&sections);
+        assert!(grown["log"].is_object() && fields["log"].is_object());
+        sections[1]["stores"][0]["lsm"] = json!({"size_ratio": 4});
+        let (grown, fields) = named(&sections);
+        assert_eq!((grown, fields), (Value::Null, json!({})));
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn logs(page: &mut Page, section: &Value) {
         let name = log["name"].as_str().unwrap_or("");
         let mut text = format!(
             "{name}: {} of {} each on average, {} records; {} levels (theory {}), written x{} (theory {} \
-             to {}), held x{} (theory at most {}), {} blocks a lookup",
+             to {}, deadlines apart), held x{} (theory at most {}), {} blocks a lookup",
             plural(log["logs"].as_u64().unwrap_or(0), "log"),
             bytes(
                 number("/held_bytes")
