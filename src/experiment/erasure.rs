@@ -6,7 +6,7 @@ pub(super) mod warnings;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::SimTime;
+use crate::engine::{Ended, SimTime};
 use crate::fleet::erasure::LogRow;
 use crate::fleet::erasure::meters::{ErasureMeters, PlaceMeter};
 use crate::fleet::erasure::plan::ErasurePlan;
@@ -36,14 +36,27 @@ pub struct ErasureTally {
 }
 
 impl ErasureTally {
-    /// Those of a simulation that has ended; none where it has none.
-    pub fn of(simulation: &mut Simulation, now: SimTime) -> Option<ErasureTally> {
-        let has_run = simulation.events() > 0;
-        let erasure = simulation.world.erasure_mut()?;
+    /// Winds the erasures of a simulation that has ended up; up to when that is.
+    pub fn wind_up(simulation: &mut Simulation, ended: Ended) -> SimTime {
+        let plan = std::sync::Arc::clone(simulation.plan());
+        let now = simulation.now();
+        let now = match ended {
+            // Where nothing is pending any more, what is not done by now never will be.
+            Ended::Drained => plan.end.max(now),
+            Ended::End => now.max(plan.horizon.min(plan.end)),
+            _ => now,
+        };
         // One that has not begun is asked for the fields of its result alone.
-        if has_run {
+        if let (true, Some(erasure)) = (simulation.events() > 0, simulation.world.erasure_mut()) {
             erasure.wind_up(now);
         }
+        now
+    }
+
+    /// Those of a simulation that has ended; none where it has none.
+    pub fn of(simulation: &mut Simulation, ended: Ended) -> Option<ErasureTally> {
+        let now = ErasureTally::wind_up(simulation, ended);
+        let erasure = simulation.world.erasure_mut()?;
         Some(ErasureTally {
             meters: erasure.meters_at(now),
             logs: erasure.log_rows(),
@@ -238,6 +251,9 @@ fn log_fields(log: &LogRow, tally: &Tally, laws: &Laws) -> Map<String, Value> {
         "erasure_mb_per_s": ratio(deadline as f64 / 1e6, simulated_s),
         "purge": {
             "done": purges.done,
+            "pending": log.pending,
+            "records_in_log": per_purge(purges.log_records),
+            "longest_s": purges.longest.as_secs_f64(),
             "records": per_purge(purges.records),
             "runs_searched": per_purge(purges.probed),
             "jobs": per_purge(purges.jobs),

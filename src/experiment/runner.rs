@@ -18,7 +18,7 @@ use crate::scenario::{Document, ScenarioError};
 use crate::trace::TraceError;
 
 use super::claims::{self, Judgement};
-use super::erasure::{growth_of, place_name};
+use super::erasure::{ErasureTally, growth_of, place_name};
 use super::metric::MetricError;
 use super::result::RunResult;
 use super::tally::{LatencyIntervals, Tally, intervals_between, intervals_within, statistics};
@@ -308,6 +308,7 @@ fn replicate(plan: &Plan, replication: u32, control: Control<'_>) -> Result<Repl
         },
     );
     progress(horizon);
+    ErasureTally::wind_up(&mut simulation, ended);
     if let Some(erasure) = simulation.world.erasure() {
         lines(&erasure.rows);
         lines(&erasure.pending_rows());

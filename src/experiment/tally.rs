@@ -162,12 +162,7 @@ impl Tally {
             .map(|index| PoolTally::of(simulation, &plan, index, measured_s, now))
             .collect();
         let digest = simulation.digest().value();
-        // Where nothing is pending any more, what is not done by now never will be.
-        let erased_to = match ended {
-            Ended::Drained => plan.end.max(now),
-            _ => now,
-        };
-        let erasure = ErasureTally::of(simulation, erased_to);
+        let erasure = ErasureTally::of(simulation, ended);
         let meters = &simulation.world.meters;
         Tally {
             replications: 1,

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
+use smallvec::SmallVec;
 
 use super::ids::NONE;
 
@@ -167,8 +168,9 @@ pub struct PrefixCache {
     news: Option<Vec<(u64, bool)>>,
     /// Whose the blocks are, where somebody may have to know.
     owners: Option<Owners>,
-    /// Nodes that requests hold and that are to go with them.
-    doomed: Vec<u32>,
+    /// Blocks by the name they had, that requests hold and that are to go with them: nobody finds them any
+    /// more. Those of a name in the order in which they were given up.
+    doomed: HashMap<u64, SmallVec<[u32; 1]>, FxBuildHasher>,
 }
 
 impl PrefixCache {
@@ -183,7 +185,7 @@ impl PrefixCache {
             held: 0,
             news: None,
             owners: None,
-            doomed: Vec::new(),
+            doomed: HashMap::default(),
         };
         cache.free_unnamed(blocks);
         cache
@@ -199,8 +201,12 @@ impl PrefixCache {
         self.owners.is_some()
     }
 
-    /// Rids itself of the blocks of some owners: what is free is empty from now on, where it stands in the
-    /// queue; what requests hold goes with the last of them. Nothing where no owners are kept.
+    /// Rids itself of the blocks of some owners: nobody finds them any more. What is free is empty from now
+    /// on, where it stands in the queue; what requests hold is empty when the last of them has let it go.
+    /// Nothing where no owners are kept.
+    ///
+    /// A block that is computed anew meanwhile is another of the same name; who lets that name go is taken
+    /// to have held the one that is to go, as long as there is one.
     ///
     /// It looks at every block where one of them has some, and at the owners alone where not.
     pub fn forget(&mut self, whose: impl Fn(u64) -> bool) {
@@ -216,17 +222,14 @@ impl PrefixCache {
         // The order of the map never shows.
         named.sort_unstable();
         for node in named {
-            let Node { key, run, refs, .. } = self.nodes[node as usize];
-            if run == DOOMED {
-                continue;
-            }
+            let Node { key, refs, .. } = self.nodes[node as usize];
+            self.unname(node, key);
             if refs > 0 {
                 self.nodes[node as usize].run = DOOMED;
-                self.doomed.push(node);
-                continue;
+                self.doomed.entry(key).or_default().push(node);
+            } else {
+                self.nodes[node as usize].run = 1;
             }
-            self.unname(node, key);
-            self.nodes[node as usize].run = 1;
         }
     }
 
@@ -246,7 +249,7 @@ impl PrefixCache {
         let Some(owners) = &self.owners else {
             return false;
         };
-        let mut doomed = self.doomed.iter();
+        let mut doomed = self.doomed.values().flatten();
         doomed.any(|node| whose(owners.of[*node as usize]))
     }
 
@@ -323,6 +326,11 @@ impl PrefixCache {
 
     /// Lets a named block go; the last to do so puts it at the queue's tail. True when it is free.
     pub fn let_go(&mut self, key: u64) -> bool {
+        if !self.doomed.is_empty()
+            && let Some(gone) = self.let_go_doomed(key)
+        {
+            return gone;
+        }
         let Some(&node) = self.found.get(&key) else {
             return false;
         };
@@ -332,21 +340,28 @@ impl PrefixCache {
             return false;
         }
         self.held -= 1;
-        if self.nodes[node as usize].run == DOOMED {
-            self.bury(node);
-        } else {
-            self.push(node);
-        }
+        self.push(node);
         true
     }
 
-    /// The last holder of a block that is to go has let go of it: it is empty.
-    fn bury(&mut self, node: u32) {
-        let key = self.nodes[node as usize].key;
-        self.doomed.retain(|other| *other != node);
-        self.unname(node, key);
+    /// A holder of a block that is to go lets go of it, and whether it was the last: then it is empty. None
+    /// where no block of that name is to go.
+    fn let_go_doomed(&mut self, key: u64) -> Option<bool> {
+        let nodes = self.doomed.get_mut(&key)?;
+        let node = *nodes.first()?;
+        let refs = &mut self.nodes[node as usize].refs;
+        *refs -= 1;
+        if *refs > 0 {
+            return Some(false);
+        }
+        nodes.remove(0);
+        if nodes.is_empty() {
+            self.doomed.remove(&key);
+        }
+        self.held -= 1;
         self.spare.push(node);
         self.free_unnamed(1);
+        Some(true)
     }
 
     /// Puts blocks without a name at the queue's tail.

@@ -493,9 +493,9 @@ impl World {
             let row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
             self.rows.push(row);
         }
-        let (name, replica) = (request.prefix.own_name(), request.replica);
+        let name = request.prefix.own_name();
         self.requests.remove(slot);
-        self.kv_gone(name, replica, queue);
+        self.kv_gone(name, queue);
         if let Some(served) = served {
             self.erasure_ended(&served, queue);
         }

@@ -26,6 +26,8 @@ pub const DEADLINE_DAYS: f64 = 30.0;
 /// audit log, and every store that may hold data of the subject is told; it is done when the last byte
 /// from before it is gone from all of them.
 ///
+/// Times and counts are of the whole run, its warm-up among it.
+///
 /// Whose request a served request is, is drawn by the name of its session or, without sessions, anew
 /// for each: subjects are numbers from 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +39,10 @@ pub struct Erasure {
     /// store: counts and bytes of this section are of that part. 1 to 1,000,000. Default 1.
     #[serde(default = "one")]
     pub sample_one_in: u32,
+    /// Whether the fleet's requests are those of the simulated subjects alone: each of them then leaves a
+    /// record. False where they are of all subjects, and one in `sample_one_in` does. Default false.
+    #[serde(default)]
+    pub requests_are_sampled: bool,
     /// How records are spread over subjects. Default: evenly.
     #[serde(default)]
     pub activity: Activity,

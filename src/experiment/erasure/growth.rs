@@ -66,9 +66,9 @@ pub fn growth_of(sections: &[(&str, &Value)]) -> Value {
     for (name, section) in sections {
         let rows = section["stores"].as_array().into_iter().flatten();
         for row in rows.filter(|row| row["purge"]["done"].as_u64() > Some(0)) {
-            let records = row["records"].as_f64().zip(row["logs"].as_f64());
-            if let (Some(store), Some((records, logs))) = (row["name"].as_str(), records) {
-                let point = (records / logs, *name, &row["purge"]);
+            let records = row["purge"]["records_in_log"].as_f64();
+            if let (Some(store), Some(records)) = (row["name"].as_str(), records) {
+                let point = (records, *name, &row["purge"]);
                 let key = (store, row["lsm"].to_string());
                 stores.entry(key).or_default().push(point);
             }
@@ -92,6 +92,8 @@ pub fn growth_of(sections: &[(&str, &Value)]) -> Value {
             json!({
                 "variant": variant,
                 "records": records,
+                "done": purge["done"],
+                "pending": purge["pending"],
                 "runs_searched": purge["runs_searched"],
                 "jobs": purge["jobs"],
                 "work_bytes": purge["work_bytes"],
@@ -140,8 +142,8 @@ mod tests {
     use super::*;
 
     fn section(records: f64, work: f64) -> Value {
-        json!({"stores": [{"name": "log", "kind": "request_log", "logs": 2, "records": 2.0 * records,
-            "purge": {"done": 3, "runs_searched": records.log10(), "jobs": 2.0, "work_bytes": work}}]})
+        json!({"stores": [{"name": "log", "kind": "request_log",
+            "purge": {"done": 3, "records_in_log": records, "runs_searched": records.log10(), "jobs": 2.0, "work_bytes": work}}]})
     }
 
     #[test]

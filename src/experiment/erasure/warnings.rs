@@ -1,9 +1,12 @@
 //! What makes the figures of erasures doubtful, or a scenario's promise a hope.
 
+use crate::engine::SimDuration;
 use crate::experiment::tally::Tally;
+use crate::fleet::erasure::LogRow;
 use crate::fleet::erasure::plan::ErasurePlan;
 use crate::report::number::{count, significant};
 use crate::scenario::erasure::Shredding;
+use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::Plan;
 
 use super::laws_of;
@@ -29,6 +32,16 @@ pub fn erasure_warnings(plan: &Plan, tally: &Tally) -> Vec<String> {
         );
     }
     warnings.extend(slow_logs(plan, rules, tally));
+    let tiers = plan.scenario.pools.iter().any(|pool| match pool {
+        Pool::Llm(pool) => !pool.kv_tiers.is_empty(),
+        Pool::Abstract(_) => false,
+    });
+    if rules.kv.is_some() && (tiers || plan.scenario.kv_store.is_some()) {
+        warnings.push(
+            "tiers below prefix caches and shared stores of KV know no subjects: every erasure empties them"
+                .to_owned(),
+        );
+    }
     let split: u64 = erasure
         .logs
         .iter()
@@ -44,17 +57,34 @@ pub fn erasure_warnings(plan: &Plan, tally: &Tally) -> Vec<String> {
     warnings
 }
 
+/// What a tombstone takes to be on disk is no fault of the rule.
+const SLACK: SimDuration = SimDuration(10_000_000);
+
+fn rows_of<'a>(tally: &'a Tally, name: &'a str) -> impl Iterator<Item = &'a LogRow> {
+    let rows = tally.erasure.iter().flat_map(|it| &it.logs);
+    rows.filter(move |row| row.store == name)
+}
+
 /// Logs whose purges are bounded by nothing that keeps the deadline.
 fn slow_logs(plan: &Plan, rules: &ErasurePlan, tally: &Tally) -> Vec<String> {
     let mut warnings = Vec::new();
     let deadline_s = rules.deadline.as_secs_f64();
     for log in &rules.logs {
-        let rows = tally.erasure.iter().flat_map(|it| &it.logs);
-        let row = rows
-            .filter(|row| row.store == log.name)
-            .max_by_key(|row| row.meters.live.bytes);
+        let row = rows_of(tally, &log.name).max_by_key(|row| row.meters.live.bytes);
         let Some(row) = row else { continue };
         let laws = laws_of(log, row, plan);
+        let late = rows_of(tally, &log.name).map(|row| row.purges.longest).max();
+        if let (Some(within), Some(longest)) = (log.rule.delete_persistence(), late)
+            && longest > within + SLACK
+        {
+            warnings.push(format!(
+                "{}: a purge took {} s, though its rule gives it {} s: its machine was down meanwhile, or its \
+                 disk does not keep up; see its share of the time at work",
+                log.name,
+                significant(Some(longest.as_secs_f64())),
+                significant(Some(within.as_secs_f64()))
+            ));
+        }
         match (laws.fade_bound_s, laws.persistence_s) {
             (Some(bound), _) if bound > deadline_s => warnings.push(format!(
                 "{}: lsm.delete_persistence_s = {bound} is longer than the deadline of {} days; lower it",

@@ -89,7 +89,7 @@ fn load(plan: &Plan, rules: &ErasurePlan, log: &LogPlan) -> (f64, f64) {
         Some(_) => 1.0,
         None => 1.0 / logs,
     };
-    let served = offered(plan).map_or(0.0, |(rate, _)| rate) / f64::from(rules.sample) * share;
+    let served = offered(plan).map_or(0.0, |(rate, _)| rate) / f64::from(rules.of_requests) * share;
     let beside = log.records_per_s * share * logs;
     let per_s = served * record + beside * f64::from(log.bytes.0);
     let before = log.records_before * f64::from(rules.subjects) * f64::from(log.bytes.0);

@@ -7,7 +7,7 @@ use crate::engine::SimTime;
 pub struct AuditRow {
     /// Number of the erasure, from 0 in order of coming.
     pub erasure: u64,
-    /// Who: a name that tells nobody whose data it was.
+    /// Who: a pseudonym, the same for one subject in all of a run.
     pub subject: String,
     /// What became of it.
     pub verdict: Verdict,
@@ -32,6 +32,8 @@ pub struct AuditRow {
 pub enum Verdict {
     /// Its sender could not be shown to be the subject.
     Rejected,
+    /// Its sender has not been authenticated yet.
+    Received,
     /// Everything is gone from the place.
     Done,
     /// Something is left there.
@@ -44,6 +46,7 @@ impl Verdict {
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Rejected => "rejected",
+            Verdict::Received => "received",
             Verdict::Done => "done",
             Verdict::Pending => "pending",
         }

@@ -1,14 +1,17 @@
 //! Copies of a log: made every so often, and kept for so long.
 
 use crate::engine::SimTime;
-use crate::fleet::lsm::Purge;
+use crate::fleet::lsm::{Keys, Purge};
 
 use super::plan::BackupPlan;
 
-/// When the last copy that has something of an erased subject expires: of the last one that was made
+/// When the last copy that has something of what an erasure found expires: of the last one that was made
 /// while the log itself held it. The log's files are copied as they are, with what reads do not see any
-/// more. None where no copy has any.
-pub(super) fn expires(plan: &BackupPlan, purge: &Purge) -> Option<SimTime> {
+/// more. None where no copy has any of it.
+///
+/// Where records replace one another, copies may have had earlier ones: one that is held counts as having
+/// been there from the start.
+pub(super) fn expires(plan: &BackupPlan, purge: &Purge, keys: Keys) -> Option<SimTime> {
     let gone = purge.physical?;
     if purge.held.records == 0 || plan.interval.0 == 0 {
         return None;
@@ -17,7 +20,7 @@ pub(super) fn expires(plan: &BackupPlan, purge: &Purge) -> Option<SimTime> {
     let before = gone.0.checked_sub(1)?;
     let last = SimTime(before / plan.interval.0 * plan.interval.0);
     // What came after the last copy was made is in none, unless it was there at the start.
-    let copied = purge.oldest <= last;
+    let copied = keys == Keys::Replaced || purge.oldest <= last;
     copied.then(|| last + plan.retention)
 }
 
@@ -47,13 +50,14 @@ mod tests {
                 records: 1,
                 bytes: 1,
             },
+            log_records: 1,
             oldest: SimTime(oldest),
             places: 1,
             probed: 1,
             jobs: 1,
             work_bytes: 0,
         };
-        expires(&plan, &purge)
+        expires(&plan, &purge, Keys::Appended)
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub(super) struct Case {
     pub(super) subject: Subject,
     /// The region of the gateway that it came to.
     pub(super) region: u16,
+    /// Regions whose gateways know of it, a bit each: it goes on from those that are up.
+    pub(super) known: u64,
     /// When it came.
     pub(super) received: SimTime,
     /// Everything made up to then is to go; [`SimTime::NEVER`] until its sender is authenticated.
@@ -30,6 +32,7 @@ impl Case {
             number,
             subject,
             region,
+            known: 0,
             received,
             stamp: SimTime::NEVER,
             left: 0,

@@ -12,17 +12,26 @@ use super::meters::ErasureMeters;
 const LOOKUPS: u32 = 1_000;
 
 impl Erasure {
-    /// Does what logs had to do by `now`, and takes in what came to them: for the end of a run.
+    /// Does what logs had to do by `now`, and takes in what came to them: for the end of a run, once.
     ///
-    /// Then it looks some subjects up in each log, to see what reads cost.
+    /// Then it looks some subjects up in each log, to see what reads cost; that counts as nobody's work.
     pub fn wind_up(&mut self, now: SimTime) {
+        if std::mem::replace(&mut self.is_wound_up, true) {
+            return;
+        }
         self.settle(now);
         for (index, log) in (0_u64..).zip(&mut self.logs) {
+            let mut row = log.row();
             let mut rng = self.fleet.streams.stream("erasure", index, "lookups");
             for _ in 0..LOOKUPS {
                 let subject = self.subjects.active(&mut rng);
                 log.lsm.get(subject, now, &mut rng);
             }
+            let looked = log.lsm.meters();
+            row.meters.lookups = looked.lookups;
+            row.meters.blocks_read = looked.blocks_read;
+            row.meters.false_positives = looked.false_positives;
+            log.at_end = Some(row);
         }
     }
 
@@ -55,40 +64,46 @@ impl Erasure {
     #[must_use]
     pub fn pending_rows(&self) -> Vec<AuditRow> {
         let mut rows = Vec::new();
-        let mut open = |case: u64, place: u16, replica: Option<u32>, told: Option<SimTime>| {
-            let Some(case) = self.cases.get(&case) else {
-                return;
-            };
-            rows.push(AuditRow {
+        for case in self.cases.values() {
+            let blank = AuditRow {
                 erasure: case.number,
                 subject: self.subjects.alias(case.subject),
-                verdict: Verdict::Pending,
-                place: Some(place),
-                replica,
+                verdict: Verdict::Received,
+                place: None,
+                replica: None,
                 received: case.received,
-                stamp: (case.stamp != SimTime::NEVER).then_some(case.stamp),
-                told,
+                stamp: None,
+                told: None,
                 logical: None,
                 physical: None,
-            });
-        };
-        for log in &self.logs {
-            for &(case, told) in log.open.values() {
-                open(case, log.row, log.replica, Some(told));
-            }
-        }
-        for (case, told) in self.kv.all() {
-            if let Some(row) = self.kv_row {
-                open(case, row, None, Some(told));
-            }
-        }
-        for awaited in self.awaited.values() {
-            for &(case, _, stamp) in awaited {
-                open(case, self.in_flight_row, None, Some(stamp));
-            }
+            };
+            let Some(open) = self.unfinished.get(&case.number) else {
+                rows.push(blank);
+                continue;
+            };
+            rows.extend(open.iter().map(|(place, replica)| AuditRow {
+                verdict: Verdict::Pending,
+                place: Some(*place),
+                replica: *replica,
+                stamp: Some(case.stamp),
+                told: self.told_of(case.number, *place, *replica),
+                ..blank.clone()
+            }));
         }
         rows.sort_by_key(|row| (row.erasure, row.place, row.replica));
         rows
+    }
+
+    /// When a place was told of a case that it has not done, if it was and that is known.
+    fn told_of(&self, case: u64, place: u16, replica: Option<u32>) -> Option<SimTime> {
+        if Some(place) == self.kv_row {
+            let mut waiting = self.kv.all();
+            return waiting.find(|(of, _)| *of == case).map(|(_, told)| told);
+        }
+        let logs = self.logs.iter();
+        let mut logs = logs.filter(|log| log.row == place && log.replica == replica);
+        let mut open = logs.next()?.open.values();
+        open.find(|(of, _)| *of == case).map(|(_, told)| *told)
     }
 
     /// Checks that every log adds up (see [`crate::fleet::lsm::LsmStore::check`]); that erasures that came

@@ -13,6 +13,7 @@ use super::subjects::Subjects;
 #[derive(Debug, Clone)]
 pub(super) struct Demand {
     plan: DemandPlan,
+    index: u64,
     times: SimRng,
     who: SimRng,
     verdicts: SimRng,
@@ -22,6 +23,7 @@ impl Demand {
     pub(super) fn new(plan: &DemandPlan, index: u64, streams: Streams) -> Demand {
         Demand {
             plan: plan.clone(),
+            index,
             times: streams.stream("erasure demand", index, "times"),
             who: streams.stream("erasure demand", index, "who"),
             verdicts: streams.stream("erasure demand", index, "verdicts"),
@@ -52,7 +54,7 @@ impl Demand {
     pub(super) fn request(&mut self, subjects: &Subjects, by_activity: bool) -> (Subject, bool) {
         let subject = match self.plan.among {
             None if by_activity => subjects.active(&mut self.who),
-            among => subjects.any(among, &mut self.who),
+            among => subjects.any(among, self.index, &mut self.who),
         };
         let drawn: f64 = self.verdicts.random();
         (subject, drawn >= self.plan.rejection)

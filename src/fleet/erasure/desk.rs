@@ -33,9 +33,35 @@ pub struct Reach<'a> {
     pub down: &'a dyn Fn(u16) -> bool,
     /// Whether nothing passes from a region to another.
     pub cut: &'a dyn Fn(u16, u16) -> bool,
+    /// Whether a replica is alive.
+    pub alive: &'a dyn Fn(u32) -> bool,
+}
+
+/// A region as a bit of [`Case::known`]; scenarios have 64 regions at most.
+fn bit(region: u16) -> u64 {
+    1 << (region % 64)
 }
 
 impl Reach<'_> {
+    /// The word goes from region to region, wherever ways are free.
+    fn spread(&self, known: u64, regions: u16) -> u64 {
+        let mut all = known;
+        loop {
+            let before = all;
+            for from in (0..regions).filter(|from| before & bit(*from) != 0) {
+                if (self.down)(from) {
+                    continue;
+                }
+                for to in (0..regions).filter(|to| self.free(from, *to)) {
+                    all |= bit(to);
+                }
+            }
+            if all == before {
+                return all;
+            }
+        }
+    }
+
     pub(super) fn free(&self, from: u16, to: u16) -> bool {
         !(self.down)(to) && (from == to || !(self.down)(from) && !(self.cut)(from, to))
     }
@@ -122,6 +148,9 @@ pub struct Erasure {
     pub rows: Vec<AuditRow>,
     records_rows: bool,
     pub(super) wishes: Vec<Wish>,
+    /// Places that have not said that they are done, by case; only where lines are wanted.
+    pub(super) unfinished: BTreeMap<u64, Vec<(u16, Option<u32>)>>,
+    pub(super) is_wound_up: bool,
 }
 
 impl Erasure {
@@ -134,7 +163,7 @@ impl Erasure {
             return Ok(None);
         };
         let streams = fleet.streams;
-        let subjects = Subjects::new(plan.subjects, plan.sample, plan.exponent, streams);
+        let subjects = Subjects::new(plan.subjects, plan.of_requests, plan.exponent, streams);
         let regions = fleet.topology.regions.len() as u16;
         let mut erasure = Erasure {
             fleet: Arc::clone(fleet),
@@ -162,6 +191,8 @@ impl Erasure {
             rows: Vec::new(),
             records_rows: fleet.record_erasures,
             wishes: Vec::new(),
+            unfinished: BTreeMap::new(),
+            is_wound_up: false,
         };
         erasure.in_flight_row = erasure.row("requests under way", None);
         erasure.add_logs(streams)?;
@@ -367,6 +398,7 @@ impl Erasure {
             case.region = other;
         }
         case.stamp = now;
+        case.known = bit(case.region);
         let (subject, region) = (case.subject, case.region);
         let until = self.ledger.entry(subject).or_insert(now);
         *until = (*until).max(now);
@@ -418,6 +450,15 @@ impl Erasure {
         if let Some(case) = self.cases.get_mut(&number) {
             case.left = left;
         }
+        if self.records_rows {
+            let logs = self.logs.iter().map(|log| (log.row, log.replica));
+            let copies = self.backup_rows.values().map(|row| (*row, None));
+            let caches = self.caches.iter().map(|cache| (cache.row, None));
+            let others = [Some(self.in_flight_row), self.kv_row];
+            let others = others.into_iter().flatten().map(|row| (row, None));
+            let all = logs.chain(copies).chain(caches).chain(others);
+            self.unfinished.insert(number, all.collect());
+        }
         match self.under_way.get(&subject).copied() {
             Some(many) if many > 0 => {
                 self.awaited
@@ -441,13 +482,25 @@ impl Erasure {
             Target::Cache(cache) => self.caches[usize::from(cache)].region,
             Target::Kv => case.region,
         };
-        if !reach.free(case.region, to) {
-            // Any gateway that is up knows what the audit log says.
-            let regions = 0..self.fleet.topology.regions.len() as u16;
-            let mut others = regions.filter(|other| reach.free(*other, to));
-            if let (Some(other), Some(case)) = (others.next(), self.cases.get_mut(&number)) {
-                case.region = other;
+        let regions = self.fleet.topology.regions.len() as u16;
+        let known = reach.spread(case.known, regions);
+        if let Some(case) = self.cases.get_mut(&number) {
+            case.known = known;
+        }
+        let is_told = |to: u16| {
+            let mut from = (0..regions).filter(|from| known & bit(*from) != 0);
+            from.any(|from| reach.free(from, to) && !(reach.down)(from))
+        };
+        let reached = match place {
+            // Its replicas are in all of them.
+            Target::Kv => (0..regions).all(is_told),
+            Target::Log(log) => {
+                let replica = self.logs[usize::from(log)].replica;
+                is_told(to) && replica.is_none_or(|replica| (reach.alive)(replica))
             }
+            Target::Cache(_) => is_told(to),
+        };
+        if !reached {
             let again = Entry::Tell {
                 case: number,
                 place,
@@ -458,7 +511,7 @@ impl Erasure {
             Target::Log(log) => self.tell_log(usize::from(log), &case, now),
             Target::Cache(index) => {
                 let cache = &mut self.caches[usize::from(index)];
-                let gone = cache.erase(case.subject, now);
+                let gone = cache.erase(case.subject, case.stamp, now);
                 // What is left to expire is read until then.
                 let logical = match cache.plan.on_erase {
                     OnErase::Invalidate => now,
@@ -536,7 +589,12 @@ impl Erasure {
                 continue;
             };
             if backup.on_erase == Shredding::Expire {
-                let gone = expires(backup, purge).unwrap_or(told);
+                let log = &mut self.logs[index];
+                let gone = expires(backup, purge, log.plan.rule.keys).unwrap_or(told);
+                // Copies may still have what an earlier erasure of the subject took from the log.
+                let known = log.copied.entry((number, purge.subject)).or_insert(gone);
+                *known = (*known).max(gone);
+                let gone = *known;
                 self.gone_at(gone, case, row, (told, told), now);
             }
         }
@@ -580,6 +638,11 @@ impl Erasure {
         place.physical.record(physical.since(case.received).0);
         let last = case.place_is_done(logical, physical);
         let case = *case;
+        if let Some(open) = self.unfinished.get_mut(&number)
+            && let Some(at) = open.iter().position(|place| *place == (row, replica))
+        {
+            open.swap_remove(at);
+        }
         let line = AuditRow {
             erasure: number,
             subject: self.subjects.alias(case.subject),
@@ -600,6 +663,7 @@ impl Erasure {
 
     fn close(&mut self, case: &Case) {
         self.cases.remove(&case.number);
+        self.unfinished.remove(&case.number);
         let took = case.physical.since(case.received);
         let meters = &mut self.meters;
         meters.done += 1;
@@ -664,21 +728,21 @@ impl Erasure {
         !self.kv.is_empty()
     }
 
-    /// A request of that name has gone, that was at a replica last. `holds` says whether requests still
-    /// hold something of a name there that is to go.
+    /// A request of that name has gone. `holds` says whether requests still hold something of a name at a
+    /// replica that is to go.
     pub fn kv_gone(
         &mut self,
         name: u64,
-        replica: Option<u32>,
         now: SimTime,
-        holds: &dyn Fn(&dyn Fn(u64) -> bool) -> bool,
+        holds: &dyn Fn(u32, &dyn Fn(u64) -> bool) -> bool,
     ) {
         self.forget_name(name);
-        let Some(replica) = replica else { return };
         let subjects = &self.subjects;
         let all = self.resets_kv();
-        let of = |subject: Subject| holds(&|name| all || subjects.of(name) == Some(subject));
-        for (case, told) in self.kv.let_go(replica, of) {
+        let of = |replica: u32, subject: Subject| {
+            holds(replica, &|name| all || subjects.of(name) == Some(subject))
+        };
+        for (case, told) in self.kv.let_go(of) {
             if let Some(row) = self.kv_row {
                 self.finish(case, row, None, (told, told, now));
             }
@@ -710,7 +774,7 @@ impl Erasure {
         for (log, purges) in self.logs.iter().zip(&self.purges) {
             let row = LogRow {
                 purges: *purges,
-                ..log.row()
+                ..log.at_end.clone().unwrap_or_else(|| log.row())
             };
             let key = (log.store, log.region);
             match rows.iter_mut().find(|(other, _)| *other == key) {

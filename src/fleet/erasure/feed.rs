@@ -41,18 +41,10 @@ impl Origin {
         Some((self.next + self.lag).max(self.free_from))
     }
 
-    /// Puts the next off to the end of a pause that it falls into.
-    fn skip_pauses(&mut self) {
-        while let Some(&(_, to)) = self
-            .pauses
-            .iter()
-            .find(|(from, to)| *from <= self.next && self.next < *to)
-        {
-            self.next = match to {
-                SimTime::NEVER => to,
-                to => to + self.gap(),
-            };
-        }
+    /// Whether something made then was never made: its region was down.
+    fn is_paused(&self, at: SimTime) -> bool {
+        let mut pauses = self.pauses.iter();
+        pauses.any(|(from, to)| *from <= at && at < *to)
     }
 }
 
@@ -106,18 +98,22 @@ impl Feed {
         subjects: &Subjects,
     ) -> Option<(SimTime, Subject, SimTime, bool)> {
         let end = self.end;
-        let origins = self.origins.iter().enumerate();
-        let coming = origins.filter_map(|(at, origin)| Some((origin.comes(end)?, at)));
-        let (comes, at) = coming.min()?;
-        if comes > now {
-            return None;
+        loop {
+            let origins = self.origins.iter().enumerate();
+            let coming = origins.filter_map(|(at, origin)| Some((origin.comes(end)?, at)));
+            let (comes, at) = coming.min()?;
+            if comes > now {
+                return None;
+            }
+            let origin = self.origins.get_mut(at)?;
+            let made = origin.next;
+            // Drawn whether it is made or not: the logs of all regions go on alike.
+            let subject = subjects.active(&mut origin.rng);
+            origin.next = made + origin.gap();
+            if !origin.is_paused(made) {
+                return Some((comes, subject, made, origin.lag > SimDuration::ZERO));
+            }
         }
-        let origin = self.origins.get_mut(at)?;
-        let made = origin.next;
-        let subject = subjects.active(&mut origin.rng);
-        origin.next = made + origin.gap();
-        origin.skip_pauses();
-        Some((comes, subject, made, origin.lag > SimDuration::ZERO))
     }
 
     /// Whether what region `at` makes can come, and whether it makes anything, from `now` on.
@@ -139,14 +135,9 @@ impl Feed {
                 if let Some((_, to)) = origin.pauses.last_mut() {
                     *to = now;
                 }
-                // One that was put off for ever is drawn now.
-                if origin.next == SimTime::NEVER {
-                    origin.next = now + origin.gap();
-                }
             }
-            _ => return,
+            _ => {}
         }
-        origin.skip_pauses();
     }
 }
 

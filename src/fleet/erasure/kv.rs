@@ -75,22 +75,20 @@ impl KvDesk {
         self.done_at(at)
     }
 
-    /// A request has gone from a replica. `holds` says whether others still hold something there that is to
-    /// go. Gives the cases that wait for nothing more, with when the caches were told.
-    pub(super) fn let_go(
-        &mut self,
-        replica: u32,
-        holds: impl Fn(Subject) -> bool,
-    ) -> Vec<(u64, SimTime)> {
+    /// A request has gone. `holds` says whether others still hold something of a subject at a replica that is
+    /// to go. Gives the cases that wait for nothing more, with when the caches were told.
+    pub(super) fn let_go(&mut self, holds: impl Fn(u32, Subject) -> bool) -> Vec<(u64, SimTime)> {
         let mut done = Vec::new();
         for at in (0..self.waiting.len()).rev() {
             let waiting = &mut self.waiting[at];
-            if waiting.replicas.contains(&replica) && !holds(waiting.subject) {
-                waiting.replicas.retain(|other| *other != replica);
-                let case = waiting.case;
-                if let Some(told) = self.done_at(at) {
-                    done.push((case, told));
-                }
+            if waiting.replicas.is_empty() {
+                continue;
+            }
+            let subject = waiting.subject;
+            waiting.replicas.retain(|replica| holds(*replica, subject));
+            let case = waiting.case;
+            if let Some(told) = self.done_at(at) {
+                done.push((case, told));
             }
         }
         done.reverse();

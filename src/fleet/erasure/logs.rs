@@ -39,6 +39,10 @@ pub(super) struct Log {
     pub(super) due: SimTime,
     /// Records from before an erasure that it has taken in after it.
     pub(super) resurrected: u64,
+    /// What it had come to at the end, before it was looked into.
+    pub(super) at_end: Option<LogRow>,
+    /// Until when copies have something of erased subjects, by backup.
+    pub(super) copied: HashMap<(usize, Subject), SimTime, FxBuildHasher>,
     /// At most so long between two looks, where records come by themselves.
     looks_every: SimDuration,
 }
@@ -51,9 +55,10 @@ impl Log {
         streams: Streams,
     ) -> Result<Log, RuleError> {
         let mut lsm = LsmStore::new(plan.rule)?;
+        let id = u64::from(store) << 16 | replica.map_or(0, |replica| u64::from(replica) + 1);
         if plan.records_before > 0.0 {
             let each = u64::from(plan.bytes.0);
-            let records = subjects.records(plan.records_before);
+            let records = subjects.records(plan.records_before, id);
             lsm.preload(records.map(|(subject, many)| (subject, many, u64::from(many) * each)));
         }
         let lags = (0..regions).filter_map(|origin| match plan.lag {
@@ -62,7 +67,6 @@ impl Log {
             None => None,
         });
         // Without replication a region's log has what the region makes.
-        let id = u64::from(store) << 16 | replica.map_or(0, |replica| u64::from(replica) + 1);
         let feed = Feed::new(plan.records_per_s, horizon, id, lags, streams);
         let rarely = SimDuration((horizon.0 / 1_000).max(1));
         let looks_every = match plan.slow_factor {
@@ -85,6 +89,8 @@ impl Log {
             slows: false,
             due: SimTime::NEVER,
             resurrected: 0,
+            at_end: None,
+            copied: HashMap::default(),
             looks_every,
         })
     }
@@ -111,9 +117,8 @@ impl Log {
             true => self.lsm.put_replica(subject, bytes, made, now),
             false => self.lsm.put_late(subject, bytes, made, now),
         };
-        // The store has forgotten that this was to be gone.
-        if self.plan.remember.is_some()
-            && stored != Stored::DroppedLate
+        // It was to be gone, and the store has forgotten that.
+        if stored != Stored::DroppedLate
             && self.told.get(&subject).is_some_and(|until| made <= *until)
         {
             self.resurrected += 1;
@@ -228,6 +233,10 @@ pub struct PurgeSums {
     pub probed: u64,
     /// Flushes and compactions that their tombstones went through.
     pub jobs: u64,
+    /// Records that the log held when it was told, summed.
+    pub log_records: u64,
+    /// The longest from the log being told until the last was gone.
+    pub longest: SimDuration,
     /// Bytes that their tombstones made flushes and compactions read and write, with their share of what was
     /// merged for a deadline alone.
     pub work_bytes: u64,
@@ -237,6 +246,9 @@ impl PurgeSums {
     pub(super) fn add(&mut self, purge: &Purge) {
         self.done += 1;
         self.records += purge.held.records;
+        self.log_records += purge.log_records;
+        let took = purge.physical.map_or(SimDuration::ZERO, |at| at.since(purge.received));
+        self.longest = self.longest.max(took);
         self.probed += u64::from(purge.probed);
         self.jobs += u64::from(purge.jobs);
         self.work_bytes += purge.work_bytes;
@@ -245,6 +257,8 @@ impl PurgeSums {
     fn merge(&mut self, other: &PurgeSums) {
         self.done += other.done;
         self.records += other.records;
+        self.log_records += other.log_records;
+        self.longest = self.longest.max(other.longest);
         self.probed += other.probed;
         self.jobs += other.jobs;
         self.work_bytes += other.work_bytes;

@@ -14,6 +14,8 @@ pub struct ErasurePlan {
     pub subjects: u32,
     /// One of so many of all subjects.
     pub sample: u32,
+    /// One in so many of the fleet's requests is of one of them.
+    pub of_requests: u32,
     /// Exponent of the law of activity; 0 where all are alike.
     pub exponent: f64,
     /// Whether those who have more ask more.

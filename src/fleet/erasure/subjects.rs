@@ -106,13 +106,16 @@ impl Subjects {
         }
     }
 
-    /// One of the first `among` in the order of a draw of their own, each as likely; or of all.
-    pub fn any(&self, among: Option<u32>, rng: &mut SimRng) -> Subject {
+    /// One of `among` people, each as likely, or of all. Who those are depends on `group`.
+    pub fn any(&self, among: Option<u32>, group: u64, rng: &mut SimRng) -> Subject {
         let most = among.map_or(self.count, |among| u64::from(among).min(self.count));
         let drawn = rng.random_range(0..most.max(1));
         match among {
-            // Few people, spread over all.
-            Some(_) => self.numbered(mix(drawn ^ self.salt.rotate_left(17)) % self.count),
+            // Neighbours in rank, who are spread over all numbers.
+            Some(_) => {
+                let first = mix(self.salt.rotate_left(17) ^ group) % self.count;
+                self.numbered((first + drawn) % self.count)
+            }
             None => Subject(drawn as u32),
         }
     }
@@ -124,10 +127,12 @@ impl Subjects {
     }
 
     /// Whole records of each, `mean` on average, by activity: all together as many as whole numbers can
-    /// be. In the order of subjects, those without any left out.
-    pub fn records(&self, mean: f64) -> impl Iterator<Item = (Subject, u32)> + '_ {
+    /// be. In the order of subjects, those without any left out. Where the mean is small others have the
+    /// records in each of several `log`s.
+    pub fn records(&self, mean: f64, log: u64) -> impl Iterator<Item = (Subject, u32)> + '_ {
         let scale = mean * self.count as f64 / self.total;
-        let upto = move |rank: u64| (scale * self.mass(rank as f64)).round() as u64;
+        let offset = 0.5 + (log as f64 * GOLDEN).fract();
+        let upto = move |rank: u64| (scale * self.mass(rank as f64) + offset).floor() as u64;
         (0..self.count).filter_map(move |number| {
             let rank = (u128::from(number) * u128::from(self.back) % u128::from(self.count)) as u64;
             let records = upto(rank + 1) - upto(rank);
@@ -136,8 +141,7 @@ impl Subjects {
         })
     }
 
-    /// What an audit log calls a subject: nobody can tell from it who that is, and it is the same in all of
-    /// a run.
+    /// What an audit log calls a subject: a pseudonym, the same in all of a run.
     #[must_use]
     pub fn alias(&self, subject: Subject) -> String {
         let name = mix(mix(u64::from(subject.0) ^ self.salt) ^ 0x5ea7_41a1);
@@ -188,7 +192,7 @@ mod tests {
                     .collect();
                 seen.sort_unstable();
                 assert_eq!(seen, (0..count).collect::<Vec<_>>());
-                let records: Vec<_> = subjects.records(25.0).collect();
+                let records: Vec<_> = subjects.records(25.0, 0).collect();
                 assert!(records.is_sorted_by_key(|(subject, _)| *subject));
                 let all: u64 = records.iter().map(|(_, records)| u64::from(*records)).sum();
                 assert_eq!(all, 25 * u64::from(count));
@@ -234,8 +238,8 @@ mod tests {
     fn a_storm_is_about_few() {
         let subjects = Subjects::new(10_000, 1, 0.0, STREAMS);
         let mut rng = STREAMS.stream("test", 0, "storm");
-        let mut seen: Vec<u32> = (0..5_000)
-            .map(|_| subjects.any(Some(7), &mut rng).0)
+        let mut seen: Vec<u32> = (0..2_000)
+            .map(|_| subjects.any(Some(7), 0, &mut rng).0)
             .collect();
         seen.sort_unstable();
         seen.dedup();

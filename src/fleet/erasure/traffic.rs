@@ -80,13 +80,9 @@ impl Erasure {
                 self.write(store, subject, served, now);
             }
         }
-        let erased = self.ledger.get(&subject);
-        if erased.is_some_and(|until| served.arrival <= *until) {
-            return;
-        }
         let here = self.caches.iter_mut();
         for cache in here.filter(|cache| cache.region == served.region) {
-            cache.write(subject, now);
+            cache.write(subject, served.arrival, now);
         }
     }
 
@@ -231,8 +227,17 @@ impl Erasure {
             let origins = regions.filter(|origin| replicated || *origin == log.region);
             for (at, origin) in origins.enumerate() {
                 let cut = origin != log.region && !reach.free(origin, log.region);
-                log.feed.set(at, cut, !(reach.down)(origin), now);
+                let makes = !(reach.down)(origin) && log.replica.is_none_or(|it| (reach.alive)(it));
+                log.feed.set(at, cut, makes, now);
             }
+            let here = log.replica.is_none_or(|it| (reach.alive)(it));
+            match here && !(reach.down)(log.region) {
+                true => log.lsm.come_back(now),
+                false => log.lsm.go_down(now),
+            }
+        }
+        for index in 0..self.logs.len() {
+            self.look_at(index, now);
         }
     }
 }

@@ -13,7 +13,8 @@ use super::record::{Segment, Subject};
 use super::rule::{Compaction, Picking};
 use super::store::LsmStore;
 
-/// Files of a level that are compared, evenly spread over it, where it has more. A choice of this crate.
+/// Where a level has twice as many files or more, about so many of them are compared, evenly spread over
+/// it. A choice of this crate.
 const MOST_LOOKED_AT: usize = 256;
 
 /// Where the files of a compaction come from and where they go.
@@ -80,7 +81,7 @@ impl LsmStore {
             .map(|(i, _)| i)
     }
 
-    /// The file of a level that goes down next, the best of [`MOST_LOOKED_AT`].
+    /// The file of a level that goes down next, the best of those that are compared.
     fn pick(&self, level: usize) -> Option<&Arc<SortedFile>> {
         let files = self.levels.get(level)?.files();
         let cost = |file: &SortedFile| match self.rule.picking {

@@ -31,6 +31,8 @@ pub struct Purge {
     pub physical: Option<SimTime>,
     /// What was held of them when the store was told.
     pub held: Amount,
+    /// Records that the store held of everybody then.
+    pub log_records: u64,
     /// When the first of those was made; [`SimTime::NEVER`] without any.
     pub oldest: SimTime,
     /// Places that held some then: memtables and runs.

@@ -45,6 +45,8 @@ pub struct LsmStore {
     pub(super) ages: Vec<SimDuration>,
     /// When the first file has to be merged for its tombstones.
     pub(super) file_deadline: Option<SimTime>,
+    /// Since when its machine is down.
+    pub(super) down_since: Option<SimTime>,
 }
 
 /// What became of a write.
@@ -82,6 +84,7 @@ impl LsmStore {
             next_file: 0,
             ages: Vec::new(),
             file_deadline: None,
+            down_since: None,
         };
         store.plan_deadlines();
         Ok(store)
@@ -301,6 +304,7 @@ impl LsmStore {
             logical,
             physical: None,
             held: found.held,
+            log_records: self.meters.live.records + self.meters.shadowed.records,
             oldest: found.oldest,
             places: found.places,
             probed: found.probed,

@@ -30,6 +30,9 @@ impl LsmStore {
     /// put it off, so that nothing may be due when that time comes.
     #[must_use]
     pub fn next_due(&self) -> Option<SimTime> {
+        if self.down_since.is_some() {
+            return None;
+        }
         let job = match &self.job {
             Some(job) => Some(job.due),
             None => self.file_deadline,
@@ -68,10 +71,31 @@ impl LsmStore {
         })
     }
 
+    /// Its machine goes down: what it has is kept, and nothing is done until it is back.
+    pub fn go_down(&mut self, now: SimTime) {
+        self.advance(now);
+        self.down_since.get_or_insert(now);
+    }
+
+    /// Its machine is back: what was under way goes on where it was, and what has become due meanwhile is
+    /// due now.
+    pub fn come_back(&mut self, now: SimTime) {
+        let Some(since) = self.down_since.take() else {
+            return;
+        };
+        let lost = now.since(since);
+        if let Some(due) = &mut self.flush_due {
+            *due += lost;
+        }
+        if let Some(job) = &mut self.job {
+            job.due += lost;
+        }
+    }
+
     /// Whether it flushes or compacts.
     #[must_use]
     pub fn at_work(&self) -> bool {
-        self.flush_due.is_some() || self.job.is_some()
+        self.down_since.is_none() && (self.flush_due.is_some() || self.job.is_some())
     }
 
     /// Writes out what is in memory, full or not, as before a store is closed. It is on disk when

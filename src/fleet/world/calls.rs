@@ -181,9 +181,9 @@ impl World {
 
     fn remove_try(&mut self, slot: u32, queue: &mut EventQueue<Event>) {
         let request = self.requests.at(slot);
-        let (name, replica) = (request.prefix.own_name(), request.replica);
+        let name = request.prefix.own_name();
         self.requests.remove(slot);
-        self.kv_gone(name, replica, queue);
+        self.kv_gone(name, queue);
     }
 
     /// A try of a call has failed, or was given up: tries again if it may.

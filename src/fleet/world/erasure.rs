@@ -32,6 +32,7 @@ impl World {
         let reach = Reach {
             down: &|region| self.region_is_down(region),
             cut: &|from, to| self.is_cut_off(Way::Replicas(from, to)),
+            alive: &|replica| self.is_alive(ReplicaId(replica)),
         };
         act(&mut erasure, queue.now(), &reach);
         let wishes = erasure.take_wishes();
@@ -121,6 +122,10 @@ impl World {
         };
         let stamp = erasure.stamp_of(case).unwrap_or(SimTime::ZERO);
         let of = |other: u64| erasure.subject_of(other) == Some(subject);
+        if let (None, Some(store)) = (name, &mut self.store) {
+            // It knows no owners.
+            store.clear();
+        }
         let held = match name {
             Some(name) => self.forget_blocks(&|other| other == name, queue),
             None if erasure.resets_kv() => self.forget_blocks(&|_| true, queue),
@@ -162,10 +167,6 @@ impl World {
                 held.push(id);
             }
         }
-        // It knows no owners.
-        if let Some(store) = &mut self.store {
-            store.clear();
-        }
         self.tell_all_blocks(queue);
         held
     }
@@ -193,7 +194,7 @@ impl World {
 
     /// A request of that name has gone: blocks that are to go may have gone with it.
     #[inline]
-    pub(super) fn kv_gone(&mut self, name: u64, replica: ReplicaId, queue: &mut EventQueue<Event>) {
+    pub(super) fn kv_gone(&mut self, name: u64, queue: &mut EventQueue<Event>) {
         let waits = self.erasure.as_ref();
         if !waits.is_some_and(|erasure| erasure.waits_for_kv()) {
             return;
@@ -201,12 +202,11 @@ impl World {
         let Some(mut erasure) = self.erasure.take() else {
             return;
         };
-        let there = self.replicas.get(replica.0 as usize);
-        let holds = |whose: &dyn Fn(u64) -> bool| {
+        let holds = |replica: u32, whose: &dyn Fn(u64) -> bool| {
+            let there = self.replicas.get(replica as usize);
             there.is_some_and(|there| there.holds_doomed_blocks(whose))
         };
-        let at = there.map(|_| replica.0);
-        erasure.kv_gone(name, at, queue.now(), &holds);
+        erasure.kv_gone(name, queue.now(), &holds);
         self.erasure = Some(erasure);
         self.with_erasure(queue, |_, _, _| {});
     }

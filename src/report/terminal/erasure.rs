@@ -177,8 +177,10 @@ fn logs(page: &mut Page, section: &Value) {
         page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
         let text = match law("persistence_bound_s") {
             Some(bound) => format!(
-                "{name}: its deadline bounds a purge by {}; without it theory expects {}, with no bound",
+                "{name}: its rule gives a purge {}, and the longest took {}; without it theory expects {}, with no \
+                 bound",
                 spell(Some(bound)),
+                spell(number("/purge/longest_s")),
                 spell(law("persistence_expected_s"))
             ),
             None => format!(
@@ -197,7 +199,9 @@ fn growth(page: &mut Page, section: &Value) {
     for (name, growth) in stores {
         let mut rows = table(&[
             "variant",
-            "records in a log",
+            "records held",
+            "purges",
+            "pending",
             "runs searched",
             "jobs",
             "work a purge",
@@ -208,6 +212,8 @@ fn growth(page: &mut Page, section: &Value) {
                 &[
                     point["variant"].as_str().unwrap_or("").to_owned(),
                     count(point["records"].as_f64().unwrap_or(0.0).round() as u64),
+                    count(point["done"].as_u64().unwrap_or(0)),
+                    count(point["pending"].as_u64().unwrap_or(0)),
                     significant(point["runs_searched"].as_f64()),
                     significant(point["jobs"].as_f64()),
                     bytes(point["work_bytes"].as_f64()),
@@ -215,7 +221,7 @@ fn growth(page: &mut Page, section: &Value) {
             );
         }
         page.line(&format!(
-            "  work of a purge in {name} against the records n that it holds"
+            "  work of a purge in {name} against the records n that it held, of those done"
         ));
         page.table(&rows);
         for (what, field, unit) in [

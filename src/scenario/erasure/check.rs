@@ -14,6 +14,8 @@ use crate::scenario::validate::{MOST_MS, MOST_PER_S, MOST_S, check_law};
 const MOST_SUBJECTS: u64 = 4_000_000_000;
 /// Most logs of all stores: the width of their numbers.
 const MOST_LOGS: u64 = 10_000;
+/// Most records of a log from before the run: the width of what one subject may have.
+const MOST_RECORDS: f64 = 4e9;
 
 impl Erasure {
     /// Notes everything that is wrong with it. `at` is the path of the table, `erasure`.
@@ -64,7 +66,7 @@ impl Erasure {
             problems.name(&format!("{at}.name"), store.name());
             match store {
                 Store::RequestLog(log) => {
-                    log.check(&at, scenario, problems);
+                    log.check(&at, self, scenario, problems);
                     logs += log.count(scenario);
                 }
                 Store::PrefixCache(_) => {
@@ -155,13 +157,27 @@ impl LogStore {
         }
     }
 
-    fn check(&self, at: &str, scenario: &Scenario, problems: &mut Problems<'_>) {
+    fn check(
+        &self,
+        at: &str,
+        erasure: &Erasure,
+        scenario: &Scenario,
+        problems: &mut Problems<'_>,
+    ) {
         let path = |field: &str| format!("{at}.{field}");
         let bytes = u64::from(self.record_bytes);
         problems.int_in_range(&path("record_bytes"), bytes, 1, 1_000_000);
         problems.non_negative(&path("bytes_per_token"), self.bytes_per_token, 1_000.0);
         problems.non_negative(&path("records_per_s"), self.records_per_s, MOST_PER_S);
-        problems.non_negative(&path("records_before"), self.records_before, 1e6);
+        let records = self.records_before * erasure.subjects as f64;
+        let records = records / f64::from(erasure.sample_one_in.max(1));
+        if problems.non_negative(&path("records_before"), self.records_before, 1e6)
+            && records > MOST_RECORDS
+        {
+            let allowed = "must make 4,000,000,000 records of all simulated subjects at most";
+            let remedy = "lower it, or simulate fewer subjects (sample_one_in)";
+            problems.push(&path("records_before"), self.records_before, allowed, remedy);
+        }
         if let Some(lag) = self.replication_lag_ms
             && problems.non_negative(&path("replication_lag_ms"), lag, MOST_MS)
             && (scenario.regions.len() < 2 || self.place != LogPlace::Regions)

@@ -122,14 +122,17 @@ pub struct PrefixStore {
     pub on_erase: OnKvErase,
 }
 
-/// What becomes of KV when a subject is forgotten. Blocks that requests under way hold go with them.
+/// What becomes of KV when a subject is forgotten. Blocks that requests under way hold are found by nobody
+/// any more, and go with them. Tiers below a cache and a shared store ([`crate::scenario::kv_store`]) know
+/// no subjects: every erasure empties them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnKvErase {
     /// The blocks that were named for the subject go.
     #[default]
     Subject,
-    /// All blocks go, as with vLLM's `/reset_prefix_cache`, which knows no subjects.
+    /// All blocks go, as for an engine that knows no subjects. vLLM's `/reset_prefix_cache` does that too, but
+    /// refuses while blocks are in use, and has to be asked again.
     Reset,
 }
 

@@ -44,6 +44,10 @@ pub(super) fn erasure_of(
         // At most what the width of a number allows, as checked.
         subjects: (erasure.subjects / u64::from(erasure.sample_one_in)).max(1) as u32,
         sample: erasure.sample_one_in,
+        of_requests: match erasure.requests_are_sampled {
+            true => 1,
+            false => erasure.sample_one_in,
+        },
         exponent: match erasure.activity {
             Activity::Even => 0.0,
             Activity::Zipf { exponent } => exponent,
