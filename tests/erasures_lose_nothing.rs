@@ -111,6 +111,9 @@ records_before = 20
 lsm = { memtable_mb = 0.02, compaction = "tiered", size_ratio = 3, delete_persistence_s = 30 }
 "#;
 
+/// How long logs may be down with each of the faults, seconds.
+const DOWN_S: [f64; 4] = [0.0, 30.0, 0.0, 40.0];
+
 const FAULTS: [&str; 4] = [
     "",
     "[[faults.timeline]]\nkind = \"crash\"\ntarget = { region = \"east\" }\nat_s = 40\nfor_s = 30\n",
@@ -147,7 +150,7 @@ fn seconds(later: SimTime, earlier: SimTime) -> f64 {
     later.since(earlier).as_secs_f64()
 }
 
-fn check(lines: &[AuditRow], simulation: &mut Simulation) {
+fn check(lines: &[AuditRow], simulation: &mut Simulation, down_s: f64) {
     let erasure = simulation.world.erasure_mut().unwrap();
     assert_eq!(erasure.pending(), 0);
     erasure.wind_up(SimTime(600_000_000_000));
@@ -186,7 +189,7 @@ fn check(lines: &[AuditRow], simulation: &mut Simulation) {
                 _ => 20.0,
             };
             // The tombstone itself takes a moment to be on disk.
-            assert!(seconds(physical, told) <= bound + 1e-3, "{line:?}");
+            assert!(seconds(physical, told) <= bound + down_s + 1e-3, "{line:?}");
             longest = longest.max(seconds(physical, line.received));
         }
     }
@@ -226,7 +229,7 @@ proptest! {
         // Keys of a table go before its sub-tables.
         let text = scenario(&format!("{erasure}{stores}"), FAULTS[faults]);
         let (lines, mut simulation) = run(&text, replication);
-        check(&lines, &mut simulation);
+        check(&lines, &mut simulation, DOWN_S[faults]);
     }
 }
 
@@ -281,4 +284,35 @@ fn only_what_a_log_forgets_comes_back() {
     assert!(resurrected > 0);
     // What was not dropped was taken in.
     assert!(fewer < dropped);
+}
+
+/// Nothing is done in a region that is down, and no word of an erasure comes through a way that is cut.
+#[test]
+fn what_is_down_does_nothing_and_what_is_cut_off_hears_nothing() {
+    let within = |at: SimTime, from: u64, to: u64| {
+        (from * 1_000_000_000 + 1..to * 1_000_000_000).contains(&at.0)
+    };
+    let (lines, simulation) = run(&scenario(LOG, FAULTS[1]), 0);
+    let places = &simulation.world.erasure().unwrap().meters.places;
+    let in_east = |line: &AuditRow| places[usize::from(line.place.unwrap())].region == Some(0);
+    let accepted = || lines.iter().filter(|line| line.place.is_some());
+    assert!(accepted().any(|line| in_east(line) && within(line.received, 40, 70)));
+    for line in accepted().filter(|line| in_east(line)) {
+        assert!(!within(line.told.unwrap(), 40, 70), "{line:?}");
+        assert!(!within(line.physical.unwrap(), 40, 70), "{line:?}");
+    }
+    // Half of the erasures come to each side of a cut, and wait for its end to be told to the other.
+    let (lines, simulation) = run(&scenario(LOG, FAULTS[2]), 0);
+    let places = &simulation.world.erasure().unwrap().meters.places;
+    let logs = lines.iter().filter(|line| {
+        line.place
+            .is_some_and(|place| places[usize::from(place)].store == "log")
+    });
+    let mut late: BTreeMap<u64, u32> = BTreeMap::new();
+    for line in logs.filter(|line| line.stamp.is_some_and(|at| within(at, 30, 79))) {
+        let far = line.told.unwrap() >= SimTime(80_000_000_000);
+        *late.entry(line.erasure).or_default() += u32::from(far);
+    }
+    assert!(late.len() > 50);
+    assert!(late.values().all(|far| *far == 1), "{late:?}");
 }

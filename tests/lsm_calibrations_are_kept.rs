@@ -21,11 +21,20 @@ fn shipped_calibrations_are_matched() {
         let simulated = calibration.workload.simulate().unwrap();
         assert_eq!(simulated, calibration.simulated, "{}", path.display());
         let real = &calibration.measured.shape;
-        eprintln!("{}: real {real:?}\n  simulated {simulated:?}", path.display());
+        eprintln!(
+            "{}: real {real:?}\n  simulated {simulated:?}",
+            path.display()
+        );
         assert_eq!(simulated.depth, real.depth);
         let near = |a: f64, b: f64| (a / b - 1.0).abs() <= 0.15;
-        assert!(near(simulated.write_amplification, real.write_amplification));
-        assert!(near(simulated.space_amplification, real.space_amplification));
+        assert!(near(
+            simulated.write_amplification,
+            real.write_amplification
+        ));
+        assert!(near(
+            simulated.space_amplification,
+            real.space_amplification
+        ));
     }
     assert!(found > 0);
 }

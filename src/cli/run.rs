@@ -256,6 +256,13 @@ fn open_audit(path: &Path, document: &Document, folder: &Path) -> Result<AuditFi
             path.display()
         )));
     }
+    if plan.scenario.run.replications > 1 {
+        return Err(Failure::of(format!(
+            "--audit {}: needs one replication, but run.replications is {}; set it to 1",
+            path.display(),
+            plan.scenario.run.replications
+        )));
+    }
     AuditFile::create(path).map_err(Failure::of)
 }
 

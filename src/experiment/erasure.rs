@@ -41,9 +41,8 @@ impl ErasureTally {
         let plan = std::sync::Arc::clone(simulation.plan());
         let now = simulation.now();
         let now = match ended {
-            // Where nothing is pending any more, what is not done by now never will be.
-            Ended::Drained => plan.end.max(now),
-            Ended::End => now.max(plan.horizon.min(plan.end)),
+            // All that happens by the end of the run has happened.
+            Ended::Drained | Ended::End => plan.end.max(now),
             _ => now,
         };
         // One that has not begun is asked for the fields of its result alone.
@@ -80,16 +79,23 @@ impl ErasureTally {
     }
 }
 
-/// p50, p99, mean and greatest, in units of `unit_ns`; whole nanoseconds are told in milliseconds and
-/// seconds alike.
-fn times(histogram: &LatencyHistogram, unit_ns: f64) -> Value {
+/// p50, p99, mean and greatest of `all`, in units of `unit_ns`. Those that are not done take longer than any
+/// that is: a quantile that falls among them is not known, and neither are mean and greatest with any.
+fn times(histogram: &LatencyHistogram, all: u64, unit_ns: f64) -> Value {
+    let done = histogram.count();
     let of = |ns: Option<f64>| ns.map(|ns| ns / unit_ns);
+    let quantile = |q: f64| {
+        let rank = (q * all as f64).ceil();
+        let known = all > 0 && rank <= done as f64;
+        of(histogram.quantile(rank / done as f64).filter(|_| known))
+    };
+    let whole = |ns: Option<f64>| of(ns.filter(|_| done >= all));
     json!({
-        "count": histogram.count(),
-        "mean": of(histogram.mean_ns()),
-        "p50": of(histogram.quantile(0.5)),
-        "p99": of(histogram.quantile(0.99)),
-        "max": of(histogram.max_ns().map(|ns| ns as f64)),
+        "count": done,
+        "mean": whole(histogram.mean_ns()),
+        "p50": quantile(0.5),
+        "p99": quantile(0.99),
+        "max": whole(histogram.max_ns().map(|ns| ns as f64)),
     })
 }
 
@@ -108,8 +114,8 @@ pub fn erasure_of(plan: &Plan, tally: &Tally) -> Value {
         "accepted": accepted,
         "done": meters.done,
         "pending": erasure.pending,
-        "logical_ms": times(&meters.logical, 1e6),
-        "physical_s": times(&meters.physical, 1e9),
+        "logical_ms": times(&meters.logical, accepted, 1e6),
+        "physical_s": times(&meters.physical, accepted, 1e9),
         "deadline_days": rules.deadline.as_secs_f64() / 86_400.0,
         "deadline_misses": meters.deadline_misses,
         "resurrected": meters.resurrected,
@@ -147,8 +153,8 @@ fn places(plan: &Plan, meters: &ErasureMeters) -> Vec<Value> {
             "begun": place.begun,
             "done": place.done,
             "pending": place.begun - place.done,
-            "logical_ms": times(&place.logical, 1e6),
-            "physical_s": times(&place.physical, 1e9),
+            "logical_ms": times(&place.logical, place.begun, 1e6),
+            "physical_s": times(&place.physical, place.begun, 1e9),
         })
     });
     rows.collect()
@@ -175,8 +181,8 @@ fn stores(plan: &Plan, rules: &ErasurePlan, tally: &Tally, erasure: &ErasureTall
             "begun": place.begun,
             "done": place.done,
             "pending": place.begun - place.done,
-            "logical_ms": times(&place.logical, 1e6),
-            "physical_s": times(&place.physical, 1e9),
+            "logical_ms": times(&place.logical, place.begun, 1e6),
+            "physical_s": times(&place.physical, place.begun, 1e9),
         });
         if let (Some(fields), Some(log)) = (row.as_object_mut(), log_of(erasure, &place.store)) {
             let facts = rules.logs.iter().find(|it| it.name == place.store);

@@ -50,7 +50,7 @@ pub struct Erasure {
     /// same random numbers. Default true.
     #[serde(default = "yes")]
     pub traffic: bool,
-    /// Erasure requests per million people and year (of 365.25 days), 0 to 1e9. Default 859: all data
+    /// Erasure requests per million people and year (of 365.25 days), 0 to 1e8. Default 859: all data
     /// subject requests that companies reported for 2023 (DataGrail), as if all were erasures.
     #[serde(default = "published_rate")]
     pub requests_per_million_per_year: f64,
@@ -121,7 +121,7 @@ pub struct Burst {
     pub start_s: f64,
     /// How long it lasts, seconds; above 0.
     pub duration_s: f64,
-    /// Requests of it a second, of all subjects; above 0.
+    /// Requests of it a second, of all subjects; above 0, 1e6 at most.
     pub requests_per_s: f64,
     /// How many different people it is about, of all subjects, 1 or more: a storm in the names of a few
     /// repeats them. Default: all.

@@ -19,8 +19,8 @@ pub fn erasure_warnings(plan: &Plan, tally: &Tally) -> Vec<String> {
     let mut warnings = Vec::new();
     if erasure.pending > 0 {
         warnings.push(format!(
-            "{} erasures are not done at the end of the run: their times are not in the distributions, \
-             which are of the others; raise run.drain_limit_s, or bound purges with lsm.delete_persistence_s",
+            "{} erasures are not done at the end of the run: quantiles that fall among them are not known; \
+             raise run.drain_limit_s, bound purges with lsm.delete_persistence_s, or keep copies for less",
             count(erasure.pending)
         ));
     }
@@ -30,6 +30,16 @@ pub fn erasure_warnings(plan: &Plan, tally: &Tally) -> Vec<String> {
              or state a burst"
                 .to_owned(),
         );
+    }
+    if erasure.meters.resurrected > 0 {
+        warnings.push(format!(
+            "{} records of people who had been forgotten came back: a log had forgotten the erasure \
+             (remember_s) before the last of their records came; the audit log does not know of them",
+            count(erasure.meters.resurrected)
+        ));
+    }
+    if erasure.meters.requested > 0 && erasure.meters.requested == erasure.meters.rejected {
+        warnings.push("every erasure was turned down: nothing is shown of erasures".to_owned());
     }
     warnings.extend(slow_logs(plan, rules, tally));
     let tiers = plan.scenario.pools.iter().any(|pool| match pool {
@@ -73,7 +83,9 @@ fn slow_logs(plan: &Plan, rules: &ErasurePlan, tally: &Tally) -> Vec<String> {
         let row = rows_of(tally, &log.name).max_by_key(|row| row.meters.live.bytes);
         let Some(row) = row else { continue };
         let laws = laws_of(log, row, plan);
-        let late = rows_of(tally, &log.name).map(|row| row.purges.longest).max();
+        let late = rows_of(tally, &log.name)
+            .map(|row| row.purges.longest)
+            .max();
         if let (Some(within), Some(longest)) = (log.rule.delete_persistence(), late)
             && longest > within + SLACK
         {

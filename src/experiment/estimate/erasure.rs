@@ -56,6 +56,28 @@ fn demand(plan: &Plan, rules: &ErasurePlan) -> Sheet {
         Some(expected / horizon_s),
         "requests/s",
     ));
+    for backup in &rules.backups {
+        let bound_s = rules.logs.get(backup.of);
+        let bound_s = bound_s.and_then(|log| log.rule.delete_persistence_s);
+        let kept_s = backup.retention.as_secs_f64();
+        let days = |s: f64| significant(Some(s / 86_400.0));
+        let mut longest = row(
+            &format!("copies {} hold a subject, at most", backup.name),
+            "the log's own bound + time that copies are kept",
+            format!(
+                "{} + {}",
+                bound_s.map_or("no bound".to_owned(), days),
+                days(kept_s)
+            ),
+            bound_s.map(|bound_s| (bound_s + kept_s) / 86_400.0),
+            "days",
+        );
+        longest.note = Some(format!(
+            "the deadline is {} days",
+            days(rules.deadline.as_secs_f64())
+        ));
+        rows.push(longest);
+    }
     let places: usize = rules.logs.len() + rules.caches.len() + rules.backups.len();
     let note = format!(
         "of {} simulated subjects (one in {}); each goes to {} stores in {} regions, to requests under way{}",

@@ -40,7 +40,11 @@ impl Cache {
 
     /// An entry is written anew, of what began at `made`: not where that is to be forgotten.
     pub(super) fn write(&mut self, subject: Subject, made: SimTime, now: SimTime) {
-        if self.erased.get(&subject).is_some_and(|until| made <= *until) {
+        if self
+            .erased
+            .get(&subject)
+            .is_some_and(|until| made <= *until)
+        {
             return;
         }
         self.expire(now);
@@ -103,12 +107,27 @@ mod tests {
         cache.write(Subject(2), SimTime(50), SimTime(50));
         cache.write(Subject(1), SimTime(60), SimTime(60));
         assert_eq!(cache.entries(), 2);
-        assert_eq!(cache.erase(Subject(1), SimTime(70), SimTime(70)), SimTime(160));
-        assert_eq!(cache.erase(Subject(2), SimTime(149), SimTime(149)), SimTime(150));
+        assert_eq!(
+            cache.erase(Subject(1), SimTime(70), SimTime(70)),
+            SimTime(160)
+        );
+        assert_eq!(
+            cache.erase(Subject(2), SimTime(149), SimTime(149)),
+            SimTime(150)
+        );
         // Gone by itself, and never there.
-        assert_eq!(cache.erase(Subject(2), SimTime(150), SimTime(150)), SimTime(150));
-        assert_eq!(cache.erase(Subject(9), SimTime(151), SimTime(151)), SimTime(151));
-        assert_eq!(cache.erase(Subject(1), SimTime(161), SimTime(161)), SimTime(161));
+        assert_eq!(
+            cache.erase(Subject(2), SimTime(150), SimTime(150)),
+            SimTime(150)
+        );
+        assert_eq!(
+            cache.erase(Subject(9), SimTime(151), SimTime(151)),
+            SimTime(151)
+        );
+        assert_eq!(
+            cache.erase(Subject(1), SimTime(161), SimTime(161)),
+            SimTime(161)
+        );
         assert_eq!(cache.entries(), 0);
     }
 
@@ -116,7 +135,10 @@ mod tests {
     fn entries_go_at_once_where_they_are_invalidated() {
         let mut cache = cache(OnErase::Invalidate);
         cache.write(Subject(1), SimTime(10), SimTime(10));
-        assert_eq!(cache.erase(Subject(1), SimTime(20), SimTime(20)), SimTime(20));
+        assert_eq!(
+            cache.erase(Subject(1), SimTime(20), SimTime(20)),
+            SimTime(20)
+        );
         assert_eq!(cache.entries(), 0);
         // An entry of later is another one, and is not taken by the end of the first one's time.
         cache.write(Subject(1), SimTime(30), SimTime(30));

@@ -20,6 +20,8 @@ pub(super) struct Case {
     pub(super) stamp: SimTime,
     /// Places that have not said that they are done.
     pub(super) left: u32,
+    /// Places whose reads may still see something.
+    pub(super) seen: u32,
     /// When the last place so far ceased to show anything to reads.
     pub(super) logical: SimTime,
     /// When the last place so far was rid of it.
@@ -36,14 +38,21 @@ impl Case {
             received,
             stamp: SimTime::NEVER,
             left: 0,
+            seen: 0,
             logical: received,
             physical: received,
         }
     }
 
-    /// A place is done; true when it was the last.
-    pub(super) fn place_is_done(&mut self, logical: SimTime, physical: SimTime) -> bool {
+    /// Reads of a place see nothing of it any more; true when it was the last.
+    pub(super) fn place_is_blind(&mut self, logical: SimTime) -> bool {
         self.logical = self.logical.max(logical);
+        self.seen -= 1;
+        self.seen == 0
+    }
+
+    /// A place is done; true when it was the last.
+    pub(super) fn place_is_done(&mut self, physical: SimTime) -> bool {
         self.physical = self.physical.max(physical);
         self.left -= 1;
         self.left == 0

@@ -151,6 +151,8 @@ pub struct Erasure {
     /// Places that have not said that they are done, by case; only where lines are wanted.
     pub(super) unfinished: BTreeMap<u64, Vec<(u16, Option<u32>)>>,
     pub(super) is_wound_up: bool,
+    /// Places whose reads see nothing any more as soon as they are told, by row: that is noted then.
+    is_blind_early: Vec<bool>,
 }
 
 impl Erasure {
@@ -193,10 +195,18 @@ impl Erasure {
             wishes: Vec::new(),
             unfinished: BTreeMap::new(),
             is_wound_up: false,
+            is_blind_early: Vec::new(),
         };
         erasure.in_flight_row = erasure.row("requests under way", None);
         erasure.add_logs(streams)?;
         erasure.add_others(regions);
+        erasure.is_blind_early = vec![false; erasure.meters.places.len()];
+        let logs = erasure.logs.iter().map(|log| log.row);
+        let copies = erasure.backup_rows.values().copied();
+        let early: Vec<u16> = logs.chain(copies).collect();
+        for row in early {
+            erasure.is_blind_early[usize::from(row)] = true;
+        }
         erasure.begin(streams);
         Ok(Some(Box::new(erasure)))
     }
@@ -449,6 +459,7 @@ impl Erasure {
         left += 1;
         if let Some(case) = self.cases.get_mut(&number) {
             case.left = left;
+            case.seen = left;
         }
         if self.records_rows {
             let logs = self.logs.iter().map(|log| (log.row, log.replica));
@@ -532,6 +543,16 @@ impl Erasure {
         let log = &mut self.logs[index];
         log.sync(&self.subjects, now);
         log.erase(case.subject, case.stamp, case.number, now);
+        let logical = log.lsm.last_erased_at() + log.plan.takes.1;
+        let row = log.row;
+        self.unseen(case.number, row, logical);
+        let copies: Vec<u16> = (0..self.plan.backups.len())
+            .filter_map(|backup| self.backup_rows.get(&(backup, index)).copied())
+            .collect();
+        for row in copies {
+            self.unseen(case.number, row, now);
+        }
+        let log = &mut self.logs[index];
         if let Some(remember) = log.plan.remember {
             let forget = Entry::Forget {
                 log: index as u16,
@@ -629,14 +650,16 @@ impl Erasure {
         replica: Option<u32>,
         (told, logical, physical): (SimTime, SimTime, SimTime),
     ) {
+        if !self.is_blind_early[usize::from(row)] {
+            self.unseen(number, row, logical);
+        }
         let Some(case) = self.cases.get_mut(&number) else {
             return;
         };
         let place = &mut self.meters.places[usize::from(row)];
         place.done += 1;
-        place.logical.record(logical.since(case.received).0);
         place.physical.record(physical.since(case.received).0);
-        let last = case.place_is_done(logical, physical);
+        let last = case.place_is_done(physical);
         let case = *case;
         if let Some(open) = self.unfinished.get_mut(&number)
             && let Some(at) = open.iter().position(|place| *place == (row, replica))
@@ -661,13 +684,25 @@ impl Erasure {
         }
     }
 
+    /// Reads of a place see nothing of a case any more.
+    fn unseen(&mut self, number: u64, row: u16, logical: SimTime) {
+        let Some(case) = self.cases.get_mut(&number) else {
+            return;
+        };
+        let took = logical.since(case.received).0;
+        self.meters.places[usize::from(row)].logical.record(took);
+        if case.place_is_blind(logical) {
+            let took = case.logical.since(case.received).0;
+            self.meters.logical.record(took);
+        }
+    }
+
     fn close(&mut self, case: &Case) {
         self.cases.remove(&case.number);
         self.unfinished.remove(&case.number);
         let took = case.physical.since(case.received);
         let meters = &mut self.meters;
         meters.done += 1;
-        meters.logical.record(case.logical.since(case.received).0);
         meters.physical.record(took.0);
         meters.deadline_misses += u64::from(took > self.plan.deadline);
         meters.slo_misses += u64::from(self.plan.slo.is_some_and(|slo| took > slo));

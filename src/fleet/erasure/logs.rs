@@ -247,7 +247,9 @@ impl PurgeSums {
         self.done += 1;
         self.records += purge.held.records;
         self.log_records += purge.log_records;
-        let took = purge.physical.map_or(SimDuration::ZERO, |at| at.since(purge.received));
+        let took = purge
+            .physical
+            .map_or(SimDuration::ZERO, |at| at.since(purge.received));
         self.longest = self.longest.max(took);
         self.probed += u64::from(purge.probed);
         self.jobs += u64::from(purge.jobs);

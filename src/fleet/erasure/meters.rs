@@ -11,7 +11,7 @@ pub struct ErasureMeters {
     pub rejected: u64,
     /// Of these: done everywhere.
     pub done: u64,
-    /// From the request until no read of any place saw anything of it; of those done.
+    /// From the request until no read of any place saw anything of it.
     pub logical: LatencyHistogram,
     /// From the request until the last byte was gone from every place; of those done.
     pub physical: LatencyHistogram,

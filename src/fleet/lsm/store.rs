@@ -47,6 +47,10 @@ pub struct LsmStore {
     pub(super) file_deadline: Option<SimTime>,
     /// Since when its machine is down.
     pub(super) down_since: Option<SimTime>,
+    /// When it came back last.
+    pub(super) up_since: SimTime,
+    /// When reads saw nothing of the subject erased last.
+    last_erased_at: SimTime,
 }
 
 /// What became of a write.
@@ -85,6 +89,8 @@ impl LsmStore {
             ages: Vec::new(),
             file_deadline: None,
             down_since: None,
+            up_since: SimTime::ZERO,
+            last_erased_at: SimTime::ZERO,
         };
         store.plan_deadlines();
         Ok(store)
@@ -296,6 +302,7 @@ impl LsmStore {
             });
             logical = self.append(bytes, now);
         }
+        self.last_erased_at = logical;
         let id = self.purges.begin(Purge {
             id: PurgeId(0),
             subject,
@@ -357,6 +364,12 @@ impl LsmStore {
             None
         };
         until.map_or(SimDuration::ZERO, |until| until.since(now))
+    }
+
+    /// When reads saw nothing any more of the subject erased last: its tombstone was on disk.
+    #[must_use]
+    pub fn last_erased_at(&self) -> SimTime {
+        self.last_erased_at
     }
 
     /// Forgets that a subject was erased up to `stamp`: records from before then that come late are taken

@@ -44,7 +44,8 @@ impl LsmStore {
     /// Does all that is due by `now`, each at its own time.
     pub fn advance(&mut self, now: SimTime) {
         while let Some(due) = self.next_due().filter(|due| *due <= now) {
-            self.step(due);
+            // What became due while its machine was down is done when that is back.
+            self.step(due.max(self.up_since));
         }
     }
 
@@ -83,6 +84,7 @@ impl LsmStore {
         let Some(since) = self.down_since.take() else {
             return;
         };
+        self.up_since = now;
         let lost = now.since(since);
         if let Some(due) = &mut self.flush_due {
             *due += lost;

@@ -58,7 +58,8 @@ pub(super) fn erasure(page: &mut Page, result: &RunResult) {
     page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
     if whole("sample_one_in") > 1 {
         let text = format!(
-            "of one in {} subjects ({} of them), in as small a part of each store",
+            "of one in {} subjects ({} of them), in as small a part of each store: memtable and disk are \
+             as stated, of that part",
             count(whole("sample_one_in")),
             count(whole("subjects"))
         );
@@ -93,7 +94,6 @@ fn places(page: &mut Page, section: &Value) {
         "pending",
         "unseen p50",
         "p99",
-        "max",
         "gone p50",
         "p99",
         "max",
@@ -101,7 +101,7 @@ fn places(page: &mut Page, section: &Value) {
     let mut row = |name: &str, of: &Value, begun: u64, pending: u64| {
         let unseen = |key: &str| spell(of["logical_ms"][key].as_f64().map(|ms| ms / 1e3));
         let gone = |key: &str| spell(of["physical_s"][key].as_f64());
-        let name: String = name.chars().take(24).collect();
+        let name: String = name.chars().take(20).collect();
         add(
             &mut rows,
             &[
@@ -110,7 +110,6 @@ fn places(page: &mut Page, section: &Value) {
                 count(pending),
                 unseen("p50"),
                 unseen("p99"),
-                unseen("max"),
                 gone("p50"),
                 gone("p99"),
                 gone("max"),
@@ -126,7 +125,7 @@ fn places(page: &mut Page, section: &Value) {
     row("everywhere", section, accepted, whole(section, "pending"));
     page.table(&rows);
     let note = "unseen: from the request until no read saw anything of the subject; gone: until the last \
-                byte was; of those done";
+                byte was; with replications of all of them together, and of all regions and logs of a store";
     page.line(&format!("  {}", wrap(note, WIDTH, 2)));
 }
 

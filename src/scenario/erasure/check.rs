@@ -25,6 +25,7 @@ impl Erasure {
         let sample = u64::from(self.sample_one_in);
         if problems.int_in_range(&path("sample_one_in"), sample, 1, 1_000_000)
             && sample > self.subjects
+            && self.subjects > 0
         {
             let allowed = format!("must be at most erasure.subjects = {}", self.subjects);
             problems.push(&path("sample_one_in"), sample, &allowed, "lower it");
@@ -33,7 +34,7 @@ impl Erasure {
             problems.positive(&path("activity.exponent"), exponent, 4.0);
         }
         let rate = self.requests_per_million_per_year;
-        problems.non_negative(&path("requests_per_million_per_year"), rate, 1e9);
+        problems.non_negative(&path("requests_per_million_per_year"), rate, 1e8);
         problems.in_range(&path("rejection"), self.rejection, 0.0, 1.0);
         if let Some(law) = &self.verification {
             check_law(law, &path("verification"), problems);
@@ -134,7 +135,7 @@ impl Burst {
         problems.name(&path("name"), &self.name);
         problems.non_negative(&path("start_s"), self.start_s, MOST_S);
         problems.positive(&path("duration_s"), self.duration_s, MOST_S);
-        problems.positive(&path("requests_per_s"), self.requests_per_s, MOST_PER_S);
+        problems.positive(&path("requests_per_s"), self.requests_per_s, 1e6);
         if let Some(subjects) = self.subjects {
             problems.int_in_range(&path("subjects"), subjects, 1, erasure.subjects.max(1));
         }
@@ -157,13 +158,7 @@ impl LogStore {
         }
     }
 
-    fn check(
-        &self,
-        at: &str,
-        erasure: &Erasure,
-        scenario: &Scenario,
-        problems: &mut Problems<'_>,
-    ) {
+    fn check(&self, at: &str, erasure: &Erasure, scenario: &Scenario, problems: &mut Problems<'_>) {
         let path = |field: &str| format!("{at}.{field}");
         let bytes = u64::from(self.record_bytes);
         problems.int_in_range(&path("record_bytes"), bytes, 1, 1_000_000);
@@ -176,7 +171,12 @@ impl LogStore {
         {
             let allowed = "must make 4,000,000,000 records of all simulated subjects at most";
             let remedy = "lower it, or simulate fewer subjects (sample_one_in)";
-            problems.push(&path("records_before"), self.records_before, allowed, remedy);
+            problems.push(
+                &path("records_before"),
+                self.records_before,
+                allowed,
+                remedy,
+            );
         }
         if let Some(lag) = self.replication_lag_ms
             && problems.non_negative(&path("replication_lag_ms"), lag, MOST_MS)
@@ -257,7 +257,7 @@ impl CacheStore {
 
 impl BackupStore {
     fn check(&self, at: &str, stores: &[Store], problems: &mut Problems<'_>) {
-        problems.positive(&format!("{at}.interval_s"), self.interval_s, MOST_S);
+        problems.in_range(&format!("{at}.interval_s"), self.interval_s, 0.001, MOST_S);
         problems.positive(&format!("{at}.retention_s"), self.retention_s, MOST_S);
         let logs = stores
             .iter()

@@ -73,7 +73,8 @@ pub struct LogStore {
     /// single operations are those measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<String>,
-    /// The tree and its disk.
+    /// The tree and its disk, as they are for one log. With `sample_one_in` that is of the simulated part alone:
+    /// `memtable_mb`, `file_mb`, `bandwidth_mb_per_s` and `iops` are to be as small a part of the whole, too.
     #[serde(default)]
     pub lsm: LsmRule,
 }
