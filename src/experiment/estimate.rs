@@ -14,8 +14,8 @@ use crate::theory::sheet::{Applied, queueing};
 
 use self::hardware::hardware;
 use self::sessions::session_sheet;
-pub use self::staffing::nodes_by_theory;
 use self::staffing::staffing;
+pub use self::staffing::{Demand, Wanted, demand, nodes_by_theory};
 use super::cost::standing_cost;
 use super::roles::transfer_sheet;
 use super::theory::{mean_tokens, offered, queue_of};

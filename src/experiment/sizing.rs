@@ -118,7 +118,7 @@ fn tried_of(nodes: u32, result: &RunResult) -> Tried {
 
 /// The least number from 1 to `limit` that is met, where all above one that is are: by steps that
 /// double from `start`, then by halves.
-fn least<E>(
+pub(super) fn least<E>(
     start: u32,
     limit: u32,
     met: &mut dyn FnMut(u32) -> Result<bool, E>,
