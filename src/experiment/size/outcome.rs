@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::schema::Constraint;
 use super::theory::Asked;
 use super::verdict::{Standing, Verdict};
 use crate::experiment::variants::Overrides;
@@ -33,6 +34,8 @@ pub struct CaseOutcome {
     pub text: String,
     /// Fleets like it.
     pub parts: u32,
+    /// What had to be met.
+    pub constraints: Vec<Constraint>,
     /// How sure it is that all designs said to meet the constraints do.
     pub confidence: f64,
     /// The confidence of each interval that makes for that.

@@ -141,7 +141,7 @@ impl<'a> Search<'a> {
         for replications in self.looks.clone() {
             let shares = self.purse.split(running.len());
             let work = running.par_iter().zip(shares).map(|(kind, mut purse)| {
-                let start = known.get(kind).map_or(first, |it| it.level);
+                let start = known.get(kind).map_or(first, |it| (it.level, 1));
                 let mut seen = Vec::new();
                 let found = self.promise(*kind, start, replications, &mut purse, &mut seen);
                 (*kind, found, purse, seen)
@@ -191,8 +191,8 @@ impl<'a> Search<'a> {
         Ok(promises)
     }
 
-    /// Where to begin: where closed forms do, or in the middle.
-    fn start(&self) -> Result<usize, Halt> {
+    /// Where to begin, and the first step: where closed forms do, or in the middle with long steps.
+    fn start(&self) -> Result<(usize, u32), Halt> {
         let setup = self.bench.setup();
         let last = setup.levels.len() - 1;
         let numbers = |level: usize| setup.level(At { kind: 0, level });
@@ -209,16 +209,16 @@ impl<'a> Search<'a> {
         Ok(match most {
             Some(most) if last > 0 => {
                 let enough = |level: &usize| numbers(*level).is_some_and(|it| it >= most as f64);
-                (0..last).find(enough).unwrap_or(last)
+                ((0..last).find(enough).unwrap_or(last), 1)
             }
-            _ => setup.levels.len() / 2,
+            _ => (setup.levels.len() / 2, setup.levels.len() as u32 / 4),
         })
     }
 
     fn promise(
         &self,
         kind: usize,
-        start: usize,
+        start: (usize, u32),
         replications: u32,
         purse: &mut Purse,
         seen: &mut Vec<At>,
@@ -242,18 +242,20 @@ impl<'a> Search<'a> {
     /// The least level that is, beginning at `start`.
     fn least(
         &self,
-        start: usize,
+        (start, step): (usize, u32),
         is: &mut dyn FnMut(usize) -> Result<bool, Halt>,
     ) -> Result<Option<usize>, Halt> {
         let most = self.bench.setup().levels.len() as u32;
-        let found = least(start as u32 + 1, most, &mut |level| is(level as usize - 1))?;
+        let found = least((start as u32 + 1, step), most, &mut |level| {
+            is(level as usize - 1)
+        })?;
         Ok(found.map(|level| level as usize - 1))
     }
 
     /// The least design of a kind that is shown to meet all constraints.
     fn decide_kind(&mut self, kind: usize, start: usize) -> Result<Option<usize>, Halt> {
         let most = self.bench.setup().levels.len() as u32;
-        let found = least(start as u32 + 1, most, &mut |level| {
+        let found = least((start as u32 + 1, 1), most, &mut |level| {
             let level = level as usize - 1;
             let judged = self.decide(At { kind, level })?;
             Ok::<bool, Halt>(judged.verdict == Verdict::Met)
@@ -376,6 +378,7 @@ impl<'a> Search<'a> {
                 .map(|it| it.text.clone())
                 .unwrap_or_default(),
             parts: self.ready.parts,
+            constraints: self.ready.constraints.clone(),
             confidence: self.ready.confidence,
             confidence_each: self.confidence_each,
             binding: winner

@@ -98,9 +98,6 @@ impl Setup {
         let sizing = SizingFile::read(document)?;
         let path = folder.join(&sizing.scenario);
         let mut base = Document::parse(SourceText::load(&path)?)?;
-        for (path, value) in overrides {
-            base.set(path, value)?;
-        }
         // They are of the scenario as it stands.
         for section in ["claims", "variants"] {
             if !base.locate(section).is_default() {
@@ -126,14 +123,19 @@ impl Setup {
             cases.push(None);
         }
         for case in cases {
-            let ready = setup.ready(&base, case)?;
+            let ready = setup.ready(&base, case, overrides)?;
             setup.cases.push(ready);
         }
         setup.check()?;
         Ok(setup)
     }
 
-    fn ready(&self, base: &Document, case: Option<Case>) -> Result<Ready, SizeError> {
+    fn ready(
+        &self,
+        base: &Document,
+        case: Option<Case>,
+        overrides: &[(String, String)],
+    ) -> Result<Ready, SizeError> {
         let own = case.as_ref();
         let mut ready = Ready {
             parts: own.and_then(|it| it.parts).unwrap_or(self.sizing.parts),
@@ -146,6 +148,10 @@ impl Setup {
             metrics: Vec::new(),
             confidence: 0.0,
         };
+        // What is said last holds.
+        for (path, value) in overrides {
+            ready.base.set(path, value)?;
+        }
         let last = At {
             kind: 0,
             level: self.levels.len() - 1,

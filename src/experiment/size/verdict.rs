@@ -93,7 +93,13 @@ pub fn promising(look: &Look, constraints: &[Constraint]) -> bool {
 }
 
 fn stand(look: &Look, constraint: &Constraint, figure: &Figure, confidence: f64) -> Standing {
+    let is_share = constraint.metric.starts_with("slo.");
     let span = span(look, figure, confidence);
+    // What Student's t says beyond all and none is not so.
+    let span = span.map(|(low, high)| match is_share {
+        true => (low.max(0.0), high.min(1.0)),
+        false => (low, high),
+    });
     let doubt = doubt(look, constraint, figure, confidence);
     let beyond = |it: f64| !constraint.allows(it);
     let verdict = match (look.unsettled, figure.value, span) {

@@ -34,13 +34,28 @@ pub fn render(outcome: &SizeOutcome) -> String {
     page.0
 }
 
-/// Whether the objective is money, and the knob looked for by halves has a name.
+/// A value of the objective, money as such.
 fn price(outcome: &SizeOutcome, value: Option<f64>) -> String {
-    let number = significant(value.map(|it| if it.abs() >= 1e3 { it.round() } else { it }));
+    match period(outcome) {
+        Some(period) => format!("{} {period}", dollars(value)),
+        None => format!("{} {}", outcome.objective, significant(value)),
+    }
+}
+
+/// What the objective is dollars of, if it is.
+fn period(outcome: &SizeOutcome) -> Option<&'static str> {
     match outcome.objective.as_str() {
-        "cost.usd_per_year" | "cost.total_usd_per_year" => format!("${number} a year"),
-        "cost.usd_per_hour" => format!("${number} an hour"),
-        other => format!("{other} {number}"),
+        "cost.usd_per_year" | "cost.total_usd_per_year" => Some("a year"),
+        "cost.usd_per_hour" => Some("an hour"),
+        _ => None,
+    }
+}
+
+/// Dollars; from ten million on in millions.
+fn dollars(value: Option<f64>) -> String {
+    match value {
+        Some(value) if value >= 1e7 => format!("${} million", significant(Some(value / 1e6))),
+        other => format!("${}", significant(other)),
     }
 }
 
@@ -56,9 +71,11 @@ fn side_by_side(page: &mut Page, outcome: &SizeOutcome) {
     header.extend((!least.is_empty()).then_some(least.as_str()));
     let all = format!("{least} in all");
     header.extend((!least.is_empty() && parts).then_some(all.as_str()));
-    let objective = match parts {
-        true => format!("{} in all", outcome.objective),
-        false => outcome.objective.clone(),
+    let objective = match (period(outcome), parts) {
+        (Some(period), true) => format!("{period} in all"),
+        (Some(period), false) => period.to_owned(),
+        (None, true) => format!("{} in all", outcome.objective),
+        (None, false) => outcome.objective.clone(),
     };
     header.extend([objective.as_str(), "binding", "margin"]);
     let mut table = table(&header);
@@ -71,7 +88,8 @@ fn side_by_side(page: &mut Page, outcome: &SizeOutcome) {
         }
         let value = winner.and_then(|it| it.objective_in_all);
         cells.push(match winner {
-            Some(_) => significant(value.map(f64::round)),
+            Some(_) if period(outcome).is_some() => dollars(value),
+            Some(_) => significant(value),
             None => "none found".to_owned(),
         });
         let binding = case.binding.as_ref();
@@ -240,24 +258,13 @@ fn why_not(outcome: &SizeOutcome, less: &Design) -> Option<String> {
 }
 
 fn tried(page: &mut Page, outcome: &SizeOutcome, case: &CaseOutcome) {
-    let Some(first) = case.tried.first() else {
+    if case.tried.is_empty() {
         return;
-    };
-    let constraints: Vec<&Standing> = case
-        .winner
-        .iter()
-        .chain(&case.one_less)
-        .flat_map(|it| &it.constraints)
-        .take(first.values.len())
-        .collect();
+    }
     let names = outcome.knobs.iter().map(|it| it.0.clone());
     let mut header: Vec<String> = names.collect();
     header.push("objective".to_owned());
-    let figures = (0..first.values.len()).map(|index| match constraints.get(index) {
-        Some(it) => it.constraint.clone(),
-        None => format!("figure {}", index + 1),
-    });
-    header.extend(figures);
+    header.extend(case.constraints.iter().map(|it| it.name.clone()));
     header.extend(["replications".to_owned(), "constraints".to_owned()]);
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let mut table = table(&header);
@@ -268,7 +275,7 @@ fn tried(page: &mut Page, outcome: &SizeOutcome, case: &CaseOutcome) {
             let values: Vec<String> = values.map(|it| it.to_string().replace('"', "")).collect();
             cells.push(values.join(", "));
         }
-        cells.push(significant(row.objective.map(f64::round)));
+        cells.push(significant(row.objective));
         cells.extend(row.values.iter().map(|it| significant(*it)));
         cells.push(row.replications.to_string());
         cells.push(row.verdict.words().to_owned());
