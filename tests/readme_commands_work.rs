@@ -124,7 +124,7 @@ fn the_comparison_shown_is_the_comparison_made() {
 }
 
 #[test]
-fn what_sweep_compare_and_explain_show_is_what_they_print() {
+fn what_sweep_size_compare_and_explain_show_is_what_they_print() {
     let folder = tempfile::tempdir().expect("a folder");
     let commands = blocks("sh");
     let commands = commands.iter().flat_map(|block| block.lines());
@@ -137,6 +137,10 @@ fn what_sweep_compare_and_explain_show_is_what_they_print() {
         (
             "What moves tpot_ms",
             "seatrial sweep experiments/sweeps/what-to-measure-first.toml --out /tmp/first",
+        ),
+        (
+            "Answers",
+            "seatrial size experiments/sizes/interview-nodes.toml",
         ),
         (
             "A: experiments/mmc.toml",

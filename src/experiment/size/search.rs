@@ -476,8 +476,27 @@ impl<'a> Search<'a> {
                 .unwrap_or_default();
             format!(": {} is {value} there{doubt}", it.constraint)
         });
+        // What hardly moves is due to something else.
+        let less = self.seen.range(..*at).next_back();
+        let less = less.filter(|(less, _)| less.kind == at.kind);
+        let moved = match less {
+            Some((less, replications)) => {
+                let (a, b) = (self.design(*less, *replications)?, &design);
+                let pairs = a.constraints.iter().zip(&b.constraints);
+                let same = |a: Option<f64>, b: Option<f64>| match (a, b) {
+                    (Some(a), Some(b)) => (a - b).abs() <= 1e-3 * b.abs(),
+                    _ => false,
+                };
+                !pairs.into_iter().all(|(a, b)| same(a.value, b.value))
+            }
+            None => true,
+        };
+        let unmoved = match moved {
+            true => "",
+            false => "; more of it changes next to nothing, so that something else is in the way",
+        };
         Ok(format!(
-            "not even {} is shown to meet all constraints{}",
+            "not even {} is shown to meet all constraints{}{unmoved}",
             self.bench.setup().words(*at),
             stands.unwrap_or_default()
         ))
