@@ -54,7 +54,7 @@ name = "staffing"
 scenario = "s.toml"
 objective = "scenario.pools.servers.servers"
 confidence = 0.95
-replications = { first = 4, most = 256 }
+replications = {{ first = 4, most = 256 }}
 [[knobs]]
 path = "pools.servers.servers"
 range = {{ from = 1, to = 40, step = 1 }}
@@ -295,15 +295,15 @@ fn the_answer_depends_on_neither_threads_nor_interruptions() {
 fn a_budget_that_is_used_up_is_told_and_leaves_no_claim() {
     let dir = folder();
     let run = |budget: &str, threads: &str| {
-        // Bounds that closed forms do not know: more than one look is needed.
-        let knob = "pools.servers.service.mean_ms=10,20";
+        // At this rate one replica is not enough, and more than one look is needed.
+        let rate = "workload.arrivals.rate_per_s=1000";
         let output = seatrial(
             dir.path(),
             &[
                 "size",
                 "s.toml",
-                "--knob",
-                knob,
+                "--set",
+                rate,
                 "--knob",
                 "pools.servers.replicas=1..20",
                 "--budget-cpu-s",

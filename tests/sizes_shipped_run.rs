@@ -56,7 +56,7 @@ fn the_interview_takes_many_times_the_nodes_it_says() {
         // 8 accelerators at a mix of 3.20 and 1.20 dollars an hour, for a year.
         let usd = nodes(case) * 8.0 * (0.4 * 3.2 + 0.6 * 1.2) * 8_760.0;
         let told = winner["objective_in_all"].as_f64().unwrap();
-        assert!((told / usd - 1.0).abs() < 1e-9, "{told} {usd}");
+        assert!((told / usd - 1.0).abs() < 1e-6, "{told} {usd}");
     }
     // More tokens take more nodes.
     assert!(nodes(&cases[2]) > nodes(&cases[1]), "{page}");
