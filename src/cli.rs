@@ -18,6 +18,7 @@ mod model;
 mod progress;
 mod run;
 mod schema;
+mod size;
 mod sweep;
 mod trace;
 mod validate;
@@ -49,6 +50,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Puts the parts of a sweep together that `sweep --shard` ran
     Merge(sweep::MergeArgs),
+    /// Finds the cheapest design that meets its objectives, with stated confidence
+    Size(size::SizeArgs),
     /// Holds a scenario or result against another, with paired intervals and a verdict
     Compare(compare::CompareArgs),
     /// Says where a figure comes from and what would change it, by runs without each part
@@ -65,7 +68,7 @@ enum Command {
     /// Makes model cards
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Prints the JSON Schema of scenarios, experiments or calibrations
+    /// Prints the JSON Schema of scenarios, experiments, sizings or calibrations
     Schema(schema::SchemaArgs),
     /// Reads, describes and converts traces of requests
     #[command(subcommand)]
@@ -110,6 +113,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Run(args) => run::run(args),
         Command::Sweep(args) => sweep::sweep(args),
         Command::Merge(args) => sweep::merge(args),
+        Command::Size(args) => size::size(args),
         Command::Compare(args) => compare::compare(args),
         Command::Explain(args) => explain::explain(args),
         Command::Estimate(args) => estimate::estimate(args),

@@ -1,5 +1,5 @@
 //! Experiments on scenarios: replications, claims with counterfactuals, sweeps, comparisons,
-//! explanations, estimates.
+//! explanations, sizings, estimates.
 
 pub mod capacity;
 pub mod claims;
@@ -16,6 +16,7 @@ pub mod provenance;
 pub mod result;
 pub mod roles;
 pub mod runner;
+pub mod size;
 pub mod sizing;
 pub mod speed;
 pub mod sweep;

@@ -146,7 +146,7 @@ fn the_fit_shown_is_the_fit_made() {
 }
 
 #[test]
-fn what_sweep_compare_and_explain_show_is_what_they_print() {
+fn what_sweep_size_compare_and_explain_show_is_what_they_print() {
     let folder = tempfile::tempdir().expect("a folder");
     let commands = blocks("sh");
     let commands = commands.iter().flat_map(|block| block.lines());
@@ -159,6 +159,10 @@ fn what_sweep_compare_and_explain_show_is_what_they_print() {
         (
             "What moves tpot_ms",
             "seatrial sweep experiments/sweeps/what-to-measure-first.toml --out /tmp/first",
+        ),
+        (
+            "Answers",
+            "seatrial size experiments/sizes/interview-nodes.toml",
         ),
         (
             "A: experiments/mmc.toml",

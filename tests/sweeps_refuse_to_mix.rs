@@ -259,7 +259,7 @@ fn two_sweeps_do_not_write_one_journal() {
     let journal = fs::File::open(dir.path().join("o/journal.jsonl")).unwrap();
     journal.lock().unwrap();
     let told = refused(dir.path(), &SWEEP);
-    assert!(told.contains("another sweep is writing it"), "{told}");
+    assert!(told.contains("another run is writing it"), "{told}");
     drop(journal);
     fine(dir.path(), &SWEEP);
 }

@@ -1,7 +1,8 @@
-//! `seatrial schema`: the JSON Schemas of scenarios, experiments and calibrations.
+//! `seatrial schema`: the JSON Schemas of scenarios, experiments, sizings and calibrations.
 
 use super::{Failure, Finished, json_text};
 use crate::calibrate::gpu::record::Calibration;
+use crate::experiment::size::schema::SizingFile;
 use crate::experiment::sweep::schema::Experiment;
 use crate::scenario::schema::Scenario;
 
@@ -20,6 +21,8 @@ enum Document {
     Scenario,
     // As `sweep` takes it.
     Experiment,
+    // As `size` takes it.
+    Sizing,
     // As `calibrate gpu` writes it.
     Calibration,
 }
@@ -28,6 +31,7 @@ pub fn schema(args: &SchemaArgs) -> Result<Finished, Failure> {
     let schema = match args.of {
         Document::Scenario => schemars::schema_for!(Scenario),
         Document::Experiment => schemars::schema_for!(Experiment),
+        Document::Sizing => schemars::schema_for!(SizingFile),
         Document::Calibration => schemars::schema_for!(Calibration),
     };
     Ok(Finished::fine(json_text(schema.as_value())))

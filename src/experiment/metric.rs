@@ -274,7 +274,11 @@ fn missing(here: &Value, segment: &str, before: &str) -> String {
         format!("`{before}`")
     };
     if names.is_empty() {
-        return format!("{place} is empty in this scenario");
+        let how = match before {
+            "cost" => "; it has figures where [cost] states prices",
+            _ => "",
+        };
+        return format!("{place} is empty in this scenario{how}");
     }
     let part = match before {
         "" => segment.to_owned(),

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::{Ended, SimDuration, SimTime};
@@ -101,6 +102,18 @@ pub struct Outcome {
     pub cpu_s: f64,
     /// Requests simulated, those of variants and counterfactuals too.
     pub simulated: u64,
+    /// Why the run shows nothing of how the fleet fares in the long run, if it does not.
+    pub unsettled: Option<Unsettled>,
+}
+
+/// Why a run shows nothing of the long run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unsettled {
+    /// More work is offered than can be done.
+    Overloaded,
+    /// Requests in flight grew until the last arrival.
+    Growing,
 }
 
 /// Runs a scenario and judges its claims.
@@ -238,10 +251,13 @@ pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunErro
     let (Some(tally), Some(within)) = (whole, within) else {
         return Err(RunError::Identity("no replication was run".to_owned()));
     };
+    let unsettled = match growing(&tally) {
+        _ if is_unstable(&plan, &tally) => Some(Unsettled::Overloaded),
+        Some(_) => Some(Unsettled::Growing),
+        None => None,
+    };
     let intervals = match run.replications {
-        _ if is_unstable(&plan, &tally) || all_alike(&tally) || growing(&tally).is_some() => {
-            [[None; 5]; 4]
-        }
+        _ if unsettled.is_some() || all_alike(&tally) => [[None; 5]; 4],
         1 => within,
         _ => intervals_between(&between, run.confidence),
     };
@@ -254,6 +270,7 @@ pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunErro
         replications: documents,
         cpu_s,
         simulated: tally.arrived,
+        unsettled,
     })
 }
 

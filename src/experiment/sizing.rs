@@ -97,7 +97,7 @@ pub fn by_simulation(
         tried.insert(nodes, found);
         Ok(found.met)
     };
-    sizing.simulated_nodes = least(start.max(1), limit, &mut met)?;
+    sizing.simulated_nodes = least((start.max(1), 1), limit, &mut met)?;
     sizing.moved_pct = sizing.simulated_nodes.map(|nodes| {
         let theory = sizing.theory_nodes as f64;
         100.0 * (f64::from(nodes) - theory) / theory
@@ -116,15 +116,15 @@ fn tried_of(nodes: u32, result: &RunResult) -> Tried {
     }
 }
 
-/// The least number from 1 to `limit` that is met, where all above one that is are: by steps that
-/// double from `start`, then by halves.
-fn least<E>(
-    start: u32,
+/// The least number from 1 to `limit` that is met, where all above one that is are: from `start` by
+/// steps that begin with `step` and double, then by halves.
+pub(super) fn least<E>(
+    (start, step): (u32, u32),
     limit: u32,
     met: &mut dyn FnMut(u32) -> Result<bool, E>,
 ) -> Result<Option<u32>, E> {
     let (mut missed, mut enough) = (0, None);
-    let mut step = 1;
+    let mut step = step.max(1);
     let mut at = start.min(limit);
     loop {
         if met(at)? {
@@ -164,7 +164,8 @@ mod tests {
         for truth in 1..=70_u32 {
             for start in 1..=60 {
                 let mut tries = 0;
-                let found = least(start, 64, &mut |nodes| {
+                let step = if start % 2 == 0 { 1 } else { 16 };
+                let found = least((start, step), 64, &mut |nodes| {
                     tries += 1;
                     assert!((1..=64).contains(&nodes));
                     Ok::<bool, ()>(nodes >= truth)

@@ -116,6 +116,57 @@ pub fn nodes_by_theory(plan: &Plan) -> Option<u64> {
     Some(load.in_nodes(most))
 }
 
+/// What requests are to have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Wanted {
+    /// A response time of at most `ms` milliseconds for a share `level` of them, between 0 and 1.
+    Response {
+        /// Milliseconds.
+        ms: f64,
+        /// The share.
+        level: f64,
+    },
+    /// A wait of at most `ms` milliseconds for a share `level`.
+    Wait {
+        /// Milliseconds.
+        ms: f64,
+        /// The share.
+        level: f64,
+    },
+}
+
+/// What closed forms ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// Servers, or seats of engines.
+    pub servers: u64,
+    /// Nodes that have them.
+    pub nodes: u64,
+    /// The formula, and what it takes the fleet to be.
+    pub basis: &'static str,
+}
+
+/// What closed forms ask for at the peak rate; none where they do not apply, or no number is enough.
+pub fn demand(plan: &Plan, wanted: &Wanted) -> Option<Demand> {
+    let load = Load::of(plan)?;
+    let servers = match *wanted {
+        Wanted::Response { ms, level } => load.servers_for(ms, level),
+        Wanted::Wait { ms, level } => {
+            let mu = load.service_s.recip();
+            servers_for_wait(load.lambda, mu, ms / 1e3, 1.0 - level)
+        }
+    };
+    let servers = servers.ok()?;
+    Some(Demand {
+        servers,
+        nodes: load.in_nodes(servers),
+        basis: match load.seats {
+            false => "Erlang C, all nodes as one queue of exponential servers",
+            true => "Erlang C, every seat of an engine as a server as slow as with all seats taken",
+        },
+    })
+}
+
 /// Nodes by closed forms, where the fleet is one pool.
 pub(super) fn staffing(plan: &Plan) -> Option<Sheet> {
     let load = Load::of(plan)?;

@@ -88,7 +88,7 @@ pub enum SweepError {
 
 impl SweepError {
     /// A file that cannot be read or written.
-    pub(super) fn file(
+    pub(in crate::experiment) fn file(
         path: &Path,
         what: &'static str,
         cause: impl std::fmt::Display,

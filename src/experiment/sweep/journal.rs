@@ -105,12 +105,12 @@ impl Journal {
     }
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), SweepError> {
+pub(in crate::experiment) fn lock(file: &File, path: &Path) -> Result<(), SweepError> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(SweepError::File {
             file: path.display().to_string(),
             what: "locked",
-            cause: "another sweep is writing it".to_owned(),
+            cause: "another run is writing it".to_owned(),
             remedy: "wait for that, or give another --out",
         }),
         // File systems without locks exist on clusters: one process for each shard is the user's part.

@@ -196,7 +196,7 @@ impl Experiment {
 }
 
 /// Whether two paths are the same or one lies within the other.
-fn within(a: &str, b: &str) -> bool {
+pub(in crate::experiment) fn within(a: &str, b: &str) -> bool {
     let inside = |inner: &str, outer: &str| {
         inner
             .strip_prefix(outer)

@@ -1,0 +1,277 @@
+//! `seatrial size`: the cheapest design that meets its objectives.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::progress::Progress;
+use super::run::stop_flag;
+use super::{DOES_NOT_HOLD, FINE, Failure, Finished, json_text, use_threads};
+use crate::experiment::size::bench::Bench;
+use crate::experiment::size::journal::Journal;
+use crate::experiment::size::look::Look;
+use crate::experiment::size::schema::{EVENTS_PER_CPU_S, SizingFile};
+use crate::experiment::size::search::search;
+use crate::experiment::size::setup::{Setup, only_pool};
+use crate::measure::CpuClock;
+use crate::report::number::{plural, significant};
+use crate::report::terminal::size::render;
+use crate::scenario::{Document, ScenarioError, SourceText};
+
+/// What the flags are called where a file would be.
+const FLAGS: &str = "(command line)";
+
+/// Arguments of `size`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A design is said to meet a constraint only where the whole confidence interval is \
+                  within its bound. The budget counts simulated events, so that the answer does not \
+                  depend on the machine or the threads. Exit code 1: no design was shown to do."
+)]
+pub struct SizeArgs {
+    /// A sizing file, or a scenario with the flags below
+    file: PathBuf,
+    /// Of a scenario: what may be chosen, as PATH=FROM..TO (whole numbers) or PATH=VALUE,VALUE (may be
+    /// repeated) [default: the replicas of its only pool]
+    #[arg(long, value_name = "PATH=VALUES")]
+    knob: Vec<String>,
+    /// Of a scenario: a bound on a metric (may be repeated) [default: its objectives]
+    #[arg(long, value_name = "METRIC=VALUE")]
+    at_most: Vec<String>,
+    /// Of a scenario: a bound on a metric from below (may be repeated)
+    #[arg(long, value_name = "METRIC=VALUE")]
+    at_least: Vec<String>,
+    /// The metric of which the least is wanted [default: cost.usd_per_year]
+    #[arg(long, value_name = "METRIC")]
+    objective: Option<String>,
+    /// How sure it is to be, such as 0.99
+    #[arg(long)]
+    confidence: Option<f64>,
+    /// How much may be simulated for each case, in seconds of three million events
+    #[arg(long, value_name = "SECONDS")]
+    budget_cpu_s: Option<f64>,
+    /// Replications of a design at most
+    #[arg(long, value_name = "NUMBER")]
+    replications: Option<u32>,
+    /// Overrides a field of the scenario by its path (may be repeated)
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Keeps every look in this folder at once, so that the same command goes on where it was stopped,
+    /// and writes the answer there, too
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Prints one JSON document instead of the page
+    #[arg(long)]
+    json: bool,
+    /// Threads to use; the result does not depend on it [default: all]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
+}
+
+#[allow(clippy::print_stderr)]
+pub fn size(args: &SizeArgs) -> Result<Finished, Failure> {
+    use_threads(args.threads);
+    let clock = CpuClock::start_process();
+    let setup = load(args)?;
+    let journal = match &args.out {
+        Some(out) => Some(open(&setup, out)?),
+        None => None,
+    };
+    let (journal, looks) = journal.map_or((None, BTreeMap::new()), |(a, b)| (Some(a), b));
+    let progress = Progress::new("sizing");
+    let budget = setup.sizing.budget_cpu_s * EVENTS_PER_CPU_S;
+    progress.expect(setup.cases.len() as u64);
+    let tell = |events: u64| progress.advance(events as f64 / budget);
+    let stop = stop_flag();
+    let bench = Bench::new(&setup, (journal, looks), &stop, &tell);
+    let found = search(&bench);
+    progress.finish();
+    let outcome = found.map_err(Failure::of)?;
+    eprintln!(
+        "{} run, {} CPU-seconds on this machine",
+        plural(bench.ran(), "look"),
+        significant(Some(clock.elapsed_s()))
+    );
+    let page = render(&outcome);
+    let document = json_text(&outcome.to_json());
+    if let Some(out) = &args.out {
+        for (name, text) in [("size.json", &document), ("size.txt", &page)] {
+            let path = out.join(name);
+            std::fs::write(&path, text).map_err(|error| {
+                Failure::of(format!("{}: cannot be written: {error}", path.display()))
+            })?;
+        }
+    }
+    Ok(Finished {
+        text: if args.json { document } else { page },
+        code: if outcome.all_found() {
+            FINE
+        } else {
+            DOES_NOT_HOLD
+        },
+    })
+}
+
+fn open(setup: &Setup, out: &Path) -> Result<(Journal, BTreeMap<String, Look>), Failure> {
+    std::fs::create_dir_all(out).map_err(|error| {
+        Failure::of(format!(
+            "{}: cannot be made: {error}; check the folder given with --out",
+            out.display()
+        ))
+    })?;
+    let header = setup.header().map_err(Failure::of)?;
+    Journal::open(&Journal::path_in(out), &header).map_err(Failure::of)
+}
+
+fn load(args: &SizeArgs) -> Result<Setup, Failure> {
+    let read =
+        || -> Result<Document, ScenarioError> { Document::parse(SourceText::load(&args.file)?) };
+    let mut document = read().map_err(Failure::of)?;
+    let overrides = args.set.iter().map(|change| pair("--set", change));
+    let overrides: Vec<(String, String)> = overrides.collect::<Result<_, _>>()?;
+    let shown = args.file.display().to_string();
+    let folder = args.file.parent().unwrap_or(Path::new(""));
+    if !SizingFile::is_one(&document) {
+        let text = from_flags(args, &document, folder, &overrides)?;
+        document = Document::parse(SourceText::new(FLAGS, text)).map_err(Failure::of)?;
+        return Setup::of(&document, folder, FLAGS, &overrides).map_err(Failure::of);
+    }
+    let of_scenarios = [
+        ("--knob", !args.knob.is_empty()),
+        ("--at-most", !args.at_most.is_empty()),
+        ("--at-least", !args.at_least.is_empty()),
+    ];
+    if let Some((flag, _)) = of_scenarios.iter().find(|(_, given)| *given) {
+        return Err(Failure::of(format!(
+            "{flag}: is for scenarios, and {shown} is a sizing file; write it in there"
+        )));
+    }
+    for (path, value) in changes(args) {
+        document.set(path, &value).map_err(Failure::of)?;
+    }
+    Setup::of(&document, folder, &shown, &overrides).map_err(Failure::of)
+}
+
+/// What flags change of any sizing.
+fn changes(args: &SizeArgs) -> Vec<(&'static str, String)> {
+    let quoted = |text: &String| json!(text).to_string();
+    let all = [
+        ("objective", args.objective.as_ref().map(quoted)),
+        ("confidence", args.confidence.map(|it| it.to_string())),
+        ("budget_cpu_s", args.budget_cpu_s.map(|it| it.to_string())),
+        (
+            "replications.most",
+            args.replications.map(|it| it.to_string()),
+        ),
+    ];
+    let given = all.into_iter();
+    given
+        .filter_map(|(path, value)| Some((path, value?)))
+        .collect()
+}
+
+/// The sizing that flags describe, as text.
+fn from_flags(
+    args: &SizeArgs,
+    scenario: &Document,
+    folder: &Path,
+    overrides: &[(String, String)],
+) -> Result<String, Failure> {
+    let knobs: Vec<serde_json::Value> = match args.knob.is_empty() {
+        false => args
+            .knob
+            .iter()
+            .map(|it| knob(it))
+            .collect::<Result<_, _>>()?,
+        true => vec![replicas(scenario, folder, overrides)?],
+    };
+    let mut constraints = Vec::new();
+    for (flag, field, rows) in [
+        ("--at-most", "at_most", &args.at_most),
+        ("--at-least", "at_least", &args.at_least),
+    ] {
+        for row in rows {
+            let (metric, bound) = pair(flag, row)?;
+            let Ok(bound) = bound.parse::<f64>() else {
+                let message =
+                    format!("{flag} {row}: {bound:?} is not a number; give METRIC=NUMBER");
+                return Err(Failure::of(message));
+            };
+            let name = metric.clone();
+            constraints.push(json!({ "name": name, "metric": metric, field: bound }));
+        }
+    }
+    let file = args.file.file_name().unwrap_or_default().to_string_lossy();
+    let name = scenario.to_json();
+    let name = name
+        .get("name")
+        .and_then(|it| it.as_str())
+        .unwrap_or("scenario");
+    let sizing = json!({
+        "name": name,
+        "scenario": file,
+        "knobs": knobs,
+        "constraints": constraints,
+    });
+    let text = toml::to_string(&sizing).map_err(Failure::of)?;
+    let mut document = Document::parse(SourceText::new(FLAGS, text)).map_err(Failure::of)?;
+    for (path, value) in changes(args) {
+        document.set(path, &value).map_err(Failure::of)?;
+    }
+    Ok(document.effective_toml())
+}
+
+fn pair(flag: &str, text: &str) -> Result<(String, String), Failure> {
+    match text.split_once('=') {
+        Some((path, value)) => Ok((path.trim().to_owned(), value.trim().to_owned())),
+        None => Err(Failure::of(format!(
+            "{flag} {text}: must have a `=` between its path and its value"
+        ))),
+    }
+}
+
+/// A knob as a flag has it.
+fn knob(text: &str) -> Result<serde_json::Value, Failure> {
+    let (path, values) = pair("--knob", text)?;
+    if let Some((from, to)) = values.split_once("..") {
+        let whole = |it: &str| it.trim().parse::<u32>().ok();
+        let (Some(from), Some(to)) = (whole(from), whole(to)) else {
+            return Err(Failure::of(format!(
+                "--knob {text}: must be PATH=FROM..TO with two whole numbers, such as \
+                 pools.nodes.replicas=1..40"
+            )));
+        };
+        return Ok(json!({ "path": path, "range": { "from": from, "to": to, "step": 1 } }));
+    }
+    let one = |value: &str| {
+        // As `--set` has it: what is no TOML value is a text.
+        let parsed = format!("v = {value}").parse::<toml::Table>();
+        let parsed = parsed.ok().and_then(|mut table| table.remove("v"));
+        json!(parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())))
+    };
+    let values: Vec<serde_json::Value> = values.split(',').map(|it| one(it.trim())).collect();
+    Ok(json!({ "path": path, "values": values }))
+}
+
+/// The replicas of the only pool, from 1 to well beyond what is stated and what closed forms ask for.
+fn replicas(
+    scenario: &Document,
+    folder: &Path,
+    overrides: &[(String, String)],
+) -> Result<serde_json::Value, Failure> {
+    let mut changed = scenario.clone();
+    for (path, value) in overrides {
+        changed.set(path, value).map_err(Failure::of)?;
+    }
+    match only_pool(&changed, folder).map_err(Failure::of)? {
+        Some((name, most)) => {
+            let path = format!("pools.{name}.replicas");
+            Ok(json!({ "path": path, "range": { "from": 1, "to": most, "step": 1 } }))
+        }
+        None => Err(Failure::of(
+            "size: the scenario has several pools, or nodes that come and go; say with --knob what may \
+             be chosen, such as --knob pools.0.replicas=1..40",
+        )),
+    }
+}

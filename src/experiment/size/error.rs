@@ -1,0 +1,52 @@
+//! Why a sizing has no answer.
+
+use crate::experiment::runner::RunError;
+use crate::experiment::sweep::error::SweepError;
+use crate::scenario::ScenarioError;
+
+/// Why a sizing has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SizeError {
+    /// The sizing or its scenario is not valid.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A design is not a valid scenario, or its run failed.
+    #[error("{case}{words}: {source}")]
+    Design {
+        /// Empty, or the case and a colon.
+        case: String,
+        /// What is set.
+        words: String,
+        /// What is wrong.
+        source: Box<RunError>,
+    },
+    /// A metric names what results have not.
+    #[error("{file}: {field}: {reason} ({case}{words})")]
+    Metric {
+        /// The sizing.
+        file: String,
+        /// The constraint, or the objective.
+        field: String,
+        /// What is wrong.
+        reason: String,
+        /// Empty, or the case and a colon.
+        case: String,
+        /// What is set.
+        words: String,
+    },
+    /// There is nothing that designs must meet.
+    #[error(
+        "{file}: constraints: there is none, and the scenario states no objective; add [[constraints]], \
+         or a bound to its [slo]"
+    )]
+    Unbound {
+        /// The sizing.
+        file: String,
+    },
+    /// A journal cannot be read, written or gone on with.
+    #[error(transparent)]
+    Journal(#[from] SweepError),
+    /// Asked to stop.
+    #[error("stopped; with --out DIR the same command goes on where it was")]
+    Stopped,
+}

@@ -1,0 +1,548 @@
+//! Which designs are looked at, and how often.
+//!
+//! A kind of design is a combination of the knobs that are not looked for by halves. Of each kind the
+//! least that looks promising is found with the first few replications (steps that double, then halves);
+//! the cheaper half of the kinds is looked at again with four times as many, until two are left
+//! (successive halving; Karnin, Koren and Somekh, ICML 2013). Then kinds are decided in the order of
+//! their price: the least of each that is *shown* to meet all constraints, with as many replications as
+//! that takes. It ends when the winner and the runner-up are cheaper than every other kind looks, those
+//! that were dropped among them. Intervals are as wide as Bonferroni has it for all decisions.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::bench::{Bench, Halt, Purse};
+use super::error::SizeError;
+use super::outcome::{CaseOutcome, Design, SizeOutcome, Tried};
+use super::schema::EVENTS_PER_CPU_S;
+use super::setup::{At, Ready};
+use super::theory::asked;
+use super::verdict::{Judged, Standing, Verdict, judge, promising};
+use crate::experiment::sizing::least;
+use crate::experiment::sweep::axis::Axis;
+use crate::report::number::{count, significant};
+
+/// Sizes all cases.
+///
+/// # Errors
+/// When a run fails, or it was asked to stop.
+pub fn search(bench: &Bench<'_>) -> Result<SizeOutcome, SizeError> {
+    let setup = bench.setup();
+    let sizing = &setup.sizing;
+    let knob = |index: usize| sizing.knobs[index].label();
+    let mut cases = Vec::new();
+    for ready in &setup.cases {
+        cases.push(Search::new(bench, ready).answer()?);
+    }
+    let paths = |knob: &Axis| {
+        let paths = knob.paths().into_iter().map(str::to_owned);
+        (knob.label(), paths.collect())
+    };
+    Ok(SizeOutcome {
+        name: sizing.name.clone(),
+        description: sizing.description.clone(),
+        objective: sizing.objective.clone(),
+        more_helps: sizing.ladder().map(knob),
+        knobs: sizing.knobs.iter().map(paths).collect(),
+        cases,
+    })
+}
+
+/// A kind, and where its least promising design is.
+#[derive(Debug, Clone, Copy)]
+struct Promise {
+    kind: usize,
+    level: usize,
+    objective: f64,
+}
+
+struct Search<'a> {
+    bench: &'a Bench<'a>,
+    ready: &'a Ready,
+    /// Replications of looks, fewest first.
+    looks: Vec<u32>,
+    confidence_each: f64,
+    budget: u64,
+    purse: Purse,
+    /// What was decided, by kind.
+    decided: BTreeMap<usize, Option<usize>>,
+    /// The last look at each design, by its replications.
+    seen: BTreeMap<At, u32>,
+}
+
+impl<'a> Search<'a> {
+    fn new(bench: &'a Bench<'a>, ready: &'a Ready) -> Search<'a> {
+        let sizing = &bench.setup().sizing;
+        let looks = sizing.replications.looks();
+        let budget = (sizing.budget_cpu_s * EVENTS_PER_CPU_S) as u64;
+        let decisions = decisions(bench.setup().kinds.len(), bench.setup().levels.len());
+        let each = (1.0 - ready.confidence) / (decisions * looks.len() as u64) as f64;
+        Search {
+            bench,
+            ready,
+            looks,
+            confidence_each: 1.0 - each,
+            budget,
+            purse: Purse::of(budget),
+            decided: BTreeMap::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn answer(mut self) -> Result<CaseOutcome, SizeError> {
+        let mut cut_short = None;
+        match self.find() {
+            Ok(()) => {}
+            Err(Halt::Failed(error)) => return Err(error),
+            Err(Halt::Budget) => {
+                cut_short = Some(format!(
+                    "the budget of {} CPU-seconds ({} events) was used up",
+                    self.bench.setup().sizing.budget_cpu_s,
+                    count(self.budget)
+                ));
+            }
+        }
+        self.told(cut_short)
+    }
+
+    fn find(&mut self) -> Result<(), Halt> {
+        let mut promises = self.promises()?;
+        promises.sort_by(|a, b| a.objective.total_cmp(&b.objective));
+        for promise in promises {
+            // Neither the winner nor the runner-up can be beaten by what looks dearer.
+            let mut found: Vec<f64> = self.winners()?.iter().map(|it| it.objective).collect();
+            found.sort_by(f64::total_cmp);
+            if found.get(1).is_some_and(|it| *it <= promise.objective) {
+                break;
+            }
+            let level = self.decide_kind(promise.kind, promise.level)?;
+            self.decided.insert(promise.kind, level);
+        }
+        let only = self.bench.setup().kinds.len() == 1;
+        if only && let Some(Some(level)) = self.decided.get(&0).copied() {
+            let next = level + 1;
+            if next < self.bench.setup().levels.len() {
+                self.decide(At {
+                    kind: 0,
+                    level: next,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The least promising design of every kind that has one; of those that stay, by more replications.
+    fn promises(&mut self) -> Result<Vec<Promise>, Halt> {
+        let setup = self.bench.setup();
+        let first = self.start()?;
+        let mut known: BTreeMap<usize, Promise> = BTreeMap::new();
+        let mut running: Vec<usize> = (0..setup.kinds.len()).collect();
+        for replications in self.looks.clone() {
+            let shares = self.purse.split(running.len());
+            let work = running.par_iter().zip(shares).map(|(kind, mut purse)| {
+                let start = known.get(kind).map_or(first, |it| (it.level, 1));
+                let mut seen = Vec::new();
+                let found = self.promise(*kind, start, replications, &mut purse, &mut seen);
+                (*kind, found, purse, seen)
+            });
+            let work: Vec<_> = work.collect();
+            let mut purses = Vec::new();
+            let mut halted = None;
+            for (kind, found, purse, seen) in work {
+                purses.push(purse);
+                self.seen
+                    .extend(seen.into_iter().map(|at| (at, replications)));
+                match found {
+                    Ok(Some(promise)) => _ = known.insert(kind, promise),
+                    Ok(None) => _ = known.remove(&kind),
+                    Err(Halt::Failed(error)) => return Err(error.into()),
+                    Err(Halt::Budget) => halted = Some(Halt::Budget),
+                }
+            }
+            self.purse.gather(purses);
+            if let Some(halt) = halted {
+                return Err(halt);
+            }
+            let mut order: Vec<Promise> = running
+                .iter()
+                .filter_map(|kind| known.get(kind).copied())
+                .collect();
+            order.sort_by(|a, b| a.objective.total_cmp(&b.objective));
+            // Two are decided in any case, and looked at more closely then.
+            if order.len() <= 2 {
+                break;
+            }
+            running = order[..order.len().div_ceil(2)]
+                .iter()
+                .map(|it| it.kind)
+                .collect();
+            running.sort_unstable();
+        }
+        let mut promises: Vec<Promise> = known.into_values().collect();
+        if promises.is_empty() {
+            // Nothing looks promising: the most of the first kinds is decided, so that it can be told why.
+            promises.push(Promise {
+                kind: 0,
+                level: setup.levels.len() - 1,
+                objective: f64::INFINITY,
+            });
+        }
+        Ok(promises)
+    }
+
+    /// Where to begin, and the first step: where closed forms do, or in the middle with long steps.
+    fn start(&self) -> Result<(usize, u32), Halt> {
+        let setup = self.bench.setup();
+        let last = setup.levels.len() - 1;
+        let numbers = |level: usize| setup.level(At { kind: 0, level });
+        let plan = setup.plan(
+            self.ready,
+            At {
+                kind: 0,
+                level: last,
+            },
+            1,
+        )?;
+        let asked = asked(&plan, &self.ready.constraints, self.counts_servers());
+        let most = asked.iter().map(|it| it.count).max();
+        Ok(match most {
+            Some(most) if last > 0 => {
+                let enough = |level: &usize| numbers(*level).is_some_and(|it| it >= most as f64);
+                ((0..last).find(enough).unwrap_or(last), 1)
+            }
+            _ => (setup.levels.len() / 2, setup.levels.len() as u32 / 4),
+        })
+    }
+
+    fn promise(
+        &self,
+        kind: usize,
+        start: (usize, u32),
+        replications: u32,
+        purse: &mut Purse,
+        seen: &mut Vec<At>,
+    ) -> Result<Option<Promise>, Halt> {
+        let mut objectives = BTreeMap::new();
+        let found = self.least(start, &mut |level| {
+            let at = At { kind, level };
+            let look = self.bench.look(self.ready, at, replications, purse)?;
+            seen.push(at);
+            objectives.insert(level, look.objective.value);
+            Ok(promising(&look, &self.ready.constraints))
+        })?;
+        Ok(found.map(|level| Promise {
+            kind,
+            level,
+            // Without a figure it is dearer than any.
+            objective: objectives[&level].unwrap_or(f64::INFINITY),
+        }))
+    }
+
+    /// The least level that is, beginning at `start`.
+    fn least(
+        &self,
+        (start, step): (usize, u32),
+        is: &mut dyn FnMut(usize) -> Result<bool, Halt>,
+    ) -> Result<Option<usize>, Halt> {
+        let most = self.bench.setup().levels.len() as u32;
+        let found = least((start as u32 + 1, step), most, &mut |level| {
+            is(level as usize - 1)
+        })?;
+        Ok(found.map(|level| level as usize - 1))
+    }
+
+    /// The least design of a kind that is shown to meet all constraints.
+    fn decide_kind(&mut self, kind: usize, start: usize) -> Result<Option<usize>, Halt> {
+        let most = self.bench.setup().levels.len() as u32;
+        let found = least((start as u32 + 1, 1), most, &mut |level| {
+            let level = level as usize - 1;
+            let judged = self.decide(At { kind, level })?;
+            Ok::<bool, Halt>(judged.verdict == Verdict::Met)
+        })?;
+        Ok(found.map(|level| level as usize - 1))
+    }
+
+    /// Looks at a design until it is known, or there are no more replications.
+    fn decide(&mut self, at: At) -> Result<Judged, Halt> {
+        let mut judged = None;
+        for replications in self.looks.clone() {
+            let look = self
+                .bench
+                .look(self.ready, at, replications, &mut self.purse)?;
+            self.seen.insert(at, replications);
+            let found = judge(&look, &self.ready.constraints, self.confidence_each);
+            let known = found.verdict != Verdict::Unknown || look.exact;
+            judged = Some(found);
+            if known {
+                break;
+            }
+        }
+        judged.ok_or(Halt::Budget)
+    }
+
+    /// What is known of a design that was looked at.
+    fn design(&self, at: At, replications: u32) -> Result<Design, Halt> {
+        let setup = self.bench.setup();
+        let mut purse = self.purse.clone();
+        let look = self.bench.look(self.ready, at, replications, &mut purse)?;
+        let judged = judge(&look, &self.ready.constraints, self.confidence_each);
+        let parts = f64::from(self.ready.parts);
+        let level = setup.level(at);
+        Ok(Design {
+            settings: setup.settings(at),
+            level,
+            level_in_all: level.map(|level| level * parts),
+            objective: look.objective.value,
+            objective_in_all: look.objective.value.map(|value| value * parts),
+            replications,
+            exact: look.exact,
+            verdict: judged.verdict,
+            constraints: judged.standings,
+            digest: look.digest,
+        })
+    }
+
+    /// The best of each kind that was decided, the best first.
+    fn winners(&self) -> Result<Vec<Promise>, Halt> {
+        let mut found = Vec::new();
+        for (kind, level) in &self.decided {
+            let Some(level) = *level else { continue };
+            let at = At { kind: *kind, level };
+            let design = self.design(at, self.seen[&at])?;
+            found.push(Promise {
+                kind: *kind,
+                level,
+                objective: design.objective.unwrap_or(f64::INFINITY),
+            });
+        }
+        found.sort_by(|a, b| {
+            a.objective
+                .total_cmp(&b.objective)
+                .then(a.kind.cmp(&b.kind))
+        });
+        Ok(found)
+    }
+
+    fn told(&self, cut_short: Option<String>) -> Result<CaseOutcome, SizeError> {
+        self.tell(cut_short).map_err(|halt| match halt {
+            Halt::Failed(error) => error,
+            // What was looked at is paid for.
+            Halt::Budget => SizeError::Stopped,
+        })
+    }
+
+    fn tell(&self, cut_short: Option<String>) -> Result<CaseOutcome, Halt> {
+        let winners = self.winners()?;
+        let first = winners.first();
+        let design = |at: At| match self.seen.get(&at) {
+            Some(replications) => self.design(at, *replications).map(Some),
+            None => Ok(None),
+        };
+        let at = |promise: &Promise, level: usize| At {
+            kind: promise.kind,
+            level,
+        };
+        let (mut winner, mut runner_up, mut one_less) = (None, None, None);
+        if let Some(first) = first {
+            winner = design(at(first, first.level))?;
+            if let Some(less) = first.level.checked_sub(1) {
+                one_less = design(at(first, less))?;
+            }
+            runner_up = match winners.get(1) {
+                Some(second) => design(at(second, second.level))?,
+                None if self.bench.setup().kinds.len() == 1 => design(at(first, first.level + 1))?,
+                None => None,
+            };
+            runner_up = runner_up.filter(|it: &Design| it.verdict == Verdict::Met);
+        }
+        let tried = self.tried()?;
+        let missed = one_less.as_ref().map(|it| it.verdict == Verdict::Missed);
+        let theory = match first {
+            Some(first) => {
+                let plan = self
+                    .bench
+                    .setup()
+                    .plan(self.ready, at(first, first.level), 1)?;
+                let servers = self.counts_servers();
+                asked(&plan, &self.ready.constraints, servers)
+            }
+            None => Vec::new(),
+        };
+        Ok(CaseOutcome {
+            case: self.ready.name().to_owned(),
+            text: self
+                .ready
+                .case
+                .as_ref()
+                .map(|it| it.text.clone())
+                .unwrap_or_default(),
+            parts: self.ready.parts,
+            constraints: self.ready.constraints.clone(),
+            confidence: self.ready.confidence,
+            confidence_each: self.confidence_each,
+            binding: winner
+                .as_ref()
+                .and_then(|it| binding(it, one_less.as_ref())),
+            one_less_is_missed: missed,
+            why_none: match winner {
+                Some(_) => None,
+                None => Some(self.why_none(&cut_short)?),
+            },
+            doubts: self.doubts(&tried),
+            winner,
+            runner_up,
+            one_less,
+            theory,
+            tried,
+            events: self.purse.spent,
+            cut_short,
+        })
+    }
+
+    /// Whether the knob looked for by halves is a number of servers rather than of nodes.
+    fn counts_servers(&self) -> bool {
+        let sizing = &self.bench.setup().sizing;
+        let knob = sizing.ladder().map(|index| &sizing.knobs[index]);
+        let path = knob.and_then(|knob| knob.path.as_deref()).unwrap_or("");
+        path.ends_with(".servers")
+    }
+
+    fn tried(&self) -> Result<Vec<Tried>, Halt> {
+        let row = |(at, replications): (&At, &u32)| {
+            let design = self.design(*at, *replications)?;
+            Ok(Tried {
+                settings: design.settings,
+                level: design.level,
+                kind: at.kind,
+                objective: design.objective,
+                values: design.constraints.iter().map(|it| it.value).collect(),
+                replications: design.replications,
+                verdict: design.verdict,
+            })
+        };
+        self.seen.iter().map(row).collect()
+    }
+
+    /// What is not as the search took it to be.
+    fn doubts(&self, tried: &[Tried]) -> Vec<String> {
+        let mut doubts = Vec::new();
+        for pair in tried.windows(2) {
+            let [less, more] = pair else { continue };
+            if less.kind != more.kind {
+                continue;
+            }
+            let levels = format!(
+                "{} and {}",
+                significant(less.level),
+                significant(more.level)
+            );
+            if less.verdict == Verdict::Met && more.verdict == Verdict::Missed {
+                doubts.push(format!(
+                    "more did harm between {levels}: the least may be elsewhere"
+                ));
+            }
+            if let (Some(a), Some(b)) = (less.objective, more.objective)
+                && b < a
+                && less.verdict == Verdict::Met
+            {
+                doubts.push(format!(
+                    "more cost less between {levels}: the cheapest may be elsewhere"
+                ));
+            }
+        }
+        doubts
+    }
+
+    fn why_none(&self, cut_short: &Option<String>) -> Result<String, Halt> {
+        let last = self.bench.setup().levels.len() - 1;
+        let most = self.seen.iter().rev().find(|(at, _)| at.level == last);
+        if let Some(cut) = cut_short {
+            return Ok(format!(
+                "{cut} before any design was shown to meet all constraints"
+            ));
+        }
+        let Some((at, replications)) = most else {
+            return Ok("no design was shown to meet all constraints".to_owned());
+        };
+        let design = self.design(*at, *replications)?;
+        let worst = worst(&design.constraints);
+        let stands = worst.map(|it| {
+            let value = significant(it.value);
+            let doubt = it
+                .doubt
+                .as_deref()
+                .map(|it| format!(" ({it})"))
+                .unwrap_or_default();
+            format!(": {} is {value} there{doubt}", it.constraint)
+        });
+        // What hardly moves is due to something else.
+        let less = self.seen.range(..*at).next_back();
+        let less = less.filter(|(less, _)| less.kind == at.kind);
+        let moved = match less {
+            Some((less, replications)) => {
+                let (a, b) = (self.design(*less, *replications)?, &design);
+                let pairs = a.constraints.iter().zip(&b.constraints);
+                let same = |a: Option<f64>, b: Option<f64>| match (a, b) {
+                    (Some(a), Some(b)) => (a - b).abs() <= 1e-3 * b.abs(),
+                    _ => false,
+                };
+                !pairs.into_iter().all(|(a, b)| same(a.value, b.value))
+            }
+            None => true,
+        };
+        let unmoved = match moved {
+            true => "",
+            false => "; more of it changes next to nothing, so that something else is in the way",
+        };
+        Ok(format!(
+            "not even {} is shown to meet all constraints{}{unmoved}",
+            self.bench.setup().words(*at),
+            stands.unwrap_or_default()
+        ))
+    }
+}
+
+/// Designs of which one may be said to meet the constraints though it does not: all, or as many as halves
+/// of every kind lead to.
+fn decisions(kinds: usize, levels: usize) -> u64 {
+    let (kinds, levels) = (kinds as u64, levels as u64);
+    let halves = 2 * u64::from(u64::BITS - levels.leading_zeros()) + 1;
+    kinds * levels.min(halves)
+}
+
+/// The constraint that decides.
+fn binding(winner: &Design, one_less: Option<&Design>) -> Option<Standing> {
+    let decides = match one_less {
+        Some(less) => worst(&less.constraints)?.constraint.clone(),
+        None => worst(&winner.constraints)?.constraint.clone(),
+    };
+    let mut rows = winner.constraints.iter();
+    rows.find(|row| row.constraint == decides).cloned()
+}
+
+/// The constraint with the least margin; one that is missed or not known goes before all that are met.
+fn worst(standings: &[Standing]) -> Option<&Standing> {
+    let rank = |it: &Standing| match it.verdict {
+        Verdict::Missed => 0,
+        Verdict::Unknown => 1,
+        Verdict::Met => 2,
+    };
+    let margin = |it: &Standing| it.margin_pct.unwrap_or(f64::NEG_INFINITY);
+    standings
+        .iter()
+        .min_by(|a, b| rank(a).cmp(&rank(b)).then(margin(a).total_cmp(&margin(b))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_are_no_more_than_designs() {
+        assert_eq!(decisions(3, 1), 3);
+        assert_eq!(decisions(2, 4), 8);
+        // 2 x 7 halves and the next one.
+        assert_eq!(decisions(1, 100), 15);
+    }
+}
