@@ -555,7 +555,7 @@ fn what_was_measured_is_shown_where_it_cannot_be_fitted() {
     let server = of_llama(
         |asked| match asked.number >= 2 && loopback::words(asked) > 50 {
             true => plain(500, "text/plain", "too long"),
-            false => answer(asked, NONE, NONE),
+            false => answer(asked, Duration::from_millis(5), Duration::from_millis(5)),
         },
     );
     let folder = tempfile::tempdir().unwrap();
