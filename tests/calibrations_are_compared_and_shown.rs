@@ -227,6 +227,41 @@ fn attention_is_looked_up_by_heads() {
 }
 
 #[test]
+fn what_was_measured_is_compared_as_it_was() {
+    let tables = KernelTables::builtin("h100_sxm", KernelBackend::Vllm).unwrap();
+    let (mut rows, mut dips) = (Vec::new(), 0);
+    for key in tables.decode.keys() {
+        let plain = (key.head_dim, key.window) == (128, 0);
+        if !plain || (key.query, key.kv) != (KernelDtype::Bf16, KernelDtype::Bf16) {
+            continue;
+        }
+        for sequences in [1, 2, 4, 8, 16, 32, 64, 128, 256] {
+            let mut before = 0.0;
+            for context in 1..40_000 {
+                let Some(us) = tables.decode.measured_us(key, sequences, context) else {
+                    continue;
+                };
+                // A longer context that took less: steps read it raised to what came before.
+                dips += u32::from(us < before);
+                before = us;
+                let operation = json!({
+                    "what": "decode_attention", "sequences": sequences, "context": context,
+                    "heads": key.heads, "kv_heads": key.kv_heads, "head_dim": 128,
+                });
+                rows.push(row(&operation, &json!("bf16"), us));
+            }
+        }
+    }
+    assert!(dips > 0, "no row could be raised");
+    let folder = TempDir::new().unwrap();
+    let a = file(folder.path(), "a.json", &rows);
+    let page = diff_json(&a, "tables:h100_sxm/vllm");
+    assert_eq!(page["operations"][0]["exact"], rows.len());
+    // The farthest from 1 of them all.
+    assert_eq!(page["worst"][0]["ratio"], 1.0);
+}
+
+#[test]
 fn what_cannot_be_compared_is_said() {
     let folder = TempDir::new().unwrap();
     let a = file(folder.path(), "a.json", &[launch(2.0)]);

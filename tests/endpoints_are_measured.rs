@@ -5,6 +5,7 @@
 
 mod loopback;
 
+use std::path::Path;
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -216,6 +217,8 @@ fn addresses_that_are_none_are_refused() {
         ("localhost:8000", "must be http://"),
         ("ftp://localhost", "must be http://"),
         ("http://me:hush-hush-42@localhost", "user name or password"),
+        ("http://127.0.0.1:99999", "must be 1 to 65535"),
+        ("http://127.0.0.1:0", "must be 1 to 65535"),
     ] {
         let said = refused(url, &[]);
         assert!(said.contains(part) && !said.contains("hush"), "{said}");
@@ -248,6 +251,12 @@ fn a_server_of_another_kind_is_told() {
         said.contains("not found: status 404") && said.contains("/v1/models"),
         "{said}"
     );
+    let moved = |_: &Asked| {
+        let head = "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n";
+        vec![Step::Send(head.as_bytes().to_vec())]
+    };
+    let said = refused(&Server::bare(moved).url, &[]);
+    assert!(said.contains("redirections are not followed"), "{said}");
     let whole = |_: &Asked| document(200, &json!({ "choices": [{ "text": "all at once" }] }));
     let said = refused(&Server::start(whole).url, &[]);
     assert!(
@@ -449,4 +458,198 @@ fn rows_and_profiles_are_written_and_read_again() {
     let fixed = own["fixed_us"].as_float().unwrap();
     let per_seq = own["per_seq_us"].as_float().unwrap();
     assert!(fixed + 2.0 * per_seq > 1_000.0, "{text}");
+}
+
+/// A server of a model that the program knows.
+fn of_llama(script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Server {
+    Server::bare(move |asked| match asked.line.starts_with("GET") {
+        true => document(
+            200,
+            &json!({ "data": [{ "id": "meta-llama/Llama-3.1-8B" }] }),
+        ),
+        false => script(asked),
+    })
+}
+
+#[test]
+fn arguments_are_checked_before_anything_is_sent() {
+    let server = of_llama(|asked| answer(asked, NONE, NONE));
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let option = |option: &str, name: &str| format!("{option}={}", path(name));
+    let known = [
+        "--engine=vllm",
+        "--accelerator=h100-sxm",
+        "--concurrency=1,2,4",
+    ];
+    let held = "fixed_us per_seq_us per_request_ms per_prompt_token_us prefill_time_factor \
+                decode_time_factor";
+    let held: Vec<String> = held
+        .split(' ')
+        .map(|name| format!("--hold={name}=1"))
+        .collect();
+    let held: Vec<&str> = held.iter().map(String::as_str).collect();
+    let nowhere = ["--out", "--profile", "--svg"].map(|it| option(it, "no/such/folder"));
+    let (rows, profile) = (option("--out", "same"), option("--profile", "same"));
+    let cases: [(&[&str], &str); 12] = [
+        (&["--hold=nonsense"], "must be NAME=VALUE"),
+        (&["--set=pools.0.nonsense=1"], "nonsense"),
+        (&["--set=pools.0.pp=2"], "are not fitted"),
+        (&["--accelerator=h999"], "there is no card for `h999`"),
+        (&["--card=gpt-9"], "there is no card for `gpt-9`"),
+        (&["--card=llama-3.1-8b", "--tp=3"], "does not divide"),
+        (&["--tp=1000"], "could not be fitted"),
+        (&["--concurrency=1"], "too few for 6 unknowns"),
+        (&[&nowhere[0]], "--out"),
+        (&[&nowhere[1]], "--profile"),
+        (&[&nowhere[2]], "--svg"),
+        (&[&rows, &profile], "is the file of --out, too"),
+    ];
+    let all_held: (&[&str], &str) = (&held, "all unknowns are held");
+    for (words, part) in cases.into_iter().chain([all_held]) {
+        let named = |own: &&&str| {
+            let name = own.split('=').next();
+            words.iter().all(|word| word.split('=').next() != name)
+        };
+        let own: Vec<&str> = known.iter().filter(named).copied().collect();
+        for way in [&[][..], &["--dry-run"]] {
+            let said = refused(&server.url, &[&own, words, way].concat());
+            assert!(said.contains(part), "{words:?}: {said}");
+        }
+    }
+    // Without an accelerator nothing is fitted, and what is for a fit has no use.
+    let said = refused(&server.url, &["--hold=fixed_us=1"]);
+    assert!(said.contains("--hold: nothing is fitted without"), "{said}");
+    assert!(
+        server.asked.lock().unwrap().is_empty(),
+        "something was sent"
+    );
+    // What a dry run would write to is as it was.
+    let (code, _, said) = endpoint(
+        &server.url,
+        &[&known[..], &[&option("--out", "rows"), "--dry-run"]].concat(),
+    );
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_model_without_a_card_is_told_before_it_is_asked() {
+    let server = Server::start(|asked| answer(asked, NONE, NONE));
+    let words = [
+        "--engine=vllm",
+        "--accelerator=h100-sxm",
+        "--concurrency=1,2,4",
+    ];
+    let said = refused(&server.url, &words);
+    assert!(
+        said.contains("there is no card for `m`") && said.contains("--card"),
+        "{said}"
+    );
+    assert!(server.completions().is_empty(), "it was asked");
+}
+
+#[test]
+fn what_was_measured_is_shown_where_it_cannot_be_fitted() {
+    // Long prompts fail: two loads are left for six unknowns.
+    let server = of_llama(
+        |asked| match asked.number >= 2 && loopback::words(asked) > 50 {
+            true => plain(500, "text/plain", "too long"),
+            false => answer(asked, Duration::from_millis(5), Duration::from_millis(5)),
+        },
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (rows, profile) = (path("rows.jsonl"), path("engine.toml"));
+    let words = [
+        "--prompt-tokens=50,200",
+        "--output-tokens=4",
+        "--concurrency=1,2",
+        "--engine=vllm",
+        "--accelerator=h100-sxm",
+        "--out",
+        &rows,
+        "--profile",
+        &profile,
+    ];
+    let (code, page, said) = endpoint(&server.url, &words);
+    assert_eq!(code, 2, "{page}{said}");
+    for part in [
+        "TPOT",
+        "not fitted: 2 rows",
+        "engine.toml: not written",
+        "rows.jsonl: written",
+    ] {
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(std::fs::read_to_string(&rows).unwrap().lines().count(), 2);
+    assert!(!Path::new(&profile).exists());
+}
+
+/// An answer in events of so many tokens, one every 5 ms.
+fn in_pieces(asked: &Asked, tokens: u64) -> Vec<Step> {
+    let count = asked.body["max_tokens"].as_u64().unwrap();
+    let mut steps = vec![head()];
+    for _ in 0..count.div_ceil(tokens) {
+        steps.push(Step::Pause(Duration::from_millis(5)));
+        steps.push(piece(asked, " some words"));
+    }
+    let usage = json!({
+        "prompt_tokens": 2 * loopback::words(asked) + 10, "completion_tokens": count,
+    });
+    let end_of_text = r#"{"choices":[{"index":0,"text":"","finish_reason":"length"}]}"#;
+    steps.push(event(end_of_text));
+    steps.push(event(&json!({ "choices": [], "usage": usage }).to_string()));
+    steps.extend([event("[DONE]"), end()]);
+    steps
+}
+
+#[test]
+fn events_of_several_tokens_are_told() {
+    let server = Server::start(|asked| in_pieces(asked, 8));
+    let words = ["--output-tokens=32", "--concurrency=1"];
+    let found = measured(&server.url, &words);
+    let cell = &found["cells"][0];
+    assert_eq!(
+        (&cell["several_tokens"], &cell["tokens_per_piece"]),
+        (&json!(true), &json!(8.0))
+    );
+    // Three gaps of eight tokens each: the eight of the first event took no part of them.
+    let mean = |field: &str| cell[field]["mean"].as_f64().unwrap();
+    let off = mean("tpot_ms") - mean("itl_ms") / 8.0;
+    assert!(off.abs() < 1e-9, "{cell}");
+    assert!(
+        found["notes"]
+            .to_string()
+            .contains("several tokens (up to 8"),
+        "{found}"
+    );
+    let row = &found["rows"][0];
+    assert_eq!(row["output_tokens"], 32);
+    assert!(
+        row["source"]
+            .as_str()
+            .unwrap()
+            .ends_with("8 tokens an event"),
+        "{row}"
+    );
+    let own: Vec<&str> = small(&words)
+        .into_iter()
+        .filter(|word| *word != "--json")
+        .collect();
+    let (code, page, said) = endpoint(&server.url, &own);
+    assert_eq!(code, 0, "{said}");
+    let marked = page.lines().filter(|line| line.contains("* "));
+    assert_eq!(marked.count(), 1, "{page}");
+    assert!(page.contains("beware: in 1 of 1 loads, marked *"), "{page}");
+    // One token an event is as it was.
+    let server = Server::start(|asked| in_pieces(asked, 1));
+    let found = measured(&server.url, &words);
+    assert_eq!(found["cells"][0]["several_tokens"], false);
+    assert_eq!(found["notes"], json!([]));
+    // All in one event tells no time per token.
+    let server = Server::start(|asked| in_pieces(asked, 1_000));
+    let said = refused(&server.url, &words);
+    assert!(said.contains("came in one event"), "{said}");
 }

@@ -309,6 +309,16 @@ fn a_dry_run_needs_no_device() {
         page.lines().all(|line| line.chars().count() <= 100),
         "{page}"
     );
+    assert!(page.contains("assumed: a link of 25 GB/s"), "{page}");
+    let copies = page
+        .lines()
+        .filter(|line| line.starts_with("host_to_device"));
+    let copies: Vec<&str> = copies.collect();
+    assert!(
+        !copies.is_empty() && copies.iter().all(|line| line.contains("assumed")),
+        "{page}"
+    );
+    assert!(page.contains(" <1 "), "{page}");
     let (_, page, _) = calibrate(empty.path(), &["--dry-run", "--json", "--full"]);
     let plan: Value = serde_json::from_str(&page).unwrap();
     let expected_s = plan["expected_s"].as_f64().unwrap();

@@ -206,15 +206,45 @@ fn what_does_not_go_with_it_is_refused() {
     assert!(said.contains("Cargo.toml: not a calibration"), "{said}");
 }
 
-#[test]
-fn kernels_of_another_device_are_warned_of() {
-    let text = scenario("kernel_tables = \"calibration/measured/h200-sxm.json.gz\"");
+/// The warnings of a run whose pool has an H100.
+fn warnings(kernel_tables: &str) -> String {
+    let text = scenario(&format!("kernel_tables = {kernel_tables:?}"));
     let document = Document::parse(SourceText::new("own.toml", text.as_str())).unwrap();
     let outcome = run_scenario(&document, Path::new(""), Control::default()).unwrap();
     let result = serde_json::to_value(outcome.result).unwrap();
-    let warnings = result["warnings"].to_string();
+    result["warnings"].to_string()
+}
+
+#[test]
+fn kernels_of_another_device_are_warned_of() {
+    let said = warnings("calibration/measured/h200-sxm.json.gz");
     assert!(
-        warnings.contains("llama: kernel_tables were measured on h200-sxm"),
-        "{warnings}"
+        said.contains("llama: kernel_tables were measured on h200-sxm"),
+        "{said}"
     );
+    let said = warnings("calibration/kernels/h200_sxm-vllm.csv.gz");
+    assert!(
+        said.contains("llama: kernel_tables were measured on h200-sxm"),
+        "{said}"
+    );
+    // Of a device that is no card's nobody knows.
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("own.json");
+    let mut capture = Calibration::load(Path::new(CAPTURE)).unwrap();
+    for (name, part) in [
+        (
+            "Some GPU",
+            "measured on `Some GPU`, which is no accelerator that is known",
+        ),
+        ("h200-sxm", "kernel_tables were measured on h200-sxm"),
+    ] {
+        name.clone_into(&mut capture.device.name);
+        std::fs::write(&path, capture.to_text()).unwrap();
+        let said = warnings(path.to_str().unwrap());
+        assert!(said.contains(part), "{said}");
+    }
+    for own in [CAPTURE, "calibration/kernels/h100_sxm-vllm.csv.gz"] {
+        let said = warnings(own);
+        assert!(!said.contains("kernel_tables"), "{said}");
+    }
 }

@@ -13,5 +13,6 @@ pub mod model;
 pub mod parameter;
 pub mod picture;
 pub mod read;
+mod refusal;
 pub mod solve;
 pub mod split;

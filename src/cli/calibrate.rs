@@ -1,6 +1,7 @@
 //! `seatrial calibrate`: measures what simulations rest on.
 
 mod check;
+mod claim;
 mod diff;
 mod endpoint;
 mod fit;

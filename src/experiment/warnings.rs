@@ -1,9 +1,12 @@
 //! What makes the figures of a run doubtful.
 
+use std::path::Path;
+
 use crate::calibrate::gpu::plan::card_of;
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::fleet::request::Status;
 use crate::fleet::world::handover::ceiling;
+use crate::perf::AcceleratorCard;
 use crate::report::number::count;
 use crate::scenario::faults::{FaultKind, Target};
 use crate::scenario::fleet::Pool;
@@ -280,8 +283,22 @@ fn kernels_of_another_device(plan: &Plan) -> Vec<String> {
         let tables = facts.kernel_tables.as_ref()?;
         let accelerator = &facts.accelerator;
         let own = accelerator.kernels.as_deref() == Some(tables.system.as_str());
-        let measured = card_of(&tables.system)?;
-        (!own && measured != accelerator.name).then(|| {
+        if own {
+            return None;
+        }
+        let Some(measured) = card_of(&tables.system).or_else(|| card_of_system(&tables.system))
+        else {
+            return Some(format!(
+                "{}: kernel_tables were measured on `{}`, which is no accelerator that is known: it \
+                 cannot be told whether it is the pool's {}, and times may be of another; measure or \
+                 import them with the name of a card (`calibrate import --device {}`)",
+                pool.name(),
+                tables.system,
+                accelerator.name,
+                accelerator.name
+            ));
+        };
+        (measured != accelerator.name).then(|| {
             format!(
                 "{}: kernel_tables were measured on {measured}, and the pool has {}: no kernel is \
                  taken to beat its peaks, but times are of the other; name that accelerator, or \
@@ -292,4 +309,12 @@ fn kernels_of_another_device(plan: &Plan) -> Vec<String> {
         })
     };
     pools.filter_map(warning).collect()
+}
+
+/// The card whose measured kernels are a system's.
+fn card_of_system(system: &str) -> Option<&'static str> {
+    AcceleratorCard::names().find(|name| {
+        let card = AcceleratorCard::load(name, Path::new(""));
+        card.is_ok_and(|card| card.kernels.as_deref() == Some(system))
+    })
 }

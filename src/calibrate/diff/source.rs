@@ -210,11 +210,13 @@ fn looked_up(
             decode(&tables.decode, card, &want, [sequences, context])
         }
         Operation::AllReduce { devices, values } => {
+            if let Some(us) = tables.allreduce.measured_us(devices, values) {
+                return Some((us, How::Exact));
+            }
             let curve = tables.allreduce.curve(devices)?;
-            let exact = tables.allreduce.measured_us(devices, values).is_some();
             let covered = values as f64 <= curve.last_x();
             let us = curve.at(values as f64) / 1e3;
-            Some((us, how(exact, Reach::Measured, covered)))
+            Some((us, how(false, Reach::Measured, covered)))
         }
         _ => None,
     }
@@ -265,6 +267,9 @@ fn prompts(
     want: &AttentionKey,
     [sequences, tokens]: [u64; 2],
 ) -> Option<(f64, How)> {
+    if let Some(us) = table.measured_us(want, sequences as u32, tokens as u32) {
+        return Some((us, How::Exact));
+    }
     let (key, reach) = nearest_key(table, want)?;
     let work = |key: &AttentionKey| f64::from(key.heads) * f64::from(key.head_dim);
     let curve = PrefillCurve::new(table, &key, work(want) / work(&key))?;
@@ -281,6 +286,11 @@ fn decode(
     want: &AttentionKey,
     [sequences, context]: [u64; 2],
 ) -> Option<(f64, How)> {
+    // Where a time was measured it is compared as it is: steps read dips of it raised to what came
+    // before.
+    if let Some(us) = table.measured_us(want, sequences as u32, context as u32) {
+        return Some((us, How::Exact));
+    }
     let (key, reach) = nearest_key(table, want)?;
     let bandwidth = card.bandwidth_gb_per_s;
     let flops_per_ns = card.peak_tflops(Dtype::Bf16) * 1e3;
@@ -304,6 +314,5 @@ fn attention_how(
     [sequences, length]: [u64; 2],
 ) -> How {
     let [sequences, length] = [sequences as u32, length as u32];
-    let exact = table.measured_us(want, sequences, length).is_some();
-    how(exact, reach, table.covers(want, sequences, length))
+    how(false, reach, table.covers(want, sequences, length))
 }

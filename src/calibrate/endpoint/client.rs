@@ -60,6 +60,14 @@ pub enum AddressError {
     /// Not `http://host...`.
     #[error("{0}: must be http://HOST[:PORT][/PATH], such as http://localhost:8000")]
     NotHttp(String),
+    /// A port that there is not, which would be taken for that of the scheme.
+    #[error("{url}: the port `{port}` must be 1 to 65535, or left out with its colon")]
+    Port {
+        /// The address.
+        url: String,
+        /// What stands for the port.
+        port: String,
+    },
     /// `https://` in a program without it.
     #[error(
         "{0}: this program was built without TLS; build it with `cargo build --release --features \
@@ -91,6 +99,15 @@ fn base_of(url: &str) -> Result<String, AddressError> {
     }
     if host.is_empty() || rest.contains(['?', '#', ' ']) {
         return Err(AddressError::NotHttp(url.to_owned()));
+    }
+    // An address of the sixth version has colons of its own, within brackets.
+    let after = host.rfind(']').map_or(host, |end| &host[end + 1..]);
+    if let Some((_, port)) = after.rsplit_once(':') {
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+            let (url, port) = (url.to_owned(), port.to_owned());
+            return Err(AddressError::Port { url, port });
+        }
     }
     let plain = url.trim_end_matches('/');
     Ok(match plain.ends_with("/v1") {
@@ -266,7 +283,11 @@ impl Client {
             Some(format!("`{}`", message.as_str()?))
         });
         let said = message.unwrap_or_else(|| excerpt(&body));
-        let detail = format!("status {status}: {}", self.hidden(&said));
+        let to = match status {
+            300..=399 => "redirections are not followed: give the address that it leads to; ",
+            _ => "",
+        };
+        let detail = format!("status {status}: {to}{}", self.hidden(&said));
         Err(Failed::new(kind, detail))
     }
 
@@ -336,6 +357,14 @@ mod tests {
         for url in ["a:8000", "ftp://a", "http://", "http://a?x=1", ""] {
             assert!(base(url).unwrap_err().contains("must be http://"), "{url}");
         }
+        for port in ["", "0", "65536", "99999", "-1", "+80", "80a"] {
+            let said = base(&format!("http://a:{port}/v1")).unwrap_err();
+            assert!(said.contains("must be 1 to 65535"), "{said}");
+        }
+        for host in ["a:65535", "[::1]", "[::1]:8000"] {
+            assert!(base(&format!("http://{host}/v1")).is_ok(), "{host}");
+        }
+        assert!(base("http://[::1]:99999").is_err());
         let secret = base("http://me:hush@a/").unwrap_err();
         assert!(!secret.contains("hush"), "{secret}");
     }

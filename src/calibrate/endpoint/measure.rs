@@ -11,9 +11,12 @@ use super::plan::{Cell, PROBE_OUTPUT, PROBE_WORDS, Plan};
 use super::prompt::{Counting, text};
 use crate::calibrate::engine::measurement::Measurement;
 use crate::measure::quantile_of_sorted;
+use crate::report::number::significant;
 
 /// Share of a load's requests that may fail; with more it is no measurement of that load.
 const MOST_FAILED: f64 = 0.05;
+/// Pieces of text for each token below which times per token are not taken from every token's own event.
+const LEAST_PIECES: f64 = 0.9;
 /// The texts of probes are of a kind that no load has.
 const PROBE_KIND: u64 = u64::MAX;
 
@@ -23,6 +26,12 @@ pub trait Listener: Sync {
     fn begins(&self, requests: u64);
     /// One of them has ended.
     fn ended(&self);
+    /// That model will be asked for: nothing has been sent to it so far, and nothing will be after an
+    /// error.
+    ///
+    /// # Errors
+    /// In words, why it is not to be measured.
+    fn model(&self, model: &str) -> Result<(), String>;
 }
 
 /// What to measure.
@@ -83,6 +92,11 @@ pub struct Measured {
     pub e2e_ms: Option<Times>,
     /// Tokens of a prompt and of an answer, on average.
     pub tokens: Option<(f64, f64)>,
+    /// Tokens of a piece of text, where the server counts them.
+    pub tokens_per_piece: Option<f64>,
+    /// Whether pieces held several tokens: the time per token is then taken from pieces, of which the
+    /// first is assumed to hold as many as the others.
+    pub several_tokens: bool,
     /// Whether this is a measurement of the load: nearly all was sent and answered.
     pub whole: bool,
 }
@@ -131,6 +145,9 @@ pub enum EndpointError {
         /// Those it has.
         listed: String,
     },
+    /// Whoever asked will not have the model measured.
+    #[error("{0}")]
+    NotWanted(String),
 }
 
 /// What to do about a failure of a first request.
@@ -170,6 +187,8 @@ pub fn measure(
     listener.begins(request.plan.requests);
     let mut notes = Vec::new();
     let model = model_of(client, request.model.as_deref(), timeout, &mut notes)?;
+    let wanted = listener.model(&model);
+    wanted.map_err(EndpointError::NotWanted)?;
     let mut target = Target {
         client,
         model: &model,
@@ -335,6 +354,11 @@ fn measured(cell: Cell, load: Load) -> Measured {
     };
     let prompt = mean(&|answer| answer.prompt_tokens);
     let output = mean(&|answer| Some(answer.output_tokens));
+    let counted = answers.iter().filter(|answer| answer.counted);
+    let (tokens, pieces) = counted.fold((0.0, 0.0), |(tokens, pieces), answer| {
+        let own = f64::from(answer.pieces());
+        (tokens + f64::from(answer.output_tokens), pieces + own)
+    });
     let lost = load.failed.len() as f64 + f64::from(load.not_sent);
     Measured {
         answered: answers.len() as u32,
@@ -345,6 +369,8 @@ fn measured(cell: Cell, load: Load) -> Measured {
         e2e_ms: times(&|answer| Some(answer.e2e_ms)),
         // Where the server does not count, the prompt is what was asked for.
         tokens: output.map(|output| (prompt.unwrap_or(f64::from(cell.prompt_tokens)), output)),
+        tokens_per_piece: (pieces > 0.0).then(|| tokens / pieces),
+        several_tokens: pieces < LEAST_PIECES * tokens,
         whole: lost <= MOST_FAILED * f64::from(cell.requests),
         failures: count(load.failed.into_iter()),
         cell,
@@ -364,6 +390,27 @@ fn note(report: &mut Report, target: &Target<'_>) {
     if !target.has_time() {
         let notes = &mut report.notes;
         notes.push("the time of --max-s was over before the plan was".to_owned());
+    }
+    let several = report.cells.iter().filter(|one| one.several_tokens);
+    let most = several.clone().filter_map(|one| one.tokens_per_piece);
+    let (loads, most) = (several.count(), most.fold(0.0, f64::max));
+    if loads > 0 {
+        report.notes.push(format!(
+            "in {loads} of {} loads, marked *, an event held several tokens (up to {} on average): their \
+             TTFT is that of the first event, in which as many tokens as in the others are assumed, and \
+             ITL is between events",
+            report.cells.len(),
+            significant(Some(most))
+        ));
+    }
+    let at_once = |one: &&Measured| one.answered > 0 && one.tpot_ms.is_none();
+    let at_once = report.cells.iter().filter(at_once).count();
+    if at_once > 0 {
+        report.notes.push(format!(
+            "in {at_once} of {} loads every answer came in one event, which tells no time per token: they \
+             are in no row",
+            report.cells.len()
+        ));
     }
     let short = |one: &Measured| {
         let tokens = one.tokens.map(|tokens| tokens.1);
@@ -391,7 +438,13 @@ fn row(one: &Measured, given: &Measurement, report: &Report) -> Option<Measureme
         requests: Some(one.cell.requests),
         ttft_ms: Some(one.ttft_ms?.mean),
         tpot_ms: Some(one.tpot_ms?.mean),
-        source: Some(format!("measured: {}", report.url)),
+        source: Some(match one.tokens_per_piece.filter(|_| one.several_tokens) {
+            None => format!("measured: {}", report.url),
+            Some(tokens) => {
+                let tokens = significant(Some(tokens));
+                format!("measured: {}, {tokens} tokens an event", report.url)
+            }
+        }),
         ..given.clone()
     })
 }

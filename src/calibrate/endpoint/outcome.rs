@@ -22,15 +22,23 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Mean time per token after the first, milliseconds; none of a single token. A piece of text may
-    /// hold several tokens: all that came after the first piece is shared among all tokens but one.
+    /// Pieces of text that came, each with an event of its own.
+    pub fn pieces(&self) -> u32 {
+        self.itl_ms.len() as u32 + 1
+    }
+
+    /// Tokens of a piece, on average; below 1 where a token came in several.
+    pub fn tokens_per_piece(&self) -> f64 {
+        f64::from(self.output_tokens) / f64::from(self.pieces())
+    }
+
+    /// Mean time per token after those of the first piece, milliseconds; none where all came in one.
+    /// How many tokens the first piece holds is not told: as many as the others on average are
+    /// assumed, and one at least.
     pub fn tpot_ms(&self) -> Option<f64> {
-        let after = self
-            .output_tokens
-            .checked_sub(1)
-            .filter(|after| *after > 0)?;
         let spent: f64 = self.itl_ms.iter().sum();
-        Some(spent / f64::from(after))
+        let after = f64::from(self.output_tokens) - self.tokens_per_piece().max(1.0);
+        (self.pieces() > 1 && after > 0.0).then(|| spent / after)
     }
 }
 

@@ -97,8 +97,9 @@ mod tests {
         let answer = stream.answer(62.0).unwrap();
         assert_eq!((answer.ttft_ms, answer.e2e_ms), (30.0, 62.0));
         assert_eq!(answer.itl_ms, [10.0, 20.0]);
-        // Seven tokens in three pieces.
-        assert_eq!(answer.tpot_ms(), Some(5.0));
+        // Seven tokens in three pieces: those of two pieces came in the 30 ms after the first.
+        let tpot_ms = answer.tpot_ms().unwrap();
+        assert!((tpot_ms - 30.0 / (7.0 * 2.0 / 3.0)).abs() < 1e-12);
         assert_eq!(answer.prompt_tokens, Some(7));
     }
 }

@@ -8,6 +8,7 @@ use super::fitted::{Estimate, Fit, FittedRow};
 use super::measurement::Observed;
 use super::model::Model;
 use super::parameter::{Parameter, Values};
+use super::refusal::{refuse_few, refuse_none};
 use super::solve::{Solved, solve};
 use super::split::{Split, cross_validate};
 use crate::calibrate::OverheadEntry;
@@ -16,6 +17,8 @@ use crate::calibrate::regression::identifiability::identifiability;
 use crate::calibrate::regression::robust::Loss;
 use crate::validate::closed_loop::score::{Errors, Score};
 use crate::validate::closed_loop::simulate::Means;
+
+pub use super::refusal::FitError;
 
 /// Clusters from which on a bootstrap draws clusters and not rows.
 const LEAST_CLUSTERS: usize = 6;
@@ -37,45 +40,6 @@ pub struct Asked {
     pub source: String,
 }
 
-/// Why rows cannot be fitted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FitError {
-    /// Rows of several engines or accelerators.
-    #[error(
-        "the rows are of several {what}: {found}; a profile is of one engine on one accelerator: name \
-         it by {option}"
-    )]
-    Several {
-        /// `engines` or `accelerators`.
-        what: &'static str,
-        /// Which.
-        found: String,
-        /// The option that chooses.
-        option: &'static str,
-    },
-    /// Too few of them.
-    #[error(
-        "{rows} rows, {values} means, are left to fit {unknowns} unknowns to ({left_out}); measure more \
-         concurrencies and lengths, or hold unknowns by --hold NAME=VALUE"
-    )]
-    Few {
-        /// Rows.
-        rows: usize,
-        /// Means.
-        values: usize,
-        /// Unknowns.
-        unknowns: usize,
-        /// What was left out, in words.
-        left_out: String,
-    },
-    /// No unknown is left.
-    #[error("all unknowns are held; leave at least one to be fitted")]
-    NothingFree,
-    /// The simulation.
-    #[error("{0}; hold unknowns by --hold NAME=VALUE, or see which rows are unlike the others")]
-    Simulation(String),
-}
-
 /// Fits the unknowns to rows and judges the fit. `left_out` is carried through.
 ///
 /// # Errors
@@ -85,17 +49,12 @@ pub fn fit(
     left_out: &BTreeMap<String, usize>,
     asked: &Asked,
 ) -> Result<Fit, FitError> {
+    refuse_none(observed.len(), left_out)?;
     let engine = only(observed, "engines", "--engine", |row| row.engine.clone())?;
     let accelerator = only(observed, "accelerators", "--accelerator", |row| {
         row.accelerator.clone()
     })?;
-    let free: Vec<Parameter> = Parameter::ALL
-        .into_iter()
-        .filter(|one| !asked.held.contains_key(one))
-        .collect();
-    if free.is_empty() {
-        return Err(FitError::NothingFree);
-    }
+    let free = free(asked)?;
     let mut start = super::parameter::start();
     for (parameter, value) in &asked.held {
         start[*parameter as usize] = *value;
@@ -103,19 +62,8 @@ pub fn fit(
     let mut model = Model::new(observed, &asked.changes);
     let mut left_out = left_out.clone();
     let rows = simulable(&mut model, start, &mut left_out);
-    if 2 * rows.len() < free.len().max(2) {
-        let reasons = left_out.iter().map(|(why, rows)| format!("{rows}: {why}"));
-        let reasons: Vec<String> = reasons.collect();
-        return Err(FitError::Few {
-            rows: rows.len(),
-            values: 2 * rows.len(),
-            unknowns: free.len(),
-            left_out: match reasons.as_slice() {
-                [] => "none were left out".to_owned(),
-                some => format!("left out are {}", some.join("; ")),
-            },
-        });
-    }
+    refuse_none(rows.len(), &left_out)?;
+    refuse_few(rows.len(), free.len(), &left_out)?;
     let solved =
         solve(&mut model, &rows, &free, start, asked.loss).map_err(FitError::Simulation)?;
     let split = Split::of(observed, &rows, asked);
@@ -130,6 +78,33 @@ pub fn fit(
         asked,
     };
     Ok(fit.report(&mut model, engine, accelerator, left_out))
+}
+
+/// Whether rows like these could be fitted, whatever times they will have: the unknowns that are left,
+/// the number of rows, and the scenarios that they are simulated by.
+///
+/// # Errors
+/// What would be refused once they have been measured.
+pub fn possible(observed: &[Observed], asked: &Asked) -> Result<(), FitError> {
+    let free = free(asked)?;
+    refuse_few(observed.len(), free.len(), &BTreeMap::new())?;
+    let left_out = Model::new(observed, &asked.changes).refused();
+    let rows = observed.len() - left_out.values().sum::<usize>();
+    refuse_none(rows, &left_out)?;
+    refuse_few(rows, free.len(), &left_out)
+}
+
+/// The unknowns that are not held.
+///
+/// # Errors
+/// There is none.
+pub fn free(asked: &Asked) -> Result<Vec<Parameter>, FitError> {
+    let all = Parameter::ALL.into_iter();
+    let free: Vec<Parameter> = all.filter(|one| !asked.held.contains_key(one)).collect();
+    match free.is_empty() {
+        true => Err(FitError::NothingFree),
+        false => Ok(free),
+    }
 }
 
 /// The one value that all rows have.

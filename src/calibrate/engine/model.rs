@@ -42,6 +42,15 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// Rows that have no scenario to be simulated by, counted by reason.
+    pub fn refused(&self) -> BTreeMap<String, usize> {
+        let mut refused = BTreeMap::new();
+        for reason in self.bare.iter().filter_map(|bare| bare.as_ref().err()) {
+            *refused.entry(reason.clone()).or_default() += 1;
+        }
+        refused
+    }
+
     /// Means of some rows at some values each, in order; what is not known yet is simulated in
     /// parallel, and the result does not depend on the number of threads.
     pub fn means(&mut self, asked: &[(usize, Values)]) -> Vec<Result<Means, String>> {

@@ -17,6 +17,10 @@ use crate::validate::lines::{Row, Table, json_lines, read_text};
 /// What is to be done about a row that is wrong.
 const REMEDY: &str = "correct or remove this row (see calibration/README.md)";
 
+/// What is to be done about a file without rows.
+const NO_ROWS: &str =
+    "measure some by `seatrial calibrate endpoint URL --out FILE`, or leave it out";
+
 /// Rows of some files, and what was left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
@@ -47,12 +51,22 @@ pub fn read(files: &[impl AsRef<Path>], given: &Given) -> Result<Rows, ValidateE
 fn read_one(path: &Path, given: &Given, rows: &mut Rows) -> Result<(), ValidateError> {
     let file = path.display().to_string();
     let text = read_text(path)?;
+    let no_rows = || {
+        let allowed = "a row at least";
+        ValidateError::value(&file, "the whole file", "it has no rows", allowed, NO_ROWS)
+    };
+    if text.trim().is_empty() {
+        return Err(no_rows());
+    }
     if !text.trim_start().starts_with('{') {
         let table = Table::parse(&file, &text)?;
         if table.has("silicon_ttft_ms") {
             return silicon(path, given, rows);
         }
         check_columns(&file, &table)?;
+        if table.rows().next().is_none() {
+            return Err(no_rows());
+        }
         for line in table.rows() {
             let place = format!("line {}", line.line);
             take(&file, &place, of_row(&line)?, given, rows)?;

@@ -19,6 +19,11 @@ pub const ROW_OVERHEAD_S: f64 = 0.025;
 const START_S: f64 = 6.0;
 /// What an operation takes over its roofline, for the expected time: an assumption.
 const OVER_ROOFLINE: f64 = 1.6;
+/// The least time of a launch, for the expected time, microseconds: an assumption.
+const LEAST_LAUNCH_US: f64 = 1.0;
+/// Bandwidth of a link that no card tells of, 1e9 bytes a second: about what PCI Express of the fourth
+/// generation moves on 16 lanes, an assumption.
+pub const ASSUMED_LINK_GB_PER_S: f64 = 25.0;
 
 /// An operation to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,33 +116,48 @@ impl Plan {
         let launches = f64::from(self.effort.least_samples() + 5);
         let budget = Pace::new(self.effort).budget(START_S, self.rows.len());
         let rows = self.rows.iter().map(|row| {
-            let one = OVER_ROOFLINE * roofline_us(row, card) * 1e-6;
+            let one = OVER_ROOFLINE * peak_us(row, card).max(LEAST_LAUNCH_US) * 1e-6;
             (one * launches).max(budget.samples_s) + ROW_OVERHEAD_S
         });
         START_S + rows.sum::<f64>()
     }
 }
 
-/// The time that a card's peaks permit, microseconds.
+/// The time that a card's peaks permit, microseconds; 0 of what neither computes nor moves bytes.
 #[must_use]
-pub fn roofline_us(row: &Planned, card: &AcceleratorCard) -> f64 {
+pub fn peak_us(row: &Planned, card: &AcceleratorCard) -> f64 {
     let rate = card.peak_tflops(row.dtype.map_or(Dtype::Bf16, NumberType::rate));
     let bandwidth = match row.operation {
-        // PCI Express of the fourth generation, 16 lanes: an assumption.
-        Operation::HostToDevice { .. } | Operation::DeviceToHost { .. } => 25.0,
-        Operation::PeerCopy { .. } | Operation::AllReduce { .. } => {
-            card.scale_up_gb_per_s_per_direction.unwrap_or(25.0)
-        }
+        _ if assumes_link(row, card) => ASSUMED_LINK_GB_PER_S,
+        Operation::PeerCopy { .. } | Operation::AllReduce { .. } => card
+            .scale_up_gb_per_s_per_direction
+            .unwrap_or(ASSUMED_LINK_GB_PER_S),
         _ => card.bandwidth_gb_per_s,
     };
     let compute = row.operation.flops() / (rate * 1e6);
     let memory = row.operation.bytes(row.dtype) / (bandwidth * 1e3);
-    compute.max(memory).max(1.0)
+    compute.max(memory)
 }
 
-/// The card of `calibration/accelerators` that a device is, by the name its driver gives.
+/// Whether that time goes by a bandwidth that no card has, [`ASSUMED_LINK_GB_PER_S`].
+#[must_use]
+pub fn assumes_link(row: &Planned, card: &AcceleratorCard) -> bool {
+    match row.operation {
+        Operation::HostToDevice { .. } | Operation::DeviceToHost { .. } => true,
+        Operation::PeerCopy { .. } | Operation::AllReduce { .. } => {
+            card.scale_up_gb_per_s_per_direction.is_none()
+        }
+        _ => false,
+    }
+}
+
+/// The card of `calibration/accelerators` that a device is, by its own name or the one that the
+/// device's driver gives.
 #[must_use]
 pub fn card_of(name: &str) -> Option<&'static str> {
+    if let Some(own) = AcceleratorCard::names().find(|own| *own == name) {
+        return Some(own);
+    }
     const CARDS: &[(&[&str], &str)] = &[
         (&["H100", "PCIe"], "h100-pcie"),
         (&["H100", "NVL"], ""),

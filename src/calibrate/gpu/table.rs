@@ -1,7 +1,7 @@
 //! Calibrations and plans as pages.
 
 use super::operation::NumberType;
-use super::plan::{Plan, Planned, roofline_us};
+use super::plan::{ASSUMED_LINK_GB_PER_S, Plan, Planned, assumes_link, peak_us};
 use super::record::{Calibration, Row};
 use crate::perf::{AcceleratorCard, Dtype};
 use crate::report::number::{WIDTH, count, percent, plural, significant, wrap};
@@ -63,6 +63,12 @@ pub fn render_plan(plan: &Plan, card: &AcceleratorCard) -> String {
         "The minutes, and the time at the peaks, are estimates for {} by its card, not measurements.",
         card.name
     ));
+    if plan.rows.iter().any(|row| assumes_link(row, card)) {
+        page.line(&format!(
+            "assumed: a link of {ASSUMED_LINK_GB_PER_S} GB/s, as PCI Express of the fourth generation \
+             has on 16 lanes; the card tells of none."
+        ));
+    }
     for left_out in &plan.left_out {
         page.line(&format!("left out: {}", wrap(left_out, WIDTH, 10)));
     }
@@ -76,14 +82,27 @@ pub fn render_plan(plan: &Plan, card: &AcceleratorCard) -> String {
         page.cells([
             &operation.text(),
             short(*dtype),
-            &significant(Some(roofline_us(row, card))),
-            "",
+            &at_peak(peak_us(row, card)),
+            if assumes_link(row, card) {
+                "assumed"
+            } else {
+                ""
+            },
             &significant(some(operation.flops() / 1e9)),
             &significant(some(operation.bytes(*dtype) / 1e6)),
             "",
         ]);
     }
     page.text
+}
+
+/// A time at the peaks: below a microsecond no more than that is told, since no launch is as short.
+fn at_peak(us: f64) -> String {
+    match us {
+        _ if us <= 0.0 => "-".to_owned(),
+        _ if us < 1.0 => "<1".to_owned(),
+        _ => significant(Some(us)),
+    }
 }
 
 /// The share of a card's peak that a row reaches: of arithmetic or of bandwidth, whichever is more.

@@ -1,21 +1,24 @@
 //! `seatrial calibrate endpoint`: measures a live server, and fits its engine.
 
-use std::path::PathBuf;
+mod ahead;
+mod page;
 
-use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
 
 use super::fit::{FitOptions, write};
-use super::fit_page::page as fit_page;
 use crate::calibrate::endpoint::client::{Api, Client};
-use crate::calibrate::endpoint::measure::{Listener, Measured, Report, Request, Times, measure};
+use crate::calibrate::endpoint::measure::{Listener, Report, Request, measure};
 use crate::calibrate::endpoint::plan::{Grid, Limits, Plan};
 use crate::calibrate::engine::fitted::Fit;
 use crate::calibrate::engine::measurement::{Given, Measurement};
+use crate::calibrate::engine::picture::draw;
 use crate::calibrate::engine::read::{Rows, take_all};
-use crate::cli::closed_loop::lines;
 use crate::cli::progress::Progress;
-use crate::cli::{Failure, Finished, json_text};
-use crate::report::number::{WIDTH, count, significant, wrap};
+use crate::cli::{FAILURE, FINE, Failure, Finished, json_text};
+use crate::report::number::{WIDTH, wrap};
+use page::{document, nothing, page, plan_page};
 
 /// Arguments of `calibrate endpoint`.
 #[derive(Debug, clap::Args)]
@@ -126,6 +129,8 @@ pub fn endpoint(args: &EndpointArgs) -> Result<Finished, Failure> {
         users.unwrap_or(1),
     );
     let client = client.map_err(Failure::of)?;
+    ahead::check(args, &plan)?;
+    let _claims = ahead::claim(args)?;
     if args.dry_run {
         return Ok(Finished::fine(match args.json {
             true => json_text(&json!({ "schema": 1, "url": client.base(), "plan": plan })),
@@ -133,49 +138,101 @@ pub fn endpoint(args: &EndpointArgs) -> Result<Finished, Failure> {
         }));
     }
     let request = Request {
-        plan,
+        plan: plan.clone(),
         model: args.model.clone(),
         ignore_eos: !args.plain,
         seed: args.seed,
-        row: Measurement {
-            engine: args.engine.clone(),
-            version: args.engine_version.clone(),
-            model: args.card.clone(),
-            accelerator: args.accelerator.clone(),
-            tp: Some(args.tp),
-            ..Measurement::default()
-        },
+        row: row(args),
     };
-    let bar = Bar(Progress::new("measuring"));
+    let bar = Bar {
+        progress: Progress::new("measuring"),
+        args,
+        plan: &plan,
+    };
     let report = measure(&client, &request, &bar);
-    bar.0.finish();
+    bar.progress.finish();
     let report = report.map_err(Failure::of)?;
     if report.rows.is_empty() {
         return Err(Failure::of(nothing(&report)));
     }
-    let mut written = String::new();
+    finish(args, &report)
+}
+
+/// Fits, writes and shows what was measured. What goes wrong from here on is told beside it: it is not
+/// measured again.
+fn finish(args: &EndpointArgs, report: &Report) -> Result<Finished, Failure> {
+    let mut ended = Ended::default();
     if let Some(out) = &args.out {
-        write(out, &rows_text(&report.rows)?)?;
-        written = format!("{}: written\n", out.display());
+        ended.write(out, rows_text(&report.rows));
     }
-    let fit = fitted(args, &report)?;
-    if let (Some(path), Some(Ok(fit))) = (&args.profile, &fit) {
-        write(path, &fit.to_toml().map_err(Failure::of)?)?;
-        written.push_str(&format!("{}: written\n", path.display()));
+    let fit = fitted(args, report);
+    match (&fit, &args.profile) {
+        (Some(Ok(fit)), Some(path)) => ended.write(path, fit.to_toml().map_err(Failure::of)),
+        (Some(Err(_)), Some(path)) => {
+            let path = path.display();
+            let why = format!("{path}: not written, since the rows could not be fitted");
+            ended.failed.push(why);
+        }
+        _ => {}
     }
-    if let (Some(path), Some(Err(failure))) = (&args.profile, &fit) {
-        let path = path.display();
-        return Err(Failure::of(format!(
-            "{path}: not written, since the rows could not be fitted: {failure}"
-        )));
+    if let (Some(Ok(fit)), Some(path)) = (&fit, args.fit.picture()) {
+        ended.write(path, draw(fit).map_err(Failure::of));
     }
-    if let Some(Ok(fit)) = &fit {
-        written.push_str(&args.fit.draw(fit)?);
+    if let Some(Err(failure)) = &fit {
+        ended.failed.push(format!("not fitted: {failure}"));
     }
-    Ok(Finished::fine(match args.json {
-        true => json_text(&document(&report, fit.as_ref())),
-        false => page(&report, fit.as_ref()) + &written,
-    }))
+    Ok(Finished {
+        text: match args.json {
+            true => json_text(&document(report, fit.as_ref(), &ended.failed)),
+            false => page(report, fit.as_ref()) + &ended.text(),
+        },
+        code: if ended.failed.is_empty() {
+            FINE
+        } else {
+            FAILURE
+        },
+    })
+}
+
+/// What was written, and what went wrong.
+#[derive(Default)]
+struct Ended {
+    written: String,
+    failed: Vec<String>,
+}
+
+impl Ended {
+    fn write(&mut self, path: &Path, text: Result<String, Failure>) {
+        match text.and_then(|text| write(path, &text)) {
+            Ok(()) => self
+                .written
+                .push_str(&format!("{}: written\n", path.display())),
+            Err(failure) => self.failed.push(failure.to_string()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = self.written.clone();
+        for failed in &self.failed {
+            text.push_str(&format!(
+                "{}\n",
+                wrap(&format!("error: {failed}"), WIDTH, 2)
+            ));
+        }
+        text
+    }
+}
+
+/// What rows have beside what is measured.
+fn row(args: &EndpointArgs) -> Measurement {
+    Measurement {
+        engine: args.engine.clone(),
+        version: args.engine_version.clone(),
+        model: args.card.clone(),
+        accelerator: args.accelerator.clone(),
+        tp: Some(args.tp),
+        ..Measurement::default()
+    }
 }
 
 fn plan(args: &EndpointArgs) -> Result<Plan, Failure> {
@@ -195,11 +252,9 @@ fn plan(args: &EndpointArgs) -> Result<Plan, Failure> {
     Plan::new(&grid, limits).map_err(Failure::of)
 }
 
-/// The fit of the rows, where the accelerator is known; one that fails is told of beside them.
-fn fitted(args: &EndpointArgs, report: &Report) -> Result<Option<Result<Fit, Failure>>, Failure> {
-    if args.accelerator.is_none() {
-        return Ok(None);
-    }
+/// The fit of the rows, where the accelerator is known.
+fn fitted(args: &EndpointArgs, report: &Report) -> Option<Result<Fit, Failure>> {
+    args.accelerator.as_ref()?;
     let mut rows = Rows::default();
     let taken = take_all(
         "the measured rows",
@@ -207,12 +262,11 @@ fn fitted(args: &EndpointArgs, report: &Report) -> Result<Option<Result<Fit, Fai
         &Given::default(),
         &mut rows,
     );
-    if let Err(error) = taken {
-        return Ok(Some(Err(Failure::of(error))));
-    }
-    Ok(Some(
-        args.fit.fit(&rows, format!("measured: {}", report.url)),
-    ))
+    let source = format!("measured: {}", report.url);
+    Some(match taken {
+        Ok(()) => args.fit.fit(&rows, source),
+        Err(error) => Err(Failure::of(error)),
+    })
 }
 
 fn rows_text(rows: &[Measurement]) -> Result<String, Failure> {
@@ -224,144 +278,24 @@ fn rows_text(rows: &[Measurement]) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Why there is nothing to show.
-fn nothing(report: &Report) -> String {
-    let kinds = report.failures.iter().map(|(kind, counted)| {
-        let (count, words) = (counted.count, kind.words());
-        format!("{count} x {words} ({})", counted.first)
-    });
-    let kinds: Vec<String> = kinds.collect();
-    let failed = match kinds.as_slice() {
-        [] => "no answer had two tokens".to_owned(),
-        some => format!("of the requests failed {}", some.join("; ")),
-    };
-    let notes = report.notes.join("; ");
-    format!(
-        "{}: no load could be measured: {failed}; {notes}; ask for fewer users or shorter lengths, or \
-         raise --timeout-s and --max-s",
-        report.url
-    )
-}
-
-fn document(report: &Report, fit: Option<&Result<Fit, Failure>>) -> Value {
-    let (fit, why) = match fit {
-        None => (Value::Null, Some("--accelerator was not given".to_owned())),
-        Some(Ok(fit)) => (json!(fit), None),
-        Some(Err(failure)) => (Value::Null, Some(failure.to_string())),
-    };
-    json!({ "schema": 1, "measured": report, "fit": fit, "not_fitted": why })
-}
-
-fn plan_page(url: &str, plan: &Plan) -> String {
-    let limits = plan.limits;
-    let mut out = format!(
-        "{url} would get at most {} requests of {} tokens in all (limits: {} requests, {} tokens, {} s, \
-         {} s a request)",
-        count(plan.requests),
-        count(plan.tokens),
-        count(limits.max_requests),
-        count(limits.max_tokens),
-        limits.max_s,
-        limits.timeout_s
-    );
-    out = format!("{}\n\n", wrap(&out, WIDTH, 2));
-    let head = [
-        "users",
-        "prompt tokens",
-        "output tokens",
-        "requests",
-        "warm-up",
-    ];
-    let mut table = vec![head.map(str::to_owned).to_vec()];
-    table.extend(plan.cells.iter().map(|cell| {
-        let figures = [
-            cell.concurrency,
-            cell.prompt_tokens,
-            cell.output_tokens,
-            cell.requests,
-            cell.warmup,
-        ];
-        figures.map(|figure| count(u64::from(figure))).to_vec()
-    }));
-    out + &lines(table, 0)
-}
-
-fn page(report: &Report, fit: Option<&Result<Fit, Failure>>) -> String {
-    let mut out = format!(
-        "{} at {}; all times are measured, ms\n\n",
-        report.model, report.url
-    );
-    out.push_str(&lines(table(report), 0));
-    let counting = report.counting;
-    let how = match counting.measured {
-        true => format!(
-            "tokens are the server's count: {} a word and {} for every prompt",
-            significant(Some(counting.per_word)),
-            significant(Some(counting.base))
-        ),
-        false => "tokens are assumed: one a word".to_owned(),
-    };
-    out.push_str(&format!("{}\n", wrap(&how, WIDTH, 2)));
-    for note in &report.notes {
-        out.push_str(&format!("{}\n", wrap(&format!("beware: {note}"), WIDTH, 2)));
-    }
-    if !report.failures.is_empty() {
-        out.push_str("\nRequests that failed\n");
-        for (kind, counted) in &report.failures {
-            let count = count(counted.count);
-            let text = format!("{count:>6}  {}: {}", kind.words(), counted.first);
-            out.push_str(&format!("  {}\n", wrap(&text, WIDTH - 2, 8)));
-        }
-    }
-    out.push('\n');
-    match fit {
-        None => out.push_str(
-            "not fitted: the accelerator is not known (--engine NAME --accelerator CARD)\n",
-        ),
-        Some(Ok(fit)) => out.push_str(&fit_page(fit)),
-        Some(Err(failure)) => {
-            let text = format!("not fitted: {failure}");
-            out.push_str(&format!("{}\n", wrap(&text, WIDTH, 2)));
-        }
-    }
-    out
-}
-
-fn table(report: &Report) -> Vec<Vec<String>> {
-    let head = [
-        "users", "prompt", "output", "ok", "failed", "TTFT", "p99", "TPOT", "ITL p50", "p99", "E2E",
-    ];
-    let mut table = vec![head.map(str::to_owned).to_vec()];
-    table.extend(report.cells.iter().map(|one: &Measured| {
-        let (prompt, output) = one.tokens.unzip();
-        let of = |times: Option<Times>, of: fn(Times) -> f64| significant(times.map(of));
-        let failed: u64 = one.failures.values().map(|counted| counted.count).sum();
-        vec![
-            count(u64::from(one.cell.concurrency)),
-            significant(prompt),
-            significant(output),
-            count(u64::from(one.answered)),
-            count(failed + u64::from(one.not_sent)),
-            of(one.ttft_ms, |times| times.mean),
-            of(one.ttft_ms, |times| times.p99),
-            of(one.tpot_ms, |times| times.mean),
-            of(one.itl_ms, |times| times.p50),
-            of(one.itl_ms, |times| times.p99),
-            of(one.e2e_ms, |times| times.mean),
-        ]
-    }));
-    table
-}
-
 /// The progress bar, as measurements speak to it.
-struct Bar(Progress);
+struct Bar<'a> {
+    progress: Progress,
+    args: &'a EndpointArgs,
+    plan: &'a Plan,
+}
 
-impl Listener for Bar {
+impl Listener for Bar<'_> {
     fn begins(&self, requests: u64) {
-        self.0.expect(requests);
+        self.progress.expect(requests);
     }
 
     fn ended(&self) {
-        self.0.advance(1.0);
+        self.progress.advance(1.0);
+    }
+
+    fn model(&self, model: &str) -> Result<(), String> {
+        let wanted = ahead::check_model(self.args, self.plan, model);
+        wanted.map_err(|failure| failure.to_string())
     }
 }

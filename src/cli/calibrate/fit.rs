@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::claim::Claim;
 use super::fit_page::page;
 use crate::calibrate::engine::fitted::Fit;
 use crate::calibrate::engine::judge::{Asked, fit as fit_rows};
@@ -99,7 +100,17 @@ pub fn fit(args: &FitArgs) -> Result<Finished, Failure> {
         accelerator: args.accelerator.clone(),
         tp: args.tp,
     };
+    // What is wrong from the start is told before the work.
+    args.options.asked(String::new())?;
     let rows = read(&args.files, &given).map_err(Failure::of)?;
+    let files = [
+        ("--out", args.out.as_deref()),
+        ("--svg", args.options.picture()),
+    ];
+    let files = files
+        .into_iter()
+        .filter_map(|(option, path)| Some((option, path?)));
+    let _claims = Claim::all(files)?;
     let names = args.files.iter().map(|file| file_name(file));
     let source = names.collect::<Vec<_>>().join(", ");
     let fit = args.options.fit(&rows, source)?;
@@ -115,16 +126,38 @@ pub fn fit(args: &FitArgs) -> Result<Finished, Failure> {
 }
 
 impl FitOptions {
-    /// Fits rows.
-    pub fn fit(&self, rows: &Rows, source: String) -> Result<Fit, Failure> {
-        let asked = Asked {
+    /// What is asked of a fit.
+    pub fn asked(&self, source: String) -> Result<Asked, Failure> {
+        Ok(Asked {
             held: held(&self.hold)?,
             loss: self.loss,
             folds: usize::from(self.folds),
             by_row: self.by_row,
             changes: self.changes()?,
             source,
-        };
+        })
+    }
+
+    /// The first option that was given and needs a fit.
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--hold", !self.hold.is_empty()),
+            ("--set", !self.set.is_empty()),
+            ("--svg", self.svg.is_some()),
+            ("--by-row", self.by_row),
+        ];
+        let mut given = given.into_iter().filter(|(_, given)| *given);
+        given.next().map(|(option, _)| option)
+    }
+
+    /// Where the picture goes, if one is wanted.
+    pub fn picture(&self) -> Option<&Path> {
+        self.svg.as_deref()
+    }
+
+    /// Fits rows.
+    pub fn fit(&self, rows: &Rows, source: String) -> Result<Fit, Failure> {
+        let asked = self.asked(source)?;
         fit_rows(&rows.observed, &rows.left_out, &asked).map_err(Failure::of)
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::calibrate::gpu::capture::{Listener, Request, capture};
 use crate::calibrate::gpu::operation::Operation;
-use crate::calibrate::gpu::plan::{Asked, Effort, Plan, card_of, roofline_us};
+use crate::calibrate::gpu::plan::{Asked, Effort, Plan, assumes_link, card_of, peak_us};
 use crate::calibrate::gpu::table::{render, render_plan};
 use crate::cli::progress::Progress;
 use crate::cli::{Failure, Finished, json_text};
@@ -122,7 +122,8 @@ fn plan_json(plan: &Plan, card: &AcceleratorCard) -> Value {
             "used_for": row.used_for,
             "flops": row.operation.flops(),
             "bytes": row.operation.bytes(row.dtype),
-            "at_peak_us": roofline_us(row, card),
+            "at_peak_us": peak_us(row, card),
+            "assumed_link": assumes_link(row, card),
         })
     });
     json!({
