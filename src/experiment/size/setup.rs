@@ -328,7 +328,7 @@ fn kinds(knobs: &[Axis], ladder: Option<usize>) -> Vec<Vec<Setting>> {
         }
         let levels = knob.levels().unwrap_or_default();
         let longer = |kind: &Vec<Setting>| -> Vec<Vec<Setting>> {
-            let one = |level: &Setting| [&kind[..], &[level.clone()]].concat();
+            let one = |level: &Setting| [&kind[..], std::slice::from_ref(level)].concat();
             levels.iter().map(one).collect()
         };
         kinds = kinds.iter().flat_map(longer).collect();

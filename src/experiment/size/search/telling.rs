@@ -1,0 +1,205 @@
+//! What a search that has ended says.
+
+use super::{Promise, Search};
+use crate::experiment::size::bench::Halt;
+use crate::experiment::size::error::SizeError;
+use crate::experiment::size::outcome::{CaseOutcome, Design, Tried};
+use crate::experiment::size::setup::At;
+use crate::experiment::size::theory::asked;
+use crate::experiment::size::verdict::{Standing, Verdict};
+use crate::report::number::significant;
+
+impl Search<'_> {
+    pub(super) fn told(&self, cut_short: Option<String>) -> Result<CaseOutcome, SizeError> {
+        self.tell(cut_short).map_err(|halt| match halt {
+            Halt::Failed(error) => error,
+            // What was looked at is paid for.
+            Halt::Budget => SizeError::Stopped,
+        })
+    }
+
+    fn tell(&self, cut_short: Option<String>) -> Result<CaseOutcome, Halt> {
+        let winners = self.winners()?;
+        let first = winners.first();
+        let design = |at: At| match self.seen.get(&at) {
+            Some(replications) => self.design(at, *replications).map(Some),
+            None => Ok(None),
+        };
+        let at = |promise: &Promise, level: usize| At {
+            kind: promise.kind,
+            level,
+        };
+        let (mut winner, mut runner_up, mut one_less) = (None, None, None);
+        if let Some(first) = first {
+            winner = design(at(first, first.level))?;
+            if let Some(less) = first.level.checked_sub(1) {
+                one_less = design(at(first, less))?;
+            }
+            runner_up = match winners.get(1) {
+                Some(second) => design(at(second, second.level))?,
+                None if self.bench.setup().kinds.len() == 1 => design(at(first, first.level + 1))?,
+                None => None,
+            };
+            runner_up = runner_up.filter(|it: &Design| it.verdict == Verdict::Met);
+        }
+        let tried = self.tried()?;
+        let missed = one_less.as_ref().map(|it| it.verdict == Verdict::Missed);
+        let theory = match first {
+            Some(first) => {
+                let plan = self
+                    .bench
+                    .setup()
+                    .plan(self.ready, at(first, first.level), 1)?;
+                let servers = self.counts_servers();
+                asked(&plan, &self.ready.constraints, servers)
+            }
+            None => Vec::new(),
+        };
+        Ok(CaseOutcome {
+            case: self.ready.name().to_owned(),
+            text: self
+                .ready
+                .case
+                .as_ref()
+                .map(|it| it.text.clone())
+                .unwrap_or_default(),
+            parts: self.ready.parts,
+            constraints: self.ready.constraints.clone(),
+            confidence: self.ready.confidence,
+            confidence_each: self.confidence_each,
+            binding: winner
+                .as_ref()
+                .and_then(|it| binding(it, one_less.as_ref())),
+            one_less_is_missed: missed,
+            why_none: match winner {
+                Some(_) => None,
+                None => Some(self.why_none(&cut_short)?),
+            },
+            doubts: self.doubts(&tried),
+            winner,
+            runner_up,
+            one_less,
+            theory,
+            tried,
+            events: self.purse.spent,
+            cut_short,
+        })
+    }
+
+    fn tried(&self) -> Result<Vec<Tried>, Halt> {
+        let row = |(at, replications): (&At, &u32)| {
+            let design = self.design(*at, *replications)?;
+            Ok(Tried {
+                settings: design.settings,
+                level: design.level,
+                kind: at.kind,
+                objective: design.objective,
+                values: design.constraints.iter().map(|it| it.value).collect(),
+                replications: design.replications,
+                verdict: design.verdict,
+            })
+        };
+        self.seen.iter().map(row).collect()
+    }
+
+    /// What is not as the search took it to be.
+    fn doubts(&self, tried: &[Tried]) -> Vec<String> {
+        let mut doubts = Vec::new();
+        for pair in tried.windows(2) {
+            let [less, more] = pair else { continue };
+            if less.kind != more.kind {
+                continue;
+            }
+            let levels = format!(
+                "{} and {}",
+                significant(less.level),
+                significant(more.level)
+            );
+            if less.verdict == Verdict::Met && more.verdict == Verdict::Missed {
+                doubts.push(format!(
+                    "more did harm between {levels}: the least may be elsewhere"
+                ));
+            }
+            if let (Some(a), Some(b)) = (less.objective, more.objective)
+                && b < a
+                && less.verdict == Verdict::Met
+            {
+                doubts.push(format!(
+                    "more cost less between {levels}: the cheapest may be elsewhere"
+                ));
+            }
+        }
+        doubts
+    }
+
+    fn why_none(&self, cut_short: &Option<String>) -> Result<String, Halt> {
+        let last = self.bench.setup().levels.len() - 1;
+        let most = self.seen.iter().rev().find(|(at, _)| at.level == last);
+        if let Some(cut) = cut_short {
+            return Ok(format!(
+                "{cut} before any design was shown to meet all constraints"
+            ));
+        }
+        let Some((at, replications)) = most else {
+            return Ok("no design was shown to meet all constraints".to_owned());
+        };
+        let design = self.design(*at, *replications)?;
+        let worst = worst(&design.constraints);
+        let stands = worst.map(|it| {
+            let value = significant(it.value);
+            let doubt = it
+                .doubt
+                .as_deref()
+                .map(|it| format!(" ({it})"))
+                .unwrap_or_default();
+            format!(": {} is {value} there{doubt}", it.constraint)
+        });
+        // What hardly moves is due to something else.
+        let less = self.seen.range(..*at).next_back();
+        let less = less.filter(|(less, _)| less.kind == at.kind);
+        let moved = match less {
+            Some((less, replications)) => {
+                let (a, b) = (self.design(*less, *replications)?, &design);
+                let pairs = a.constraints.iter().zip(&b.constraints);
+                let same = |a: Option<f64>, b: Option<f64>| match (a, b) {
+                    (Some(a), Some(b)) => (a - b).abs() <= 1e-3 * b.abs(),
+                    _ => false,
+                };
+                !pairs.into_iter().all(|(a, b)| same(a.value, b.value))
+            }
+            None => true,
+        };
+        let unmoved = match moved {
+            true => "",
+            false => "; more of it changes next to nothing, so that something else is in the way",
+        };
+        Ok(format!(
+            "not even {} is shown to meet all constraints{}{unmoved}",
+            self.bench.setup().words(*at),
+            stands.unwrap_or_default()
+        ))
+    }
+}
+
+/// The constraint that decides.
+fn binding(winner: &Design, one_less: Option<&Design>) -> Option<Standing> {
+    let decides = match one_less {
+        Some(less) => worst(&less.constraints)?.constraint.clone(),
+        None => worst(&winner.constraints)?.constraint.clone(),
+    };
+    let mut rows = winner.constraints.iter();
+    rows.find(|row| row.constraint == decides).cloned()
+}
+
+/// The constraint with the least margin; one that is missed or not known goes before all that are met.
+fn worst(standings: &[Standing]) -> Option<&Standing> {
+    let rank = |it: &Standing| match it.verdict {
+        Verdict::Missed => 0,
+        Verdict::Unknown => 1,
+        Verdict::Met => 2,
+    };
+    let margin = |it: &Standing| it.margin_pct.unwrap_or(f64::NEG_INFINITY);
+    standings
+        .iter()
+        .min_by(|a, b| rank(a).cmp(&rank(b)).then(margin(a).total_cmp(&margin(b))))
+}
