@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+/// Records in a log, the variant, and what its purges took.
+type Point<'a> = (f64, &'a str, &'a Value);
+
 /// A straight line through points, by least squares.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Line {
@@ -62,7 +65,7 @@ fn growth(points: &[(f64, f64)]) -> Value {
 #[must_use]
 pub fn growth_of(sections: &[(&str, &Value)]) -> Value {
     // Logs of one name and one rule: others would be compared for what they are, not for their size.
-    let mut stores: BTreeMap<(&str, String), Vec<(f64, &str, &Value)>> = BTreeMap::new();
+    let mut stores: BTreeMap<(&str, String), Vec<Point<'_>>> = BTreeMap::new();
     for (name, section) in sections {
         let rows = section["stores"].as_array().into_iter().flatten();
         for row in rows.filter(|row| row["purge"]["done"].as_u64() > Some(0)) {

@@ -67,6 +67,9 @@ impl Reach<'_> {
     }
 }
 
+/// Whether requests hold blocks at a replica, of names that the second argument picks, that are to go.
+pub type Holds<'a> = dyn Fn(u32, &dyn Fn(u64) -> bool) -> bool + 'a;
+
 /// What the world is to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Wish {
@@ -765,12 +768,7 @@ impl Erasure {
 
     /// A request of that name has gone. `holds` says whether requests still hold something of a name at a
     /// replica that is to go.
-    pub fn kv_gone(
-        &mut self,
-        name: u64,
-        now: SimTime,
-        holds: &dyn Fn(u32, &dyn Fn(u64) -> bool) -> bool,
-    ) {
+    pub fn kv_gone(&mut self, name: u64, now: SimTime, holds: &Holds<'_>) {
         self.forget_name(name);
         let subjects = &self.subjects;
         let all = self.resets_kv();

@@ -12,7 +12,7 @@ fn spell(seconds: Option<f64>) -> String {
         return "-".to_owned();
     };
     let (value, unit) = match seconds {
-        s if s == 0.0 => return "0".to_owned(),
+        0.0 => return "0".to_owned(),
         s if s < 1e-3 => (s * 1e6, "us"),
         s if s < 1.0 => (s * 1e3, "ms"),
         s if s < 600.0 => (s, "s"),
