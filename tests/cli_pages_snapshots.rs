@@ -174,7 +174,7 @@ fn the_schema_names_every_part_of_a_scenario() {
     let properties = schema["properties"].as_object().unwrap();
     let mut names: Vec<&str> = properties.keys().map(String::as_str).collect();
     names.sort_unstable();
-    assert_snapshot!(names.join(" "), @"admission affinity assumptions batching capability capacity claims clients cost description faults gateway health kv_store kv_transfer locality name network pools populations regions router run signals slo steering tiers variants workload");
+    assert_snapshot!(names.join(" "), @"admission affinity assumptions batching capability capacity claims clients cost description erasure faults gateway health kv_store kv_transfer locality name network pools populations regions router run signals slo steering tiers variants workload");
     assert_eq!(schema["required"].as_array().unwrap().len(), 3);
     assert_eq!(schema["additionalProperties"], false);
     for (name, property) in properties {
