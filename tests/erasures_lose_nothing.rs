@@ -124,8 +124,7 @@ const FAULTS: [&str; 4] = [
 
 /// Runs a scenario with its audit log, to the end of everything.
 fn run(text: &str, replication: u64) -> (Vec<AuditRow>, Simulation) {
-    let plan = plan_of(text);
-    let mut fleet = plan.fleet.clone();
+    let mut fleet = plan_of(text).fleet;
     fleet.streams.replication = replication;
     fleet.record_erasures = true;
     let mut simulation = Simulation::new(Arc::new(fleet)).unwrap();
