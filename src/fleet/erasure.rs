@@ -9,7 +9,7 @@
 //!
 //! An erasure names an instant, that of its sender being authenticated: all that was made up to then is to
 //! go, and what was made later stays. Each place is told over the network, and again and again while it
-//! cannot be reached; the erasure is done when the last place is ([`case`]). A request that is under way has
+//! cannot be reached; the erasure is done when the last place is. A request that is under way has
 //! the time of its arrival, so that its record, written later or come by replication, is dropped by
 //! a store that knows of the erasure.
 //!
