@@ -184,3 +184,21 @@ fn every_kind_of_engine_forgets() {
         }
     }
 }
+
+/// A store that replicas share knows no subjects: an erasure empties it, and what requests under way have
+/// written to it goes with them.
+#[test]
+fn a_shared_store_keeps_nothing() {
+    let shared = "[kv_store]\ncapacity_gb = 500\nbandwidth_gb_per_s = 40\nregion_lag_ms = 0\n";
+    let run = |traffic: bool| {
+        let text = format!(
+            "subjects = 1\ntraffic = {traffic}\n{STORM}{}",
+            store("subject")
+        );
+        let (rows, simulation) = simulate(&scenario(&text, shared));
+        assert_eq!(simulation.world.erasure().unwrap().pending(), 0);
+        found(&rows, 45, 100)
+    };
+    let (quiet, own) = (run(false), run(true));
+    assert!(own < 0.8 * quiet, "{own} of {quiet}");
+}

@@ -31,8 +31,6 @@ pub struct ErasureTally {
     pub pending: u64,
     /// Records on their way between regions at the end.
     pub on_their_way: u64,
-    /// Entries of caches at the end, by place.
-    pub entries: Vec<(u16, u64)>,
 }
 
 impl ErasureTally {
@@ -61,7 +59,6 @@ impl ErasureTally {
             logs: erasure.log_rows(),
             pending: erasure.pending(),
             on_their_way: erasure.on_their_way(),
-            entries: erasure.cache_entries(),
         })
     }
 
@@ -73,9 +70,6 @@ impl ErasureTally {
         }
         self.pending += other.pending;
         self.on_their_way += other.on_their_way;
-        for (mine, theirs) in self.entries.iter_mut().zip(&other.entries) {
-            mine.1 += theirs.1;
-        }
     }
 }
 
@@ -86,8 +80,10 @@ fn times(histogram: &LatencyHistogram, all: u64, unit_ns: f64) -> Value {
     let of = |ns: Option<f64>| ns.map(|ns| ns / unit_ns);
     let quantile = |q: f64| {
         let rank = (q * all as f64).ceil();
-        let known = all > 0 && rank <= done as f64;
-        of(histogram.quantile(rank / done as f64).filter(|_| known))
+        let known = done > 0 && rank <= done as f64;
+        of(known
+            .then(|| histogram.quantile(rank / done as f64))
+            .flatten())
     };
     let whole = |ns: Option<f64>| of(ns.filter(|_| done >= all));
     json!({
@@ -106,6 +102,12 @@ pub fn erasure_of(plan: &Plan, tally: &Tally) -> Value {
     };
     let meters = &erasure.meters;
     let accepted = meters.requested - meters.rejected;
+    // Pending and not late yet: nothing can be said of a share of all while there are any.
+    let undecided = |decided: u64| accepted - decided;
+    let share = |good: u64, decided: u64| {
+        let all = ratio(good as f64, accepted as f64);
+        all.filter(|_| decided == accepted)
+    };
     let mut section = json!({
         "sample_one_in": rules.sample,
         "subjects": rules.subjects,
@@ -118,6 +120,8 @@ pub fn erasure_of(plan: &Plan, tally: &Tally) -> Value {
         "physical_s": times(&meters.physical, accepted, 1e9),
         "deadline_days": rules.deadline.as_secs_f64() / 86_400.0,
         "deadline_misses": meters.deadline_misses,
+        "undecided": undecided(meters.in_time + meters.deadline_misses),
+        "in_time": share(meters.in_time, meters.in_time + meters.deadline_misses),
         "resurrected": meters.resurrected,
         "cancelled_requests": meters.cancelled,
         "records_on_their_way": erasure.on_their_way,
@@ -129,7 +133,8 @@ pub fn erasure_of(plan: &Plan, tally: &Tally) -> Value {
         let target = json!({
             "within_s": slo.as_secs_f64(),
             "misses": missed,
-            "attained": ratio(accepted.saturating_sub(missed) as f64, accepted as f64),
+            "undecided": undecided(meters.within_slo + missed),
+            "attained": share(meters.within_slo, meters.within_slo + missed),
         });
         fields.insert("slo".to_owned(), target);
     }

@@ -16,6 +16,7 @@ use self::answer::Picker;
 pub use self::handover::{expected_share_moved, expected_time_to_move_s};
 use self::resolvers::Resolvers;
 use self::view::View;
+pub(in crate::fleet) use self::view::bit;
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::scenario::regions::RttMatrix;
 use crate::scenario::steering::{AnswerPolicy, Steering};

@@ -26,7 +26,7 @@ pub(super) enum Entry {
         place: Target,
     },
     /// Records written in one region come to the others' logs.
-    Ship(u16),
+    Ship(u32),
     /// A log has something to do by itself.
     LogDue(u16),
     /// The last copy of a subject's data at a place is gone.

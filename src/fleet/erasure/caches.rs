@@ -81,6 +81,7 @@ impl Cache {
     }
 
     /// Entries it holds.
+    #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
         self.written.len()
     }

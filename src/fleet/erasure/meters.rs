@@ -15,9 +15,13 @@ pub struct ErasureMeters {
     pub logical: LatencyHistogram,
     /// From the request until the last byte was gone from every place; of those done.
     pub physical: LatencyHistogram,
+    /// Done within the deadline.
+    pub in_time: u64,
     /// Not done within the deadline, those still pending past it among them.
     pub deadline_misses: u64,
-    /// Not done within the objective of one's own.
+    /// Done within the objective of one's own.
+    pub within_slo: u64,
+    /// Not done within it, those still pending past it among them.
     pub slo_misses: u64,
     /// Records from before an erasure that a store took in after it had forgotten the erasure.
     pub resurrected: u64,
@@ -65,7 +69,9 @@ impl ErasureMeters {
         self.done += other.done;
         self.logical.merge(&other.logical);
         self.physical.merge(&other.physical);
+        self.in_time += other.in_time;
         self.deadline_misses += other.deadline_misses;
+        self.within_slo += other.within_slo;
         self.slo_misses += other.slo_misses;
         self.resurrected += other.resurrected;
         self.cancelled += other.cancelled;

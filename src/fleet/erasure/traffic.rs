@@ -7,8 +7,9 @@ use crate::engine::{SimDuration, SimTime};
 use crate::fleet::lsm::{Stored, Subject};
 
 use super::agenda::Entry;
-use super::desk::{Erasure, Reach, Served};
+use super::desk::{Erasure, Served};
 use super::plan::ErasurePlan;
+use super::reach::Reach;
 
 /// A record on its way.
 #[derive(Debug, Clone, Copy)]
@@ -180,22 +181,22 @@ impl Erasure {
             }
             let way = self.links.index(store, from, to);
             if self.links.ways[way].is_empty() {
-                self.agenda.note(sent.due, Entry::Ship(way as u16));
+                self.agenda.note(sent.due, Entry::Ship(way as u32));
             }
             self.links.ways[way].push_back(sent);
         }
     }
 
     /// Records come to the log of another region, unless nothing passes: they wait, and come later.
-    pub(super) fn ship(&mut self, way: u16, now: SimTime, reach: &Reach<'_>) {
-        let (store, from, to) = self.links.ends(usize::from(way));
+    pub(super) fn ship(&mut self, way: u32, now: SimTime, reach: &Reach<'_>) {
+        let (store, from, to) = self.links.ends(way as usize);
         if !reach.free(from, to as u16) {
             return self.agenda.note(now + self.plan.retry, Entry::Ship(way));
         }
         let Some(index) = self.logs_of(store).nth(to) else {
             return;
         };
-        let sent = &mut self.links.ways[usize::from(way)];
+        let sent = &mut self.links.ways[way as usize];
         let log = &mut self.logs[index];
         log.sync(&self.subjects, now);
         while let Some(record) = sent.front().copied().filter(|record| record.due <= now) {

@@ -23,7 +23,8 @@ impl Answers {
     }
 }
 
-pub(super) fn bit(region: RegionIndex) -> u64 {
+/// A region as one of 64 bits.
+pub(in crate::fleet) fn bit(region: RegionIndex) -> u64 {
     1_u64.checked_shl(u32::from(region.0)).unwrap_or(0)
 }
 

@@ -122,10 +122,6 @@ impl World {
         };
         let stamp = erasure.stamp_of(case).unwrap_or(SimTime::ZERO);
         let of = |other: u64| erasure.subject_of(other) == Some(subject);
-        if let (None, Some(store)) = (name, &mut self.store) {
-            // It knows no owners.
-            store.clear();
-        }
         let held = match name {
             Some(name) => self.forget_blocks(&|other| other == name, queue),
             None if erasure.resets_kv() => self.forget_blocks(&|_| true, queue),
@@ -168,6 +164,10 @@ impl World {
             }
         }
         self.tell_all_blocks(queue);
+        // It knows no owners, and requests under way write to it until they are gone.
+        if let Some(store) = &mut self.store {
+            store.clear();
+        }
         held
     }
 

@@ -65,11 +65,15 @@ pub(super) fn erasure(page: &mut Page, result: &RunResult) {
         );
         page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
     }
-    let days = section["deadline_days"].as_f64();
     let mut text = format!(
-        "{} of {}; {} resurrected",
-        plural(whole("deadline_misses"), "miss").replace("misss", "misses"),
-        format_args!("the deadline of {} days", significant(days)),
+        "deadline of {}: missed by {}, {} undecided; {} resurrected",
+        spell(
+            section["deadline_days"]
+                .as_f64()
+                .map(|days| days * 86_400.0)
+        ),
+        count(whole("deadline_misses")),
+        count(whole("undecided")),
         plural(whole("resurrected"), "record"),
     );
     if let Some(slo) = section.get("slo") {

@@ -12,6 +12,8 @@ use crate::scenario::validate::{MOST_MS, MOST_PER_S, MOST_S, check_law};
 
 /// Most subjects that are simulated: the width of their numbers.
 const MOST_SUBJECTS: u64 = 4_000_000_000;
+/// Most stores.
+const MOST_STORES: usize = 100;
 /// Most logs of all stores: the width of their numbers.
 const MOST_LOGS: u64 = 10_000;
 /// Most records of a log from before the run: the width of what one subject may have.
@@ -59,6 +61,10 @@ impl Erasure {
         if self.stores.is_empty() {
             let remedy = "add one, as [[erasure.stores]] with kind = \"request_log\"";
             problems.push(&list, "none", "must be one store or more", remedy);
+        }
+        if self.stores.len() > MOST_STORES {
+            let allowed = format!("must be {MOST_STORES} stores at most");
+            problems.push(&list, self.stores.len(), &allowed, "merge some");
         }
         let mut logs = 0;
         let mut caches = 0;
