@@ -40,6 +40,7 @@
 //! | [`inputs`] | which files were read |
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
 //! | [`money`] | prices, bills in whole nano-dollars, energy |
+//! | [`observed`] | what logs and monitors tell of a real fleet |
 //! | [`experiment`] | replications, claims with counterfactuals, estimates |
 //! | [`calibrate`] | what is measured, imported or fitted: kernels of a GPU, model cards, engine overheads |
 //! | [`validate`] | measured runs in, and how far a simulated run is from them |
@@ -55,6 +56,7 @@ pub mod fleet;
 pub mod inputs;
 pub mod measure;
 pub mod money;
+pub mod observed;
 pub mod perf;
 pub mod report;
 pub mod scenario;
