@@ -16,6 +16,7 @@ mod explain;
 mod faults;
 mod model;
 mod progress;
+mod review;
 mod run;
 mod schema;
 mod size;
@@ -56,6 +57,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Says where a figure comes from and what would change it, by runs without each part
     Explain(explain::ExplainArgs),
+    /// The design card: capacity, data flow, reliability, privacy and cost, scored by what runs show
+    Review(review::ReviewArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
     /// Holds simulated runs against measured ones, request by request
@@ -68,7 +71,7 @@ enum Command {
     /// Makes model cards
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Prints the JSON Schema of scenarios, experiments, sizings or calibrations
+    /// Prints the JSON Schema of scenarios, experiments, sizings, criteria or calibrations
     Schema(schema::SchemaArgs),
     /// Reads, describes and converts traces of requests
     #[command(subcommand)]
@@ -116,6 +119,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Size(args) => size::size(args),
         Command::Compare(args) => compare::compare(args),
         Command::Explain(args) => explain::explain(args),
+        Command::Review(args) => review::review(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Validate(args) => validate::validate(args),
         Command::Bench(args) => bench::bench(args),

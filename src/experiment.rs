@@ -1,5 +1,5 @@
 //! Experiments on scenarios: replications, claims with counterfactuals, sweeps, comparisons,
-//! explanations, sizings, estimates.
+//! explanations, sizings, reviews, estimates.
 
 pub mod capacity;
 pub mod claims;
@@ -14,6 +14,7 @@ pub mod metric;
 pub mod physics;
 pub mod provenance;
 pub mod result;
+pub mod review;
 pub mod roles;
 pub mod runner;
 pub mod size;

@@ -1,7 +1,8 @@
-//! `seatrial schema`: the JSON Schemas of scenarios, experiments, sizings and calibrations.
+//! `seatrial schema`: the JSON Schemas of scenarios, experiments, sizings, criteria and calibrations.
 
 use super::{Failure, Finished, json_text};
 use crate::calibrate::gpu::record::Calibration;
+use crate::experiment::review::Criteria;
 use crate::experiment::size::schema::SizingFile;
 use crate::experiment::sweep::schema::Experiment;
 use crate::scenario::schema::Scenario;
@@ -23,6 +24,8 @@ enum Document {
     Experiment,
     // As `size` takes it.
     Sizing,
+    // As `review --criteria` takes it.
+    Criteria,
     // As `calibrate gpu` writes it.
     Calibration,
 }
@@ -32,6 +35,7 @@ pub fn schema(args: &SchemaArgs) -> Result<Finished, Failure> {
         Document::Scenario => schemars::schema_for!(Scenario),
         Document::Experiment => schemars::schema_for!(Experiment),
         Document::Sizing => schemars::schema_for!(SizingFile),
+        Document::Criteria => schemars::schema_for!(Criteria),
         Document::Calibration => schemars::schema_for!(Calibration),
     };
     Ok(Finished::fine(json_text(schema.as_value())))

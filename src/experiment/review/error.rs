@@ -1,0 +1,18 @@
+//! Why there is no card.
+
+use crate::experiment::runner::RunError;
+use crate::scenario::ScenarioError;
+
+/// Why there is no card.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviewError {
+    /// The scenario or the criteria are not valid.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// It was interrupted: a card of half of the runs would say nothing.
+    #[error("interrupted before all runs were done; there is no card of a part of them")]
+    Interrupted,
+}
