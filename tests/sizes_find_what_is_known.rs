@@ -242,6 +242,67 @@ at_most = 20
 }
 
 #[test]
+fn a_model_finds_the_best_of_many_combinations_by_few_of_them() {
+    let dir = folder();
+    // A price that falls with the time of service, and a hop that is cheapest at 4 ms: 168 combinations.
+    let text = r#"
+name = "modelled"
+scenario = "s.toml"
+objective = "scenario.pools.servers.servers * (1 + 60 / scenario.pools.servers.service.mean_ms) + 0.4 * (scenario.network.to_replica_ms - 4) * (scenario.network.to_replica_ms - 4)"
+[set]
+"run.horizon_s" = 60
+"run.warmup_s" = 5
+[[knobs]]
+path = "pools.servers.servers"
+name = "servers"
+range = { from = 1, to = 30, step = 1 }
+[[knobs]]
+path = "pools.servers.service.mean_ms"
+name = "service_ms"
+range = { from = 10, to = 75, step = 5 }
+[[knobs]]
+path = "network.to_replica_ms"
+name = "hop_ms"
+range = { from = 0, to = 11, step = 1 }
+[[constraints]]
+name = "waits"
+metric = "latency.queue_ms.p90"
+at_most = 20
+"#;
+    fs::write(dir.path().join("z.toml"), text).unwrap();
+    let found: Value =
+        serde_json::from_str(&fine(dir.path(), &["size", "z.toml", "--json"])).unwrap();
+    let exact = (0..14)
+        .map(|step| 10.0 + 5.0 * f64::from(step))
+        .map(|service_ms| {
+            let servers = servers_for_wait(0.1, 1.0 / service_ms, 20.0, 0.1).unwrap();
+            servers as f64 * (1.0 + 60.0 / service_ms)
+        });
+    let exact = exact.fold(f64::INFINITY, f64::min);
+    let case = &found["cases"][0];
+    let best = case["winner"]["objective"].as_f64().unwrap();
+    // Half a percent is what the model lets go.
+    assert!(
+        best <= exact * 1.005 && best >= exact * 0.999,
+        "{best} {exact}"
+    );
+    let left_out = case["left_out"].as_u64().unwrap();
+    assert!(left_out > 84, "{left_out} of 168 were left out");
+    // The same file with every combination has the same answer.
+    fs::write(
+        dir.path().join("y.toml"),
+        text.replace("[set]", "combinations = \"every\"\n[set]"),
+    )
+    .unwrap();
+    let every: Value =
+        serde_json::from_str(&fine(dir.path(), &["size", "y.toml", "--json"])).unwrap();
+    let every = &every["cases"][0];
+    assert!(every.get("left_out").is_none());
+    let least = every["winner"]["objective"].as_f64().unwrap();
+    assert!(best <= least * 1.005, "{best} {least}");
+}
+
+#[test]
 fn the_answer_depends_on_neither_threads_nor_interruptions() {
     let dir = folder();
     fs::write(

@@ -6,7 +6,7 @@
 //! how much may be simulated. [`setup`] reads and checks it all before anything runs. A look at a design
 //! is a run of so many replications ([`look`]); [`verdict`] says what it shows: met only where the whole
 //! interval is within the bound. [`mod@bench`] runs looks, remembers them, and has each on the disk at once;
-//! [`search`] decides which. [`outcome`] is the answer, with what closed forms ask for beside it
+//! [`search`] decides which, with a model of the objective where there are many combinations. [`outcome`] is the answer, with what closed forms ask for beside it
 //! ([`theory`]). It depends on the file alone, not on threads, machines or interruptions: the budget
 //! counts simulated events.
 
@@ -14,6 +14,7 @@ pub mod bench;
 pub mod error;
 pub mod journal;
 pub mod look;
+mod model;
 pub mod outcome;
 pub mod schema;
 pub mod search;

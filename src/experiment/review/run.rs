@@ -15,7 +15,7 @@ use super::probe::{Missing, trials};
 use super::score::{Figure, Scored, dimensions, whole};
 use super::search::{carried, cheapest, headroom};
 use crate::experiment::claims::no_evidence;
-use crate::experiment::metric::Metric;
+use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::{Control, Outcome, run_plan};
 use crate::measure::Interval;
 use crate::report::number::significant;
@@ -249,9 +249,7 @@ fn figure(criterion: &Criterion, runs: &[Shown], confidence: f64) -> Result<Figu
 }
 
 fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing> {
-    let value = metric
-        .evaluate(&run.whole)
-        .map_err(|error| error.to_string())?;
+    let value = metric.evaluate(&run.whole).map_err(missing)?;
     if let Some(why) = no_evidence(&run.whole, metric) {
         return Err(format!("{}: {why}", run.what));
     }
@@ -273,6 +271,16 @@ fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing>
         span: interval.map(|it| (it.low.max(floor), it.high)),
         why: run.what.clone(),
     })
+}
+
+/// Why a metric has no value, in words.
+fn missing(error: MetricError) -> Missing {
+    match error {
+        MetricError::NoNumber { path, .. } if path.starts_with("card.") => {
+            "there is nothing of the kind in this scenario".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 fn card(bench: &Bench<'_, '_>, criteria: &Criteria, scored: &[Scored], simulations: u64) -> Card {

@@ -57,6 +57,9 @@ pub struct CaseOutcome {
     pub tried: Vec<Tried>,
     /// Events simulated.
     pub events: u64,
+    /// Combinations of the other knobs that were not looked at, since a model expects nothing of them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub left_out: usize,
     /// Why the search ended before it was done, if it did.
     pub cut_short: Option<String>,
     /// What makes the answer doubtful.
@@ -122,4 +125,8 @@ impl SizeOutcome {
     pub fn all_found(&self) -> bool {
         self.cases.iter().all(|case| case.winner.is_some())
     }
+}
+
+fn is_none(left_out: &usize) -> bool {
+    *left_out == 0
 }

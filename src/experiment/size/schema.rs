@@ -54,6 +54,10 @@ pub struct SizingFile {
     /// How often each design is run.
     #[serde(default)]
     pub replications: Replications,
+    /// Which combinations of the other knobs are looked at. Default `every` up to 64 of them, `model`
+    /// beyond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub combinations: Option<Combinations>,
     /// Overrides that hold for all designs: path to value. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<String, Value>,
@@ -69,6 +73,20 @@ pub struct SizingFile {
 
 /// Events in a CPU second of the budget: what `seatrial bench` shows for one core, at the least.
 pub const EVENTS_PER_CPU_S: f64 = 3e6;
+
+/// Combinations beyond which not every one is looked at, unless the file says so.
+const MANY_KINDS: usize = 64;
+
+/// `combinations`: which of them are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Combinations {
+    /// All of them.
+    Every,
+    /// A few that are far apart, and then those of which a model of the objective (a Gaussian process)
+    /// expects that they are 0.5 % better than the best known, until there are none.
+    Model,
+}
 
 /// `replications`: independent replications of each design, on the same random numbers for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -319,6 +337,14 @@ impl SizingFile {
             let remedy =
                 "take values away, or name with `more_helps` a knob of which more never harms";
             problems.push("knobs", kinds, &allowed, remedy);
+        }
+    }
+
+    /// Whether only those of so many combinations are looked at that a model expects something of.
+    pub fn goes_by_model(&self, kinds: usize) -> bool {
+        match self.combinations {
+            Some(combinations) => combinations == Combinations::Model,
+            None => kinds > MANY_KINDS,
         }
     }
 

@@ -3,7 +3,8 @@
 //! A kind of design is a combination of the knobs that are not looked for by halves. Of each kind the
 //! least that looks promising is found with the first few replications (steps that double, then halves);
 //! the cheaper half of the kinds is looked at again with four times as many, until two are left
-//! (successive halving; Karnin, Koren and Somekh, ICML 2013). Then kinds are decided in the order of
+//! (successive halving; Karnin, Koren and Somekh, ICML 2013). Of very many kinds only those are looked at
+//! that a model of the objective expects something of ([`super::model`]). Then kinds are decided in the order of
 //! their price: the least of each that is *shown* to meet all constraints, with as many replications as
 //! that takes. It ends when the winner and the runner-up are cheaper than every other kind looks, those
 //! that were dropped among them. Intervals are as wide as Bonferroni has it for all decisions.
@@ -16,6 +17,7 @@ use rayon::prelude::*;
 
 use super::bench::{Bench, Halt, Purse};
 use super::error::SizeError;
+use super::model::{points, spread, worth_a_look};
 use super::outcome::{CaseOutcome, Design, SizeOutcome};
 use super::schema::EVENTS_PER_CPU_S;
 use super::setup::{At, Ready};
@@ -24,6 +26,13 @@ use super::verdict::{Judged, Verdict, judge, promising};
 use crate::experiment::sizing::least;
 use crate::experiment::sweep::axis::Axis;
 use crate::report::number::count;
+
+/// Kinds that are looked at before there is a model, at the least.
+const FIRST_LOOKS: usize = 12;
+/// Kinds that a model has looked at before it is fitted again.
+const AT_ONCE: usize = 4;
+/// What a kind must be expected to be better by, as a share of the objective.
+const WORTH: f64 = 0.005;
 
 /// Sizes all cases.
 ///
@@ -71,6 +80,8 @@ struct Search<'a> {
     decided: BTreeMap<usize, Option<usize>>,
     /// The last look at each design, by its replications.
     seen: BTreeMap<At, u32>,
+    /// Kinds that were not looked at, since a model expects nothing of them.
+    left_out: usize,
 }
 
 impl<'a> Search<'a> {
@@ -89,6 +100,7 @@ impl<'a> Search<'a> {
             purse: Purse::of(budget),
             decided: BTreeMap::new(),
             seen: BTreeMap::new(),
+            left_out: 0,
         }
     }
 
@@ -139,33 +151,12 @@ impl<'a> Search<'a> {
         let setup = self.bench.setup();
         let first = self.start()?;
         let mut known: BTreeMap<usize, Promise> = BTreeMap::new();
-        let mut running: Vec<usize> = (0..setup.kinds.len()).collect();
+        let mut running: Vec<usize> = match setup.sizing.goes_by_model(setup.kinds.len()) {
+            true => self.by_model(first)?,
+            false => (0..setup.kinds.len()).collect(),
+        };
         for replications in self.looks.clone() {
-            let shares = self.purse.split(running.len());
-            let work = running.par_iter().zip(shares).map(|(kind, mut purse)| {
-                let start = known.get(kind).map_or(first, |it| (it.level, 1));
-                let mut seen = Vec::new();
-                let found = self.promise(*kind, start, replications, &mut purse, &mut seen);
-                (*kind, found, purse, seen)
-            });
-            let work: Vec<_> = work.collect();
-            let mut purses = Vec::new();
-            let mut halted = None;
-            for (kind, found, purse, seen) in work {
-                purses.push(purse);
-                self.seen
-                    .extend(seen.into_iter().map(|at| (at, replications)));
-                match found {
-                    Ok(Some(promise)) => _ = known.insert(kind, promise),
-                    Ok(None) => _ = known.remove(&kind),
-                    Err(Halt::Failed(error)) => return Err(error.into()),
-                    Err(Halt::Budget) => halted = Some(Halt::Budget),
-                }
-            }
-            self.purse.gather(purses);
-            if let Some(halt) = halted {
-                return Err(halt);
-            }
+            self.look_at(&running, first, replications, &mut known)?;
             let mut order: Vec<Promise> = running
                 .iter()
                 .filter_map(|kind| known.get(kind).copied())
@@ -191,6 +182,67 @@ impl<'a> Search<'a> {
             });
         }
         Ok(promises)
+    }
+
+    /// The kinds that a model of the objective leads to, by first looks.
+    fn by_model(&mut self, first: (usize, u32)) -> Result<Vec<usize>, Halt> {
+        let points = points(&self.bench.setup().kinds);
+        let knobs = self.bench.setup().sizing.knobs.len();
+        let mut fresh = spread(&points, FIRST_LOOKS.max(4 * knobs));
+        let mut known: BTreeMap<usize, Promise> = BTreeMap::new();
+        let mut looked: Vec<usize> = Vec::new();
+        let replications = self.looks[0];
+        while !fresh.is_empty() {
+            self.look_at(&fresh, first, replications, &mut known)?;
+            looked.append(&mut fresh);
+            let objective = |kind: &usize| (*kind, known.get(kind).map(|it| it.objective));
+            let told: Vec<(usize, Option<f64>)> = looked.iter().map(objective).collect();
+            fresh = worth_a_look(&points, &told, AT_ONCE, WORTH);
+            if known.is_empty() && looked.len() < points.len() {
+                // Nothing will do so far, so that a model has nothing to go by.
+                let more = spread(&points, looked.len() * 2).into_iter();
+                fresh = more.filter(|kind| !looked.contains(kind)).collect();
+            }
+        }
+        self.left_out = points.len() - looked.len();
+        looked.sort_unstable();
+        Ok(looked)
+    }
+
+    /// The least promising design of each of some kinds, all at once.
+    fn look_at(
+        &mut self,
+        kinds: &[usize],
+        first: (usize, u32),
+        replications: u32,
+        known: &mut BTreeMap<usize, Promise>,
+    ) -> Result<(), Halt> {
+        let shares = self.purse.split(kinds.len());
+        let work = kinds.par_iter().zip(shares).map(|(kind, mut purse)| {
+            let start = known.get(kind).map_or(first, |it| (it.level, 1));
+            let mut seen = Vec::new();
+            let found = self.promise(*kind, start, replications, &mut purse, &mut seen);
+            (*kind, found, purse, seen)
+        });
+        let work: Vec<_> = work.collect();
+        let mut purses = Vec::new();
+        let mut halted = None;
+        for (kind, found, purse, seen) in work {
+            purses.push(purse);
+            self.seen
+                .extend(seen.into_iter().map(|at| (at, replications)));
+            match found {
+                Ok(Some(promise)) => _ = known.insert(kind, promise),
+                Ok(None) => _ = known.remove(&kind),
+                Err(Halt::Failed(error)) => return Err(error.into()),
+                Err(Halt::Budget) => halted = Some(Halt::Budget),
+            }
+        }
+        self.purse.gather(purses);
+        match halted {
+            Some(halt) => Err(halt),
+            None => Ok(()),
+        }
     }
 
     /// Where to begin, and the first step: where closed forms do, or in the middle with long steps.

@@ -40,13 +40,13 @@ pub fn render(card: &Card) -> String {
         }
     }
     page.line("");
-    page.line(&format!(
-        "{} of {} each, on the same random numbers (seed {}); criteria: {}",
+    let runs = format!(
+        "{} of the scenario and its probes, on the same random numbers (seed {}); criteria: {}",
         plural(card.simulations, "simulation"),
-        "the scenario or a probe of it",
         card.seed,
         card.criteria
-    ));
+    );
+    page.line(&wrap(&runs, WIDTH, 0));
     page.0
 }
 

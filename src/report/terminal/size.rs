@@ -156,6 +156,13 @@ fn one(page: &mut Page, outcome: &SizeOutcome, case: &CaseOutcome) {
             asked.basis
         ));
     }
+    if case.left_out > 0 {
+        said.push(format!(
+            "{} of the other knobs were not looked at: a model of the objective, fitted to those that were, \
+             expects none of them to be half a percent better.",
+            plural(case.left_out as u64, "combination")
+        ));
+    }
     for text in said {
         page.line(&format!("  {}", wrap(&text, WIDTH, 4)));
     }

@@ -82,6 +82,7 @@ impl Search<'_> {
             theory,
             tried,
             events: self.purse.spent,
+            left_out: self.left_out,
             cut_short,
         })
     }
