@@ -106,8 +106,9 @@ fn a_probe_is_the_scenario_with_that_change() {
 fn a_weakness_that_is_mended_scores_higher() {
     let bare = folder(EXACT);
     // Gateways that stop sending to what fails, and clients that try again.
-    let mended =
-        format!("{EXACT}\n[health.outlier]\nconsecutive_5xx = 3\n[clients]\nmax_retries = 2\n");
+    let mended = format!(
+        "{EXACT}\n[health.outlier]\nconsecutive_5xx = 3\nmax_ejection_pct = 50\n[clients]\nmax_retries = 2\n"
+    );
     let mended = folder(&mended);
     let [bare, mended] = [&bare, &mended].map(|dir| card(dir.path(), &[]));
     assert!(value(&mended, "node-lost") < value(&bare, "node-lost") / 2.0);
