@@ -139,3 +139,32 @@ fn ctrl_c_finishes_the_points_in_flight() {
     // Lines of the first run are still there: no finished point was lost or run again.
     assert!(std::fs::read(&journal).unwrap().starts_with(&kept));
 }
+
+#[test]
+fn of_points_that_set_the_same_one_is_run() {
+    let design = "[design]\nkind = \"sobol\"\npoints = 32\n[[axes]]";
+    let text = sweeps::EXPERIMENT
+        .replacen("[[axes]]", design, 1)
+        .replace("values = [20, 40, 60, 80]", "values = [20, 40]");
+    let dir = folder(&text);
+    let here = dir.path();
+    let output = seatrial(here, &["sweep", "e.toml", "--out", "o"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    // Two rates and three numbers of servers.
+    let all = "6 points to run, 26 that set the same, 0 there already";
+    assert!(told.starts_with(all), "{told}");
+    let before = results(&here.join("o"));
+    // What is lost is known from what sets the same.
+    let journal = here.join("o/journal.jsonl");
+    let whole = std::fs::read_to_string(&journal).unwrap();
+    assert_eq!(whole.lines().count(), 33);
+    let kept: Vec<&str> = whole.lines().take(31).collect();
+    std::fs::write(&journal, kept.join("\n") + "\n").unwrap();
+    let output = seatrial(here, &["sweep", "e.toml", "--out", "o"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.starts_with("0 points to run, 32 there already"),
+        "{told}"
+    );
+    assert_eq!(before, results(&here.join("o")));
+}

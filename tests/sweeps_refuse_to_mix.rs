@@ -61,6 +61,12 @@ fn another_scenario_experiment_or_version_is_refused_by_name() {
             "\"seatrial\":\"9",
             "version of seatrial (9",
         ),
+        (
+            "o/journal.jsonl",
+            "\"sources\":\"",
+            "\"sources\":\"9",
+            "build of seatrial (9",
+        ),
     ] {
         let told = changed(file, from, to);
         assert!(

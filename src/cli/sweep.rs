@@ -8,10 +8,10 @@ use super::progress::Progress;
 use super::run::stop_flag;
 use super::{DOES_NOT_HOLD, Failure, Finished, json_text, use_threads};
 use crate::experiment::sweep::identity::{Header, Shard};
-use crate::experiment::sweep::journal::Journal;
 use crate::experiment::sweep::merge::{journals, merge as put_together};
 use crate::experiment::sweep::outcome::SweepOutcome;
-use crate::experiment::sweep::run::{Watch, run};
+use crate::experiment::sweep::part::Part;
+use crate::experiment::sweep::run::Watch;
 use crate::experiment::sweep::setup::{Checked, Setup};
 use crate::measure::CpuClock;
 use crate::report::number::{count, plural, significant};
@@ -59,43 +59,22 @@ pub struct MergeArgs {
 pub fn sweep(args: &SweepArgs) -> Result<Finished, Failure> {
     let threads = use_threads(args.threads);
     let setup = Setup::load(&args.experiment).map_err(Failure::of)?;
-    let mut checked = check(&setup)?;
-    checked.header.shard = args.shard;
+    let checked = check(&setup)?;
     let out = match &args.out {
         Some(out) => out.clone(),
         None => Path::new("out").join(&setup.experiment.name),
     };
     make_folder(&out)?;
-    let path = Journal::path_in(&out, args.shard);
-    let opened = Journal::open(&path, &checked.header);
-    let (mut journal, there) = opened.map_err(Failure::of)?;
-    let mine = |index: &usize| args.shard.is_none_or(|shard| shard.has(*index));
-    let mine: Vec<usize> = (0..setup.points.len()).filter(mine).collect();
-    let pending: Vec<usize> = mine
-        .iter()
-        .copied()
-        .filter(|it| !there.contains_key(it))
-        .collect();
-    let whole = run_pending(
-        &setup,
-        &checked,
-        (&pending, mine.len()),
-        &mut journal,
-        threads,
-    )?;
+    let part = Part::begin(&setup, &checked, &out, args.shard);
+    let mut part = part.map_err(Failure::of)?;
+    let whole = run_pending(&setup, &checked, &mut part, threads)?;
     checked.still_so().map_err(Failure::of)?;
-    drop(journal);
     if whole && args.shard.is_none() {
-        return finish(args.json, &path, checked.header, &out);
+        let outcome = part.outcome().map_err(Failure::of)?;
+        return told_whole(args.json, &outcome, &out);
     }
-    // What is on the disk is what counts.
-    let found = crate::experiment::sweep::journal::read(&path).map_err(Failure::of)?;
-    Ok(told(
-        args,
-        &checked.header,
-        &out,
-        (found.points.len(), mine.len()),
-    ))
+    let done = part.done().map_err(Failure::of)?;
+    Ok(told(args, &checked.header, &out, (done, part.all())))
 }
 
 fn check(setup: &Setup) -> Result<Checked, Failure> {
@@ -111,37 +90,33 @@ fn check(setup: &Setup) -> Result<Checked, Failure> {
 fn run_pending(
     setup: &Setup,
     checked: &Checked,
-    (pending, all): (&[usize], usize),
-    journal: &mut Journal,
+    part: &mut Part,
     threads: usize,
 ) -> Result<bool, Failure> {
     let clock = CpuClock::start_process();
     let progress = Progress::new("sweeping");
-    let replications = pending
-        .iter()
-        .map(|it| u64::from(checked.replications[*it]));
+    let (to_run, others) = (part.pending().len(), part.pending().others());
+    let points = part.pending().points();
+    let replications = points.map(|it| u64::from(checked.replications[it]));
     progress.expect(replications.sum());
     let watch = Watch {
         threads,
         stop: &stop_flag(),
         progress: &|share| progress.advance(share),
     };
-    let done = run(setup, pending, journal, &watch);
+    let done = part.run(setup, &watch);
     progress.finish();
+    let alike = match others {
+        0 => String::new(),
+        others => format!(", {} that set the same", count(others as u64)),
+    };
     eprintln!(
-        "{} to run, {} there already; {} s of CPU time",
-        plural(pending.len() as u64, "point"),
-        count((all - pending.len()) as u64),
+        "{} to run{alike}, {} there already; {} s of CPU time",
+        plural(to_run as u64, "point"),
+        count((part.all() - to_run - others) as u64),
         significant(Some(clock.elapsed_s()))
     );
     done.map_err(Failure::of)
-}
-
-/// Results are made of what is on the disk, however it came there.
-fn finish(json: bool, journal: &Path, header: Header, out: &Path) -> Result<Finished, Failure> {
-    let read = crate::experiment::sweep::journal::read(journal).map_err(Failure::of)?;
-    let outcome = SweepOutcome::new(header, read.points).map_err(Failure::of)?;
-    told_whole(json, &outcome, out)
 }
 
 fn told_whole(json: bool, outcome: &SweepOutcome, out: &Path) -> Result<Finished, Failure> {

@@ -5,12 +5,15 @@ mod hardware;
 mod sessions;
 mod staffing;
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::perf;
 use crate::report::number::significant;
-use crate::scenario::resolve::Plan;
+use crate::scenario::resolve::{Plan, resolve};
+use crate::scenario::{Document, ScenarioError};
 use crate::theory::sheet::{Applied, queueing};
 
 use self::erasure::erasure_sheets;
@@ -21,6 +24,7 @@ pub use self::staffing::{Demand, Wanted, demand, nodes_by_theory};
 use super::cost::standing_cost;
 use super::roles::transfer_sheet;
 use super::theory::{mean_tokens, offered, queue_of};
+use super::variants::named_variants;
 
 /// The sheets of a scenario, or of one of its variants.
 #[derive(Debug, Clone, Serialize)]
@@ -29,6 +33,28 @@ pub struct Sheets {
     pub variant: Option<String>,
     /// Its sheets.
     pub sheets: Vec<Sheet>,
+}
+
+/// The name of a scenario, its sheets and those of each of its named variants.
+///
+/// # Errors
+/// [`ScenarioError`] when the scenario or a variant is not valid.
+pub fn all_sheets(
+    document: &Document,
+    folder: &Path,
+) -> Result<(String, Vec<Sheets>), ScenarioError> {
+    let plan = resolve(document, folder)?;
+    let mut all = vec![Sheets {
+        variant: None,
+        sheets: sheets(&plan),
+    }];
+    for (name, variant) in named_variants(document, folder, &plan)? {
+        all.push(Sheets {
+            variant: Some(name),
+            sheets: sheets(&variant),
+        });
+    }
+    Ok((plan.scenario.name, all))
 }
 
 /// One group of formulas.

@@ -165,7 +165,10 @@ pub fn named_variants(
 }
 
 /// The document with its overrides.
-pub(super) fn apply(document: &Document, overrides: &Overrides) -> Result<Document, ScenarioError> {
+///
+/// # Errors
+/// A path that leads nowhere.
+pub fn apply(document: &Document, overrides: &Overrides) -> Result<Document, ScenarioError> {
     let mut changed = document.clone();
     for (path, value) in overrides {
         match toml::Value::try_from(value) {

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::look::Look;
 use crate::experiment::sweep::error::SweepError;
-use crate::experiment::sweep::identity::FileHash;
+use crate::experiment::sweep::identity::{FileHash, SOURCES};
 use crate::experiment::sweep::journal::lock;
 use crate::experiment::variants::Overrides;
 
@@ -26,6 +26,9 @@ const SCHEMA: u32 = 1;
 pub struct Header {
     schema: u32,
     seatrial: String,
+    /// The sources that the program was built of; empty where an earlier program did not say.
+    #[serde(default)]
+    sources: String,
     /// SHA-256 of the scenario of every case with all that is set for its designs, hexadecimal.
     scenario_sha256: String,
     objective: String,
@@ -43,6 +46,7 @@ impl Header {
         Header {
             schema: SCHEMA,
             seatrial: env!("CARGO_PKG_VERSION").to_owned(),
+            sources: SOURCES.to_owned(),
             scenario_sha256,
             objective,
             metrics,
@@ -63,6 +67,11 @@ impl Header {
                 "version of seatrial",
                 self.seatrial.clone(),
                 here.seatrial.clone(),
+            ),
+            (
+                "build of seatrial",
+                self.sources.clone(),
+                here.sources.clone(),
             ),
             ("objective", self.objective.clone(), here.objective.clone()),
             ("set of metrics", self.metrics.clone(), here.metrics.clone()),

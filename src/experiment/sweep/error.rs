@@ -40,7 +40,7 @@ pub enum SweepError {
     File {
         /// The file.
         file: String,
-        /// `read`, `written` or `locked`.
+        /// `read`, `written`, `made` or `locked`.
         what: &'static str,
         /// Why.
         cause: String,
@@ -60,6 +60,19 @@ pub enum SweepError {
         /// What the journal has.
         there: String,
         /// What is now.
+        here: String,
+    },
+    /// A worker has something else than the process that the sweep was begun by.
+    #[error(
+        "a worker has another {what} ({here}; the sweep was begun with {there}), so that its points \
+         do not belong to it; have the same seatrial and the same files on all nodes"
+    )]
+    Elsewhere {
+        /// What differs.
+        what: &'static str,
+        /// What the sweep was begun with.
+        there: String,
+        /// What the worker has.
         here: String,
     },
     /// A line is not one of a journal's.

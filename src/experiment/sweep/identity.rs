@@ -13,6 +13,9 @@ use super::schema::Experiment;
 
 /// Version of the journal's format.
 pub const SCHEMA: u32 = 1;
+/// The sources and data that this program was built of, as a hash: two programs of one version need
+/// not find the same.
+pub const SOURCES: &str = env!("SEATRIAL_SOURCES");
 
 /// The part of the points that one process runs: those whose number leaves `index` when it is
 /// divided by `of`.
@@ -75,6 +78,9 @@ pub struct Header {
     pub schema: u32,
     /// The version of the program.
     pub seatrial: String,
+    /// The sources that the program was built of; empty where an earlier program did not say.
+    #[serde(default)]
+    pub sources: String,
     /// What was asked for.
     pub experiment: Experiment,
     /// Name of the scenario.
@@ -101,6 +107,7 @@ impl Header {
             [
                 ("version of the format", header.schema.to_string()),
                 ("version of seatrial", header.seatrial.clone()),
+                ("build of seatrial", header.sources.clone()),
                 ("experiment", short(&measured(&header.experiment))),
                 (
                     "scenario",

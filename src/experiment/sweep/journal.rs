@@ -87,6 +87,9 @@ impl Journal {
     }
 
     fn write(&mut self, text: &str) -> Result<(), SweepError> {
+        if text.is_empty() {
+            return Ok(());
+        }
         let written = self.file.write_all(text.as_bytes());
         written
             .and_then(|()| self.file.sync_data())

@@ -11,9 +11,10 @@ use rayon::ThreadPoolBuilder;
 
 use super::error::SweepError;
 use super::journal::Journal;
+use super::pending::Pending;
 use super::point::Found;
 use super::setup::Setup;
-use crate::experiment::runner::{Control, run_plan};
+use crate::experiment::runner::Control;
 
 /// What a sweep may use of the outside.
 pub struct Watch<'a> {
@@ -25,7 +26,7 @@ pub struct Watch<'a> {
     pub progress: &'a (dyn Fn(f64) + Sync),
 }
 
-/// Runs the points of the given numbers. Returns whether all were run: not when it was stopped, and
+/// Runs points. Returns whether all were run: not when it was stopped, and
 /// then those that had begun are finished.
 ///
 /// # Errors
@@ -33,13 +34,14 @@ pub struct Watch<'a> {
 /// cannot be written.
 pub fn run(
     setup: &Setup,
-    pending: &[usize],
+    pending: &Pending,
     journal: &mut Journal,
     watch: &Watch<'_>,
 ) -> Result<bool, SweepError> {
+    let points: Vec<usize> = pending.points().collect();
     let work = Work {
         setup,
-        pending,
+        pending: &points,
         next: AtomicUsize::new(0),
         alone: pending.len().saturating_sub(watch.threads),
         failed: Mutex::new(None),
@@ -54,14 +56,14 @@ pub fn run(
             scope.spawn(move || work.until_done(&sender));
         }
         drop(sender);
-        if let Err(error) = keep(&receiver, journal) {
+        if let Err(error) = keep(&receiver, pending, journal) {
             work.fail(usize::MAX, error);
         }
     });
     let failed = work.failed.into_inner().unwrap_or_default();
     match failed {
         Some((_, error)) => Err(error),
-        None => Ok(work.next.into_inner() >= pending.len()),
+        None => Ok(work.next.into_inner() >= points.len()),
     }
 }
 
@@ -126,9 +128,7 @@ impl Work<'_> {
             progress: Some(self.watch.progress),
             ..Control::default()
         };
-        let outcome = run_plan(plan, control);
-        let outcome = outcome.map_err(|error| self.setup.failed(point, error))?;
-        Ok(Found::of(&outcome, &self.setup.metrics))
+        self.setup.find(point, plan, control)
     }
 
     /// Of several failures the one of the first point is told.
@@ -144,11 +144,15 @@ impl Work<'_> {
 
 /// Writes what is finished until nothing more can come. Points that were finished while the disk
 /// was busy go to it together.
-fn keep(receiver: &Receiver<(usize, Found)>, journal: &mut Journal) -> Result<(), SweepError> {
+fn keep(
+    receiver: &Receiver<(usize, Found)>,
+    pending: &Pending,
+    journal: &mut Journal,
+) -> Result<(), SweepError> {
     while let Ok(first) = receiver.recv() {
-        let mut finished = vec![first];
-        finished.extend(receiver.try_iter());
-        journal.add(finished)?;
+        let finished = std::iter::once(first).chain(receiver.try_iter());
+        let all = finished.flat_map(|(index, found)| pending.found(index, &found));
+        journal.add(all.collect())?;
     }
     Ok(())
 }

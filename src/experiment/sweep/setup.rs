@@ -7,10 +7,11 @@ use rayon::prelude::*;
 
 use super::design::{Point, points};
 use super::error::SweepError;
-use super::identity::{FileHash, Header, SCHEMA, hashes, sha256};
+use super::identity::{FileHash, Header, SCHEMA, SOURCES, hashes, sha256};
+use super::point::Found;
 use super::schema::Experiment;
 use crate::experiment::metric::Metric;
-use crate::experiment::runner::RunError;
+use crate::experiment::runner::{Control, RunError, run_plan};
 use crate::experiment::variants::{apply, before_it_begins};
 use crate::inputs::recorded;
 use crate::scenario::resolve::{Plan, resolve};
@@ -23,8 +24,10 @@ pub struct Setup {
     pub experiment: Experiment,
     /// The experiment as a document, for where things stand.
     document: Document,
-    /// The file of the experiment, as shown to the user.
-    file: String,
+    /// The file of the experiment.
+    file: PathBuf,
+    /// The file of the scenario.
+    scenario: PathBuf,
     /// The scenario with what is set at all points.
     base: Document,
     /// The folder that its paths are relative to.
@@ -98,9 +101,10 @@ impl Setup {
             points: points(&experiment),
             metrics,
             document,
-            file: path.display().to_string(),
+            file: path.to_owned(),
             base,
             folder: scenario.parent().unwrap_or(Path::new("")).to_owned(),
+            scenario,
             experiment,
         };
         setup.check_paths()?;
@@ -143,6 +147,26 @@ impl Setup {
         plan.map_err(|error| self.failed(point, RunError::from(error)))
     }
 
+    /// Runs the plan of a point.
+    ///
+    /// # Errors
+    /// [`SweepError::Point`].
+    pub fn find(
+        &self,
+        point: &Point,
+        plan: Plan,
+        control: Control<'_>,
+    ) -> Result<Found, SweepError> {
+        let outcome = run_plan(plan, control).map_err(|error| self.failed(point, error))?;
+        Ok(Found::of(&outcome, &self.metrics))
+    }
+
+    /// Every file that the sweep is made of: the experiment, its scenario, and what points read.
+    pub fn files(&self, checked: &Checked) -> Vec<PathBuf> {
+        let own = [&self.file, &self.scenario].into_iter();
+        own.chain(&checked.files).cloned().collect()
+    }
+
     /// What is said of a point that failed.
     pub(super) fn failed(&self, point: &Point, source: RunError) -> SweepError {
         SweepError::Point {
@@ -173,21 +197,32 @@ impl Setup {
         let files: BTreeSet<PathBuf> = looked.iter().flat_map(|it| it.files.clone()).collect();
         let first = looked.first();
         let header = Header {
-            schema: SCHEMA,
-            seatrial: env!("CARGO_PKG_VERSION").to_owned(),
-            experiment: self.experiment.clone(),
             scenario: first.map(|it| it.scenario.clone()).unwrap_or_default(),
-            scenario_sha256: sha256(self.base.effective_toml().as_bytes()),
             files: hashes(&files)?,
-            points: self.points.len() as u64,
             confidence: first.map_or(0.95, |it| it.confidence),
-            shard: None,
+            ..self.header()
         };
         Ok(Checked {
             header,
             replications: looked.iter().map(|it| it.replications).collect(),
             files,
         })
+    }
+
+    /// The head of its journal as far as it is known before its points are checked.
+    pub(super) fn header(&self) -> Header {
+        Header {
+            schema: SCHEMA,
+            seatrial: env!("CARGO_PKG_VERSION").to_owned(),
+            sources: SOURCES.to_owned(),
+            experiment: self.experiment.clone(),
+            scenario: String::new(),
+            scenario_sha256: sha256(self.base.effective_toml().as_bytes()),
+            files: Vec::new(),
+            points: self.points.len() as u64,
+            confidence: 0.95,
+            shard: None,
+        }
     }
 
     fn look(&self, point: &Point) -> Result<Looked, SweepError> {
@@ -197,7 +232,7 @@ impl Setup {
         for (row, metric) in self.experiment.metrics.iter().zip(&self.metrics) {
             if let Err(error) = metric.check_fields(&before) {
                 return Err(SweepError::Metric {
-                    file: self.file.clone(),
+                    file: self.file.display().to_string(),
                     name: row.name.clone(),
                     reason: error.to_string(),
                     point: point.index,
