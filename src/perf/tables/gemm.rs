@@ -20,6 +20,9 @@ pub struct GemmTable {
     pub(super) scales: BTreeMap<u32, Vec<f64>>,
 }
 
+/// How far apart, in the logarithms of n and k together, a shape counts e times less as an example.
+const ALIKE: f64 = 0.7;
+
 /// Least time of a product at peak rates, in nanoseconds, as a function of its rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Roof {
@@ -196,35 +199,30 @@ impl GemmTable {
     /// The times of a shape, those that it lacks between its measurements read from the shares of
     /// the peak around them, and after the example of the shapes nearest in the logarithms of n and k.
     fn whole<'a>(
-        &self,
+        &'a self,
         (dtype, n, k): (KernelDtype, u32, u32),
         times: &'a [f64],
         own: &Roof,
         roof: &dyn Fn(f64, f64) -> Roof,
     ) -> Cow<'a, [f64]> {
         let far = |a: u32, b: u32| (f64::from(a) / f64::from(b)).ln().abs();
+        let row = |times: &'a [f64], roof: Roof| Shares {
+            rows: &self.rows,
+            times,
+            roof,
+        };
         let neighbours = || {
             let others = self.shapes.iter().filter(|(key, _)| key.0 == dtype);
             let others = others.filter(|(key, _)| (key.1, key.2) != (n, k));
             let each = others.map(|(key, times)| {
                 let roof = roof(f64::from(key.1), f64::from(key.2));
-                let line = self.line(roof);
-                (far(key.1, n) + far(key.2, k), times.as_slice(), line)
+                ((far(key.1, n) + far(key.2, k)) / ALIKE, row(times, roof))
             });
             each.collect()
         };
-        match fill::filled(times, self.line(*own), neighbours) {
+        match fill::filled(&row(times, *own), neighbours) {
             Some(whole) => Cow::Owned(whole),
             None => Cow::Borrowed(times),
-        }
-    }
-
-    /// Reads between two numbers of rows: the share of the peak is linear.
-    fn line(&self, roof: Roof) -> impl Fn(&[f64], [usize; 2], usize) -> f64 + '_ {
-        move |times, [a, b], at| {
-            let share = |place: usize| roof.ns(self.rows[place]) / times[place];
-            let point = |place: usize| (self.rows[place], share(place));
-            roof.ns(self.rows[at]) / between(point(a), point(b), self.rows[at])
         }
     }
 
@@ -287,6 +285,39 @@ impl GemmTable {
             roof: own,
             reach,
         })
+    }
+}
+
+/// A row of products, whose share of the peak is what lies between measurements.
+struct Shares<'a> {
+    rows: &'a [f64],
+    times: &'a [f64],
+    roof: Roof,
+}
+
+impl Shares<'_> {
+    fn share(&self, place: usize) -> f64 {
+        self.roof.ns(self.rows[place]) / self.times[place]
+    }
+}
+
+impl fill::Row for Shares<'_> {
+    const LEVELS: &'static [&'static [f64]] = &[&[0.65, 0.35], &[0.4, 0.3, 0.2, 0.1]];
+
+    fn times(&self) -> &[f64] {
+        self.times
+    }
+
+    fn line(&self, [a, b]: [usize; 2], at: usize) -> f64 {
+        let point = |place: usize| (self.rows[place], self.share(place));
+        self.roof.ns(self.rows[at]) / between(point(a), point(b), self.rows[at])
+    }
+
+    fn level(&self, points: &[(usize, f64)], at: usize) -> f64 {
+        let logarithms = points
+            .iter()
+            .map(|(place, weight)| weight * self.share(*place).ln());
+        self.roof.ns(self.rows[at]) / logarithms.sum::<f64>().exp()
     }
 }
 
