@@ -14,7 +14,7 @@ fn row(operation: &Value, dtype: &Value, us: f64) -> Value {
     json!({
         "operation": operation, "dtype": dtype, "used_for": [],
         "median_us": us, "p10_us": us, "p90_us": us,
-        "samples": 10, "launches_per_sample": 10, "buffers": 1, "footprint_bytes": 1_000_000,
+        "samples": 10, "launches_per_sample": 10, "buffers": 10, "footprint_bytes": 200_000_000,
         "graph": true, "drifted": false,
     })
 }
@@ -137,6 +137,57 @@ fn ratios_of_two_files() {
         text.contains("that only A lists: 1; that only B lists: 0."),
         "{text}"
     );
+}
+
+#[test]
+fn what_was_read_from_the_cache_is_compared_apart() {
+    let folder = TempDir::new().unwrap();
+    // Of 50 MiB of cache: 104,857,600 bytes are twice as much, one less is not.
+    let of = |m: u64, us: f64, bytes: u64| {
+        let mut row = gemm(m, us);
+        row["footprint_bytes"] = json!(bytes);
+        row
+    };
+    let a = [
+        of(1, 10.0, 104_857_600),
+        of(2, 10.0, 104_857_599),
+        of(4, 10.0, 200_000_000),
+    ];
+    let b = [
+        of(1, 20.0, 104_857_600),
+        of(2, 40.0, 104_857_600),
+        of(4, 80.0, 1_000),
+    ];
+    let mut untold = of(8, 10.0, 1);
+    untold.as_object_mut().unwrap().remove("footprint_bytes");
+    let a = file(
+        folder.path(),
+        "a.json",
+        &[&a[..], &[untold.clone()]].concat(),
+    );
+    let b = file(folder.path(), "b.json", &[&b[..], &[untold]].concat());
+    let page = diff_json(&a, &b);
+    let operations = page["operations"].as_array().unwrap();
+    let told: Vec<_> = operations
+        .iter()
+        .map(|one| {
+            (
+                one["in_cache"].as_bool().unwrap(),
+                one["count"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    // Either side's cache sets a pair apart; what is not told does not.
+    assert_eq!(told, [(false, 2), (true, 2)], "{page}");
+    assert_eq!(operations[0]["ratio_p90"], 2.0);
+    assert_eq!(operations[1]["ratio_p10"], 4.0);
+    let (_, page, _) = diff(&[&a, &b]);
+    let marked = page.lines().filter(|line| line.starts_with("gemm*"));
+    assert_eq!(marked.count(), 1, "{page}");
+    assert!(page.contains("* apart: pairs of which a side"), "{page}");
+    let (_, page, _) = calibrate(&["show", &a]);
+    let marked = page.lines().filter(|line| line.ends_with('*'));
+    assert_eq!(marked.count(), 1, "{page}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod table;
 
 use serde::Serialize;
 
-pub use source::{How, Source, SourceError};
+pub use source::{Found, How, Source, SourceError};
 pub use table::render;
 
 use super::gpu::measure::quantile;
@@ -31,15 +31,21 @@ pub struct Pair {
     pub ratio: f64,
     /// How the time of the side that is looked up was found.
     pub how: How,
+    /// Whether a side found in the device's second-level cache what it read: its launches touched
+    /// less than twice as much as that holds.
+    pub in_cache: bool,
 }
 
-/// The ratios of one operation and number type.
+/// The ratios of one operation and number type; pairs of which a side read from the second-level
+/// cache are apart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The operation's name.
     pub operation: &'static str,
     /// Number type of its inputs.
     pub dtype: Option<NumberType>,
+    /// Whether a side of these pairs found in the second-level cache what it read.
+    pub in_cache: bool,
     /// Pairs.
     pub count: usize,
     /// Of these, pairs of two measurements of the very shape.
@@ -106,43 +112,48 @@ impl Comparison {
 }
 
 fn pair(a: &Source, b: &Source, operation: &Operation, dtype: Option<NumberType>) -> Option<Pair> {
-    let (a_us, a_how) = a.us(operation, dtype)?;
-    let (b_us, b_how) = b.us(operation, dtype)?;
+    let (one, other) = (a.find(operation, dtype)?, b.find(operation, dtype)?);
     Some(Pair {
         operation: operation.clone(),
         dtype,
-        a_us,
-        b_us,
-        ratio: b_us / a_us,
-        how: a_how.max(b_how),
+        a_us: one.us,
+        b_us: other.us,
+        ratio: other.us / one.us,
+        how: one.how.max(other.how),
+        in_cache: one.in_cache || other.in_cache,
     })
 }
 
-/// By operation and number type, in the order in which they come first.
-fn summaries(pairs: &[Pair]) -> Vec<Summary> {
-    let mut kinds: Vec<(&'static str, Option<NumberType>)> = Vec::new();
-    for pair in pairs {
-        let kind = (pair.operation.name(), pair.dtype);
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
-    kinds
-        .into_iter()
-        .map(|(operation, dtype)| summary(pairs, operation, dtype))
-        .collect()
+/// What pairs are summed up by.
+type Kind = (&'static str, Option<NumberType>, bool);
+
+fn kind(pair: &Pair) -> Kind {
+    (pair.operation.name(), pair.dtype, pair.in_cache)
 }
 
-fn summary(pairs: &[Pair], operation: &'static str, dtype: Option<NumberType>) -> Summary {
-    let of_kind: Vec<&Pair> = pairs
-        .iter()
-        .filter(|pair| pair.operation.name() == operation && pair.dtype == dtype)
-        .collect();
+/// By operation and number type, in the order in which they come first; those from the cache after
+/// the others of their operation.
+fn summaries(pairs: &[Pair]) -> Vec<Summary> {
+    let mut kinds: Vec<Kind> = Vec::new();
+    for pair in pairs {
+        let (operation, dtype, _) = kind(pair);
+        if !kinds.iter().any(|own| (own.0, own.1) == (operation, dtype)) {
+            kinds.extend([false, true].map(|in_cache| (operation, dtype, in_cache)));
+        }
+    }
+    let found = kinds.into_iter().map(|kind| summary(pairs, kind));
+    found.filter(|summary| summary.count > 0).collect()
+}
+
+fn summary(pairs: &[Pair], own: Kind) -> Summary {
+    let of_kind: Vec<&Pair> = pairs.iter().filter(|pair| kind(pair) == own).collect();
     let ratios: Vec<f64> = of_kind.iter().map(|pair| pair.ratio).collect();
     let count = |how: How| of_kind.iter().filter(|pair| pair.how == how).count();
+    let (operation, dtype, in_cache) = own;
     Summary {
         operation,
         dtype,
+        in_cache,
         count: of_kind.len(),
         exact: count(How::Exact),
         interpolated: count(How::Interpolated),

@@ -27,6 +27,17 @@ pub enum How {
     Extrapolated,
 }
 
+/// A time, and how it was found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// Microseconds.
+    pub us: f64,
+    /// How it was found.
+    pub how: How,
+    /// Whether it is known to have been measured with what it read in the second-level cache.
+    pub in_cache: bool,
+}
+
 /// One side.
 #[derive(Debug, Clone)]
 pub enum Source {
@@ -138,16 +149,24 @@ impl Source {
         }
     }
 
-    /// The time of an operation, microseconds, and how it was found; none if it was not.
+    /// The time of an operation; none if there is none.
     #[must_use]
-    pub fn us(&self, operation: &Operation, dtype: Option<NumberType>) -> Option<(f64, How)> {
+    pub fn find(&self, operation: &Operation, dtype: Option<NumberType>) -> Option<Found> {
         match self {
             Self::File { calibration, .. } => {
                 let mut rows = calibration.rows.iter();
                 let row = rows.find(|row| row.operation == *operation && row.dtype == dtype)?;
-                Some((row.median_us, How::Exact))
+                Some(Found {
+                    us: row.median_us,
+                    how: How::Exact,
+                    in_cache: row.in_cache(calibration.device.l2_bytes),
+                })
             }
-            Self::Tables { tables, card } => looked_up(tables, card, operation, dtype),
+            Self::Tables { tables, card } => {
+                let (us, how) = looked_up(tables, card, operation, dtype)?;
+                let in_cache = false;
+                Some(Found { us, how, in_cache })
+            }
         }
     }
 }

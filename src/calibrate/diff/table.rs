@@ -19,6 +19,13 @@ pub fn render(comparison: &Comparison) -> String {
         for summary in &comparison.operations {
             page.row(&cells(summary_cells(summary)));
         }
+        if comparison.operations.iter().any(|one| one.in_cache) {
+            page.text(
+                "* apart: pairs of which a side touched less than twice its second-level cache, and \
+                 so read from it and not from memory",
+                2,
+            );
+        }
         page.row("");
         page.row("Farthest from 1:");
         for pair in &comparison.worst {
@@ -83,7 +90,7 @@ fn cells(
 
 fn summary_cells(summary: &Summary) -> [String; 9] {
     [
-        summary.operation.to_owned(),
+        format!("{}{}", summary.operation, star(summary.in_cache)),
         name(summary.dtype).to_owned(),
         summary.count.to_string(),
         summary.exact.to_string(),
@@ -102,13 +109,18 @@ fn pair_line(pair: &Pair) -> String {
         How::Extrapolated => ", scaled from the nearest shape measured",
     };
     format!(
-        "{} {}: {} us, {} us, ratio {}{how}",
+        "{}{} {}: {} us, {} us, ratio {}{how}",
         pair.operation.text(),
+        star(pair.in_cache),
         name(pair.dtype),
         significant(Some(pair.a_us)),
         significant(Some(pair.b_us)),
         ratio(pair.ratio),
     )
+}
+
+fn star(in_cache: bool) -> &'static str {
+    if in_cache { "*" } else { "" }
 }
 
 fn ratio(value: f64) -> String {

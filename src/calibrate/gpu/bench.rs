@@ -10,7 +10,7 @@ mod pointwise;
 use super::device::{Buffer, Device};
 use super::error::GpuError;
 use super::lab::Lab;
-use super::measure::{Budget, Timing, time};
+use super::measure::{Budget, Timing, Way, time};
 use super::operation::{NumberType, Operation};
 use super::plan::Planned;
 use super::record::{Checked, Row};
@@ -63,7 +63,11 @@ pub fn measure(
         return Ok(row(planned, &moved.timing, moved.turns, moved.checked));
     }
     let mut ready = prepare(lab, operation, dtype)?;
-    let timing = time(&lab.device, budget, true, &mut ready.launch)?;
+    let way = Way {
+        graph: true,
+        least_launches: ready.turns.enough(&lab.facts),
+    };
+    let timing = time(&lab.device, budget, way, &mut ready.launch)?;
     Ok(row(planned, &timing, ready.turns, ready.checked))
 }
 

@@ -6,8 +6,10 @@ use super::error::GpuError;
 /// Time that the launches between two events take at least, microseconds. Events tick every half
 /// microsecond, and a replayed graph starts some microseconds after the one before.
 const LEAST_SAMPLE_US: f64 = 800.0;
-/// The most launches between two events.
-const MOST_LAUNCHES: u32 = 256;
+/// The most launches between two events for the sake of their time.
+const MOST_FOR_TIME: u32 = 256;
+/// The most launches between two events: nodes of a graph.
+pub const MOST_LAUNCHES: u32 = 2_048;
 /// The most samples.
 const MOST_SAMPLES: u32 = 200;
 /// A launch longer than this needs no second look before the samples, microseconds.
@@ -22,6 +24,15 @@ pub struct Budget {
     pub samples_s: f64,
     /// The fewest samples.
     pub least_samples: u32,
+}
+
+/// How an operation is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Whether launches are nodes of a captured graph, where they can be.
+    pub graph: bool,
+    /// The fewest launches in a sample: so many go through all that is to be touched.
+    pub least_launches: u32,
 }
 
 /// Times of a launch.
@@ -70,12 +81,13 @@ pub fn drifts(samples: &[f64]) -> bool {
 pub fn time(
     device: &Device,
     budget: Budget,
-    graphs: bool,
+    way: Way,
     launch: &mut dyn FnMut(u64) -> Result<(), GpuError>,
 ) -> Result<Timing, GpuError> {
     let once_us = pilot(device, launch)?;
     let launches = (LEAST_SAMPLE_US / once_us).ceil();
-    let launches = (launches as u32).clamp(1, MOST_LAUNCHES);
+    let launches = (launches as u32).clamp(1, MOST_FOR_TIME);
+    let launches = launches.max(way.least_launches).min(MOST_LAUNCHES);
     let wanted = budget.samples_s * 1e6 / (once_us * f64::from(launches));
     let samples = (wanted as u32).clamp(budget.least_samples, MOST_SAMPLES);
     let mut next = 0;
@@ -86,7 +98,7 @@ pub fn time(
         }
         Ok(())
     };
-    let graph = if graphs {
+    let graph = if way.graph {
         Graph::record(device, &mut ask).ok()
     } else {
         None

@@ -11,7 +11,8 @@ use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use super::operation::{NumberType, Operation};
-use check::check;
+use super::sizes::FOOTPRINT;
+use check::{beyond, check};
 
 /// The version of the format that is written. Version 1, which had captures alone, is read too.
 pub const SCHEMA: u32 = 2;
@@ -182,6 +183,23 @@ pub struct Row {
     pub checked: Option<Checked>,
 }
 
+impl Row {
+    /// Whether the launches found what they read in the second-level cache, of so many bytes, since
+    /// all together they touched less than [`FOOTPRINT`] times as much. Of operations that do not
+    /// read the device's memory, and where it is not told, false.
+    #[must_use]
+    pub fn in_cache(&self, l2_bytes: u64) -> bool {
+        let reads = !matches!(
+            self.operation,
+            Operation::Launch { .. }
+                | Operation::HostToDevice { .. }
+                | Operation::DeviceToHost { .. }
+        );
+        let small = |bytes: u64| bytes < FOOTPRINT.saturating_mul(l2_bytes);
+        reads && self.footprint_bytes.is_some_and(small)
+    }
+}
+
 /// How far samples are spread, microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -245,6 +263,20 @@ pub enum RecordError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// A number does not fit its field.
+    #[error(
+        "{file}: `{path}` is {value}, but it must be {allowed}; correct it, or measure it again"
+    )]
+    Number {
+        /// The file.
+        file: String,
+        /// The field, by its path in the document.
+        path: String,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
     /// A field is outside its range.
     #[error("{file}: {place}`{field}` is {value}, but it must be {allowed}; {remedy}")]
     Field {
@@ -292,8 +324,8 @@ impl Calibration {
             ("schema", &version.schema.to_string(), "1 or 2"),
             "read it with the version of seatrial that wrote it, or measure again",
         )?;
-        let calibration: Self =
-            serde_json::from_str(text).map_err(|error| not_one(file, &error))?;
+        let calibration: Self = serde_json::from_str(text)
+            .map_err(|error| beyond(file, text).unwrap_or_else(|| not_one(file, &error)))?;
         calibration.check(file)?;
         Ok(calibration)
     }

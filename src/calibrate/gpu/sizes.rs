@@ -1,5 +1,6 @@
 //! How much of the device's memory a plan takes, and how decode steps lay out their cache.
 
+use super::measure::MOST_LAUNCHES;
 use super::operation::{MemoryWay, NumberType, Operation};
 use super::plan::Plan;
 use super::record::DeviceFacts;
@@ -11,8 +12,11 @@ const LEAST_INPUTS: u64 = 64 << 20;
 /// How many times the second-level cache inputs and results are each, so that launches that go
 /// through them find nothing in it.
 const TIMES_CACHE: u64 = 4;
-/// The most buffers that launches go through in turn: as many as a sample has launches.
-const MOST_TURNS: u64 = 256;
+/// How many times the second-level cache the launches of a sample touch, where they can: less than
+/// this, and what a launch reads may be there still from its last turn.
+pub const FOOTPRINT: u64 = 2;
+/// The most buffers that launches go through in turn: as many as a sample has launches at the most.
+const MOST_TURNS: u64 = MOST_LAUNCHES as u64;
 /// Buffers begin at multiples of so many bytes.
 pub const ALIGN: u64 = 256;
 
@@ -121,6 +125,26 @@ impl Turns {
         launch % self.count
     }
 
+    /// As many of these as have [`Turns::enough`], and at least one.
+    #[must_use]
+    pub fn no_more_than(self, device: &DeviceFacts) -> Turns {
+        Turns {
+            count: self.count.min(self.enough(device).into()),
+            ..self
+        }
+    }
+
+    /// The launches of a sample that touch enough bytes for each to find nothing in the second-level
+    /// cache, [`FOOTPRINT`] times it, or go through all buffers there are; at least 1.
+    #[must_use]
+    pub fn enough(&self, device: &DeviceFacts) -> u32 {
+        let wanted = (FOOTPRINT * device.l2_bytes).saturating_sub(self.shared);
+        let launches = wanted
+            .div_ceil(self.each.max(1))
+            .clamp(1, self.count.max(1));
+        u32::try_from(launches).map_or(MOST_LAUNCHES, |launches| launches.min(MOST_LAUNCHES))
+    }
+
     /// Bytes that so many launches touch.
     #[must_use]
     pub fn footprint(&self, launches: u64) -> u64 {
@@ -203,8 +227,6 @@ const WARPS: u64 = 4;
 const BLOCKS: u64 = 2;
 /// The most splits of a sequence.
 const MOST_SPLITS: u64 = 64;
-/// The most sets of pages that launches go through in turn.
-const MOST_SETS: u64 = 256;
 
 /// How a decode step lies in memory: keys in the first half of the weights, values in the second,
 /// both in pages, of which each sequence has its own, scattered.
@@ -243,7 +265,7 @@ impl DecodeLayout {
         let pages = context.div_ceil(PAGE);
         let page_values = PAGE * kv_heads * head_dim;
         let set_bytes = sequences * pages * page_values * 2;
-        let sets = (weights / 2 / set_bytes.max(1)).clamp(1, MOST_SETS);
+        let sets = (weights / 2 / set_bytes.max(1)).clamp(1, MOST_TURNS);
         let splits = splits(sequences * kv_heads, pages, BLOCKS * multiprocessors);
         let pages_per_split = pages.div_ceil(splits).next_multiple_of(WARPS);
         Some(DecodeLayout {
@@ -294,6 +316,26 @@ mod tests {
         // 64 sequences with 8 heads fill two rounds by themselves.
         assert_eq!(splits(512, 512, 264), 1);
         assert_eq!(splits(8, 1, 264), 1);
+    }
+
+    #[test]
+    fn launches_go_through_more_than_the_cache_holds() {
+        let device = DeviceFacts {
+            l2_bytes: 50 << 20,
+            ..DeviceFacts::default()
+        };
+        // A quarter of a mebibyte each: 400 launches touch 100 MiB.
+        let turns = Turns::fitting(&[(1 << 18, 512 << 20)]);
+        assert_eq!((turns.count, turns.enough(&device)), (2_048, 400));
+        assert!(turns.footprint(400) >= 2 * device.l2_bytes);
+        assert_eq!(turns.no_more_than(&device).count, 400);
+        // What every launch touches counts once.
+        assert_eq!(turns.and(99 << 20).enough(&device), 4);
+        // Too few bytes for any number of launches, too few buffers, or none to go through.
+        assert_eq!(Turns::fitting(&[(2_560, 512 << 20)]).enough(&device), 2_048);
+        assert_eq!(Turns::fitting(&[(8 << 20, 64 << 20)]).enough(&device), 8);
+        assert_eq!(Turns::one(1 << 30).enough(&device), 1);
+        assert_eq!(Turns::one(0).enough(&device), 1);
     }
 
     #[test]

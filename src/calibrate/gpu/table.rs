@@ -183,10 +183,7 @@ impl Page {
         let spread = row.p90_us.zip(row.p10_us);
         let spread = spread.map(|(p90, p10)| (p90 - p10) / row.median_us);
         let share = card.and_then(|card| share_of_peak(row, card));
-        let cached = row
-            .footprint_bytes
-            .is_some_and(|bytes| bytes < 2 * l2_bytes);
-        let star = if share.is_some() && cached { "*" } else { "" };
+        let star = if row.in_cache(l2_bytes) { "*" } else { "" };
         let share = format!("{}{star}", percent(share));
         let mark = if row.drifted { " ~" } else { "" };
         self.cells([
@@ -206,7 +203,8 @@ impl Page {
             "Times are medians; spread is from the 10th to the 90th percentile, over the median; \
              ~ marks rows whose halves differ by more than 3 %, also when measured again. Rates \
              are of the least arithmetic and bytes an operation needs. * marks rows that find their \
-             inputs in the second-level cache, as kernels between those of a layer do.",
+             inputs in the second-level cache, as kernels between those of a layer do (all that they \
+             touched is less than twice its size).",
         );
         let prompts = |row: &Row| row.operation.name() == "prefill_attention";
         if calibration.rows.iter().any(prompts) {

@@ -6,12 +6,12 @@ use super::{Moved, free_on};
 use crate::calibrate::gpu::device::{Device, HostBuffer, Span};
 use crate::calibrate::gpu::error::GpuError;
 use crate::calibrate::gpu::lab::{INPUTS_SEED, Lab, passed};
-use crate::calibrate::gpu::measure::{Budget, time};
+use crate::calibrate::gpu::measure::{Budget, Way, time};
 use crate::calibrate::gpu::numbers::{filled, from_bf16};
 use crate::calibrate::gpu::operation::NumberType;
 use crate::calibrate::gpu::record::Checked;
 use crate::calibrate::gpu::reference::compare;
-use crate::calibrate::gpu::sizes::Turns;
+use crate::calibrate::gpu::sizes::{Turns, up};
 
 /// Bytes that are compared at each place.
 const LOOK: u64 = 4096;
@@ -20,16 +20,26 @@ const LOOK: u64 = 4096;
 pub fn to_device(lab: &Lab, bytes: u64, budget: Budget) -> Result<Moved, GpuError> {
     let device = &lab.device;
     let host = device.host_buffer(bytes)?;
-    let to = lab.outputs().part(0, bytes)?;
-    lab.poison(to)?;
-    let mut launch = |_| device.copy_in(to, &host);
-    let timing = time(device, budget, false, &mut launch);
+    let turns = Turns::fitting(&[(bytes, lab.outputs().bytes)]).no_more_than(&lab.facts);
+    let to = |turn: u64| lab.outputs().part(turn * up(bytes), bytes);
+    let last = to(turns.count - 1)?;
+    lab.poison(last)?;
+    let mut launch = |index| device.copy_in(to(turns.of(index))?, &host);
+    let timing = time(device, budget, from_the_host(lab, turns), &mut launch);
     device.wait()?;
     Ok(Moved {
         timing: timing?,
-        turns: Turns::one(bytes),
-        checked: Some(same_as_host(device, to, &host)?),
+        turns,
+        checked: Some(same_as_host(device, last, &host)?),
     })
+}
+
+/// One after another, through all buffers.
+fn from_the_host(lab: &Lab, turns: Turns) -> Way {
+    Way {
+        graph: false,
+        least_launches: turns.enough(&lab.facts),
+    }
 }
 
 /// Compares the device's bytes with the host's, at several places.
@@ -50,10 +60,15 @@ fn same_as_host(device: &Device, place: Span, host: &HostBuffer) -> Result<Check
 pub fn to_host(lab: &Lab, bytes: u64, budget: Budget) -> Result<Moved, GpuError> {
     let device = &lab.device;
     let mut host = device.host_buffer(bytes)?;
-    let from = lab.inputs().part(0, bytes)?;
-    let mut launch = |_| device.copy_out(&mut host, from);
-    let timing = time(device, budget, false, &mut launch);
+    let turns = Turns::fitting(&[(bytes, lab.inputs().bytes)]).no_more_than(&lab.facts);
+    let from = |turn: u64| lab.inputs().part(turn * up(bytes), bytes);
+    let mut launch = |index| device.copy_out(&mut host, from(turns.of(index))?);
+    let timing = time(device, budget, from_the_host(lab, turns), &mut launch);
+    // What is compared is the last part's, whichever came last.
+    let last = turns.count - 1;
+    device.copy_out(&mut host, from(last)?)?;
     device.wait()?;
+    let first = last * up(bytes) / 2;
     let look = LOOK.min(bytes);
     let mut pairs = Vec::new();
     for spot in spots(bytes / look) {
@@ -61,13 +76,13 @@ pub fn to_host(lab: &Lab, bytes: u64, budget: Budget) -> Result<Moved, GpuError>
         let values: Vec<u8> = values.take(look as usize).copied().collect();
         for (pair, index) in values.chunks_exact(2).zip(spot * look / 2..) {
             let got = from_bf16(u16::from_le_bytes([pair[0], pair[1]]));
-            let wanted = filled(NumberType::Bf16, index, INPUTS_SEED);
+            let wanted = filled(NumberType::Bf16, first + index, INPUTS_SEED);
             pairs.push((f64::from(got), wanted));
         }
     }
     Ok(Moved {
         timing: timing?,
-        turns: Turns::one(bytes),
+        turns,
         checked: Some(passed(compare(&pairs, 0.0))?),
     })
 }
@@ -86,23 +101,36 @@ pub fn to_peer(
     };
     lab.device.reach(other)?;
     other.make_current()?;
-    let buffer = other.buffer(bytes)?;
+    let step = up(bytes);
+    let turns = Turns::fitting(&[(bytes, lab.inputs().bytes)]).no_more_than(&lab.facts);
+    let buffer = other.buffer(turns.count * step)?;
     lab.device.make_current()?;
-    let from = lab.inputs().part(0, bytes)?;
-    let mut launch = |_| lab.device.copy_to_peer(other, buffer.all(), from);
-    let timing = time(&lab.device, budget, false, &mut launch);
+    let places = |turn: u64| -> Result<[Span; 2], GpuError> {
+        let to = buffer.all().part(turn * step, bytes)?;
+        Ok([lab.inputs().part(turn * step, bytes)?, to])
+    };
+    let mut launch = |index| {
+        let [from, to] = places(turns.of(index))?;
+        lab.device.copy_to_peer(other, to, from)
+    };
+    let timing = time(&lab.device, budget, from_the_host(lab, turns), &mut launch);
     lab.device.wait()?;
+    let last = turns.count - 1;
+    let [_, sent] = places(last)?;
     // Back to where the check finds them, over what was there.
     let back = lab.outputs().part(0, bytes)?;
     let checked = lab
         .poison(back)
-        .and_then(|()| other.copy_to_peer(&lab.device, back, buffer.all()))
+        .and_then(|()| other.copy_to_peer(&lab.device, back, sent))
         .and_then(|()| other.wait())
-        .and_then(|()| arrived(lab, back, 0, INPUTS_SEED));
+        .and_then(|()| arrived(lab, back, last * step, INPUTS_SEED));
     free_on(other, vec![buffer], &lab.device)?;
     Ok(Moved {
         timing: timing?,
-        turns: Turns::one(2 * bytes),
+        turns: Turns {
+            each: 2 * bytes,
+            ..turns
+        },
         checked: Some(checked?),
     })
 }

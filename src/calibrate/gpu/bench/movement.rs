@@ -5,7 +5,7 @@ use super::{Launch, Moved, Ready, copies};
 use crate::calibrate::gpu::device::{Arg, Device, Span};
 use crate::calibrate::gpu::error::GpuError;
 use crate::calibrate::gpu::lab::{INPUTS_SEED, Lab, WEIGHTS_SEED, passed};
-use crate::calibrate::gpu::measure::{Budget, Timing, drifts, time};
+use crate::calibrate::gpu::measure::{Budget, Timing, Way, drifts, time};
 use crate::calibrate::gpu::numbers::{filled, from_bf16};
 use crate::calibrate::gpu::operation::{LaunchWay, MemoryWay, NumberType, Operation};
 use crate::calibrate::gpu::record::Checked;
@@ -42,9 +42,13 @@ pub fn alone(
 fn launches(lab: &Lab, way: LaunchWay, budget: Budget) -> Result<Moved, GpuError> {
     let device = &lab.device;
     let mut launch = |_| device.launch(lab.kernels.empty, [1, 1, 1], 32, 0, &[]);
+    let by = |graph| Way {
+        graph,
+        least_launches: 1,
+    };
     let timing = match way {
-        LaunchWay::Graph => time(device, budget, true, &mut launch)?,
-        LaunchWay::Stream => time(device, budget, false, &mut launch)?,
+        LaunchWay::Graph => time(device, budget, by(true), &mut launch)?,
+        LaunchWay::Stream => time(device, budget, by(false), &mut launch)?,
         LaunchWay::RoundTrip => round_trips(device, budget, &mut || launch(0))?,
     };
     Ok(Moved {

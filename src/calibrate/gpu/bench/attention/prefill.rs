@@ -66,43 +66,49 @@ pub fn by<'a>(lab: &'a Lab, operation: &Operation, wide: bool) -> Result<Ready<'
         head_dim,
     } = shape;
     let kernels = lab.kernels.attention(head_dim)?;
-    let q = lab
-        .inputs()
-        .part(0, sequences * tokens * heads * head_dim * 2)?;
-    let out = lab.outputs().part(0, q.bytes)?;
-    let kv_bytes = shape.kv_bytes();
-    let k = lab.weights().part(0, kv_bytes)?;
-    let v = lab.weights().part(up(kv_bytes), kv_bytes)?;
-    let args = [
-        Arg::At(q),
-        Arg::At(k),
-        Arg::At(v),
-        Arg::At(out),
-        Arg::Int(tokens as u32),
-        Arg::Int(heads as u32),
-        Arg::Int(kv_heads as u32),
-        scale_log2(head_dim),
-    ];
+    let (q_bytes, kv_bytes) = (sequences * tokens * heads * head_dim * 2, shape.kv_bytes());
+    let [inputs, weights, outputs] = [lab.inputs(), lab.weights(), lab.outputs()];
+    let turns = Turns::fitting(&[
+        (q_bytes, inputs.bytes),
+        (2 * up(kv_bytes), weights.bytes),
+        (q_bytes, outputs.bytes),
+    ]);
+    let out = move |turn: u64| outputs.part(turn * up(q_bytes), q_bytes);
+    let args = move |turn: u64| -> Result<[Arg; 8], GpuError> {
+        let first = turn * 2 * up(kv_bytes);
+        Ok([
+            Arg::At(inputs.part(turn * up(q_bytes), q_bytes)?),
+            Arg::At(weights.part(first, kv_bytes)?),
+            Arg::At(weights.part(first + up(kv_bytes), kv_bytes)?),
+            Arg::At(out(turn)?),
+            Arg::Int(tokens as u32),
+            Arg::Int(heads as u32),
+            Arg::Int(kv_heads as u32),
+            scale_log2(head_dim),
+        ])
+    };
     let queries = if wide { 128 } else { 64 };
     let grid = [heads * sequences, tokens.div_ceil(queries), 1];
     let kernel = kernels.prefill[usize::from(wide)];
     let shared = kernels.prefill_shared[usize::from(wide)];
-    let mut launch: Launch<'_> =
-        Box::new(move |_| lab.device.launch(kernel, grid, 128, shared, &args));
-    lab.poison(out)?;
-    launch(0)?;
-    lab.written(out)?;
-    let checked = compared(lab, shape, out)?;
-    // The product before has just written queries, keys and values: they stay where they are.
+    let mut launch: Launch<'_> = Box::new(move |index| {
+        let args = args(turns.of(index))?;
+        lab.device.launch(kernel, grid, 128, shared, &args)
+    });
+    let last = turns.count - 1;
+    lab.poison(out(last)?)?;
+    launch(last)?;
+    lab.written(out(last)?)?;
+    let checked = compared(lab, shape, out(last)?, last)?;
     Ok(Ready {
         launch,
-        turns: Turns::one(2 * q.bytes + 2 * kv_bytes),
+        turns,
         checked: Some(checked),
     })
 }
 
-/// Results as they should be.
-fn compared(lab: &Lab, shape: Shape, out: Span) -> Result<Checked, GpuError> {
+/// Results of a turn as they should be.
+fn compared(lab: &Lab, shape: Shape, out: Span, turn: u64) -> Result<Checked, GpuError> {
     let Shape {
         sequences,
         tokens,
@@ -113,16 +119,19 @@ fn compared(lab: &Lab, shape: Shape, out: Span) -> Result<Checked, GpuError> {
     let kv_row = kv_heads * head_dim;
     let values = up(shape.kv_bytes()) / 2;
     let count = sequences * tokens * heads;
+    // Turns begin at multiples of 128 values, which are whole heads of 64 or 128.
+    let first_query = turn * up(count * head_dim * 2) / 2 / head_dim;
+    let first_key = turn * 2 * values;
     check(lab, out, count, tokens * head_dim, head_dim, &|index| {
         let (row, head) = (index / heads, index % heads);
         let sequence = row / tokens;
         let place = move |key: u64, column: u64| {
             let kv_head = head / (heads / kv_heads);
-            (sequence * tokens + key) * kv_row + kv_head * head_dim + column
+            first_key + (sequence * tokens + key) * kv_row + kv_head * head_dim + column
         };
         let key = |key: u64, column: u64| weight(place(key, column));
         let value = |key: u64, column: u64| weight(values + place(key, column));
-        let query = query(lab, index, head_dim);
+        let query = query(lab, first_query + index, head_dim);
         attention(&query, row % tokens + 1, scale(head_dim), &key, &value)
     })
 }
