@@ -12,6 +12,8 @@ use crate::calibrate::gpu::operation::{Operation, ServedLatency};
 use crate::calibrate::gpu::record::Spread;
 
 const SAVE: &str = "save the result again";
+/// The most that a number may be.
+const MOST: f64 = 1e12;
 
 /// A result: its file and what it holds.
 struct Document {
@@ -47,7 +49,7 @@ impl Document {
             None | Some(Value::Null) => Ok(None),
             Some(value) => match amount(value) {
                 Some(number) => Ok(Some(number)),
-                None => Err(self.refuse(field, "a number of 0 or more", SAVE)),
+                None => Err(self.refuse(field, "a number from 0 to 1e12", SAVE)),
             },
         }
     }
@@ -62,7 +64,7 @@ impl Document {
             .map(|list| list.iter().map(amount).collect());
         match values {
             Some(Some(numbers)) => Ok(Some(numbers)),
-            _ => Err(self.refuse(field, "a list of numbers of 0 or more", SAVE)),
+            _ => Err(self.refuse(field, "a list of numbers from 0 to 1e12", SAVE)),
         }
     }
 
@@ -87,7 +89,7 @@ impl Document {
 
 fn amount(value: &Value) -> Option<f64> {
     let number = value.as_f64()?;
-    (number.is_finite() && number >= 0.0).then_some(number)
+    (0.0..=MOST).contains(&number).then_some(number)
 }
 
 /// A value in so few words that a message can have it.
@@ -145,7 +147,7 @@ pub fn read_serve(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Tol
     };
     let whole = |field: &'static str| -> Result<f64, ImportError> {
         let number = document.number(field)?;
-        number.ok_or_else(|| document.refuse(field, "a number of 0 or more", SAVE))
+        number.ok_or_else(|| document.refuse(field, "a number from 0 to 1e12", SAVE))
     };
     let completed = whole("completed")?;
     if completed < 1.0 {
@@ -206,7 +208,7 @@ fn detailed(
             _ => None,
         };
         let Some(gaps) = gaps else {
-            return Err(document.refuse("itls", "lists of numbers of 0 or more", SAVE));
+            return Err(document.refuse("itls", "lists of numbers from 0 to 1e12", SAVE));
         };
         if *ttft <= 0.0 || *output < 1.0 {
             gather.skip("of requests without output");

@@ -6,6 +6,10 @@ use csv::{Reader, ReaderBuilder, StringRecord};
 
 use super::ImportError;
 use crate::calibrate::gpu::record;
+use crate::trace::error::shorten;
+
+/// The most that a number may be.
+const MOST: f64 = 1e12;
 
 /// The text of a file, unpacked where it is gzipped.
 pub fn text_of(path: &Path) -> Result<String, ImportError> {
@@ -123,13 +127,13 @@ impl Line<'_> {
         }
     }
 
-    /// A number, 0 or more and finite; none in an empty cell.
+    /// A number from 0 to 1e12; none in an empty cell.
     pub fn number(&self, place: usize) -> Result<Option<f64>, ImportError> {
         match self.text(place) {
             "" | "nan" | "NaN" => Ok(None),
             text => match text.parse::<f64>() {
-                Ok(number) if number.is_finite() && number >= 0.0 => Ok(Some(number)),
-                _ => Err(self.refuse(place, "a number of 0 or more, or empty")),
+                Ok(number) if (0.0..=MOST).contains(&number) => Ok(Some(number)),
+                _ => Err(self.refuse(place, "a number from 0 to 1e12, or empty")),
             },
         }
     }
@@ -142,7 +146,7 @@ impl Line<'_> {
             line: self.number,
             column: place + 1,
             name: names.get(place).unwrap_or_default().to_owned(),
-            value: self.text(place).to_owned(),
+            value: shorten(self.text(place)).to_string(),
             allowed,
         }
     }

@@ -1,6 +1,10 @@
 //! The text of a table file: lines of comma-separated cells, the first of which says of what.
 
 use super::{AttentionKey, ExpertsKey, KernelDtype, KernelTables, Spread};
+use crate::trace::error::shorten;
+
+/// The most that a time, in microseconds, or a point of an axis may be.
+const MOST: f64 = 1e12;
 
 /// What to say of a cell.
 type Cell<'a> = Option<&'a str>;
@@ -8,22 +12,30 @@ type Cell<'a> = Option<&'a str>;
 /// The cells of a line after its first.
 struct Cells<'a> {
     cells: std::str::Split<'a, char>,
+    /// Cells read so far, the first of the line among them.
+    read: usize,
 }
 
 impl<'a> Cells<'a> {
     fn next(&mut self) -> Cell<'a> {
+        self.read += 1;
         self.cells.next()
     }
 
     fn number(&mut self) -> Result<u32, String> {
         let cell = self.next().unwrap_or_default();
-        cell.parse()
-            .map_err(|_| format!("`{cell}` must be a whole number"))
+        cell.parse().map_err(|_| {
+            let (column, cell) = (self.read, shorten(cell));
+            format!("cell {column}: `{cell}` must be a whole number from 0 to 4,294,967,295")
+        })
     }
 
     fn dtype(&mut self) -> Result<KernelDtype, String> {
         let cell = self.next().unwrap_or_default();
-        KernelDtype::parse(cell).ok_or_else(|| format!("`{cell}` is not a number type of kernels"))
+        KernelDtype::parse(cell).ok_or_else(|| {
+            let (column, cell) = (self.read, shorten(cell));
+            format!("cell {column}: `{cell}` is not a number type of kernels")
+        })
     }
 
     /// The rest as numbers: rising ones of an axis.
@@ -38,13 +50,18 @@ impl<'a> Cells<'a> {
 
     /// The rest as times, at most `most` of them; NaN where a cell is empty.
     fn times(self, most: f64) -> Result<Vec<f64>, String> {
+        let first = self.read + 1;
         let times = self
             .cells
-            .map(|cell| match cell {
+            .zip(first..)
+            .map(|(cell, column)| match cell {
                 "" => Ok(f64::NAN),
                 _ => match cell.parse::<f64>() {
-                    Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
-                    _ => Err(format!("`{cell}` must be a number above 0")),
+                    Ok(value) if value > 0.0 && value <= MOST => Ok(value),
+                    _ => Err(format!(
+                        "cell {column}: `{}` must be a number above 0, at most 1e12",
+                        shorten(cell)
+                    )),
                 },
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -67,6 +84,7 @@ pub(super) fn parse(text: &str) -> Result<KernelTables, String> {
 fn parse_line(line: &str, tables: &mut KernelTables) -> Result<(), String> {
     let mut cells = Cells {
         cells: line.split(','),
+        read: 0,
     };
     match cells.next().unwrap_or_default() {
         "table" => match cells.next() {

@@ -1,6 +1,37 @@
 //! Whether the numbers of a calibration are in their ranges.
 
+use serde_json::Value;
+
 use super::{NumberType, RecordError, Row, Spread};
+
+/// The most microseconds, and the most of a rate in its unit: a million seconds, and far beyond any
+/// device.
+const MOST: f64 = 1e12;
+/// The most bytes and values: all whole numbers up to it are exact in the arithmetic of steps.
+const MOST_BYTES: u64 = 1 << 53;
+/// Fields of a calibration that are no whole numbers.
+const REALS: [&str; 11] = [
+    "median_us",
+    "p10_us",
+    "p90_us",
+    "min_us",
+    "max_us",
+    "mean_us",
+    "std_us",
+    "tflop_per_s",
+    "gb_per_s",
+    "max_error",
+    "tolerance",
+];
+/// Whole numbers that may be above 4,294,967,295; so may all those of an import.
+const WIDE: [&str; 6] = [
+    "bytes",
+    "values",
+    "memory_bytes",
+    "l2_bytes",
+    "shared_bytes_per_block",
+    "footprint_bytes",
+];
 
 impl Row {
     /// Checks that all numbers are finite and in their ranges.
@@ -18,10 +49,10 @@ impl Row {
         for (field, value) in positive {
             let value = value.unwrap_or(1.0);
             check(
-                value.is_finite() && value > 0.0,
+                value > 0.0 && value <= MOST,
                 file,
                 place,
-                (field, &value.to_string(), "above 0 and finite"),
+                (field, &shown(value), "above 0 and at most 1e12"),
                 "measure it again",
             )?;
         }
@@ -32,7 +63,7 @@ impl Row {
             place,
             (
                 "median_us",
-                &self.median_us.to_string(),
+                &shown(self.median_us),
                 "from `p10_us` to `p90_us`",
             ),
             "measure it again",
@@ -59,11 +90,15 @@ impl Row {
         let sizes = self.operation.sizes();
         let counts = counts.map(|(field, value)| (field, u64::from(value)));
         for (field, value) in sizes.into_iter().chain(counts) {
+            let (most, allowed) = match field {
+                "bytes" | "values" => (MOST_BYTES, "from 1 to 9,007,199,254,740,992"),
+                _ => (u64::from(u32::MAX), "from 1 to 4,294,967,295"),
+            };
             check(
-                value >= 1,
+                (1..=most).contains(&value),
                 file,
                 place,
-                (field, &value.to_string(), "1 or more"),
+                (field, &value.to_string(), allowed),
                 "correct the row, or measure it again",
             )?;
         }
@@ -76,7 +111,7 @@ impl Row {
             place,
             (
                 "checked.max_error",
-                &checked.max_error.to_string(),
+                &shown(checked.max_error),
                 "from 0 to `checked.tolerance`",
             ),
             "do not use a kernel that gives wrong results",
@@ -94,14 +129,60 @@ impl Spread {
         ];
         for (field, value) in fields {
             check(
-                value.is_finite() && value >= 0.0,
+                (0.0..=MOST).contains(&value),
                 file,
                 place,
-                (field, &value.to_string(), "0 or more, and finite"),
+                (field, &shown(value), "from 0 to 1e12"),
                 "measure it again",
             )?;
         }
         Ok(())
+    }
+}
+
+/// A number in few characters, however large it is.
+fn shown(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1e15 => format!("{value:e}"),
+        _ => value.to_string(),
+    }
+}
+
+/// The first number of a document that is too large for its field, or no whole number where one must
+/// be: which one it is, the reader of the document does not tell.
+pub(super) fn beyond(file: &str, text: &str) -> Option<RecordError> {
+    let document: Value = serde_json::from_str(text).ok()?;
+    let (path, value, allowed) = first_beyond(&document, "", "")?;
+    Some(RecordError::Number {
+        file: file.to_owned(),
+        path,
+        value,
+        allowed,
+    })
+}
+
+fn first_beyond(value: &Value, path: &str, field: &str) -> Option<(String, String, &'static str)> {
+    match value {
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| {
+            let dot = if path.is_empty() { "" } else { "." };
+            first_beyond(value, &format!("{path}{dot}{name}"), name)
+        }),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .find_map(|(at, value)| first_beyond(value, &format!("{path}[{at}]"), field)),
+        Value::Number(number) if !REALS.contains(&field) => {
+            let wide = WIDE.contains(&field) || path.starts_with("import.");
+            let fits = number
+                .as_u64()
+                .is_some_and(|number| wide || number <= u64::from(u32::MAX));
+            let allowed = match wide {
+                true => "a whole number from 0 to 18,446,744,073,709,551,615",
+                false => "a whole number from 0 to 4,294,967,295",
+            };
+            (!fits).then(|| (path.to_owned(), number.to_string(), allowed))
+        }
+        _ => None,
     }
 }
 
