@@ -3,7 +3,8 @@
 //! [`measurement`] reads rows of mean TTFT and TPOT, [`model`] simulates the client that measured
 //! each and says how the two move with every unknown of [`parameter`], [`solve`] fits the unknowns by
 //! robust least squares within bounds, and [`judge`] says what the fit is worth: errors on rows that
-//! it has not seen ([`split`]), intervals, and which unknowns the rows cannot tell apart ([`beware`]). [`picture`] draws it.
+//! it has not seen ([`split`]), what rows of the same setting differ by ([`repeated`]), intervals, and
+//! which unknowns the rows cannot tell apart ([`beware`]). [`picture`] draws it.
 
 pub mod beware;
 pub mod fitted;
@@ -14,5 +15,6 @@ pub mod parameter;
 pub mod picture;
 pub mod read;
 mod refusal;
+pub mod repeated;
 pub mod solve;
 pub mod split;

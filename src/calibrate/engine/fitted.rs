@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::repeated::Repeated;
 use crate::calibrate::regression::robust::Loss;
 use crate::calibrate::{OverheadEntry, OverheadTable};
 use crate::validate::closed_loop::score::Score;
@@ -64,9 +65,11 @@ pub struct Fit {
     pub parameters: Vec<Estimate>,
     /// Standard deviations of errors by the median of their sizes, of TTFT and TPOT, percent.
     pub deviation_pct: (f64, f64),
+    /// What rows of the same setting differ by; absent where each setting is there once.
+    pub repeated: Option<Repeated>,
     /// Parts of the cross-validation, and what stayed together in it.
     pub folds: usize,
-    /// `servers and lengths` or `rows`.
+    /// `servers and lengths`, `settings` or `rows`.
     pub together: &'static str,
     /// Errors on rows that the fit has seen.
     pub seen: Score,
@@ -112,6 +115,14 @@ impl Fit {
                 score.scored,
                 pct(score.ttft.median_abs_pct),
                 pct(score.tpot.median_abs_pct)
+            ));
+        }
+        if let Some(repeated) = &self.repeated {
+            let (ttft, tpot) = repeated.deviation_pct;
+            out.push_str(&format!(
+                "# {} rows are of {} settings that were measured several times; they differ by TTFT \
+                 {ttft:.1} %, TPOT {tpot:.1} % (standard deviation)\n",
+                repeated.rows, repeated.settings
             ));
         }
         for one in &self.parameters {

@@ -9,6 +9,7 @@ use super::measurement::Observed;
 use super::model::Model;
 use super::parameter::{Parameter, Values};
 use super::refusal::{refuse_few, refuse_none};
+use super::repeated::Repeated;
 use super::solve::{Solved, solve};
 use super::split::{Split, cross_validate};
 use crate::calibrate::OverheadEntry;
@@ -189,6 +190,7 @@ impl Judged<'_> {
             models: distinct(self.observed, |row| row.case.server.model.clone()),
             loss: self.asked.loss,
             deviation_pct: (self.solved.scales[0] * 100.0, self.solved.scales[1] * 100.0),
+            repeated: Repeated::of(self.observed, self.rows),
             folds: self.split.folds,
             together: self.split.together,
             seen: self.score(&fitted),

@@ -6,6 +6,7 @@ use super::judge::Asked;
 use super::measurement::Observed;
 use super::model::Model;
 use super::parameter::{Parameter, Values};
+use super::repeated::settings;
 use super::solve::solve;
 use crate::calibrate::fit::folds;
 use crate::calibrate::regression::robust::Loss;
@@ -17,7 +18,7 @@ pub struct Split {
     pub fold_of: Vec<usize>,
     /// Parts.
     pub folds: usize,
-    /// What stays together: `rows` alone, or `servers and lengths`.
+    /// What stays together: `rows` alone, those of the same `settings`, or `servers and lengths`.
     pub together: &'static str,
     /// Rows, by their place among those fitted, that stay together.
     pub clusters: Vec<Vec<usize>>,
@@ -36,22 +37,39 @@ impl Split {
         }
         let clusters: Vec<Vec<usize>> = clusters.into_values().collect();
         let by_row = asked.by_row || clusters.len() < 2;
-        // Padded, so that they are in order as texts.
-        let row_keys = || (0..rows.len()).map(|row| format!("{row:09}")).collect();
-        let keys: Vec<String> = if by_row { row_keys() } else { servers };
-        let distinct = if by_row { rows.len() } else { clusters.len() };
+        let settings = settings(observed, rows);
+        let keys: Vec<String> = match by_row {
+            true => keys_of(&settings, rows.len()),
+            false => servers,
+        };
+        let distinct = match by_row {
+            true => settings.len(),
+            false => clusters.len(),
+        };
         let count = asked.folds.min(distinct);
         Split {
             fold_of: folds(&keys, count),
             folds: count,
-            together: if by_row {
-                "rows"
-            } else {
-                "servers and lengths"
+            together: match by_row {
+                true if settings.len() < rows.len() => "settings",
+                true => "rows",
+                false => "servers and lengths",
             },
             clusters,
         }
     }
+}
+
+/// A key for each row, the same for rows of one setting: a fit that has seen one of them has seen all.
+/// Padded, so that they are in order as texts.
+fn keys_of(settings: &[Vec<usize>], rows: usize) -> Vec<String> {
+    let mut keys = vec![String::new(); rows];
+    for (number, setting) in settings.iter().enumerate() {
+        for row in setting {
+            keys[*row] = format!("{number:09}");
+        }
+    }
+    keys
 }
 
 /// What the fits to the other parts say of each row, in order; none where a part could not be left

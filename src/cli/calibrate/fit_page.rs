@@ -21,6 +21,10 @@ pub fn page(fit: &Fit) -> String {
         fit.folds, fit.together, fit.deviation_pct.0, fit.deviation_pct.1
     );
     out.push_str(&format!("{}\n", wrap(&how, WIDTH, 2)));
+    if let Some(repeated) = &fit.repeated {
+        let verdict = format!("repeated: {}", repeated.verdict(fit.deviation_pct));
+        out.push_str(&format!("{}\n", wrap(&verdict, WIDTH, 2)));
+    }
     out.push_str(&format!(
         "\nRows, the {} worst\n",
         fit.rows.len().min(MOST_ROWS)
