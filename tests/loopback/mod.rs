@@ -3,6 +3,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // helpers of tests, not all of which are used in each
 
+pub mod client;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,6 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+/// No pause.
+pub const NONE: Duration = Duration::ZERO;
 
 /// A step of an answer.
 pub enum Step {
