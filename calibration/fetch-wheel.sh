@@ -4,8 +4,9 @@
 #
 #   calibration/fetch-wheel.sh FOLDER [REQUIREMENT]
 #
-# REQUIREMENT is aiconfigurator-core==0.12.0 unless another is given (20 MB; its successor
-# aisimulate 0.13 has 120 MB and the same layout). Needs python3 with venv, and PyPI. What is there
+# REQUIREMENT is aiconfigurator-core==0.12.0 unless another is given (20 MB). Its successor aisimulate
+# 0.13 has 120 MB and the same layout; PyPI has the wheels of its pre-releases, of which
+# aisimulate==0.13.0.dev202610270000000085 is read, and of the release no more than a reference. Needs python3 with venv, and PyPI. What is there
 # already is not fetched again.
 set -eu
 folder=${1:?"fetch-wheel.sh: name a folder to install to"}

@@ -24,9 +24,18 @@ use tempfile::TempDir;
 
 /// The wheel, installed from PyPI; none where it cannot be.
 fn wheel() -> Option<PathBuf> {
+    fetched("kernel-wheel", &[])
+}
+
+/// A folder of that name with what a requirement names, installed from PyPI; none where it cannot be.
+fn fetched(name: &str, requirement: &[&str]) -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("calibration/fetch-wheel.sh");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel-wheel");
-    let output = Command::new("sh").arg(script).arg(&folder).output();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let output = Command::new("sh")
+        .arg(script)
+        .arg(&folder)
+        .args(requirement)
+        .output();
     let said = match output {
         Ok(output) if output.status.success() => return Some(folder),
         Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -34,7 +43,7 @@ fn wheel() -> Option<PathBuf> {
     };
     let last = said.lines().last().unwrap_or("no reason given");
     eprintln!(
-        "SKIPPED: the shipped tables are not made anew, for the wheel cannot be had ({last})"
+        "SKIPPED: nothing is held against the wheel of {name}, for it cannot be had ({last})"
     );
     None
 }
@@ -306,6 +315,46 @@ fn milliseconds_become_microseconds_and_medians_of_the_fastest_kernel() {
         calibration.software.framework.as_deref(),
         Some("vllm 0.24.0")
     );
+}
+
+#[test]
+fn the_successor_is_read_by_its_own_name() {
+    let (folder, wanted) = small();
+    // aisimulate 0.13 has the same tables in a package of another name, beside one without tables.
+    let site = folder.path();
+    let rename = |from: &str, to: &str| std::fs::rename(site.join(from), site.join(to)).unwrap();
+    rename("aiconfigurator_core", "aisimulate_core");
+    rename(
+        "aiconfigurator_core-0.12.0.dist-info",
+        "aisimulate-0.13.0.dist-info",
+    );
+    std::fs::create_dir(site.join("aisimulate")).unwrap();
+    for path in [site.to_owned(), site.join("aisimulate_core/systems/data")] {
+        let wheel = Wheel::open(&path).unwrap();
+        let found = wheel.calibration("h100_sxm", KernelBackend::Vllm).unwrap();
+        assert_eq!(found.import.unwrap().source, "aisimulate 0.13.0, h100_sxm");
+        assert_eq!(found.rows, wanted.rows);
+    }
+}
+
+#[test]
+fn the_successors_wheel_makes_the_files_whose_tables_it_has_not_changed() {
+    let version = "0.13.0.dev202610270000000085";
+    let requirement = format!("aisimulate=={version}");
+    let Some(folder) = fetched("successor-wheel", &[&requirement]) else {
+        return;
+    };
+    let wheel = Wheel::open(&folder).unwrap();
+    for backend in KernelBackend::ALL {
+        let found = wheel.calibration("h100_sxm", backend).unwrap();
+        let facts = found.import.as_ref().unwrap();
+        assert_eq!(facts.source, format!("aisimulate {version}, h100_sxm"));
+        assert_eq!(facts.read, facts.kept + facts.skipped.values().sum::<u64>());
+        let made = packed(&text(&found, Digits::Thousandths)).unwrap();
+        // It lacks vLLM's products in blocks, which 0.12 has.
+        let same = made == shipped("h100_sxm", backend);
+        assert_eq!(same, backend != KernelBackend::Vllm, "{backend}");
+    }
 }
 
 #[test]
