@@ -2,6 +2,7 @@
 
 use super::{Row, Sheet, row};
 use crate::experiment::theory::{mean_tokens, offered};
+use crate::fleet::plan::EnginePlan;
 use crate::fleet::world::handover::ceiling;
 use crate::perf::{self, NodeCeiling, PrefillChunk};
 use crate::report::number::significant;
@@ -39,7 +40,7 @@ pub(super) fn hardware(plan: &Plan, name: &str, index: usize, facts: &LlmFacts) 
         let name = "tokens of compute there are per offered request";
         rows.push(row(name, formula, numbers, tokens, "tokens"));
     }
-    rows.extend(steps(facts, prompt, output));
+    rows.extend(steps(facts, &pool.engine, prompt, output));
     if pool.role != Role::Mixed {
         rows.retain_mut(|row| of_role(pool.role, bound.as_ref(), row));
     }
@@ -157,8 +158,11 @@ impl Spread {
     }
 }
 
-/// Where steps come from measured kernels: two of them, beside the roofline's.
-fn steps(facts: &LlmFacts, prompt: u32, output: u32) -> Vec<Row> {
+/// Where steps come from measured kernels: two of them, as a run takes them, beside the roofline's.
+fn steps(facts: &LlmFacts, engine: &EnginePlan, prompt: u32, output: u32) -> Vec<Row> {
+    let EnginePlan::Llm { step: run, .. } = engine else {
+        return Vec::new();
+    };
     if !facts.step.uses_tables() {
         return Vec::new();
     }
@@ -176,14 +180,14 @@ fn steps(facts: &LlmFacts, prompt: u32, output: u32) -> Vec<Row> {
     let roofline =
         "sum of max(FLOPs / rate, bytes / bandwidth) at assumed efficiencies, and overhead";
     [
-        (&prefill, "kernels", kernels, step.step_ns(&[chunk], 0, 0)),
+        (&prefill, "kernels", kernels, run.step_ns(&[chunk], 0, 0)),
         (
             &prefill,
             "roofline",
             roofline,
             step.roofline_ns(&[chunk], 0, 0),
         ),
-        (&decode, "kernels", kernels, step.step_ns(&[], decodes, all)),
+        (&decode, "kernels", kernels, run.step_ns(&[], decodes, all)),
         (
             &decode,
             "roofline",
