@@ -90,7 +90,7 @@ fn ratios_of_two_files() {
     // 1.1, 0.9, 1 and 2: by the nearest rank the 1st, 2nd and 4th of four are the 10th, 50th and
     // 90th percentile.
     let expected = json!({
-        "operation": "gemm", "dtype": "bf16", "count": 4,
+        "operation": "gemm", "dtype": "bf16", "in_cache": false, "count": 4,
         "exact": 4, "interpolated": 0, "extrapolated": 0,
         "ratio_p10": 0.9, "ratio_median": 1.0, "ratio_p90": 2.0,
     });

@@ -297,6 +297,26 @@ fn an_interrupted_capture_is_gone_on_with() {
 }
 
 #[test]
+fn what_leaves_nothing_to_measure_is_said() {
+    let empty = TempDir::new().unwrap();
+    for (words, part) in [
+        (
+            ["--tp", "3"],
+            "its 64 heads cannot be split evenly; give another `--tp`",
+        ),
+        (["--only", "experts"], "experts is what imports alone have"),
+    ] {
+        let only = match words[0] {
+            "--tp" => &["--dry-run", "--only", "gemm"][..],
+            _ => &["--dry-run"],
+        };
+        let (code, page, said) = calibrate(empty.path(), &[only, &words].concat());
+        assert_eq!((code, page.as_str()), (2, ""));
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
 fn a_dry_run_needs_no_device() {
     let empty = TempDir::new().unwrap();
     let (code, page, said) = calibrate(empty.path(), &["--dry-run"]);

@@ -5,7 +5,7 @@ mod making;
 
 pub use effort::Effort;
 
-use making::Making;
+use making::{Making, ORDER};
 
 use super::error::GpuError;
 use super::operation::{NumberType, Operation};
@@ -85,9 +85,7 @@ impl Plan {
         }
         let rows = making.rows();
         if rows.is_empty() {
-            return Err(GpuError::Unsupported(
-                "nothing is left to measure; allow more operations in `--only`".to_owned(),
-            ));
+            return Err(GpuError::Unsupported(nothing(asked.only, &making.left_out)));
         }
         Ok(Plan {
             effort: asked.effort,
@@ -120,6 +118,25 @@ impl Plan {
             (one * launches).max(budget.samples_s) + ROW_OVERHEAD_S
         });
         START_S + rows.sum::<f64>()
+    }
+}
+
+/// Why there is nothing to measure, and what to do.
+fn nothing(only: &[String], left_out: &[String]) -> String {
+    let measured = |name: &String| ORDER.contains(&name.as_str());
+    if !only.is_empty() && !only.iter().any(measured) {
+        return format!(
+            "nothing is left to measure: {} is what imports alone have; name one of {} in `--only`",
+            only.join(", "),
+            ORDER.join(", ")
+        );
+    }
+    match left_out {
+        [] => "nothing is left to measure; allow more operations in `--only`".to_owned(),
+        some => format!(
+            "nothing is left to measure, for these are left out: {}; give another `--tp` or `--model`",
+            some.join("; ")
+        ),
     }
 }
 

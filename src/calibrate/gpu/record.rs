@@ -325,7 +325,7 @@ impl Calibration {
             "read it with the version of seatrial that wrote it, or measure again",
         )?;
         let calibration: Self = serde_json::from_str(text)
-            .map_err(|error| beyond(file, text).unwrap_or_else(|| not_one(file, &error)))?;
+            .map_err(|error| beyond(file, text, &error).unwrap_or_else(|| not_one(file, &error)))?;
         calibration.check(file)?;
         Ok(calibration)
     }

@@ -7,7 +7,7 @@ use crate::calibrate::gpu::operation::{LaunchWay, MemoryWay, NumberType, Operati
 use crate::perf::{Attention, ModelCard};
 
 /// The order of operations: the library's kernels before our own, the simplest first.
-const ORDER: [&str; 12] = [
+pub(super) const ORDER: [&str; 12] = [
     "launch",
     "memory",
     "host_to_device",

@@ -149,8 +149,15 @@ fn shown(value: f64) -> String {
 }
 
 /// The first number of a document that is too large for its field, or no whole number where one must
-/// be: which one it is, the reader of the document does not tell.
-pub(super) fn beyond(file: &str, text: &str) -> Option<RecordError> {
+/// be, if that is what is wrong: which one it is, the reader of the document does not tell.
+pub(super) fn beyond(file: &str, text: &str, error: &serde_json::Error) -> Option<RecordError> {
+    let said = error.to_string();
+    if !["invalid type: floating point", "invalid value: integer"]
+        .iter()
+        .any(|of_numbers| said.starts_with(of_numbers))
+    {
+        return None;
+    }
     let document: Value = serde_json::from_str(text).ok()?;
     let (path, value, allowed) = first_beyond(&document, "", "")?;
     Some(RecordError::Number {
