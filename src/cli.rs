@@ -11,6 +11,7 @@ mod bench;
 mod calibrate;
 mod closed_loop;
 mod compare;
+mod diagram;
 mod estimate;
 mod explain;
 mod faults;
@@ -61,6 +62,8 @@ enum Command {
     Review(review::ReviewArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
+    /// Draws the fleet: gateways, routers, pools, regions and stores, with rates and capacities
+    Diagram(diagram::DiagramArgs),
     /// Holds simulated runs against measured ones, request by request
     Validate(validate::ValidateArgs),
     /// Times the simulator on this machine, beside the bare event queue
@@ -121,6 +124,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Explain(args) => explain::explain(args),
         Command::Review(args) => review::review(args),
         Command::Estimate(args) => estimate::estimate(args),
+        Command::Diagram(args) => diagram::diagram(args),
         Command::Validate(args) => validate::validate(args),
         Command::Bench(args) => bench::bench(args),
         Command::Calibrate(command) => calibrate::calibrate(command),

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod columns;
+pub mod diagram;
 pub mod faults;
 pub mod number;
 pub mod requests;
