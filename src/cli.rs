@@ -16,6 +16,7 @@ mod estimate;
 mod explain;
 mod faults;
 mod model;
+mod onlookers;
 mod progress;
 mod review;
 mod run;

@@ -22,6 +22,7 @@ pub mod least;
 pub mod llm;
 pub mod lsm;
 pub mod meters;
+pub mod observer;
 pub mod outcome;
 pub mod plan;
 pub mod prefix;

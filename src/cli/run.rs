@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::onlookers::{Onlookers, window_of};
 use super::progress::Progress;
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
 use crate::experiment::claims::Verdict;
 use crate::experiment::compare::side::Replications;
 use crate::experiment::result::RunResult;
-use crate::experiment::runner::{AuditSink, Control, Outcome, RowSink, run_scenario};
+use crate::experiment::runner::{AuditSink, Control, ObserverSeat, Outcome, RowSink, run_scenario};
 use crate::experiment::sizing::{Sizing, by_simulation};
 use crate::fleet::erasure::audit::AuditRow;
 use crate::fleet::outcome::RequestRow;
 use crate::measure::peak_rss_mb;
 use crate::report::audit::{AuditError, AuditFile};
 use crate::report::number::{count, significant};
+use crate::report::perfetto::Window;
 use crate::report::requests::{Names, RequestFile, RequestFileError};
 use crate::report::terminal;
 use crate::scenario::Document;
@@ -49,6 +51,19 @@ pub struct RunArgs {
     /// Writes one row per request (.csv, .csv.gz or .parquet by extension)
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
+    /// Writes what happened in each interval: a row for each interval, part of the fleet and metric
+    /// (.csv, .csv.gz or .parquet by extension)
+    #[arg(long, value_name = "FILE")]
+    pub(super) series: Option<PathBuf>,
+    /// How long an interval of --series is [default: so that a run has 1,000 at most]
+    #[arg(long, value_name = "SECONDS", requires = "series")]
+    pub(super) series_interval: Option<f64>,
+    /// Writes a window of the run for Perfetto's viewer (.json or .json.gz)
+    #[arg(long, value_name = "FILE", requires = "window")]
+    pub(super) perfetto: Option<PathBuf>,
+    /// The window of --perfetto, in seconds of simulated time, such as 30..35
+    #[arg(long, value_name = "FROM..TO", requires = "perfetto", value_parser = window_of)]
+    pub(super) window: Option<Window>,
     /// Writes the audit log of erasures: a line for each erasure and place (.csv or .csv.gz)
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
@@ -186,12 +201,17 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
         }
     };
     let sink: RowSink<'_> = Mutex::new(&mut take);
+    let mut onlookers = Onlookers::open(args, document, folder)?;
+    let watches = onlookers.are_any();
+    let mut observers = onlookers.observers();
+    let seat: ObserverSeat<'_> = Mutex::new(&mut observers);
     let control = Control {
         stop: Some(&stop),
         simulations: Some(&|simulations| progress.expect(simulations)),
         progress: Some(&|share| progress.advance(share)),
         rows: args.requests.is_some().then_some(&sink),
         audit: args.audit.is_some().then_some(&audit_sink),
+        observer: watches.then_some(&seat),
     };
     let outcome = run_scenario(document, folder, control).map_err(Failure::of);
     progress.finish();
@@ -206,6 +226,9 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
     }
     if let Some(audit) = audit {
         audit.finish().map_err(Failure::of)?;
+    }
+    if outcome.is_ok() {
+        onlookers.finish()?;
     }
     outcome
 }
@@ -234,18 +257,23 @@ fn open_requests(path: &Path, document: &Document, folder: &Path) -> Result<Requ
             plan.scenario.run.replications
         )));
     }
-    // Opening a file empties it: the trace must not be lost.
+    check_not_the_trace(&plan, "--requests", path)?;
+    let names = Names::of(&plan);
+    RequestFile::create(path, names).map_err(Failure::of)
+}
+
+/// Opening a file empties it: the trace must not be lost.
+pub(super) fn check_not_the_trace(plan: &Plan, option: &str, path: &Path) -> Result<(), Failure> {
     if let SourcePlan::Trace { source, .. } = &plan.fleet.source
-        && let (Ok(trace), Ok(rows)) = (source.path.canonicalize(), path.canonicalize())
-        && trace == rows
+        && let (Ok(trace), Ok(own)) = (source.path.canonicalize(), path.canonicalize())
+        && trace == own
     {
         return Err(Failure::of(format!(
-            "--requests {}: is the trace that the scenario replays; give another name",
+            "{option} {}: is the trace that the scenario replays; give another name",
             path.display()
         )));
     }
-    let names = Names::of(&plan);
-    RequestFile::create(path, names).map_err(Failure::of)
+    Ok(())
 }
 
 fn open_audit(path: &Path, document: &Document, folder: &Path) -> Result<AuditFile, Failure> {

@@ -329,6 +329,7 @@ impl Case<'_, '_> {
     fn run(&self, plan: Plan) -> Result<(Values, Outcome), ExplainError> {
         let quiet = Control {
             rows: None,
+            observer: None,
             simulations: None,
             ..self.control
         };

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::engine::{Ended, SimDuration, SimTime};
 use crate::fleet::erasure::audit::AuditRow;
+use crate::fleet::observer::Observer;
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::simulation::{Hooks, Simulation};
 use crate::measure::{CpuClock, Mser5};
@@ -72,6 +73,9 @@ pub type RowSink<'a> = Mutex<&'a mut (dyn FnMut(&[RequestRow]) + Send)>;
 /// Takes lines of the audit log of erasures, with the names of the places that they point to.
 pub type AuditSink<'a> = Mutex<&'a mut (dyn FnMut(&[AuditRow], &[String]) + Send)>;
 
+/// Looks on while a scenario is simulated.
+pub type ObserverSeat<'a> = Mutex<&'a mut dyn Observer>;
+
 /// What a run may use of the outside.
 #[derive(Clone, Copy, Default)]
 pub struct Control<'a> {
@@ -85,6 +89,8 @@ pub struct Control<'a> {
     pub rows: Option<&'a RowSink<'a>>,
     /// Takes the audit log of the scenario itself (its first replication).
     pub audit: Option<&'a AuditSink<'a>>,
+    /// Looks on at the scenario itself (its first replication).
+    pub observer: Option<&'a ObserverSeat<'a>>,
 }
 
 /// A scenario that was run.
@@ -140,6 +146,7 @@ pub fn run_scenario(
     let quiet = Control {
         rows: None,
         audit: None,
+        observer: None,
         ..control
     };
     let runs: Result<Vec<(String, Outcome)>, RunError> = variants
@@ -289,7 +296,8 @@ fn replicate(plan: &Plan, replication: u32, control: Control<'_>) -> Result<Repl
     let mut fleet = plan.fleet.clone();
     fleet.streams.replication = u64::from(replication);
     let sink = control.rows.filter(|_| replication == 0);
-    fleet.record_requests = sink.is_some();
+    let observer = control.observer.filter(|_| replication == 0);
+    fleet.record_requests = sink.is_some() || observer.is_some();
     let audit = control.audit.filter(|_| replication == 0);
     fleet.record_erasures = audit.is_some();
     let horizon = fleet.horizon;
@@ -315,15 +323,17 @@ fn replicate(plan: &Plan, replication: u32, control: Control<'_>) -> Result<Repl
             (*audit)(lines, &places);
         }
     };
-    let ended = simulation.run(
-        plan.scenario.run.max_events,
-        &mut Hooks {
-            stop: control.stop,
-            progress: &mut progress,
-            rows: &mut rows,
-            audit: &mut lines,
-        },
-    );
+    let max_events = plan.scenario.run.max_events;
+    let mut hooks = Hooks {
+        stop: control.stop,
+        progress: &mut progress,
+        rows: &mut rows,
+        audit: &mut lines,
+    };
+    let ended = match observer.map(Mutex::lock) {
+        Some(Ok(mut observer)) => simulation.run_observed(max_events, &mut hooks, &mut **observer),
+        _ => simulation.run(max_events, &mut hooks),
+    };
     progress(horizon);
     ErasureTally::wind_up(&mut simulation, ended);
     if let Some(erasure) = simulation.world.erasure() {

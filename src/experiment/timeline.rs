@@ -290,36 +290,7 @@ fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
                 let there = scope_in_words(change.scope, plan);
                 format!("one of the faults of {there} ends; it stays down")
             }
-            Note::Fault(change) => fault_in_words(change.cause, change.scope, change.what, plan),
-            Note::Health(gateway, replica, well) => {
-                let verb = if *well { "well again" } else { "not well" };
-                format!(
-                    "gateway {gateway} finds {} {verb}",
-                    replica_name(plan, replica.0)
-                )
-            }
-            Note::Ejection(gateway, replica, out) => {
-                let verb = if *out { "ejects" } else { "brings back" };
-                format!("gateway {gateway} {verb} {}", replica_name(plan, replica.0))
-            }
-            Note::Panic(gateway, region, panics) => {
-                let name = &plan.topology.regions[usize::from(*region)].name;
-                let verb = if *panics {
-                    "no longer believes"
-                } else {
-                    "believes"
-                };
-                format!("gateway {gateway} {verb} the health of region {name}'s replicas")
-            }
-            Note::Node(group, change) => node_in_words(*group, *change, plan),
-            Note::Breaker(gateway, index, state) => {
-                let verb = match state {
-                    State::Open => "opens",
-                    State::HalfOpen => "tries again (half-open)",
-                    State::Closed => "closes",
-                };
-                format!("gateway {gateway}: breaker {index} {verb}")
-            }
+            note => note_in_words(note, plan),
         };
         told.push((*at, words));
     }
@@ -347,6 +318,42 @@ fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
         sentences.push(format!("and {} more changes", dropped + untold));
     }
     sentences
+}
+
+/// What changed, in words: `region east leaves`.
+pub(crate) fn note_in_words(note: &Note, plan: &FleetPlan) -> String {
+    match note {
+        Note::Fault(change) => fault_in_words(change.cause, change.scope, change.what, plan),
+        Note::Health(gateway, replica, well) => {
+            let verb = if *well { "well again" } else { "not well" };
+            format!(
+                "gateway {gateway} finds {} {verb}",
+                replica_name(plan, replica.0)
+            )
+        }
+        Note::Ejection(gateway, replica, out) => {
+            let verb = if *out { "ejects" } else { "brings back" };
+            format!("gateway {gateway} {verb} {}", replica_name(plan, replica.0))
+        }
+        Note::Panic(gateway, region, panics) => {
+            let name = &plan.topology.regions[usize::from(*region)].name;
+            let verb = if *panics {
+                "no longer believes"
+            } else {
+                "believes"
+            };
+            format!("gateway {gateway} {verb} the health of region {name}'s replicas")
+        }
+        Note::Node(group, change) => node_in_words(*group, *change, plan),
+        Note::Breaker(gateway, index, state) => {
+            let verb = match state {
+                State::Open => "opens",
+                State::HalfOpen => "tries again (half-open)",
+                State::Closed => "closes",
+            };
+            format!("gateway {gateway}: breaker {index} {verb}")
+        }
+    }
 }
 
 fn node_in_words(group: u16, change: NodeChange, plan: &FleetPlan) -> String {

@@ -19,6 +19,7 @@
 mod abort;
 mod cached;
 mod endings;
+mod flights;
 mod handover;
 mod origin;
 mod patience;
@@ -37,6 +38,7 @@ use crate::scenario::fleet::PromptBlocks;
 
 use self::abort::Upset;
 use self::endings::{Ending, Endings};
+pub use self::flights::FlightView;
 use self::origin::Origin;
 use self::pipeline::Pipeline;
 pub use self::ranks::Ranks;

@@ -8,6 +8,7 @@ use crate::trace::TraceError;
 
 use super::erasure::audit::AuditRow;
 use super::event::Event;
+use super::observer::{Observed, Observer};
 use super::outcome::RequestRow;
 use super::plan::FleetPlan;
 use super::world::World;
@@ -63,6 +64,36 @@ impl Simulation {
 
     /// Runs the events before `until`.
     pub fn run_until(&mut self, until: SimTime, max_events: u64, hooks: &mut Hooks<'_>) -> Ended {
+        self.drive(until, max_events, hooks, None)
+    }
+
+    /// The same as [`Simulation::run`] while somebody looks on.
+    pub fn run_observed(
+        &mut self,
+        max_events: u64,
+        hooks: &mut Hooks<'_>,
+        observer: &mut dyn Observer,
+    ) -> Ended {
+        let ended = loop {
+            let look = observer.next_look().unwrap_or(self.plan.end);
+            let ended = self.drive(look, max_events, hooks, Some(observer));
+            if ended != Ended::End || look >= self.plan.end {
+                break ended;
+            }
+            observer.look(&mut self.world, look);
+        };
+        let now = self.queue.now();
+        observer.over(&mut self.world, now);
+        ended
+    }
+
+    fn drive<'a>(
+        &mut self,
+        until: SimTime,
+        max_events: u64,
+        hooks: &mut Hooks<'_>,
+        mut observer: Option<&mut (dyn Observer + 'a)>,
+    ) -> Ended {
         loop {
             let slice = SLICE.min(max_events.saturating_sub(self.events));
             let limits = Limits {
@@ -70,16 +101,23 @@ impl Simulation {
                 max_events: slice,
                 stop: hooks.stop,
             };
-            let ended = run::run(
-                &mut self.world,
-                &mut self.queue,
-                &mut self.digest,
-                limits,
-                |_, _| {},
-            );
+            let (queue, digest) = (&mut self.queue, &mut self.digest);
+            let ended = match &mut observer {
+                Some(observer) if observer.watches() => {
+                    let mut observed = Observed {
+                        world: &mut self.world,
+                        observer: *observer,
+                    };
+                    run::run(&mut observed, queue, digest, limits, |_, _| {})
+                }
+                _ => run::run(&mut self.world, queue, digest, limits, |_, _| {}),
+            };
             self.events = self.world.meters.events_by_kind.iter().sum();
             (hooks.progress)(self.queue.now());
             if !self.world.rows.is_empty() {
+                if let Some(observer) = &mut observer {
+                    observer.rows(&self.world.rows);
+                }
                 (hooks.rows)(&self.world.rows);
                 self.world.rows.clear();
             }

@@ -25,6 +25,7 @@ mod replicas;
 mod routing;
 mod scaling;
 mod travel;
+pub mod view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -15,6 +15,7 @@
 //! **Cost.** Every iteration is an event, and takes time in proportion to the stages.
 
 use super::endings::Endings;
+use super::flights::{FlightView, view};
 use super::plan::ROUNDING;
 use super::{Chunk, Engine, EngineRules, Flight};
 use crate::engine::{SimTime, Timer};
@@ -94,6 +95,18 @@ impl Pipeline {
             stage_free: vec![SimTime::ZERO; stages],
             micro_batch_seqs: rule.micro_batch_seqs,
         }))
+    }
+
+    /// What is under way in the micro-batches that are not at hand, for those who look on.
+    pub fn flights(&self) -> Vec<FlightView> {
+        let lanes = (0_u16..).zip(&self.lanes);
+        lanes
+            .filter(|(at, _)| *at != self.here)
+            .filter_map(|(at, lane)| {
+                let own = (at, lane.flight, lane.flight_start);
+                view(own, lane.iteration, &lane.chunks, lane.decodes, None)
+            })
+            .collect()
     }
 
     fn others(&self) -> impl Iterator<Item = &Lane> {
