@@ -63,7 +63,7 @@ enum Command {
     Review(review::ReviewArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
-    /// Draws the fleet: gateways, routers, pools, regions and stores, with rates and capacities
+    /// Draws the fleet: gateways, routers, pools, regions, stores, with rates and capacities
     Diagram(diagram::DiagramArgs),
     /// Holds simulated runs against measured ones, request by request
     Validate(validate::ValidateArgs),

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use seatrial::experiment::runner::{Control, run_plan};
 use seatrial::report::diagram::{
@@ -42,14 +43,18 @@ fn plan_of(text: &str) -> Plan {
     resolve(&document, Path::new("")).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn graphs() -> Vec<(String, Graph)> {
-    let paths = experiments().into_iter();
-    paths
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            (name, graph(&plan_of_file(&path), None))
-        })
-        .collect()
+/// The shipped experiments as graphs: reading their traces takes a while, so that tests share them.
+fn graphs() -> &'static [(String, Graph)] {
+    static GRAPHS: OnceLock<Vec<(String, Graph)>> = OnceLock::new();
+    GRAPHS.get_or_init(|| {
+        let paths = experiments().into_iter();
+        paths
+            .map(|path| {
+                let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+                (name, graph(&plan_of_file(&path), None))
+            })
+            .collect()
+    })
 }
 
 /// Where text is, and what it says: read from the SVG itself, so that what is checked is what is
@@ -157,15 +162,15 @@ fn check_boxes(name: &str, graph: &Graph, drawing: &Drawing) {
 #[test]
 fn no_text_meets_another_in_any_experiment() {
     for (name, graph) in graphs() {
-        let drawing = layout(&graph);
-        check_boxes(&name, &graph, &drawing);
+        let drawing = layout(graph);
+        check_boxes(name, graph, &drawing);
         let page = Rect {
             x: 0.0,
             y: 0.0,
             w: drawing.width.ceil(),
             h: drawing.height.ceil(),
         };
-        let texts = texts(&svg(&graph));
+        let texts = texts(&svg(graph));
         assert!(texts.len() > graph.nodes.len(), "{name}");
         for (index, (rect, words)) in texts.iter().enumerate() {
             assert!(inside(rect, &page), "{name}: {words:?} leaves the page");
@@ -194,7 +199,7 @@ fn no_text_meets_another_in_any_experiment() {
 #[test]
 fn every_experiment_fits_one_page() {
     for (name, graph) in graphs() {
-        let drawing = layout(&graph);
+        let drawing = layout(graph);
         let scale = (PAGE_MM.0 / drawing.width).min(PAGE_MM.1 / drawing.height);
         let font = scale * SMALL_PX;
         assert!(
@@ -209,7 +214,7 @@ fn every_experiment_fits_one_page() {
 #[test]
 fn text_fits_a_terminal_and_names_every_part() {
     for (name, graph) in graphs() {
-        let page = text(&graph);
+        let page = text(graph);
         for line in page.lines() {
             assert!(line.chars().count() <= 100, "{name}: {line}");
             assert_eq!(line, line.trim_end(), "{name}");
@@ -424,7 +429,7 @@ fn mermaid_statements(source: &str) {
 #[test]
 fn mermaid_of_every_experiment_is_well_formed() {
     for (name, graph) in graphs() {
-        let source = mermaid(&graph);
+        let source = mermaid(graph);
         mermaid_statements(&source);
         assert_eq!(source.matches(":::").count(), graph.nodes.len(), "{name}");
     }
@@ -442,7 +447,7 @@ fn mermaid_itself_reads_every_experiment() {
     let mut files = Vec::new();
     for (name, graph) in graphs() {
         let path = dir.path().join(format!("{name}.mmd"));
-        std::fs::write(&path, mermaid(&graph)).unwrap();
+        std::fs::write(&path, mermaid(graph)).unwrap();
         files.push(path);
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mermaid/parse.mjs");

@@ -229,7 +229,10 @@ fn documented_columns_are_those_written() {
 #[test]
 fn documented_metrics_are_those_written() {
     let dir = folder();
-    run(dir.path(), &["--series", "t.parquet"]);
+    run(
+        dir.path(),
+        &["--series", "t.parquet", "--series-interval", "5"],
+    );
     let mut written: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in parquet_rows(&dir.path().join("t.parquet")) {
         written.entry(row.metric).or_default().insert(row.scope);
@@ -346,8 +349,14 @@ fn series_add_up_to_the_result() {
 #[test]
 fn csv_and_parquet_say_the_same() {
     let dir = folder();
-    run(dir.path(), &["--series", "t.csv"]);
-    run(dir.path(), &["--series", "t.parquet"]);
+    run(
+        dir.path(),
+        &["--series", "t.csv", "--series-interval", "1.3"],
+    );
+    run(
+        dir.path(),
+        &["--series", "t.parquet", "--series-interval", "1.3"],
+    );
     let (csv, parquet) = (
         csv_rows(&dir.path().join("t.csv")),
         parquet_rows(&dir.path().join("t.parquet")),
@@ -366,7 +375,7 @@ fn writing_files_changes_nothing() {
         "--series",
         "t.csv.gz",
         "--series-interval",
-        "0.1",
+        "0.7",
         "--perfetto",
         "p.json.gz",
         "--window",

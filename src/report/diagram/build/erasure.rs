@@ -100,7 +100,10 @@ impl Builder<'_> {
         };
         match log.pool {
             Some(pool) => {
-                let label = vec!["records, on each".to_owned(), when.to_owned()];
+                let rate = self.asked_of(usize::from(pool));
+                let records = rate.map(|rate| format!("{} records/s", significant(Some(rate))));
+                let mut label: Vec<String> = records.into_iter().collect();
+                label.push(format!("on each, {when}"));
                 let from = self.pools[usize::from(pool)];
                 self.graph.edge(from, node, Way::Data, label);
             }
@@ -165,8 +168,13 @@ impl Builder<'_> {
 fn often(per_s: f64) -> String {
     match per_s {
         rate if rate >= 0.1 => format!("{} erasures/s", significant(Some(rate))),
-        rate if rate * DAY_S >= 0.1 => format!("{} a day", significant(Some(rate * DAY_S))),
-        rate => format!("{} a year", significant(Some(rate * DAY_S * 365.25))),
+        rate if rate * DAY_S >= 0.1 => {
+            format!("{} erasures a day", significant(Some(rate * DAY_S)))
+        }
+        rate => format!(
+            "{} erasures a year",
+            significant(Some(rate * DAY_S * 365.25))
+        ),
     }
 }
 

@@ -87,7 +87,7 @@ impl<'a> Figures<'a> {
     }
 
     /// Requests a second that came from a population.
-    pub(super) fn from_population(&self, population: usize) -> Option<f64> {
+    pub(super) fn rate_of_population(&self, population: usize) -> Option<f64> {
         let result = self.result?;
         let made = match result.populations.get(population) {
             Some(row) => row.get("requests")?.get("made")?.as_f64()?,
@@ -97,7 +97,7 @@ impl<'a> Figures<'a> {
     }
 
     /// Tries a second that set out for a region; requests a second, where each is one try.
-    pub(super) fn to_region(&self, region: usize) -> Option<f64> {
+    pub(super) fn rate_to_region(&self, region: usize) -> Option<f64> {
         let result = self.result?;
         let row = result.regions.get(region)?;
         let made = match row.get("tries") {

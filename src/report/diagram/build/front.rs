@@ -85,7 +85,7 @@ impl Builder<'_> {
 
     /// What goes from a gateway to its router.
     fn let_through(&self, region: usize) -> Vec<String> {
-        let measured = self.figures.to_region(region);
+        let measured = self.figures.rate_to_region(region);
         let offered = self.traffic.rate(self.traffic.of_region[region]);
         let Some(rate) = measured.or(offered) else {
             return Vec::new();
@@ -126,12 +126,12 @@ impl Builder<'_> {
         let from = self.graph.node(node);
         let shares = self.traffic.steered[index].clone();
         for (region, share) in shares.into_iter().enumerate() {
-            self.to_gateway(from, (index, region), share);
+            self.arrow_to_gateway(from, (index, region), share);
         }
     }
 
     /// The arrow from a population to a region's gateways.
-    fn to_gateway(&mut self, from: usize, (population, region): (usize, usize), share: f64) {
+    fn arrow_to_gateway(&mut self, from: usize, (population, region): (usize, usize), share: f64) {
         let there = &self.plan.fleet.topology.populations[population];
         let mut label = Vec::new();
         let way = match share > 0.0 {
@@ -144,7 +144,7 @@ impl Builder<'_> {
             }
             label.push("if others are down".to_owned());
         } else {
-            let measured = self.figures.from_population(population);
+            let measured = self.figures.rate_of_population(population);
             let offered = self.traffic.rate(there.share);
             label.extend(measured.or(offered).map(|rate| per_second(rate * share)));
         }
@@ -191,7 +191,7 @@ impl Builder<'_> {
         let clients = self.plan.scenario.clients.as_ref()?;
         match clients.max_retries {
             0 => None,
-            retries => Some(format!("retry {} times", retries)),
+            retries => Some(format!("retry {retries} times")),
         }
     }
 }

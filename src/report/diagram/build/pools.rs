@@ -39,7 +39,7 @@ impl Builder<'_> {
             self.pools.push(node);
         }
         for region in 0..self.regions() {
-            self.from_router(region);
+            self.arrows_of_router(region);
         }
         self.handovers();
     }
@@ -154,7 +154,7 @@ impl Builder<'_> {
         let window = &self.plan.scenario.batching;
         if window.window_ms > 0.0 {
             lines.push(format!(
-                "{} ms window, {}",
+                "{} ms window, {} at most",
                 ms(window.window_ms),
                 window.max_batch
             ));
@@ -163,7 +163,7 @@ impl Builder<'_> {
     }
 
     /// Requests a second that are asked of a pool as long as all is well.
-    fn asked_of(&self, index: usize) -> Option<f64> {
+    pub(super) fn asked_of(&self, index: usize) -> Option<f64> {
         let fleet = &self.plan.fleet;
         if fleet.pools[index].role == Role::Decode {
             let to: f64 = (0..fleet.pools.len())
@@ -197,7 +197,7 @@ impl Builder<'_> {
     }
 
     /// The arrows from a region's router.
-    fn from_router(&mut self, region: usize) {
+    fn arrows_of_router(&mut self, region: usize) {
         let router = self.routers[region];
         let mut drawn: Vec<usize> = Vec::new();
         for index in 0..self.plan.fleet.pools.len() {
@@ -208,7 +208,7 @@ impl Builder<'_> {
             }
             if share > 0.0 {
                 drawn.push(node);
-                let label = self.to_pool(region, index);
+                let label = self.label_to_pool(region, index);
                 self.graph.edge(router, node, Way::Requests, label);
             } else if let Some(when) = when_elsewhere(&self.plan.fleet)
                 && !self.standby_as_text()
@@ -225,7 +225,7 @@ impl Builder<'_> {
     }
 
     /// What is written on the arrow from a router to a pool.
-    fn to_pool(&self, region: usize, index: usize) -> Vec<String> {
+    fn label_to_pool(&self, region: usize, index: usize) -> Vec<String> {
         let node = self.pools[index];
         let of_node =
             || (0..self.plan.fleet.pools.len()).filter(|it| self.pools.get(*it) == Some(&node));
