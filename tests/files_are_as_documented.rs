@@ -464,7 +464,9 @@ fn duckdb_runs_the_documented_queries() {
     let slowest = queries[1].as_array().unwrap();
     assert_eq!(slowest.len(), 10);
     let first = slowest[0][2].as_f64().unwrap();
-    assert!((first - result["latency"]["e2e_ms"]["max"].as_f64().unwrap()).abs() < 1e-3);
+    // Stamps are the gateway's: half a millisecond of way to its client is not in them.
+    let whole = result["latency"]["e2e_ms"]["max"].as_f64().unwrap();
+    assert!((whole - first - 0.5).abs() < 1e-3, "{whole} {first}");
     for (name, kinds) in [
         ("requests", ["BIGINT", "VARCHAR"]),
         ("series", ["DOUBLE", "VARCHAR"]),

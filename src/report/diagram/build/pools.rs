@@ -98,7 +98,15 @@ impl Builder<'_> {
         }
         if self.figures.is_measured() {
             let busy = self.figures.utilization(index);
-            node.load = busy;
+            // An engine is at work as soon as it has one request: that says nothing of its load.
+            node.load = match pool.engine {
+                EnginePlan::Abstract { .. } => busy,
+                EnginePlan::Llm { .. } => {
+                    let done = self.figures.done(index);
+                    let capacity = self.figures.capacity(index);
+                    done.zip(capacity).map(|(done, most)| done / most)
+                }
+            };
             node.lines.push(format!("busy {}", percent(busy)));
             let kv = self.figures.kv_peak(index);
             node.lines
