@@ -1,25 +1,27 @@
 //! Which arrival process a trace is most like.
 //!
-//! Renewal processes (Poisson, Gamma, Weibull gaps) and Markov-modulated Poisson processes of two
-//! and more states, each with and without a rate that changes over the trace, are held against the
+//! Renewal processes (Poisson, Gamma, Weibull gaps), processes that are switched on and off, and
+//! Markov-modulated Poisson processes of two and more states, each with and without a rate that changes over the trace, are held against the
 //! same gaps by their likelihood; the Bayesian information criterion pays for parameters.
 
 pub mod hidden;
 pub mod likelihood;
 pub mod renewal;
+pub mod switched;
 
 use serde::Serialize;
 
 use self::hidden::Chain;
 use self::renewal::Family;
+use self::switched::Switched;
 use super::sample::Sample;
 use super::shape::RateShape;
 use crate::scenario::workload::{Arrivals, MmppState};
 
 /// Most gaps that the candidates are held against: a stretch in the middle of the trace.
-const MOST_GAPS: usize = 20_000;
+const MOST_GAPS: usize = 10_000;
 /// Most states of a modulated process.
-const MOST_STATES: usize = 5;
+const MOST_STATES: usize = 4;
 /// Requests from which on processes with states are tried.
 const LEAST_FOR_STATES: usize = 200;
 
@@ -66,6 +68,8 @@ pub fn candidates(sample: &Sample) -> Vec<Candidate> {
 /// What the candidates are held against: gaps in operational time, and what the change of clock
 /// takes from or adds to the logarithm of the likelihood.
 struct Evidence {
+    /// Arrivals of the stretch, operational seconds.
+    times: Vec<f64>,
     gaps: Vec<f64>,
     clock: f64,
     parameters: usize,
@@ -95,6 +99,7 @@ fn evidence(sample: &Sample, shape: Option<&RateShape>, times: &[f64]) -> Eviden
     Evidence {
         // Shorter than the shortest gap seen nothing can be told.
         resolution_s: least.min(mean * 1e-3).max(mean * 1e-6),
+        times: slice.to_vec(),
         clock,
         parameters,
         gaps,
@@ -139,9 +144,18 @@ fn of_shape(sample: &Sample, shape: Option<RateShape>, found: &mut Vec<Candidate
     if sample.len() < LEAST_FOR_STATES {
         return;
     }
+    if let Some(switched) = Switched::fit(&evidence.gaps, evidence.resolution_s) {
+        let arrivals = switched.arrivals(rate_per_s);
+        add(
+            "on-off with weibull gaps",
+            4,
+            switched.log_likelihood,
+            arrivals,
+        );
+    }
     let mut best = f64::INFINITY;
     for states in 2..=MOST_STATES {
-        let Some(chain) = Chain::fit(&times, states) else {
+        let Some(chain) = Chain::fit(&evidence.times, states) else {
             break;
         };
         let chain = chain.with_mean_rate(rate_per_s);
@@ -171,6 +185,7 @@ fn arrivals_of(chain: &Chain) -> Arrivals {
             on_mean_s: chain.stays[0],
             off_mean_s: chain.stays[1],
             off_rate_per_s: off,
+            gap_cv: 1.0,
         };
     }
     let states = chain.rates.iter().zip(&chain.stays).zip(&chain.next);

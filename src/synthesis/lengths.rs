@@ -10,11 +10,12 @@ use crate::measure::ks_limit;
 use crate::scenario::workload::Lengths;
 use crate::workload::lengths::LengthLaw;
 
-/// Probabilities of knots.
-const KNOTS: [f64; 21] = [
-    0.0, 0.001, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95,
-    0.975, 0.99, 0.999, 1.0,
-];
+/// Probabilities that always have a knot: a tail counts for little in a distance.
+const KNOTS: [f64; 9] = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
+/// Further knots go where the distribution functions differ most, until they differ by this ...
+const NEAR: f64 = 0.004;
+/// ... or there are so many.
+const MOST_KNOTS: usize = 60;
 /// Below so many requests there is no law but the values themselves.
 const LEAST: usize = 8;
 
@@ -119,42 +120,67 @@ fn exponential(sorted: &[u32]) -> Lengths {
     }
 }
 
+/// Knots of the distribution function: a draw is rounded, so that up to half a token above a value
+/// lies what the values up to it have.
 fn knots(sorted: &[u32]) -> Lengths {
-    let last = sorted.len() - 1;
-    let at = |probability: f64| {
-        let place = probability * last as f64;
-        let index = (place as usize).min(last);
-        let (low, high) = (sorted[index], sorted[(index + 1).min(last)]);
-        f64::from(low) + (f64::from(high) - f64::from(low)) * (place - index as f64)
-    };
-    let most = f64::from(1u32 << 24);
-    let knot = |p: &f64| (*p, (at(*p) * 10.0).round().min(most * 10.0) / 10.0);
-    let mut pairs: Vec<(f64, f64)> = KNOTS.iter().map(knot).collect();
-    pairs.extend(atoms(sorted));
-    pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    pairs.dedup_by(|b, a| b.0 - a.0 < 1e-9);
+    let most = f64::from(sorted.last().copied().unwrap_or(1).min(1 << 24));
+    let steps = steps_of(sorted, most);
+    let least = sorted.first().map_or(1.0, |first| f64::from(*first) - 0.5);
+    let mut pairs = vec![(0.0, least.min(most).max(0.5)), (1.0, most)];
+    for probability in KNOTS {
+        let step = steps.partition_point(|step| step.0 < probability);
+        insert(&mut pairs, steps.get(step).copied());
+    }
+    while pairs.len() < MOST_KNOTS {
+        let off = |step: &(f64, f64)| (share_below(&pairs, step.1) - step.0).abs();
+        let worst = steps.iter().max_by(|a, b| off(a).total_cmp(&off(b)));
+        let Some(step) = worst.filter(|step| off(step) > NEAR).copied() else {
+            break;
+        };
+        if !insert(&mut pairs, Some(step)) {
+            break;
+        }
+    }
     Lengths::Quantiles { knots: pairs }
 }
 
-/// Where a value that many requests share begins and ends: a cap, an empty template. Straight lines
-/// between other knots would smear it.
-fn atoms(sorted: &[u32]) -> Vec<(f64, f64)> {
-    const LEAST_SHARE: f64 = 0.02;
+/// Where the distribution function steps up: the share up to a value, and the value and a half.
+fn steps_of(sorted: &[u32], most: f64) -> Vec<(f64, f64)> {
     let count = sorted.len() as f64;
-    let mut found = Vec::new();
-    let mut from = 0;
-    for same in sorted.chunk_by(|a, b| a == b) {
-        let upto = from + same.len();
-        if same.len() as f64 >= LEAST_SHARE * count {
-            let value = f64::from(same[0]);
-            let (low, high) = (from as f64 / count, upto as f64 / count);
-            let round = |p: f64| (p * 1e6).round() / 1e6;
-            found.extend([(round(low), value), (round(high), value)]);
-        }
-        from = upto;
+    let mut upto = 0;
+    let step = |same: &[u32]| {
+        upto += same.len();
+        let share = (upto as f64 / count * 1e6).round() / 1e6;
+        (share, (f64::from(same[0]) + 0.5).min(most))
+    };
+    sorted.chunk_by(|a, b| a == b).map(step).collect()
+}
+
+/// Puts a knot in its place; false where there is one already.
+fn insert(pairs: &mut Vec<(f64, f64)>, step: Option<(f64, f64)>) -> bool {
+    let Some(step) = step else {
+        return false;
+    };
+    let place = pairs.partition_point(|pair| pair.0 < step.0);
+    let fits = place > 0
+        && place < pairs.len()
+        && pairs[place].0 > step.0
+        && pairs[place - 1].1 <= step.1
+        && step.1 <= pairs[place].1;
+    if fits {
+        pairs.insert(place, step);
     }
-    found.retain(|pair| pair.0 > 0.0 && pair.0 < 1.0);
-    found
+    fits
+}
+
+/// The share of a law of knots below a value.
+fn share_below(pairs: &[(f64, f64)], value: f64) -> f64 {
+    let right = pairs.partition_point(|pair| pair.1 <= value);
+    let (Some(left), Some(right)) = (right.checked_sub(1).map(|i| pairs[i]), pairs.get(right))
+    else {
+        return f64::from(u8::from(right > 0));
+    };
+    left.0 + (right.0 - left.0) * (value - left.1) / (right.1 - left.1)
 }
 
 /// Greatest distance between a law's distribution function and a sample's.

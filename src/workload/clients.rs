@@ -137,8 +137,7 @@ impl Clients {
     fn pass(&self, client: &mut Client, mut at_ns: f64, mut unit: f64) -> f64 {
         loop {
             let area = client.here * (client.window_end_ns - at_ns);
-            // Comparing so, rather than by `<`, lets no NaN go round for ever.
-            if !(area < unit) {
+            if area >= unit || !area.is_finite() {
                 return at_ns + unit / client.here;
             }
             unit -= area;

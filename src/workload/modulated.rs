@@ -3,6 +3,7 @@
 use rand::RngExt;
 use rand_distr::{Distribution, Exp1};
 
+use super::arrivals::UnitGap;
 use crate::engine::SimRng;
 
 /// A Markov-modulated Poisson process.
@@ -12,6 +13,8 @@ pub struct Modulated {
     states: Vec<(f64, f64)>,
     /// Probabilities of the states that follow each; empty where they are visited in turn.
     next: Vec<Vec<f64>>,
+    /// Gaps on a clock that runs at the rate of the state.
+    gap: UnitGap,
     state: usize,
     /// What is left of the present stay; negative before the first.
     left_ns: f64,
@@ -29,9 +32,17 @@ impl Modulated {
         Modulated {
             states,
             next,
+            gap: UnitGap::Exponential,
             state: 0,
             left_ns: -1.0,
         }
+    }
+
+    /// The same with gaps of another law on a clock that runs at the rate of the state.
+    #[must_use]
+    pub fn with_gaps(mut self, gap: UnitGap) -> Modulated {
+        self.gap = gap;
+        self
     }
 
     /// The gap to the next arrival, nanoseconds.
@@ -43,8 +54,8 @@ impl Modulated {
         if self.left_ns < 0.0 {
             self.left_ns = stay(rng, self.states[self.state].1);
         }
-        // A unit exponential is used up at the rate of each state passed through.
-        let mut wanted: f64 = Exp1.sample(rng);
+        // A gap of mean 1 is used up at the rate of each state passed through.
+        let mut wanted = self.gap.sample(rng);
         let mut gap_ns = 0.0;
         loop {
             let (rate, _) = self.states[self.state];
@@ -90,6 +101,7 @@ impl Modulated {
 /// How often each state of a chain is visited, relative to the others: by the elimination of
 /// Grassmann, Taksar and Heyman (1985), which subtracts nothing. All alike where states are
 /// visited in turn.
+#[allow(clippy::needless_range_loop)] // the indices are those of matrices
 pub fn visits(next: &[Vec<f64>], states: usize) -> Vec<f64> {
     if next.len() != states || states == 0 {
         return vec![1.0; states];

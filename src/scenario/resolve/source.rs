@@ -188,10 +188,18 @@ fn resolve_arrivals(arrivals: &ArrivalsSpec) -> Result<Arrivals, String> {
             on_mean_s,
             off_mean_s,
             off_rate_per_s,
-        } => Arrivals::Modulated(Modulated::new(vec![
-            (on_rate_per_s / 1e9, on_mean_s * 1e9),
-            (off_rate_per_s / 1e9, off_mean_s * 1e9),
-        ])),
+            gap_cv,
+        } => {
+            let states = vec![
+                (on_rate_per_s / 1e9, on_mean_s * 1e9),
+                (off_rate_per_s / 1e9, off_mean_s * 1e9),
+            ];
+            let process = Modulated::new(states);
+            Arrivals::Modulated(match *gap_cv == 1.0 {
+                true => process,
+                false => process.with_gaps(UnitGap::weibull(*gap_cv)?),
+            })
+        }
         ArrivalsSpec::Mmpp { states } => {
             let stays = states
                 .iter()

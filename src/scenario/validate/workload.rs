@@ -187,7 +187,9 @@ fn check_arrivals(arrivals: &Arrivals, problems: &mut Problems<'_>) {
             on_mean_s,
             off_mean_s,
             off_rate_per_s,
+            gap_cv,
         } => {
+            problems.in_range(&path("gap_cv"), *gap_cv, 0.05, 20.0);
             problems.positive(&path("on_rate_per_s"), *on_rate_per_s, MOST_PER_S);
             problems.non_negative(&path("off_rate_per_s"), *off_rate_per_s, MOST_PER_S);
             problems.in_range(&path("on_mean_s"), *on_mean_s, 1e-6, MOST_S);

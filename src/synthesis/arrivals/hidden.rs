@@ -4,13 +4,13 @@
 //! (Baum et al. 1970, scaled as by Rabiner 1989) with Poisson emissions, from several starts.
 
 /// Bins at most: a longer trace is fitted on its beginning.
-const MOST_BINS: usize = 60_000;
+const MOST_BINS: usize = 40_000;
 /// Bins of a mean gap.
 const BINS_PER_GAP: f64 = 3.0;
 /// Steps of each start, and of the best one after that.
-const STEPS: (usize, usize) = (12, 120);
+const STEPS: (usize, usize) = (8, 60);
 /// Gain of the logarithm of the likelihood, per bin, below which it has arrived.
-const ARRIVED: f64 = 1e-8;
+const ARRIVED: f64 = 1e-7;
 
 /// A Markov-modulated Poisson process.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,8 +96,6 @@ struct Model {
     rates: Vec<f64>,
     transitions: Vec<Vec<f64>>,
     begin: Vec<f64>,
-    /// Mean count of a bin.
-    started: bool,
 }
 
 impl Model {
@@ -123,7 +121,6 @@ impl Model {
             rates: rates.collect(),
             transitions: (0..states).map(row).collect(),
             begin: vec![1.0 / states as f64; states],
-            started: true,
         }
     }
 
@@ -132,7 +129,7 @@ impl Model {
         let mut before = f64::NEG_INFINITY;
         for _ in 0..steps {
             let now = self.step(counts);
-            if !now.is_finite() || now - before < ARRIVED * counts.len() as f64 && self.started {
+            if !now.is_finite() || now - before < ARRIVED * counts.len() as f64 {
                 return now;
             }
             before = now;
@@ -155,6 +152,7 @@ impl Model {
         table
     }
 
+    #[allow(clippy::needless_range_loop)] // the indices are those of matrices
     fn step(&mut self, counts: &[u32]) -> f64 {
         let states = self.rates.len();
         let most = counts.iter().copied().max().unwrap_or(0);
@@ -165,7 +163,7 @@ impl Model {
         };
         let (forward, scales, likelihood) = self.forward(counts.len(), &emission);
         // Backwards, gathering what is expected of each state and passage.
-        let mut backward = vec![1.0; states];
+        let (mut backward, mut earlier) = (vec![1.0; states], vec![0.0; states]);
         let mut passages = vec![vec![0.0; states]; states];
         let (mut time, mut arrivals) = (vec![0.0; states], vec![0.0; states]);
         for bin in (0..counts.len()).rev() {
@@ -183,7 +181,7 @@ impl Model {
             }
             let (seen, scale) = (emission(bin), scales[bin]);
             let before = &forward[(bin - 1) * states..bin * states];
-            let mut earlier = vec![0.0; states];
+            earlier.fill(0.0);
             for from in 0..states {
                 for to in 0..states {
                     let way = self.transitions[from][to] * seen[to] * backward[to] / scale;
@@ -191,7 +189,7 @@ impl Model {
                     passages[from][to] += before[from] * way;
                 }
             }
-            backward = earlier;
+            std::mem::swap(&mut backward, &mut earlier);
         }
         for state in 0..states {
             self.rates[state] = (arrivals[state] / time[state].max(1e-12)).max(1e-9);
@@ -214,14 +212,16 @@ impl Model {
         let mut forward = Vec::with_capacity(bins * states);
         let mut scales = Vec::with_capacity(bins);
         let mut likelihood = 0.0;
-        let mut now = self.begin.clone();
+        let (mut now, mut next) = (self.begin.clone(), vec![0.0; states]);
         for bin in 0..bins {
             if bin > 0 {
-                let into = |to: usize| {
-                    let ways = now.iter().zip(&self.transitions);
-                    ways.map(|(share, row)| share * row[to]).sum()
-                };
-                now = (0..states).map(into).collect();
+                next.fill(0.0);
+                for (share, row) in now.iter().zip(&self.transitions) {
+                    for (into, way) in next.iter_mut().zip(row) {
+                        *into += share * way;
+                    }
+                }
+                std::mem::swap(&mut now, &mut next);
             }
             for (share, seen) in now.iter_mut().zip(emission(bin)) {
                 *share *= seen;

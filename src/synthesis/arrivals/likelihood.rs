@@ -42,7 +42,7 @@ pub fn log_likelihood(chain: &Chain, gaps: &[f64]) -> f64 {
 /// Makes shares of numbers; the logarithm of their sum.
 fn normalise(shares: &mut [f64]) -> f64 {
     let sum = shares.iter().sum::<f64>();
-    if !(sum > 1e-290) {
+    if sum.is_nan() || sum <= 1e-290 {
         // So unlikely that the numbers run out: all states may follow.
         let count = shares.len() as f64;
         shares.fill(1.0 / count);
