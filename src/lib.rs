@@ -36,6 +36,7 @@
 //! | [`perf`] | how long an iteration takes and what fits the memory: cards, roofline, floors |
 //! | [`workload`] | arrivals and lengths, streamed |
 //! | [`trace`] | formats of traces, in and out |
+//! | [`synthesis`] | a generator for a trace, and traces of any length from generators |
 //! | [`theory`] | closed forms that simulated fleets are held against |
 //! | [`inputs`] | which files were read |
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
@@ -60,6 +61,7 @@ pub mod observed;
 pub mod perf;
 pub mod report;
 pub mod scenario;
+pub mod synthesis;
 pub mod theory;
 pub mod trace;
 pub mod validate;

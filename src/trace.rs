@@ -12,6 +12,7 @@ pub mod import;
 mod lines;
 mod parse;
 pub mod reader;
+pub mod sink;
 pub mod source;
 mod spread;
 pub mod stats;
@@ -44,6 +45,9 @@ pub struct TraceRecord {
     /// none where the trace has none.
     #[serde(skip)]
     pub hashes: Option<std::sync::Arc<[u64]>>,
+    /// Who asked, where the trace says so (`client` of seatrial's own CSV).
+    #[serde(skip)]
+    pub client: Option<std::sync::Arc<str>>,
 }
 
 /// Tokens that a hash of a Mooncake trace (`hash_ids`) stands for.

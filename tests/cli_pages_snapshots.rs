@@ -128,6 +128,11 @@ fn the_statistics_of_a_trace() {
 }
 
 #[test]
+fn the_generators_that_are_shipped() {
+    assert_snapshot!(page(&["trace", "presets"]));
+}
+
+#[test]
 fn help() {
     assert_snapshot!(page(&["--help"]));
 }
@@ -141,6 +146,9 @@ fn help_of_every_subcommand_fits_the_width() {
         &["trace"],
         &["trace", "import"],
         &["trace", "stats"],
+        &["trace", "fit"],
+        &["trace", "synth"],
+        &["trace", "presets"],
         &["faults"],
         &["faults", "import"],
         &["faults", "list"],

@@ -7,6 +7,11 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::{Failure, Finished, json_text};
+
+mod fit;
+mod presets;
+mod synth;
+
 use crate::report::number::{count, significant};
 use crate::trace::{ImportOptions, TraceFormat, TraceSource, import, stats};
 
@@ -17,6 +22,12 @@ pub enum TraceCommand {
     Import(ImportArgs),
     /// Describes a trace: rate, burstiness, lengths
     Stats(StatsArgs),
+    /// Finds a generator for a trace, and says how well it keeps each statistic
+    Fit(fit::FitArgs),
+    /// Makes a trace of any length from a generator or a preset
+    Synth(synth::SynthArgs),
+    /// Lists the generators that are shipped, and where their figures are from
+    Presets(presets::PresetsArgs),
 }
 
 /// Arguments of `trace import`.
@@ -58,6 +69,9 @@ pub fn trace(command: &TraceCommand) -> Result<Finished, Failure> {
     match command {
         TraceCommand::Import(args) => import_trace(args),
         TraceCommand::Stats(args) => describe(args),
+        TraceCommand::Fit(args) => fit::fit_trace(args),
+        TraceCommand::Synth(args) => synth::synthesise(args),
+        TraceCommand::Presets(args) => presets::list(args),
     }
 }
 

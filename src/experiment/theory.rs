@@ -82,7 +82,7 @@ pub fn least_tokens(plan: &Plan, pool: usize) -> Option<(f64, f64)> {
         (source, _) if caches => {
             let shared = match (&plan.fleet.prefix, source) {
                 (Some(PrefixSharing::Groups { tokens, .. }), _) => f64::from(*tokens),
-                (Some(PrefixSharing::Repeated { .. }), _) => prompt,
+                (Some(PrefixSharing::Repeated { .. } | PrefixSharing::Reuse(_)), _) => prompt,
                 (None, SourcePlan::Trace { source, .. })
                     if source.format == TraceFormat::Mooncake =>
                 {

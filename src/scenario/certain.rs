@@ -47,6 +47,7 @@ pub fn is_certain(scenario: &Scenario) -> bool {
     let prefix = match &workload.prefix {
         None | Some(PrefixSharing::None {} | PrefixSharing::Repeated { .. }) => true,
         Some(PrefixSharing::Groups { groups, .. }) => *groups == 1,
+        Some(PrefixSharing::Reuse(_)) => false,
     };
     let replicas: u64 = scenario
         .pools

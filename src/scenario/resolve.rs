@@ -20,6 +20,7 @@ use self::erasure::erasure_of;
 use self::llm::resolve_llm;
 pub use self::money::{EgressPlan, EnergyPlan, MoneyPlan, StoragePlan};
 use self::money::{book_of, money_of};
+pub use self::source::{Traffic, traffic};
 use self::source::{resolve_sessions, resolve_source, session_means};
 pub use self::speculative::Draft;
 pub(in crate::scenario) use self::topology::layout_of;

@@ -133,6 +133,11 @@ impl Document {
         })
     }
 
+    /// What the file is called.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// Reads the document as a type. The error names the field, its place and what is allowed.
     pub fn parse_as<T: DeserializeOwned>(&self) -> Result<T, ScenarioError> {
         T::deserialize(&self.root).map_err(|error: DecodeError| {

@@ -1,6 +1,7 @@
 //! Checks every value of a scenario, as a whole, before anything runs.
 
 mod llm;
+mod mixes;
 mod speculative;
 mod topology;
 mod workload;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use self::llm::check_llm;
 use self::topology::check_topology;
 pub(in crate::scenario) use self::workload::check_law;
+pub(super) use self::workload::check_traffic;
 use self::workload::check_workload;
 use super::balance::{PrefixIndex, Scorers};
 use super::fleet::{AbstractPool, Discipline, Pool, Router};

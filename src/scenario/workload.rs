@@ -3,6 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod clients;
+mod reuse;
+
+pub use clients::ClientMix;
+pub use reuse::PrefixReuse;
+
 /// When requests arrive and how long their prompts and outputs are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +101,8 @@ pub enum PrefixSharing {
         /// Distinct prompts, 1 or more.
         distinct: u32,
     },
+    /// Some prompts go on from an earlier one: by how often, how far back and how deep.
+    Reuse(PrefixReuse),
 }
 
 /// The arrival process of requests.
@@ -136,12 +144,18 @@ pub enum Arrivals {
         /// Rate while off, requests per second. Default 0.
         #[serde(default)]
         off_rate_per_s: f64,
+        /// Coefficient of variation of the gaps (Weibull) on a clock that runs at the rate of the
+        /// period, 0.05 to 20. Default 1: Poisson.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        gap_cv: f64,
     },
     /// A Markov-modulated Poisson process: states visited in turn, each for an exponential time.
     Mmpp {
-        /// The states, visited in order and round again.
+        /// The states, visited in order and round again unless they say what comes next.
         states: Vec<MmppState>,
     },
+    /// Many clients, each with a rate and bursts of its own.
+    Clients(ClientMix),
     /// A fixed number of users, each waiting for its answer and thinking before the next request.
     ClosedLoop {
         /// Number of users.
@@ -171,13 +185,17 @@ pub enum Arrivals {
 }
 
 /// One state of a Markov-modulated Poisson process.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MmppState {
     /// Arrival rate in this state, requests per second; may be 0.
     pub rate_per_s: f64,
     /// Mean time spent in this state at a visit, seconds.
     pub mean_s: f64,
+    /// Probabilities of the states that follow, in the order of the list: as many as there are
+    /// states, its own 0, in all 1. Stated by all states or by none. Default: the next of the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<f64>,
 }
 
 /// What to do with quantised trace stamps.
@@ -320,6 +338,10 @@ pub enum Law {
 
 fn one() -> f64 {
     1.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 fn day_s() -> f64 {

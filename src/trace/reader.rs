@@ -13,9 +13,16 @@ use super::format::TraceFormat;
 use super::lines::Lines;
 use super::{TraceRecord, parse};
 
-/// Where the three values of a row stand.
+/// The column of seatrial's own CSV that says who asked; it may be left out.
+pub const CLIENT: &str = "client";
+
+/// Where the values of a row stand.
 enum Layout {
-    Csv { at: [usize; 3], width: usize },
+    Csv {
+        at: [usize; 3],
+        client: Option<usize>,
+        width: usize,
+    },
     JsonLines,
 }
 
@@ -107,12 +114,22 @@ impl RecordReader {
         if !std::mem::take(&mut self.held) && !self.lines.advance()? {
             return Ok(None);
         }
+        let mut client = None;
         let (values, hashes) = match self.layout {
-            Layout::Csv { at, width } => (csv_values(&self.lines, at, width)?, None),
+            Layout::Csv {
+                at,
+                client: column,
+                width,
+            } => {
+                let (values, name) = csv_values(&self.lines, at, column, width)?;
+                client = name;
+                (values, None)
+            }
             Layout::JsonLines => json_values(&self.lines, self.format)?,
         };
         let mut record = self.record(&values)?;
         record.hashes = hashes;
+        record.client = client;
         if record.t_ns < self.last_ns && !self.any_order {
             return Err(TraceError::Unsorted {
                 path: self.lines.name(),
@@ -148,6 +165,7 @@ impl RecordReader {
             output_tokens,
             failed: prompt_tokens == 0 || output_tokens == 0,
             hashes: None,
+            client: None,
         })
     }
 
@@ -202,7 +220,11 @@ fn csv_layout(lines: &Lines, format: TraceFormat) -> Result<Layout, TraceError> 
         }
     }
     let width = header.len();
-    Ok(Layout::Csv { at, width })
+    let client = match format {
+        TraceFormat::Seatrial => header.iter().position(|name| name == CLIENT),
+        _ => None,
+    };
+    Ok(Layout::Csv { at, client, width })
 }
 
 fn missing<'a>(
@@ -237,11 +259,15 @@ fn zoned(lines: &Lines, layout: &Layout) -> bool {
     stamp.ends_with('Z') || stamp.contains('+') || stamp.matches('-').count() > 2
 }
 
+/// The three values of a row, and the client where it says one.
+type CsvValues<'a> = ([Cow<'a, str>; 3], Option<Arc<str>>);
+
 fn csv_values(
     lines: &Lines,
     at: [usize; 3],
+    client: Option<usize>,
     width: usize,
-) -> Result<[Cow<'_, str>; 3], TraceError> {
+) -> Result<CsvValues<'_>, TraceError> {
     let mut fields = split(lines.text());
     if fields.len() != width {
         return Err(TraceError::FieldCount {
@@ -252,7 +278,10 @@ fn csv_values(
             value: shorten(lines.text()),
         });
     }
-    Ok(at.map(|column| trimmed(std::mem::take(&mut fields[column]))))
+    let client = client.map(|column| fields[column].trim());
+    let client = client.filter(|name| !name.is_empty()).map(Arc::from);
+    let values = at.map(|column| trimmed(std::mem::take(&mut fields[column])));
+    Ok((values, client))
 }
 
 fn trimmed(field: Cow<'_, str>) -> Cow<'_, str> {

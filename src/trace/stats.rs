@@ -248,7 +248,7 @@ fn lengths(mut values: Vec<u32>) -> LengthStats {
 }
 
 /// Spearman's rank correlation; none where either side is all one value.
-fn spearman(x: &[u32], y: &[u32]) -> Option<f64> {
+pub(crate) fn spearman(x: &[u32], y: &[u32]) -> Option<f64> {
     let (x, y) = (ranks(x), ranks(y));
     let mean = (x.len() as f64 + 1.0) / 2.0;
     let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
@@ -261,7 +261,7 @@ fn spearman(x: &[u32], y: &[u32]) -> Option<f64> {
 }
 
 /// Ranks from 1; equal values share the average of theirs.
-fn ranks(values: &[u32]) -> Vec<f64> {
+pub(crate) fn ranks(values: &[u32]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by_key(|i| values[*i]);
     let mut ranks = vec![0.0; values.len()];

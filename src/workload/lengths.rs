@@ -169,6 +169,16 @@ impl LengthPair {
     /// Draws `(prompt, output)` tokens. Two random numbers are used whatever the laws are, so
     /// that another law for one length leaves the other's draws in place.
     pub fn sample(&self, rng: &mut SimRng) -> (u32, u32) {
+        self.sample_by(rng, |ranks| ranks)
+    }
+
+    /// The same, where `rank` turns how the lengths rank within their client into how they rank over
+    /// all.
+    pub fn sample_by(
+        &self,
+        rng: &mut SimRng,
+        rank: impl FnOnce((f64, f64)) -> (f64, f64),
+    ) -> (u32, u32) {
         if let (LengthLaw::Constant(prompt), LengthLaw::Constant(output)) =
             (&self.prompt, &self.output)
         {
@@ -183,6 +193,7 @@ impl LengthPair {
             }
             _ => second,
         };
+        let (first, second) = rank((first, second));
         (self.prompt.quantile(first), self.output.quantile(second))
     }
 

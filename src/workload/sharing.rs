@@ -8,6 +8,8 @@ use crate::fleet::prefix::Prefix;
 use crate::scenario::workload::PrefixSharing;
 use crate::trace::HASHED_TOKENS;
 
+use super::reuse::Reuse;
+
 /// Draws what the prompt of each request begins with.
 #[derive(Debug, Clone)]
 pub struct Sharing {
@@ -15,20 +17,27 @@ pub struct Sharing {
     rng: SimRng,
     /// Requests so far.
     count: u64,
+    /// What earlier prompts began with, where prompts go on from them.
+    reuse: Option<Reuse>,
 }
 
 impl Sharing {
     /// By a scenario's rule, or by the trace's own hashes where there is none.
     pub fn new(rule: Option<PrefixSharing>, streams: Streams) -> Sharing {
+        let reuse = match &rule {
+            Some(PrefixSharing::Reuse(rule)) => Reuse::new(rule, streams).ok(),
+            _ => None,
+        };
         Sharing {
+            reuse,
             rule,
             rng: streams.stream("workload", 0, "prefix groups"),
             count: 0,
         }
     }
 
-    /// The prefix of the next request, whose trace has these hashes.
-    pub fn next(&mut self, hashes: Option<std::sync::Arc<[u64]>>) -> Prefix {
+    /// The prefix of the next request, whose trace has these hashes and which is so long.
+    pub fn next(&mut self, hashes: Option<std::sync::Arc<[u64]>>, prompt_tokens: u32) -> Prefix {
         let own = self.count;
         self.count += 1;
         match &self.rule {
@@ -59,6 +68,14 @@ impl Sharing {
                 }
             }
             Some(PrefixSharing::Repeated { distinct }) => Prefix::own(own % u64::from(*distinct)),
+            Some(PrefixSharing::Reuse(_)) => match &mut self.reuse {
+                Some(reuse) => Prefix::Hashes {
+                    hashes: reuse.next(prompt_tokens),
+                    stretch_tokens: HASHED_TOKENS,
+                    own,
+                },
+                None => Prefix::own(own),
+            },
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Offered {
     pub user: u32,
     /// What its prompt has in common with others'.
     pub prefix: Prefix,
+    /// The client of the arrival process that it comes from, from 0, where that has clients.
+    pub client: Option<u32>,
 }
 
 impl Offered {
@@ -41,6 +43,7 @@ impl Offered {
             tier,
             user,
             prefix,
+            client: None,
         }
     }
 }
@@ -101,7 +104,7 @@ pub struct Source {
 impl Source {
     /// Opens the stream. `tier_shares` need not sum to 1.
     pub fn new(
-        plan: SourcePlan,
+        mut plan: SourcePlan,
         streams: Streams,
         horizon: SimTime,
         max_requests: u64,
@@ -113,6 +116,9 @@ impl Source {
             SourcePlan::Trace { source, .. } => Some(source.cursor()?),
             _ => None,
         };
+        if let SourcePlan::Drawn { arrivals, .. } = &mut plan {
+            arrivals.begin(streams);
+        }
         let total: f64 = tier_shares.iter().sum();
         let tier_bounds = tier_shares
             .iter()
@@ -162,7 +168,7 @@ impl Source {
         if self.left == 0 || self.over {
             return None;
         }
-        let mut hashes = None;
+        let (mut hashes, mut client) = (None, None);
         let (time, prompt_tokens, output_tokens) = match &mut self.plan {
             SourcePlan::ClosedLoop { .. } => return None,
             SourcePlan::Drawn {
@@ -181,7 +187,14 @@ impl Source {
                     self.over = true;
                     return None;
                 }
-                let (prompt, output) = lengths.sample(&mut self.length_rng);
+                let (prompt, output) = match arrivals.clients() {
+                    Some(clients) => {
+                        client = Some(clients.last());
+                        let rank = |within| clients.length_ranks(within);
+                        lengths.sample_by(&mut self.length_rng, rank)
+                    }
+                    None => lengths.sample(&mut self.length_rng),
+                };
                 (time, prompt, output)
             }
             SourcePlan::Trace { prompt, output, .. } => {
@@ -221,7 +234,8 @@ impl Source {
             output_tokens,
             tier,
             user: NONE,
-            prefix: self.sharing.next(hashes),
+            prefix: self.sharing.next(hashes, prompt_tokens),
+            client,
         })
     }
 
@@ -252,7 +266,8 @@ impl Source {
             output_tokens,
             tier: self.draw_tier(),
             user,
-            prefix: self.sharing.next(None),
+            prefix: self.sharing.next(None, prompt_tokens),
+            client: None,
         })
     }
 

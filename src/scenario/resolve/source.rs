@@ -3,12 +3,17 @@
 use std::path::Path;
 
 use super::noted;
+use crate::scenario::error::ScenarioError;
 use crate::scenario::problems::Problems;
+use crate::scenario::text::Document;
+use crate::scenario::validate::{MOST_S, check_traffic};
 use crate::scenario::workload::{Arrivals as ArrivalsSpec, Dejitter, Lengths, Turns, Workload};
 use crate::trace::{TraceScan, TraceSource};
 use crate::workload::Sampler;
-use crate::workload::arrivals::{Arrivals, Modulated, UnitGap};
+use crate::workload::arrivals::{Arrivals, UnitGap};
+use crate::workload::clients::Clients;
 use crate::workload::lengths::{LengthLaw, LengthPair};
+use crate::workload::modulated::Modulated;
 use crate::workload::profile::RateClock;
 use crate::workload::session_means::SessionMeans;
 use crate::workload::sessions::{SessionPlan, TurnLaw};
@@ -183,18 +188,91 @@ fn resolve_arrivals(arrivals: &ArrivalsSpec) -> Result<Arrivals, String> {
             on_mean_s,
             off_mean_s,
             off_rate_per_s,
-        } => Arrivals::Modulated(Modulated::new(vec![
-            (on_rate_per_s / 1e9, on_mean_s * 1e9),
-            (off_rate_per_s / 1e9, off_mean_s * 1e9),
-        ])),
+            gap_cv,
+        } => {
+            let states = vec![
+                (on_rate_per_s / 1e9, on_mean_s * 1e9),
+                (off_rate_per_s / 1e9, off_mean_s * 1e9),
+            ];
+            let process = Modulated::new(states);
+            Arrivals::Modulated(match *gap_cv == 1.0 {
+                true => process,
+                false => process.with_gaps(UnitGap::weibull(*gap_cv)?),
+            })
+        }
         ArrivalsSpec::Mmpp { states } => {
-            let states = states
+            let stays = states
                 .iter()
                 .map(|state| (state.rate_per_s / 1e9, state.mean_s * 1e9));
-            Arrivals::Modulated(Modulated::new(states.collect()))
+            let jumps = match states.iter().all(|state| state.next.is_empty()) {
+                true => Vec::new(),
+                false => states.iter().map(|state| state.next.clone()).collect(),
+            };
+            Arrivals::Modulated(Modulated::with_jumps(stays.collect(), jumps))
         }
+        ArrivalsSpec::Clients(mix) => Arrivals::Clients(Box::new(Clients::new(mix)?)),
         ArrivalsSpec::ClosedLoop { .. } | ArrivalsSpec::Trace { .. } => {
             return Err("is not an open arrival process".to_owned());
         }
     })
+}
+
+/// The traffic of a document, whatever fleet it describes or none.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    /// What it is called; empty without a name.
+    pub name: String,
+    /// What is written.
+    pub workload: Workload,
+    /// How requests come about.
+    pub source: SourcePlan,
+    /// Length of a run, seconds.
+    pub horizon_s: f64,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct TrafficOnly {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    run: LengthOnly,
+    workload: Workload,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+struct LengthOnly {
+    horizon_s: Option<f64>,
+}
+
+/// Length of a run that states none, seconds.
+const UNSTATED_S: f64 = 3_600.0;
+
+/// Reads `[workload]` out of a document and checks it; the other sections are not looked at.
+///
+/// # Errors
+/// Everything that is wrong with it, with the line of each field.
+pub fn traffic(document: &Document, base_dir: &Path) -> Result<Traffic, ScenarioError> {
+    let TrafficOnly {
+        name,
+        run,
+        workload,
+    } = document.parse_as()?;
+    let mut problems = Problems::new(document);
+    check_traffic(&workload, &mut problems);
+    let horizon_s = run.horizon_s.unwrap_or(UNSTATED_S);
+    problems.positive("run.horizon_s", horizon_s, MOST_S);
+    problems.finish()?;
+    let mut problems = Problems::new(document);
+    let source = resolve_source(&workload, base_dir, &mut problems);
+    problems.finish()?;
+    match source {
+        Some((source, _)) => Ok(Traffic {
+            name,
+            workload,
+            source,
+            horizon_s,
+        }),
+        // Unreachable: a missing source has noted a problem. Refused rather than assumed.
+        None => Err(ScenarioError::Invalid(Vec::new())),
+    }
 }

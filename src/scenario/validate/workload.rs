@@ -1,11 +1,12 @@
 //! Checks of arrivals, rate profiles, lengths and laws.
 
+use super::mixes::{check_clients, check_reuse, check_states};
 use super::{MOST_MS, MOST_PER_S, MOST_S, refuse_instant_loop};
 use crate::scenario::fleet::Pool;
 use crate::scenario::problems::{Problems, grouped};
 use crate::scenario::routing::KeyOf;
 use crate::scenario::schema::Scenario;
-use crate::scenario::workload::{Arrivals, Law, Lengths, PrefixSharing, Profile, Turns};
+use crate::scenario::workload::{Arrivals, Law, Lengths, PrefixSharing, Profile, Turns, Workload};
 use crate::workload::law::Knots;
 use crate::workload::profile::RateClock;
 
@@ -14,7 +15,14 @@ use crate::workload::profile::RateClock;
 const MOST_STAYS_PER_ARRIVAL: u64 = 10_000;
 
 pub(super) fn check_workload(scenario: &Scenario, problems: &mut Problems<'_>) {
-    let workload = &scenario.workload;
+    check_traffic(&scenario.workload, problems);
+    check_prefix_is_used(scenario, problems);
+    let limited = scenario.gateway.rate_limit.is_some();
+    refuse_instant_loop("gateway.rate_limit", limited, scenario, problems);
+}
+
+/// What can be said of a workload without a fleet.
+pub(in crate::scenario) fn check_traffic(workload: &Workload, problems: &mut Problems<'_>) {
     check_arrivals(&workload.arrivals, problems);
     let from_trace = matches!(workload.arrivals, Arrivals::Trace { .. });
     let closed = matches!(workload.arrivals, Arrivals::ClosedLoop { .. });
@@ -56,20 +64,17 @@ pub(super) fn check_workload(scenario: &Scenario, problems: &mut Problems<'_>) {
             remedy,
         );
     }
-    check_prefix(scenario, problems);
-    check_sessions(scenario, problems);
+    check_prefix(workload, problems);
+    check_sessions(workload, problems);
     if let Some(most) = workload.max_requests {
         problems.int_in_range("workload.max_requests", most, 1, u64::MAX);
     }
-    let limited = scenario.gateway.rate_limit.is_some();
-    refuse_instant_loop("gateway.rate_limit", limited, scenario, problems);
 }
 
 /// Most turns of a session.
 const MOST_TURNS: u32 = 1_000_000;
 
-fn check_sessions(scenario: &Scenario, problems: &mut Problems<'_>) {
-    let workload = &scenario.workload;
+fn check_sessions(workload: &Workload, problems: &mut Problems<'_>) {
     let Some(sessions) = &workload.sessions else {
         return;
     };
@@ -122,10 +127,10 @@ fn check_sessions(scenario: &Scenario, problems: &mut Problems<'_>) {
     }
 }
 
-fn check_prefix(scenario: &Scenario, problems: &mut Problems<'_>) {
+fn check_prefix(workload: &Workload, problems: &mut Problems<'_>) {
     let path = |field: &str| format!("workload.prefix.{field}");
-    match &scenario.workload.prefix {
-        None | Some(PrefixSharing::None {}) => return,
+    match &workload.prefix {
+        None | Some(PrefixSharing::None {}) => {}
         Some(PrefixSharing::Groups {
             groups,
             zipf_exponent,
@@ -137,6 +142,16 @@ fn check_prefix(scenario: &Scenario, problems: &mut Problems<'_>) {
         Some(PrefixSharing::Repeated { distinct }) => {
             problems.int_in_range(&path("distinct"), u64::from(*distinct), 1, 1 << 31);
         }
+        Some(PrefixSharing::Reuse(reuse)) => check_reuse(reuse, problems),
+    }
+}
+
+fn check_prefix_is_used(scenario: &Scenario, problems: &mut Problems<'_>) {
+    if matches!(
+        scenario.workload.prefix,
+        None | Some(PrefixSharing::None {})
+    ) {
+        return;
     }
     let caching = |pool: &Pool| matches!(pool, Pool::Llm(pool) if pool.prefix_caching);
     let routed = scenario.router.hash_on() == Some(KeyOf::Prefix)
@@ -172,7 +187,9 @@ fn check_arrivals(arrivals: &Arrivals, problems: &mut Problems<'_>) {
             on_mean_s,
             off_mean_s,
             off_rate_per_s,
+            gap_cv,
         } => {
+            problems.in_range(&path("gap_cv"), *gap_cv, 0.05, 20.0);
             problems.positive(&path("on_rate_per_s"), *on_rate_per_s, MOST_PER_S);
             problems.non_negative(&path("off_rate_per_s"), *off_rate_per_s, MOST_PER_S);
             problems.in_range(&path("on_mean_s"), *on_mean_s, 1e-6, MOST_S);
@@ -181,21 +198,14 @@ fn check_arrivals(arrivals: &Arrivals, problems: &mut Problems<'_>) {
             check_stays(&path("on_rate_per_s"), *on_rate_per_s, &states, problems);
         }
         Arrivals::Mmpp { states } => {
-            for (index, state) in states.iter().enumerate() {
-                let at = |field: &str| path(&format!("states.{index}.{field}"));
-                problems.non_negative(&at("rate_per_s"), state.rate_per_s, MOST_PER_S);
-                problems.in_range(&at("mean_s"), state.mean_s, 1e-6, MOST_S);
-            }
-            if !states.iter().any(|state| state.rate_per_s > 0.0) {
-                let remedy = "give at least one state a rate above 0";
-                problems.push(&path("states"), states.len(), "must have arrivals", remedy);
-            }
+            check_states(states, problems);
             let stays: Vec<_> = states
                 .iter()
                 .map(|state| (state.rate_per_s, state.mean_s))
                 .collect();
             check_stays(&path("states"), states.len(), &stays, problems);
         }
+        Arrivals::Clients(mix) => check_clients(mix, problems),
         Arrivals::ClosedLoop { users, think } => {
             problems.int_in_range(&path("users"), u64::from(*users), 1, 10_000_000);
             if let Some(law) = think {
