@@ -54,6 +54,10 @@ pub struct Card {
     pub e2e_ms: [Option<f64>; 2],
     /// What the fleet is, in numbers.
     pub fleet: Vec<Value>,
+    /// The fleet drawn in text, with what was measured on its arrows.
+    pub diagram: String,
+    /// The same for Mermaid.
+    pub mermaid: String,
     /// What the scenario assumes, and what the probes do.
     pub assumptions: Vec<String>,
     /// What makes the figures doubtful.

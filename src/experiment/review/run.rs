@@ -18,6 +18,7 @@ use crate::experiment::claims::no_evidence;
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::{Control, Outcome, run_plan};
 use crate::measure::Interval;
+use crate::report::diagram::{graph, mermaid, text};
 use crate::report::number::significant;
 use crate::scenario::resolve::{Plan, resolve};
 use crate::scenario::{Document, ScenarioError};
@@ -295,6 +296,7 @@ fn card(bench: &Bench<'_, '_>, criteria: &Criteria, scored: &[Scored], simulatio
             .to_owned(),
     );
     let budget = bench.base.document.get("budget").and_then(Value::as_array);
+    let drawn = graph(bench.plan, Some(result));
     let sum = |column: &str| {
         let rows = budget.into_iter().flatten();
         let values: Vec<f64> = rows.filter_map(|row| row.get(column)?.as_f64()).collect();
@@ -315,6 +317,8 @@ fn card(bench: &Bench<'_, '_>, criteria: &Criteria, scored: &[Scored], simulatio
         e2e_ms: [sum("mean_ms"), sum("at_p99_ms")],
         budget: budget.cloned().unwrap_or_default(),
         fleet: result.pools.clone(),
+        diagram: text(&drawn),
+        mermaid: mermaid(&drawn),
         assumptions,
         warnings: result.warnings.clone(),
         simulations,

@@ -164,6 +164,8 @@ fn fleet(page: &mut Page, card: &Card) {
         );
     }
     page.table(&rows);
+    page.line("");
+    card.diagram.lines().for_each(|line| page.line(line));
 }
 
 /// The latency budget as an equation with the numbers put in.
