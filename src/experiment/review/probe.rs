@@ -93,6 +93,7 @@ pub fn with_traffic(
         | Arrivals::Gamma { rate_per_s, .. }
         | Arrivals::Weibull { rate_per_s, .. }
         | Arrivals::Constant { rate_per_s } => set("rate_per_s", rate_per_s * factor)?,
+        Arrivals::Clients(mix) => set("rate_per_s", mix.rate_per_s * factor)?,
         Arrivals::OnOff {
             on_rate_per_s,
             off_rate_per_s,
