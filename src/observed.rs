@@ -42,6 +42,7 @@ pub mod report;
 mod rows;
 mod scrape;
 pub mod series;
+pub mod series_file;
 mod sort;
 mod stamp;
 mod template;

@@ -10,6 +10,7 @@ pub mod faults;
 pub mod format;
 pub mod import;
 pub(crate) mod lines;
+pub(crate) mod packed;
 pub(crate) mod parse;
 pub mod reader;
 pub mod source;

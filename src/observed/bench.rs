@@ -215,6 +215,11 @@ pub(super) fn read_vllm(input: &mut Input, intake: &mut Intake) -> Result<(), Ob
         );
         return Ok(());
     };
+    intake.notes.push(
+        "stamps are of the client's clock, which has no dates; an end is the first token and the \
+         gaps after it"
+            .to_owned(),
+    );
     let model = document.get("model_id").and_then(Value::as_str);
     for (index, prompt) in inputs.iter().enumerate() {
         let at = |name: &str| list(name).and_then(|list| list.get(index));

@@ -8,6 +8,10 @@ use super::input::{Input, Line};
 use super::intake::Intake;
 use super::template::{Meaning, NGINX_COMBINED, NGINX_TIMED, Template, by_name};
 
+/// What every access log leaves open.
+pub(super) const NO_FIRST_TOKEN: &str =
+    "an access log has no first token; the first byte of a streamed answer may come before it";
+
 /// Reads a log by a format string.
 pub(super) fn read(
     input: &mut Input,

@@ -74,7 +74,7 @@ impl Lengths {
     pub(super) fn prompt(&mut self, attempt: &Attempt) -> Tokens {
         let logged = attempt.prompt.filter(|tokens| *tokens > 0);
         if let Some(count) = logged {
-            self.prompt.logged += 1;
+            self.prompt.count_logged(attempt.inferred[0]);
             return Tokens {
                 count,
                 inferred: attempt.inferred[0],
@@ -104,7 +104,7 @@ impl Lengths {
         let whole = completed || attempt.output_is_whole;
         let logged = attempt.output.filter(|tokens| *tokens > 0 && whole);
         if let Some(count) = logged {
-            self.output.logged += 1;
+            self.output.count_logged(attempt.inferred[1]);
             return Tokens {
                 count,
                 inferred: attempt.inferred[1],

@@ -2,23 +2,20 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 use std::path::Path;
 use std::rc::Rc;
-
-use flate2::bufread::MultiGzDecoder;
 
 use super::error::ObservedError;
 use crate::inputs::note;
 use crate::trace::error::Text;
 use crate::trace::lines::open_error;
+use crate::trace::packed::Unpacked;
 
 /// The longest line that is read, bytes: spans and payloads may hold whole conversations.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
 /// How much of the start is looked at to tell the format, bytes.
 const HEAD_BYTES: usize = 64 << 10;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// A place in a text: line from 1, bytes of that line read.
@@ -72,31 +69,13 @@ impl Input {
     ///
     /// # Errors
     /// As [`Input::open`].
-    pub fn new(name: Text, input: impl Read + 'static) -> Result<Input, ObservedError> {
-        let mut plain = BufReader::with_capacity(HEAD_BYTES, input);
+    pub fn new(
+        name: Text,
+        input: impl Read + Send + Sync + 'static,
+    ) -> Result<Input, ObservedError> {
         let failed = |packed, fault: &io::Error| ObservedError::reading(&name, packed, 0, fault);
-        let mut magic = Vec::new();
-        let four = ZSTD_MAGIC.len() as u64;
-        let read = plain.by_ref().take(four).read_to_end(&mut magic);
-        read.map_err(|fault| failed(None, &fault))?;
-        let (gzip, zstd) = (magic.starts_with(&GZIP_MAGIC), magic == ZSTD_MAGIC);
-        let whole = io::Cursor::new(magic).chain(plain);
-        let (packed, mut reader): (_, Box<dyn BufRead>) = if gzip {
-            let decoder = MultiGzDecoder::new(whole);
-            (
-                Some("gzip"),
-                Box::new(BufReader::with_capacity(HEAD_BYTES, decoder)),
-            )
-        } else if zstd {
-            let decoder = zstd::stream::read::Decoder::with_buffer(whole);
-            let decoder = decoder.map_err(|fault| failed(Some("zstd"), &fault))?;
-            (
-                Some("zstd"),
-                Box::new(BufReader::with_capacity(HEAD_BYTES, decoder)),
-            )
-        } else {
-            (None, Box::new(whole))
-        };
+        let unpacked = Unpacked::new(input).map_err(|fault| failed(None, &fault))?;
+        let (packed, mut reader) = (unpacked.kind, unpacked.text);
         let mut head = Vec::new();
         let read = reader
             .by_ref()

@@ -37,6 +37,8 @@ pub struct Intake {
     latest_ns: u64,
     /// Stamps with a zone, and without one.
     pub(super) zones: [u64; 2],
+    /// What was assumed, or may not be read from the log.
+    pub(super) notes: Vec<String>,
 }
 
 /// Codes that are told apart; further ones are counted together.
@@ -61,6 +63,7 @@ impl Intake {
             skews,
             latest_ns: 0,
             zones: [0; 2],
+            notes: Vec::new(),
         }
     }
 

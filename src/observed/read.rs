@@ -130,7 +130,11 @@ fn format_of(
     if let Some(found) = found {
         return Ok(found);
     }
+    let json = input.head().trim_ascii_start().first();
+    let json = json.is_some_and(|byte| matches!(byte, b'{' | b'['));
     match RecordReader::open(path, None) {
+        // It takes all JSON for the one format of traces that is JSON.
+        Ok(_) if json => {}
         Ok(reader) => return Ok(ObservedFormat::Trace(reader.format())),
         Err(TraceError::UnknownFormat { .. } | TraceError::NotFound { .. }) => {}
         Err(other) => return Err(other.into()),
@@ -206,6 +210,7 @@ fn hand_out(
         out_of_order,
         sorter,
         lengths,
+        notes,
         ..
     } = intake;
     let mut out = Out {
@@ -223,6 +228,7 @@ fn hand_out(
             with_ttft: 0,
             with_e2e: 0,
             zone,
+            notes,
             joined: super::report::Joined::default(),
             skew: Vec::new(),
             out_of_order,

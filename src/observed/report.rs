@@ -55,12 +55,22 @@ pub struct LengthSources {
     pub from_law: u64,
     /// Drawn from the lengths of other requests of the log.
     pub from_others: u64,
+    /// Inferred already by who wrote what is read.
+    pub before: u64,
 }
 
 impl LengthSources {
+    /// Counts one that is in the log, where it may stand as inferred.
+    pub(super) fn count_logged(&mut self, inferred: bool) {
+        match inferred {
+            true => self.before += 1,
+            false => self.logged += 1,
+        }
+    }
+
     /// Those that the log did not have.
     pub fn inferred(&self) -> u64 {
-        self.from_bytes + self.from_law + self.from_others
+        self.from_bytes + self.from_law + self.from_others + self.before
     }
 }
 
@@ -122,6 +132,8 @@ pub struct ReadReport {
     pub with_e2e: u64,
     /// How stamps were taken for UTC.
     pub zone: String,
+    /// What was assumed, or may not be read from the log.
+    pub notes: Vec<String>,
     /// What joining found.
     pub joined: Joined,
     /// Clocks of services against one another.

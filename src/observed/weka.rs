@@ -28,6 +28,10 @@ pub(super) fn read(
     intake: &mut Intake,
 ) -> Result<(), ObservedError> {
     let mut begun = 0_u64;
+    intake.notes.push(format!(
+        "conversations do not say when they began: assumed {} s apart (--conversations-every-s)",
+        every_ns as f64 / 1e9
+    ));
     items::read(input, WAY, intake, &mut |_, item, intake| {
         let Some(requests) = item.get("requests").and_then(Value::as_array) else {
             intake.skip("conversations without requests", "no `requests`");

@@ -7,7 +7,8 @@ use super::super::{Failure, Finished, json_text};
 use super::{lengths, page};
 use crate::observed::prometheus::read_scrapes;
 use crate::observed::series::{MINUTE_NS, MOST_BINS, SeriesBuilder};
-use crate::observed::write::{ObservedWriter, SeriesFile, TraceWriter};
+use crate::observed::series_file::write_series;
+use crate::observed::write::{ObservedWriter, TraceWriter};
 use crate::observed::{ObservedFormat, ReadOptions, ReadReport, detect, read};
 use crate::report::number::{count, significant};
 use crate::trace::{ImportOptions, TraceFormat, import as import_bare};
@@ -86,11 +87,85 @@ pub fn import(args: &ImportArgs) -> Result<Finished, Failure> {
         check_output(out, &args.file)?;
     }
     let options = options_of(args)?;
-    let format = detect(&args.file, &options).map_err(Failure::of)?;
+    let Some(format) = format_of(args, &options)? else {
+        return import_trace(args, None);
+    };
+    check_used(args, format)?;
     match format {
         ObservedFormat::Prometheus => import_scrapes(args),
-        ObservedFormat::Trace(bare) if !wants_observed(args) => import_trace(args, bare),
+        ObservedFormat::Trace(bare) if !wants_observed(args) => import_trace(args, Some(bare)),
         _ => import_log(args, &options),
+    }
+}
+
+/// The format, as stated or as found; none for a trace out of a pipe, which is read only once.
+fn format_of(args: &ImportArgs, options: &ReadOptions) -> Result<Option<ObservedFormat>, Failure> {
+    if args.format.is_some() {
+        return Ok(args.format);
+    }
+    let pipe = std::fs::metadata(&args.file).is_ok_and(|it| !it.is_file() && !it.is_dir());
+    if pipe && args.log_format.is_none() {
+        return match wants_observed(args) {
+            false => Ok(None),
+            true => Err(Failure::of(format!(
+                "{}: a pipe is read only once, so its format cannot be found first; state it with \
+                 --format",
+                args.file.display()
+            ))),
+        };
+    }
+    detect(&args.file, options).map(Some).map_err(Failure::of)
+}
+
+/// Options that would do nothing are refused.
+fn check_used(args: &ImportArgs, format: ObservedFormat) -> Result<(), Failure> {
+    use ObservedFormat as F;
+    let text = matches!(format, F::Envoy | F::Nginx);
+    let access = text || matches!(format, F::EnvoyJson | F::Alb);
+    let bare = matches!(format, F::Trace(_)) && !wants_observed(args);
+    let requests = format != F::Prometheus && !bare;
+    let checks = [
+        ("--log-format", args.log_format.is_some(), text),
+        ("--path", !args.path.is_empty(), access),
+        ("--bytes-per-token", args.bytes_per_token.is_some(), access),
+        (
+            "--bytes-per-output-token",
+            args.bytes_per_output_token.is_some(),
+            access,
+        ),
+        ("--prompt-tokens", args.prompt_tokens.is_some(), requests),
+        ("--output-tokens", args.output_tokens.is_some(), requests),
+        (
+            "--utc-offset",
+            args.utc_offset.is_some(),
+            access || format == F::OtelFlat,
+        ),
+        (
+            "--skew",
+            !args.skew.is_empty(),
+            matches!(format, F::Otlp | F::OtelFlat),
+        ),
+        ("--retry-window-s", args.retry_window_s.is_some(), requests),
+        (
+            "--conversations-every-s",
+            args.conversations_every_s.is_some(),
+            format == F::Weka,
+        ),
+        (
+            "--scrape-interval-s",
+            args.scrape_interval_s.is_some(),
+            format == F::Prometheus,
+        ),
+        ("--sort", args.sort, bare),
+        ("--dejitter", args.dejitter, bare),
+    ];
+    match checks.into_iter().find(|(_, given, used)| *given && !used) {
+        Some((option, ..)) => Err(Failure::of(format!(
+            "{option}: does nothing with {} (read as {format}); remove it, or name another format \
+             with --format",
+            args.file.display()
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -149,7 +224,7 @@ fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
 }
 
 /// A trace of nothing but arrivals and lengths.
-fn import_trace(args: &ImportArgs, format: TraceFormat) -> Result<Finished, Failure> {
+fn import_trace(args: &ImportArgs, format: Option<TraceFormat>) -> Result<Finished, Failure> {
     let options = ImportOptions {
         sort: args.sort,
         dejitter: args.dejitter,
@@ -157,7 +232,7 @@ fn import_trace(args: &ImportArgs, format: TraceFormat) -> Result<Finished, Fail
     let Some(out) = &args.out else {
         return Err(Failure::of("--out is missing"));
     };
-    let report = import_bare(&args.file, Some(format), out, options).map_err(Failure::of)?;
+    let report = import_bare(&args.file, format, out, options).map_err(Failure::of)?;
     if args.json {
         let value = serde_json::to_value(report).map_err(Failure::of)?;
         return Ok(Finished::fine(json_text(&value)));
@@ -177,13 +252,6 @@ fn import_trace(args: &ImportArgs, format: TraceFormat) -> Result<Finished, Fail
 
 /// A log.
 fn import_log(args: &ImportArgs, options: &ReadOptions) -> Result<Finished, Failure> {
-    for (given, option) in [(args.sort, "--sort"), (args.dejitter, "--dejitter")] {
-        if given {
-            return Err(Failure::of(format!(
-                "{option}: does nothing with a log, which is always sorted by arrival; remove it"
-            )));
-        }
-    }
     let mut trace = args.out.as_deref().map(TraceWriter::create).transpose();
     let trace = trace.as_mut().map_err(|error| Failure::of(&*error))?;
     let mut observed = args
@@ -214,7 +282,7 @@ fn import_log(args: &ImportArgs, options: &ReadOptions) -> Result<Finished, Fail
     }
     if let Some(path) = &args.series {
         let series = series.finish().ok_or_else(|| too_many_bins(&report))?;
-        SeriesFile::write(path, &series).map_err(Failure::of)?;
+        write_series(path, &series).map_err(Failure::of)?;
     }
     if args.json {
         let value = serde_json::to_value(&report).map_err(Failure::of)?;
@@ -255,7 +323,7 @@ fn import_scrapes(args: &ImportArgs) -> Result<Finished, Failure> {
         }
     };
     let report = read_scrapes(&args.file, MINUTE_NS, every).map_err(Failure::of)?;
-    SeriesFile::write(out, &report.series).map_err(Failure::of)?;
+    write_series(out, &report.series).map_err(Failure::of)?;
     if args.json {
         let value = serde_json::to_value(&report.series).map_err(Failure::of)?;
         return Ok(Finished::fine(json_text(&value)));

@@ -45,6 +45,7 @@ fn sources(what: &str, from: &LengthSources) -> String {
             "inferred from other requests of the log (those that failed have no answer to count)",
             from.from_others,
         ),
+        ("inferred by an earlier import", from.before),
     ];
     format!("{what}: {}", listed(parts.into_iter()))
 }
@@ -92,6 +93,9 @@ pub(super) fn of_log(report: &ReadReport, outputs: &[&PathBuf]) -> String {
         count(report.with_e2e)
     );
     let _ = writeln!(out, "  {}", report.zone);
+    for note in &report.notes {
+        let _ = writeln!(out, "  {note}");
+    }
     joined(&mut out, report);
     reasons(&mut out, "skipped:", &report.skipped);
     reasons(&mut out, "left out:", &report.left_out);
