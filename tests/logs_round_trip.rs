@@ -137,8 +137,17 @@ fn otlp_gives_identical_arrivals_and_equal_series() {
     let arrivals = before.iter().map(|it| it.t_ns - origin);
     assert!(arrivals.eq(trace.iter().map(|it| it.t_ns)));
     // And what it writes as observed is what was read.
-    let (again, _) = read_all(&folder.path().join("o.parquet"), &ReadOptions::default()).unwrap();
-    assert_eq!(again, after);
+    for name in ["o.parquet", "o.csv.gz"] {
+        if name != "o.parquet" {
+            seatrial(
+                folder.path(),
+                &["trace", "import", "o.parquet", "--observed", name],
+            );
+        }
+        let (again, report) = read_all(&folder.path().join(name), &ReadOptions::default()).unwrap();
+        assert_eq!(report.output.before, report.output.inferred());
+        assert!(again == after, "{name}");
+    }
 }
 
 #[test]

@@ -8,9 +8,8 @@ use super::input::{Input, Line};
 use super::intake::Intake;
 use super::template::{Meaning, NGINX_COMBINED, NGINX_TIMED, Template, by_name};
 
-/// What every access log leaves open.
-pub(super) const NO_FIRST_TOKEN: &str =
-    "an access log has no first token; the first byte of a streamed answer may come before it";
+/// What an access log leaves open.
+pub(super) const NO_FIRST_TOKEN: &str = "this log has no times to first token";
 
 /// Reads a log by a format string.
 pub(super) fn read(

@@ -53,12 +53,13 @@ pub enum ObservedError {
     },
     /// Lengths that the log does not have, and nothing says how to infer them.
     #[error(
-        "log `{path}`: {count} requests have no {what} tokens, and nothing in it tells how many there may be; give --bytes-per-token, or a length or law with {option}"
+        "log `{path}`: {count} requests have no {what} tokens, and nothing in it tells how many there may be; give {remedy}a length or law with {option}"
     )]
     NoTokens {
         path: Text,
         what: &'static str,
         count: u64,
+        remedy: &'static str,
         option: &'static str,
     },
     /// A setting that is not allowed.

@@ -89,9 +89,9 @@ impl ObservedFormat {
             Self::OtelFlat | Self::LiteLlm | Self::GuideLlm | Self::VllmBench => {
                 "as written, some 1 us"
             }
-            Self::Envoy | Self::EnvoyJson => "1 ms (START_TIME and DURATION)",
-            Self::Nginx => "1 s for $time_local, 1 ms for $msec and $request_time",
-            Self::Alb => "1 us for stamps, 1 ms for times",
+            Self::Envoy | Self::EnvoyJson => "1 ms",
+            Self::Nginx => "1 s by $time_local, 1 ms by $msec",
+            Self::Alb => "1 us",
             Self::Weka => "as written",
             Self::Prometheus => "the time between scrapes",
             Self::Trace(_) => "as written",
@@ -134,7 +134,8 @@ impl ObservedFormat {
             return Some(Self::Nginx);
         }
         let has = |name: &str| line.split(',').any(|it| it.trim_matches('"') == name);
-        (has("arrival_ns") && has("status")).then_some(Self::Requests)
+        let rows = (has("arrival_ns") && has("status")) || (has("t_ns") && has("ending"));
+        rows.then_some(Self::Requests)
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Lengths {
     rng: SimRng,
     pub(super) prompt: LengthSources,
     pub(super) output: LengthSources,
+    /// Whether any record told of bytes.
+    pub(super) saw_bytes: bool,
     /// Requests whose length cannot be told: prompts, outputs.
     pub(super) missing: [u64; 2],
 }
@@ -51,12 +53,14 @@ impl Lengths {
             rng: streams.stream("observed", 0, "lengths"),
             prompt: LengthSources::default(),
             output: LengthSources::default(),
+            saw_bytes: false,
             missing: [0; 2],
         }
     }
 
     /// Learns the lengths of a record.
     pub(super) fn learn(&mut self, attempt: &Attempt) {
+        self.saw_bytes |= attempt.bytes_in.is_some() || attempt.bytes_out.is_some();
         let prompt = attempt.prompt.or_else(|| self.prompt_by_bytes(attempt));
         if let Some(tokens) = prompt.filter(|tokens| *tokens > 0) {
             self.prompts.add(tokens, &mut self.rng);

@@ -173,10 +173,16 @@ fn take_in(
                 why: why.into(),
                 remedy: "write it as in the configuration of Envoy or nginx".into(),
             })?;
+            if !template.tells_first_byte() {
+                intake.notes.push(envoy::NO_FIRST_TOKEN.to_owned());
+            }
             envoy::read(input, &template, rules, intake)
         }
         F::EnvoyJson => envoy::read_json(input, rules, intake),
-        F::Alb => alb::read(input, rules, intake),
+        F::Alb => {
+            intake.notes.push(envoy::NO_FIRST_TOKEN.to_owned());
+            alb::read(input, rules, intake)
+        }
         F::LiteLlm => litellm::read(input, intake),
         F::AiPerf => bench::read_aiperf(input, intake),
         F::GuideLlm => bench::read_guidellm(input, intake),
@@ -311,6 +317,11 @@ impl Out<'_> {
                     path,
                     what,
                     count,
+                    // Only an access log has bytes to count.
+                    remedy: match self.lengths.saw_bytes {
+                        true => "--bytes-per-token, or ",
+                        false => "",
+                    },
                     option,
                 });
             }

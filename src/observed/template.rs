@@ -114,6 +114,12 @@ impl Template {
         Ok(Template { pieces })
     }
 
+    /// Whether there is a field for the first byte of an answer.
+    pub(super) fn tells_first_byte(&self) -> bool {
+        let mut pieces = self.pieces.iter();
+        pieces.any(|piece| matches!(piece, Piece::Field(Meaning::FirstByte(_))))
+    }
+
     /// Writes a line; a field that is not known is `-`.
     pub(super) fn render(&self, value: &dyn Fn(Meaning) -> Option<String>) -> String {
         let one = |piece: &Piece| match piece {

@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::observed::ReadReport;
 use crate::observed::prometheus::ScrapeReport;
 use crate::observed::report::{LengthSources, Skips};
-use crate::report::number::{count, significant};
+use crate::report::number::{WIDTH, count, significant, wrap};
 
 /// Whether a name is that of a file of JSON lines.
 pub(super) fn is_jsonl(name: &str) -> bool {
@@ -50,51 +50,77 @@ fn sources(what: &str, from: &LengthSources) -> String {
     format!("{what}: {}", listed(parts.into_iter()))
 }
 
+/// A line of the page, wrapped to its width.
+fn say(out: &mut String, text: &str) {
+    // Writing to a text cannot fail.
+    let _ = writeln!(out, "  {}", wrap(text, WIDTH - 2, 4));
+}
+
+/// `1 request`, `2 requests`.
+fn plural(number: u64, one: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {one}{ending}", count(number))
+}
+
 fn reasons(out: &mut String, title: &str, skips: &Skips) {
     for (reason, it) in &skips.0 {
-        let _ = writeln!(out, "  {title} {} {reason}", count(it.count));
-        let _ = writeln!(out, "    the first: {}", it.first);
+        say(
+            out,
+            &format!(
+                "{title} {} {reason}; the first: {}",
+                count(it.count),
+                it.first
+            ),
+        );
     }
 }
 
-/// The report of a log. Writing to a text cannot fail.
+/// The report of a log.
 pub(super) fn of_log(report: &ReadReport, outputs: &[&PathBuf]) -> String {
     let mut out = String::new();
     let names: Vec<String> = outputs.iter().map(|it| it.display().to_string()).collect();
     let span = (report.last_ns - report.first_ns) as f64 / 1e9;
-    let _ = writeln!(
-        out,
-        "{}: {} requests over {} s from {} records (read as {}, stamps to {})",
+    let head = format!(
+        "{}: {} over {} s from {} (read as {}; resolution {})",
         names.join(", "),
-        count(report.requests),
+        plural(report.requests, "request"),
         significant(Some(span)),
-        count(report.read),
+        plural(report.read, "record"),
         report.format.name(),
         report.resolution
     );
-    let _ = writeln!(out, "  from {}", instant(report.first_ns));
-    let _ = writeln!(out, "  to   {}", instant(report.last_ns));
-    let endings = report.endings.iter().map(|(name, n)| (*name, *n));
-    let _ = writeln!(out, "  {}", listed(endings));
+    let _ = writeln!(out, "{}", wrap(&head, WIDTH, 4));
+    say(
+        &mut out,
+        &format!(
+            "from {} to {}",
+            instant(report.first_ns),
+            instant(report.last_ns)
+        ),
+    );
+    say(
+        &mut out,
+        &listed(report.endings.iter().map(|(name, n)| (*name, *n))),
+    );
     for (code, (ending, n)) in &report.codes {
-        let _ = writeln!(
-            out,
-            "    {code}: {}, taken for {}",
-            count(*n),
-            ending.name()
+        say(
+            &mut out,
+            &format!("  {} of {code}, taken for {}", count(*n), ending.name()),
         );
     }
-    let _ = writeln!(out, "  {}", sources("prompt tokens", &report.prompt));
-    let _ = writeln!(out, "  {}", sources("output tokens", &report.output));
-    let _ = writeln!(
-        out,
-        "  {} with a time to first token, {} with a duration",
-        count(report.with_ttft),
-        count(report.with_e2e)
+    say(&mut out, &sources("prompt tokens", &report.prompt));
+    say(&mut out, &sources("output tokens", &report.output));
+    say(
+        &mut out,
+        &format!(
+            "{} with a time to first token, {} with a duration",
+            count(report.with_ttft),
+            count(report.with_e2e)
+        ),
     );
-    let _ = writeln!(out, "  {}", report.zone);
+    say(&mut out, &report.zone);
     for note in &report.notes {
-        let _ = writeln!(out, "  {note}");
+        say(&mut out, note);
     }
     joined(&mut out, report);
     reasons(&mut out, "skipped:", &report.skipped);
@@ -105,69 +131,78 @@ pub(super) fn of_log(report: &ReadReport, outputs: &[&PathBuf]) -> String {
 fn joined(out: &mut String, report: &ReadReport) {
     let joined = &report.joined;
     if joined.retries > 0 {
-        let _ = writeln!(
+        say(
             out,
-            "  {} requests were tried again, {} tries in all beyond the first",
-            count(joined.requests),
-            count(joined.retries)
+            &format!(
+                "{} tried again, {} beyond the first in all",
+                plural(joined.requests, "request"),
+                plural(joined.retries, "try").replace("trys", "tries")
+            ),
         );
     }
     if joined.within > 0 {
-        let _ = writeln!(
+        say(
             out,
-            "  {} spans lie within another and are a view of the same request",
-            count(joined.within)
+            &format!(
+                "{} within another: a view of the same request",
+                plural(joined.within, "span")
+            ),
         );
     }
     for skew in &report.skew {
-        let _ = writeln!(
+        say(
             out,
-            "  the clock of {} is {} ms ahead of that of {} (median of {} pairs of spans, {} of \
-             them impossible as logged); --skew {}={:.3} takes it out",
-            skew.of,
-            significant(Some(skew.lead_ms)),
-            skew.against,
-            count(skew.pairs),
-            count(skew.impossible),
-            skew.of,
-            skew.lead_ms
+            &format!(
+                "the clock of {} is {} ms ahead of that of {} (median of {} of spans, {} of them \
+                 impossible as logged), if the way there takes as long as the way back; --skew \
+                 {}={} takes it out",
+                skew.of,
+                significant(Some(skew.lead_ms)),
+                skew.against,
+                plural(skew.pairs, "pair"),
+                count(skew.impossible),
+                skew.of,
+                skew.lead_ms
+            ),
         );
     }
     if report.out_of_order > 0 {
-        let _ = writeln!(
+        let on_disk = match report.runs_on_disk {
+            0 => String::new(),
+            runs => format!(" on disk, in {}", plural(runs, "run")),
+        };
+        say(
             out,
-            "  {} records stood after one that began later: sorted{}",
-            count(report.out_of_order),
-            match report.runs_on_disk {
-                0 => String::new(),
-                runs => format!(" on disk, in {} runs", count(runs)),
-            }
+            &format!(
+                "{} stood after one that began later: sorted{on_disk}",
+                plural(report.out_of_order, "record")
+            ),
         );
     }
 }
 
-/// The report of scrapes. Writing to a text cannot fail.
+/// The report of scrapes.
 pub(super) fn of_scrapes(report: &ScrapeReport, file: &Path) -> String {
     let mut out = String::new();
     let series = &report.series;
-    let _ = writeln!(
-        out,
-        "{}: {} minutes from {} scrapes of {} samples, from {}",
+    let head = format!(
+        "{}: {} from {} of {}, from {}",
         file.display(),
-        count(series.bins.len() as u64),
-        count(report.scrapes),
-        count(report.samples),
+        plural(series.bins.len() as u64, "minute"),
+        plural(report.scrapes, "scrape"),
+        plural(report.samples, "sample"),
         instant(series.start_ns)
     );
+    let _ = writeln!(out, "{}", wrap(&head, WIDTH, 4));
     if report.restarts > 0 {
-        let _ = writeln!(
-            out,
-            "  counters began anew {} times: a replica restarted",
-            count(report.restarts)
+        let text = format!(
+            "{} fell, and so began anew: a replica restarted",
+            plural(report.restarts, "counter")
         );
+        say(&mut out, &text);
     }
     for note in &series.notes {
-        let _ = writeln!(out, "  {note}");
+        say(&mut out, note);
     }
     reasons(&mut out, "skipped:", &report.skipped);
     out
