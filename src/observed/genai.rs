@@ -169,7 +169,7 @@ pub(super) fn whole(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64().or_else(|| {
             let float = number.as_f64()?;
-            (float >= 0.0 && float < 2e15 && float.fract() == 0.0).then_some(float as u64)
+            ((0.0..2e15).contains(&float) && float.fract() == 0.0).then_some(float as u64)
         }),
         Value::String(text) => text.parse().ok(),
         _ => None,

@@ -88,11 +88,11 @@ impl Joiner {
                 let inner = Member::of(&attempt);
                 note_skew(&mut self.skews, &group.members[outer], &inner);
                 self.joined.within += 1;
-                group.absorb_view(outer, attempt);
+                group.absorb_view(outer, &attempt);
                 return;
             }
             if group.tries_again(&attempt, self.window_ns) {
-                group.absorb_try(attempt);
+                group.absorb_try(&attempt);
                 return;
             }
         }
@@ -224,22 +224,22 @@ impl Group {
     }
 
     /// Takes in a span that is within one of it.
-    fn absorb_view(&mut self, outer: usize, attempt: Attempt) {
+    fn absorb_view(&mut self, outer: usize, attempt: &Attempt) {
         let member = &mut self.members[outer];
         // Two spans of one logger within another are two tries of it.
         member.within += 1;
         let within = member.within;
         let whole = &mut self.whole;
         whole.attempts = whole.attempts.max(within);
-        if attempt.ending == Ending::Completed || whole.first_token_ns.is_none() {
+        if attempt.ending == Ending::Completed {
             whole.first_token_ns = whole.first_token_ns.or(attempt.first_token_ns);
         }
-        fill(whole, &attempt);
-        self.members.push(Member::of(&attempt));
+        fill(whole, attempt);
+        self.members.push(Member::of(attempt));
     }
 
     /// Takes in another try.
-    fn absorb_try(&mut self, attempt: Attempt) {
+    fn absorb_try(&mut self, attempt: &Attempt) {
         let whole = &mut self.whole;
         whole.attempts = whole.attempts.saturating_add(attempt.attempts);
         let completes = attempt.ending == Ending::Completed;
@@ -255,8 +255,8 @@ impl Group {
             self.ends_ns = ends_ns;
         }
         self.completed |= completes;
-        fill(whole, &attempt);
-        self.members.push(Member::of(&attempt));
+        fill(whole, attempt);
+        self.members.push(Member::of(attempt));
     }
 }
 
