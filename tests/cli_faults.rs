@@ -373,10 +373,10 @@ fn more(more: &[&str]) -> String {
 fn files_that_hold_no_faults() {
     assert_snapshot!(content(b"name = 3"), @"error: faults `x.json`, line 1, byte 2: not valid JSON (expected ident); write the file anew");
     assert_snapshot!(content(b""), @"error: faults `x.json`: is empty; give a file of events or notices");
-    assert_snapshot!(content(b"[]"), @"error: faults `x.json`, line 1: `[]` begins neither events of Kubernetes (the output of `kubectl get events -o json`) nor spot notices (one JSON object a line, with `action` or `detail-type`); if it is one of them, say so with --format kubernetes or --format spot");
+    assert_snapshot!(content(b"[]"), @"error: faults `x.json`, line 1: `[]` begins neither events of Kubernetes (the output of `kubectl get events -o json`) nor spot notices (one JSON object a line, with `action` or `detail-type`) nor a timeline (`[[faults.timeline]]`); if it is one of them, say so with --format kubernetes, spot or timeline");
     assert_snapshot!(content(b"{\"items\": []}"), @"error: x.json: holds no fault: 0 events read, none of them left; give a file with faults of nodes or pods");
     assert_snapshot!(content(b"{\n\"items\": [1,]}"), @"error: faults `x.json`, line 2, byte 13: not valid JSON (trailing comma); write the file anew");
-    assert_snapshot!(content(b"{\"kind\": \"Pod\"}"), @r#"error: faults `x.json`, line 1: `{"kind": "Pod"}` begins neither events of Kubernetes (the output of `kubectl get events -o json`) nor spot notices (one JSON object a line, with `action` or `detail-type`); if it is one of them, say so with --format kubernetes or --format spot"#);
+    assert_snapshot!(content(b"{\"kind\": \"Pod\"}"), @r#"error: faults `x.json`, line 1: `{"kind": "Pod"}` begins neither events of Kubernetes (the output of `kubectl get events -o json`) nor spot notices (one JSON object a line, with `action` or `detail-type`) nor a timeline (`[[faults.timeline]]`); if it is one of them, say so with --format kubernetes, spot or timeline"#);
     assert_snapshot!(content(b"{\"action\": \"reboot\"}"), @"error: faults `x.json`, line 1, action: `reboot` is not allowed; allowed: terminate, stop or hibernate; correct or remove this line");
     assert_snapshot!(content(b"{\"\xff\": 1}"), @"error: faults `x.json`: line 1 is not UTF-8, the only encoding allowed; convert the file (`iconv -t utf-8`)");
     assert_snapshot!(content(b"\x1f\x8b\x08\x00"), @"error: faults `x.json`: the gzip data is damaged or ends early (unexpected end of file); copy or download the file again");
@@ -402,7 +402,7 @@ fn options_that_do_not_fit_the_file() {
     assert_snapshot!(nodes(&["gpu-*="]), @"error: --node gpu-*=: the pool must have a name of 1 to 64 letters (a to z), digits, `_` and `-`; write, for example, 'gpu-*=h100'");
     assert_snapshot!(more(&["--evicted-for-s", "0"]), @"error: --evicted-for-s 0: must be above 0 and at most 100,000,000; give a length in seconds");
     assert_snapshot!(more(&["--format", "spot"]), @"error: --format spot: events.json looks like kubernetes; leave --format out (faults `events.json`, line 1, byte 1: not valid JSON (EOF while parsing an object); write the file anew)");
-    assert_snapshot!(more(&["--format", "gcp"]), @"error: invalid value 'gcp' for '--format <FORMAT>': must be kubernetes or spot
+    assert_snapshot!(more(&["--format", "gcp"]), @"error: invalid value 'gcp' for '--format <FORMAT>': must be kubernetes, spot or timeline
 
 For more information, try '--help'.");
     assert_snapshot!(more(&["--output", "f.toml.gz"]), @"error: --output f.toml.gz: a file of faults is not compressed; give a name without .gz");
@@ -512,4 +512,69 @@ mttr_s = 3_000
         "{mean} {with_repairs}"
     );
     assert!(mean < 0.8 * expected, "{mean} {expected}");
+}
+
+#[test]
+fn a_timeline_written_by_hand_takes_the_clock_of_the_post_mortem() {
+    let dir = TempDir::new().unwrap();
+    let night = r#"
+# The rack lost power; half of the fleet was slow before that.
+[[faults.timeline]]
+at = 2026-03-01T12:05:00Z
+until = "2026-03-01T13:20:00+01:00"
+kind = "crash"
+target = { pool = "nodes", replica = 2 }
+
+[[faults.timeline]]
+at = 2026-03-01T11:59:00Z
+for_s = 120
+kind = "slow"
+factor = 2
+target = { pool = "nodes", share = 0.5 }
+"#;
+    std::fs::write(dir.path().join("night.toml"), night).unwrap();
+    let arguments = [
+        "faults",
+        "import",
+        "night.toml",
+        "--start",
+        START,
+        "-o",
+        "faults.toml",
+    ];
+    let output = Command::cargo_bin("seatrial")
+        .unwrap()
+        .current_dir(dir.path())
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("2 faults written"), "{text}");
+    assert!(text.contains("1 under way at the start"), "{text}");
+    let fleet = FLEET.to_owned() + "\n[faults]\nfile = \"faults.toml\"\n";
+    std::fs::write(dir.path().join("fleet.toml"), fleet).unwrap();
+    let listed = Command::cargo_bin("seatrial")
+        .unwrap()
+        .current_dir(dir.path())
+        .args(["faults", "list", "fleet.toml"])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("300") && listed.contains("900"), "{listed}");
+    assert!(listed.contains("slow"), "{listed}");
+
+    let bad = night.replace("2026-03-01T12:05:00Z", "\"five past twelve\"");
+    std::fs::write(dir.path().join("bad.toml"), bad).unwrap();
+    let refused = Command::cargo_bin("seatrial")
+        .unwrap()
+        .current_dir(dir.path())
+        .args(["faults", "import", "bad.toml", "--start", START])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let errors = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        errors.contains("entry 1, at: `five past twelve`"),
+        "{errors}"
+    );
 }

@@ -145,6 +145,7 @@ fn help_of_every_subcommand_fits_the_width() {
         &["schema"],
         &["trace"],
         &["trace", "import"],
+        &["trace", "export"],
         &["trace", "stats"],
         &["trace", "fit"],
         &["trace", "synth"],

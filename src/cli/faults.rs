@@ -2,6 +2,7 @@
 
 mod import;
 mod list;
+mod timeline;
 mod told;
 
 use super::{Failure, Finished};

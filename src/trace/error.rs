@@ -28,16 +28,25 @@ pub enum TraceError {
         "trace `{path}`: reading failed after line {line}: {detail}; try again or copy the file to a local disk"
     )]
     Io { path: Text, line: u64, detail: Text },
-    /// The gzip data ends early.
+    /// The compressed data ends early.
     #[error(
-        "trace `{path}`: the gzip data is truncated: it ends early, after line {line}; copy or download the file again"
+        "trace `{path}`: the {kind} data is truncated: it ends early, after line {line}; copy or download the file again"
     )]
-    Truncated { path: Text, line: u64 },
-    /// The gzip data is damaged.
+    Truncated {
+        path: Text,
+        kind: &'static str,
+        line: u64,
+    },
+    /// The compressed data is damaged.
     #[error(
-        "trace `{path}`: the gzip data is damaged after line {line} ({detail}); copy or download the file again"
+        "trace `{path}`: the {kind} data is damaged after line {line} ({detail}); copy or download the file again"
     )]
-    Corrupt { path: Text, line: u64, detail: Text },
+    Corrupt {
+        path: Text,
+        kind: &'static str,
+        line: u64,
+        detail: Text,
+    },
     /// A line longer than [`MAX_LINE_BYTES`].
     #[error(
         "trace `{path}`, line {line}: longer than {MAX_LINE_BYTES} bytes, the longest line allowed; a trace holds one request a line, so check that this is a trace and that it has line ends"

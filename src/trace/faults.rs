@@ -7,6 +7,7 @@ mod kubernetes;
 mod nodes;
 mod source;
 mod spot;
+mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,6 +20,7 @@ pub use self::kubernetes::{KubernetesOptions, import_kubernetes_events};
 pub use self::nodes::NodeRule;
 pub use self::source::{FaultFormat, MAX_RECORD_BYTES, read_records};
 pub use self::spot::{SPOT_NOTICE_S, import_spot_notices};
+pub use self::timeline::import_timeline;
 use super::error::{Text, shorten};
 use crate::scenario::faults::{FaultKind, Target, TimedFault};
 
@@ -36,7 +38,7 @@ pub enum FaultImportError {
     },
     /// Neither of the formats.
     #[error(
-        "faults `{name}`, line {line}: `{first}` begins neither events of Kubernetes (the output of `kubectl get events -o json`) nor spot notices (one JSON object a line, with `action` or `detail-type`); if it is one of them, say so with --format kubernetes or --format spot"
+        "faults `{name}`, line {line}: `{first}` begins neither events of Kubernetes (the output of `kubectl get events -o json`) nor spot notices (one JSON object a line, with `action` or `detail-type`) nor a timeline (`[[faults.timeline]]`); if it is one of them, say so with --format kubernetes, spot or timeline"
     )]
     UnknownFormat {
         name: Text,

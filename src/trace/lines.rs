@@ -1,24 +1,21 @@
-//! Lines of a plain or gzipped text, of bounded length and checked as UTF-8.
+//! Lines of a plain or compressed text, of bounded length and checked as UTF-8.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 use std::path::Path;
-
-use flate2::bufread::MultiGzDecoder;
 
 use super::MAX_LINE_BYTES;
 use super::error::{Text, TraceError};
+use super::packed::Unpacked;
 use crate::inputs::note;
 
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const BUFFER_BYTES: usize = 64 * 1024;
 const BOM: &str = "\u{feff}";
 
 /// Reads lines one at a time into one buffer that is used again.
 pub(crate) struct Lines {
     name: Text,
     input: Box<dyn BufRead + Send + Sync>,
-    gzip: bool,
+    packed: Option<&'static str>,
     line: u64,
     blank: Option<u64>,
     text: String,
@@ -42,25 +39,15 @@ impl Lines {
         name: Text,
         input: impl Read + Send + Sync + 'static,
     ) -> Result<Self, TraceError> {
-        let mut start = [0u8; 2];
-        let mut plain = BufReader::with_capacity(BUFFER_BYTES, input);
-        let held = fill(&mut plain, &mut start).map_err(|fault| TraceError::Io {
+        let unpacked = Unpacked::new(input).map_err(|fault| TraceError::Io {
             path: name.clone(),
             line: 0,
             detail: fault.to_string().into(),
         })?;
-        let gzip = held == 2 && start == GZIP_MAGIC;
-        let whole = io::Cursor::new(start).take(held as u64).chain(plain);
-        let input: Box<dyn BufRead + Send + Sync> = if gzip {
-            let decoder = MultiGzDecoder::new(whole);
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
-        } else {
-            Box::new(whole)
-        };
         Ok(Self {
             name,
-            input,
-            gzip,
+            input: unpacked.text,
+            packed: unpacked.kind,
             line: 0,
             blank: None,
             text: String::new(),
@@ -104,11 +91,11 @@ impl Lines {
         bytes.clear();
         let mut ended = false;
         while !ended {
-            let (path, line, gzip) = (&self.name, self.line, self.gzip);
+            let (path, line, packed) = (&self.name, self.line, self.packed);
             let chunk = match self.input.fill_buf() {
                 Ok(chunk) => chunk,
                 Err(fault) if fault.kind() == ErrorKind::Interrupted => continue,
-                Err(fault) => return Err(read_error(path, line, gzip, &fault)),
+                Err(fault) => return Err(read_error(path, line, packed, &fault)),
             };
             if chunk.is_empty() {
                 break;
@@ -162,21 +149,7 @@ impl Lines {
     }
 }
 
-/// Reads until `into` is full or the input ends; returns how many bytes it got.
-fn fill(input: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
-    let mut held = 0;
-    while held < into.len() {
-        match input.read(&mut into[held..]) {
-            Ok(0) => break,
-            Ok(got) => held += got,
-            Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
-            Err(fault) => return Err(fault),
-        }
-    }
-    Ok(held)
-}
-
-fn open_error(path: &Text, fault: &io::Error) -> TraceError {
+pub(crate) fn open_error(path: &Text, fault: &io::Error) -> TraceError {
     let path = path.clone();
     match fault.kind() {
         ErrorKind::NotFound => TraceError::NotFound { path },
@@ -190,12 +163,25 @@ fn open_error(path: &Text, fault: &io::Error) -> TraceError {
     }
 }
 
-fn read_error(path: &Text, line: u64, gzip: bool, fault: &io::Error) -> TraceError {
+fn read_error(
+    path: &Text,
+    line: u64,
+    packed: Option<&'static str>,
+    fault: &io::Error,
+) -> TraceError {
     let (path, detail) = (path.clone(), fault.to_string().into());
+    let Some(kind) = packed else {
+        return TraceError::Io { path, line, detail };
+    };
     match fault.kind() {
-        ErrorKind::UnexpectedEof if gzip => TraceError::Truncated { path, line },
-        ErrorKind::InvalidInput | ErrorKind::InvalidData if gzip => {
-            TraceError::Corrupt { path, line, detail }
+        ErrorKind::UnexpectedEof => TraceError::Truncated { path, kind, line },
+        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::Other => {
+            TraceError::Corrupt {
+                path,
+                kind,
+                line,
+                detail,
+            }
         }
         _ => TraceError::Io { path, line, detail },
     }

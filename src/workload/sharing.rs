@@ -36,15 +36,20 @@ impl Sharing {
         }
     }
 
-    /// The prefix of the next request, whose trace has these hashes and which is so long.
-    pub fn next(&mut self, hashes: Option<std::sync::Arc<[u64]>>, prompt_tokens: u32) -> Prefix {
+    /// The prefix of the next request, whose trace has these hashes, each of so many tokens, and which is
+    /// so long.
+    pub fn next(
+        &mut self,
+        hashes: Option<(std::sync::Arc<[u64]>, u32)>,
+        prompt_tokens: u32,
+    ) -> Prefix {
         let own = self.count;
         self.count += 1;
         match &self.rule {
             None => match hashes {
-                Some(hashes) => Prefix::Hashes {
+                Some((hashes, hashed_tokens)) => Prefix::Hashes {
                     hashes,
-                    stretch_tokens: HASHED_TOKENS,
+                    stretch_tokens: hashed_tokens,
                     own,
                 },
                 None => Prefix::own(own),

@@ -22,10 +22,10 @@ use crate::trace::faults::{
                   what was skipped and why, which replica each node is, and what is assumed."
 )]
 pub struct ImportArgs {
-    /// Output of `kubectl get events -A -o json`, or spot notices, one JSON object a line; .gz
-    /// accepted
-    file: PathBuf,
-    /// Its format, kubernetes or spot, instead of finding it from the content
+    /// Output of `kubectl get events -A -o json`, or spot notices, one JSON object a line, or a
+    /// timeline (TOML, `[[faults.timeline]]` with `at` and `until` as times); .gz accepted
+    pub(super) file: PathBuf,
+    /// Its format, kubernetes, spot or timeline, instead of finding it from the content
     #[arg(long, value_parser = FaultFormat::from_str)]
     format: Option<FaultFormat>,
     /// When the simulated run starts, such as 2026-03-01T12:00:00Z
@@ -33,25 +33,25 @@ pub struct ImportArgs {
     pub(super) start: String,
     /// Nodes of this name, with * and ?, are the replicas of a pool (may be repeated; the first
     /// that fits counts)
-    #[arg(long, value_name = "PATTERN=POOL", required = true)]
-    node: Vec<String>,
+    #[arg(long, value_name = "PATTERN=POOL")]
+    pub(super) node: Vec<String>,
     /// Checks that this scenario has the pools, and as many replicas as there are nodes
     #[arg(long, value_name = "SCENARIO.toml")]
-    scenario: Option<PathBuf>,
+    pub(super) scenario: Option<PathBuf>,
     /// Seconds that an evicted replica is gone [default: 300, an assumption]
     #[arg(long, value_name = "SECONDS")]
-    evicted_for_s: Option<f64>,
+    pub(super) evicted_for_s: Option<f64>,
     /// Seconds between probes: a replica that fails one hangs for as long [default: 10, that of
     /// periodSeconds]
     #[arg(long, value_name = "SECONDS")]
-    probe_period_s: Option<f64>,
+    pub(super) probe_period_s: Option<f64>,
     /// Seconds that a container stays away after it was last backed off [default: 300, the longest
     /// back-off]
     #[arg(long, value_name = "SECONDS")]
-    back_off_s: Option<f64>,
+    pub(super) back_off_s: Option<f64>,
     /// Writes to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
 }
 
 pub fn import(args: &ImportArgs) -> Result<Finished, Failure> {
@@ -72,10 +72,22 @@ pub fn import(args: &ImportArgs) -> Result<Finished, Failure> {
         Some(format) => format,
         None => FaultFormat::of(&text, &name).map_err(Failure::of)?,
     };
+    if format == FaultFormat::Timeline {
+        return super::timeline::import(args, &text, &name, start);
+    }
+    if args.node.is_empty() {
+        return Err(Failure::of(format!(
+            "--node: is needed to tell which replicas the nodes in {name} are; give, for example, \
+             --node 'gpu-*=h100'"
+        )));
+    }
     check_used(args, format)?;
     let import = match format {
         FaultFormat::Kubernetes => import_kubernetes_events(&text, &name, start, &rules, options),
-        FaultFormat::Spot => import_spot_notices(&text, &name, start, &rules),
+        // A timeline has gone another way.
+        FaultFormat::Spot | FaultFormat::Timeline => {
+            import_spot_notices(&text, &name, start, &rules)
+        }
     };
     let import = import.map_err(|error| match FaultFormat::of(&text, &name) {
         Ok(other) if other != format => Failure::of(format!(
@@ -185,7 +197,7 @@ fn check_used(args: &ImportArgs, format: FaultFormat) -> Result<(), Failure> {
     }
 }
 
-fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
+pub(super) fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
     let shown = output.display();
     if output.extension().is_some_and(|ending| ending == "gz") {
         return Err(Failure::of(format!(
@@ -217,6 +229,7 @@ impl Read<'_> {
         let one = match self.format {
             FaultFormat::Kubernetes => "event",
             FaultFormat::Spot => "notice",
+            FaultFormat::Timeline => "entry",
         };
         plural(number, one)
     }

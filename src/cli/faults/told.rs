@@ -36,6 +36,7 @@ impl Read<'_> {
                  back"
                     .to_owned(),
             ],
+            FaultFormat::Timeline => Vec::new(),
             FaultFormat::Spot => vec![format!(
                 "an instance is gone {SPOT_NOTICE_S} s after its notice, at once where it \
                  hibernates, and does not come back"

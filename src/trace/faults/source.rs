@@ -25,6 +25,8 @@ pub enum FaultFormat {
     Kubernetes,
     /// Interruption notices of AWS spot instances, one JSON object a line.
     Spot,
+    /// A timeline written by hand, TOML.
+    Timeline,
 }
 
 impl FaultFormat {
@@ -33,6 +35,7 @@ impl FaultFormat {
         match self {
             FaultFormat::Kubernetes => "kubernetes",
             FaultFormat::Spot => "spot",
+            FaultFormat::Timeline => "timeline",
         }
     }
 
@@ -55,6 +58,9 @@ impl FaultFormat {
             line: number,
             first: shorten(first.trim()),
         };
+        if text.contains("[[faults.timeline]]") && !first.trim_start().starts_with('{') {
+            return Ok(FaultFormat::Timeline);
+        }
         match serde_json::from_str::<Value>(first) {
             Ok(Value::Object(fields)) if fields.contains_key("items") => {
                 Ok(FaultFormat::Kubernetes)
@@ -83,9 +89,13 @@ impl FromStr for FaultFormat {
     type Err = String;
 
     fn from_str(name: &str) -> Result<FaultFormat, String> {
-        let all = [FaultFormat::Kubernetes, FaultFormat::Spot];
+        let all = [
+            FaultFormat::Kubernetes,
+            FaultFormat::Spot,
+            FaultFormat::Timeline,
+        ];
         let found = all.into_iter().find(|format| format.name() == name);
-        found.ok_or_else(|| "must be kubernetes or spot".to_owned())
+        found.ok_or_else(|| "must be kubernetes, spot or timeline".to_owned())
     }
 }
 

@@ -1,0 +1,190 @@
+//! `seatrial trace import` and `trace export` on logs: what they print, and what they refuse.
+
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn sample(name: &str) -> String {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/observed");
+    folder.join(name).display().to_string()
+}
+
+/// Standard output where it works, else standard error.
+fn seatrial(folder: &TempDir, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::cargo_bin("seatrial")
+        .unwrap()
+        .current_dir(folder.path())
+        .args(arguments)
+        .output()
+        .unwrap();
+    let [text, errors] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+    match output.status.code() {
+        Some(0) => Ok(text),
+        Some(2) => {
+            assert!(text.is_empty() && errors.starts_with("error: "), "{errors}");
+            Err(errors)
+        }
+        other => panic!("{other:?}: {errors}"),
+    }
+}
+
+#[test]
+fn the_report_says_what_was_read_skipped_joined_and_inferred() {
+    let folder = TempDir::new().unwrap();
+    let log = sample("envoy.log");
+    let arguments = [
+        "trace",
+        "import",
+        &log,
+        "--bytes-per-token",
+        "4",
+        "--out",
+        "t.csv",
+        "--series",
+        "s.csv",
+    ];
+    let text = seatrial(&folder, &arguments).unwrap();
+    for words in [
+        "5 requests over",
+        "from 7 records",
+        "1 of 503 UO, taken for rejected",
+        "5 inferred from bytes",
+        "1 request tried again",
+        "no times to first token",
+        "the first: line 2: GET",
+        "2026-03-01T12:00:00.1Z",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+    let trace = std::fs::read_to_string(folder.path().join("t.csv")).unwrap();
+    assert_eq!(trace.lines().nth(1), Some("0,256,200,true,true"));
+    let series = std::fs::read_to_string(folder.path().join("s.csv")).unwrap();
+    assert!(series.starts_with("start_ns,arrived,completed,rejected,shed,"));
+
+    let json = [&arguments[..], &["--json"]].concat();
+    let report: Value = serde_json::from_str(&seatrial(&folder, &json).unwrap()).unwrap();
+    assert_eq!(report["format"], "envoy");
+    assert_eq!(report["output"]["from_others"], 2);
+}
+
+#[test]
+fn what_would_do_nothing_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let (spans, scrapes, access) = (
+        sample("otlp.json"),
+        sample("vllm.prom"),
+        sample("envoy.log"),
+    );
+    for (arguments, words) in [
+        (
+            &[&spans, "--out", "t.csv", "--sort"][..],
+            "--sort: does nothing",
+        ),
+        (
+            &[&spans, "--out", "t.csv", "--bytes-per-token", "4"],
+            "--bytes-per-token: does nothing",
+        ),
+        (
+            &[
+                &spans,
+                "--out",
+                "t.csv",
+                "--log-format",
+                "%START_TIME% x",
+                "--format",
+                "otlp",
+            ],
+            "--log-format",
+        ),
+        (&[&scrapes, "--out", "t.csv"], "--series"),
+        (&[&access, "--out", "t.csv"], "--bytes-per-token, or"),
+        (
+            &[
+                &access,
+                "--out",
+                "t.csv",
+                "--log-format",
+                "%DURATION% %RESPONSE_CODE%",
+            ],
+            "has no time",
+        ),
+        (
+            &[
+                &access,
+                "--out",
+                "t.csv",
+                "--output-tokens",
+                "{ law = \"none\" }",
+            ],
+            "--output-tokens",
+        ),
+        (
+            &[&access, "--out", "t.csv", "--utc-offset", "CET"],
+            "+02:00",
+        ),
+        (&[&spans, "--out", "t.csv", "--skew", "vllm"], "NAME=MS"),
+        (&[&spans, "--observed", "o.json"], ".parquet"),
+        (&["nowhere.log", "--out", "t.csv"], "does not exist"),
+    ] {
+        let refused = seatrial(&folder, &[&["trace", "import"], arguments].concat());
+        let refused = refused.unwrap_err();
+        assert!(refused.contains(words), "{arguments:?}: {refused}");
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 0, "{arguments:?} leaves a file");
+    }
+}
+
+#[test]
+fn conversations_keep_their_blocks_in_a_trace_that_runs() {
+    let folder = TempDir::new().unwrap();
+    let log = sample("weka.jsonl");
+    let arguments = [
+        "trace",
+        "import",
+        &log,
+        "--out",
+        "t.jsonl",
+        "--conversations-every-s",
+        "2",
+    ];
+    let text = seatrial(&folder, &arguments).unwrap();
+    assert!(text.contains("assumed 2 s apart"), "{text}");
+    let scenario = r#"
+name = "blocks"
+[run]
+warmup_s = 0
+[workload]
+arrivals = { process = "trace", path = "t.jsonl" }
+[[pools]]
+name = "llama"
+engine = "llm"
+model = "llama-3.1-8b"
+accelerator = "h100-sxm"
+prefix_caching = true
+"#;
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    seatrial(&folder, &["run", "s.toml", "--requests", "r.csv"]).unwrap();
+    let rows = std::fs::read_to_string(folder.path().join("r.csv")).unwrap();
+    let mut rows = csv::Reader::from_reader(rows.as_bytes());
+    let place = rows
+        .headers()
+        .unwrap()
+        .iter()
+        .position(|it| it == "cached_tokens");
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let mut cached: Vec<u32> = rows
+        .iter()
+        .map(|row| row[place.unwrap()].parse().unwrap())
+        .collect();
+    cached.sort_unstable();
+    // Two blocks of 64 tokens of the first conversation's second turn, and nothing of the other's.
+    assert_eq!(cached, [0, 0, 128]);
+}

@@ -1,0 +1,351 @@
+//! Every format of logs is read as its documentation says: a small real-format sample of each.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
+
+use std::path::PathBuf;
+
+use seatrial::observed::infer::Inference;
+use seatrial::observed::prometheus::read_scrapes;
+use seatrial::observed::series::MINUTE_NS;
+use seatrial::observed::{
+    Ending, Observed, ObservedError, ObservedFormat, ReadOptions, ReadReport, read_all,
+};
+
+/// 2026-03-01T12:00:00Z.
+const NOON_NS: u64 = 1_772_366_400_000_000_000;
+const MS: u64 = 1_000_000;
+
+fn sample(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/observed");
+    folder.join(name)
+}
+
+fn by_bytes() -> ReadOptions {
+    ReadOptions {
+        inference: Inference {
+            bytes_per_prompt_token: Some(4.0),
+            bytes_per_output_token: Some(4.0),
+            ..Inference::default()
+        },
+        ..ReadOptions::default()
+    }
+}
+
+fn requests(name: &str, options: &ReadOptions) -> (Vec<Observed>, ReadReport) {
+    read_all(&sample(name), options).unwrap()
+}
+
+/// Milliseconds after noon, ending, prompt and output tokens.
+fn told(request: &Observed) -> (u64, Ending, u32, u32) {
+    (
+        (request.t_ns - NOON_NS) / MS,
+        request.ending,
+        request.prompt.count,
+        request.output.count,
+    )
+}
+
+#[test]
+fn otlp_spans_with_old_and_new_names_in_one_document() {
+    let (found, report) = requests("otlp.json", &ReadOptions::default());
+    assert_eq!(report.format, ObservedFormat::Otlp);
+    assert_eq!(found.len(), 2);
+    let first = &found[0];
+    assert_eq!(told(first), (0, Ending::Completed, 512, 100));
+    assert_eq!(first.ttft_ns, Some(250 * MS));
+    assert_eq!(first.e2e_ns, Some(2_500 * MS));
+    assert_eq!(first.cached_tokens, Some(256));
+    assert_eq!(first.session.as_deref(), Some("conv-1"));
+    assert_eq!(first.model.as_deref(), Some("llama-3.1-8b"));
+    assert_eq!(
+        first.attempts, 1,
+        "the engine's span within the gateway's is no second try"
+    );
+    // An event tells of the first token where no attribute does.
+    assert_eq!(told(&found[1]), (1_000, Ending::Completed, 64, 8));
+    assert_eq!(found[1].ttft_ns, Some(125 * MS));
+    // The health check and the agent's span are no requests to a model.
+    assert_eq!(report.skipped.total(), 2);
+    assert_eq!(report.joined.within, 1);
+    // The engine's clock: begins 270 ms after and ends 230 ms after the span around it.
+    let skew = &report.skew[0];
+    assert_eq!(
+        (skew.of.as_str(), skew.against.as_str()),
+        ("vllm", "gateway")
+    );
+    assert_eq!((skew.pairs, skew.impossible, skew.lead_ms), (1, 1, 250.0));
+}
+
+#[test]
+fn a_stated_lead_of_a_clock_is_taken_out() {
+    let mut options = ReadOptions::default();
+    let skews = [("vllm", 250_000_000_i64)];
+    options.skews = skews
+        .map(|(logger, lead_ns)| seatrial::observed::intake::Skew {
+            logger: logger.to_owned(),
+            lead_ns,
+        })
+        .to_vec();
+    let (found, report) = requests("otlp.json", &options);
+    assert_eq!(told(&found[1]).0, 750);
+    assert_eq!(report.skew[0].lead_ms, 0.0);
+    assert_eq!(report.skew[0].impossible, 0);
+}
+
+#[test]
+fn otlp_lines_are_sorted_and_retries_joined_by_trace() {
+    let (found, report) = requests("otlp.jsonl", &ReadOptions::default());
+    assert_eq!(found.len(), 2);
+    assert_eq!(told(&found[0]), (100, Ending::Completed, 40, 12));
+    let retried = &found[1];
+    assert_eq!(told(retried), (500, Ending::Completed, 30, 20));
+    assert_eq!(retried.attempts, 2);
+    // From the first try's arrival to the last one's end; the first token is the second try's.
+    assert_eq!(retried.e2e_ns, Some(2_100 * MS));
+    assert_eq!(retried.ttft_ns, Some(1_400 * MS));
+    assert_eq!((report.joined.requests, report.joined.retries), (1, 1));
+    assert_eq!(report.out_of_order, 1);
+
+    let apart = ReadOptions {
+        retry_window_ns: 0,
+        ..ReadOptions::default()
+    };
+    assert_eq!(requests("otlp.jsonl", &apart).0.len(), 3);
+}
+
+#[test]
+fn flat_spans_without_a_zone_obey_the_offset() {
+    let (found, report) = requests("otel-flat.json", &ReadOptions::default());
+    assert_eq!(report.format, ObservedFormat::OtelFlat);
+    assert_eq!(found.len(), 2, "calls of one conversation are no retries");
+    assert!(found.iter().all(|it| it.attempts == 1));
+    assert!(report.zone.contains("no zone"), "{}", report.zone);
+    let mut options = ReadOptions::default();
+    options.rules.offset_s = 2 * 3600;
+    let east = requests("otel-flat.json", &options).0;
+    assert_eq!(found[0].t_ns - east[0].t_ns, 7_200_000_000_000);
+}
+
+#[test]
+fn envoy_access_logs_by_their_default_format() {
+    let (found, report) = requests("envoy.log", &by_bytes());
+    assert_eq!(report.format, ObservedFormat::Envoy);
+    let all: Vec<_> = found.iter().map(told).collect();
+    assert_eq!(all.len(), 5);
+    // Refused, then answered under the same request id: one request of two tries.
+    assert_eq!(all[0], (100, Ending::Completed, 256, 200));
+    assert_eq!((found[0].attempts, found[0].e2e_ns), (2, Some(2_300 * MS)));
+    assert_eq!(all[1], (310, Ending::Completed, 512, 100));
+    assert!(found[1].prompt.inferred && found[1].output.inferred);
+    assert_eq!(all[2].1, Ending::TimedOut);
+    assert_eq!(all[4].1, Ending::Cancelled);
+    // An answer that never came is given the length of one that did.
+    assert!(found[2].output.count > 0 && found[2].output.inferred);
+    assert_eq!(report.codes["503 UO"], (Ending::Rejected, 1));
+    assert_eq!(report.skipped.total(), 1, "the health check");
+    let first = &report.skipped.0.values().next().unwrap().first;
+    assert_eq!(first, "line 2: GET");
+
+    let mut options = by_bytes();
+    options.rules.paths = vec!["/v1/chat".to_owned()];
+    assert_eq!(requests("envoy.log", &options).0.len(), 4);
+}
+
+#[test]
+fn a_log_without_lengths_is_refused_until_something_tells_them() {
+    let refused = read_all(&sample("envoy.log"), &ReadOptions::default()).unwrap_err();
+    assert!(matches!(refused, ObservedError::NoTokens { .. }));
+    let text = refused.to_string();
+    assert!(text.contains("--bytes-per-token"), "{text}");
+}
+
+#[test]
+fn envoy_access_logs_as_json_have_tokens_of_its_ai_gateway() {
+    let (found, report) = requests("envoy.jsonl", &ReadOptions::default());
+    assert_eq!(report.format, ObservedFormat::EnvoyJson);
+    assert_eq!(told(&found[0]), (310, Ending::Completed, 510, 99));
+    assert!(!found[0].prompt.inferred);
+    assert_eq!(found[0].model.as_deref(), Some("llama"));
+    assert_eq!(found[1].ending, Ending::Rejected);
+    assert_eq!((found[1].prompt.count, found[1].output.count), (510, 99));
+    assert!(found[1].prompt.inferred && found[1].output.inferred);
+}
+
+#[test]
+fn envoy_access_logs_by_another_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    std::fs::write(&path, "1772366400.250 POST 200 - 90 110 40 id-1 2\n").unwrap();
+    let options = ReadOptions {
+        log_format: Some(
+            "%START_TIME(%s.%3f)% %REQ(:METHOD)% %RESPONSE_CODE% %RESPONSE_FLAGS% %DURATION% \
+             %DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)% \
+             %DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)% %REQ(X-REQUEST-ID)% \
+             %UPSTREAM_REQUEST_ATTEMPT_COUNT%"
+                .to_owned(),
+        ),
+        ..ReadOptions::default()
+    };
+    let (found, _) = read_all(&path, &options).unwrap();
+    assert_eq!(told(&found[0]), (250, Ending::Completed, 110, 40));
+    assert_eq!((found[0].e2e_ns, found[0].attempts), (Some(90 * MS), 2));
+}
+
+#[test]
+fn nginx_logs_tell_the_end_and_the_duration() {
+    let mut options = by_bytes();
+    options.inference.prompt = Some(seatrial::workload::lengths::LengthLaw::Constant(7));
+    let (found, report) = requests("nginx.log", &options);
+    assert_eq!(report.format, ObservedFormat::Nginx);
+    assert_eq!(found.len(), 3);
+    // 20:16:18 UTC, and 3.25 s before 20:16:19: the one that ended later came first.
+    let end = 1_762_632_978_000_000_000_u64;
+    assert_eq!(found[0].t_ns, end + 1_000 * MS - 3_250 * MS);
+    assert_eq!(found[0].ending, Ending::Cancelled);
+    assert_eq!(found[1].t_ns, end - 640 * MS);
+    assert_eq!(found[1].output.count, 1_642);
+    assert_eq!((found[1].prompt.count, found[1].prompt.inferred), (7, true));
+    assert_eq!(found[2].ending, Ending::Failed);
+    assert_eq!(report.prompt.from_law, 3);
+}
+
+#[test]
+fn load_balancer_logs_tell_when_a_request_came() {
+    let (found, report) = requests("alb.log", &by_bytes());
+    assert_eq!(report.format, ObservedFormat::Alb);
+    assert_eq!(found.len(), 2);
+    assert_eq!(told(&found[0]), (15, Ending::Completed, 512, 2_000));
+    assert_eq!(found[0].e2e_ns, Some(2_171_641_000));
+    assert_eq!(
+        found[0].ttft_ns, None,
+        "the headers of an answer are no token"
+    );
+    assert_eq!(told(&found[1]).1, Ending::Rejected);
+}
+
+#[test]
+fn litellm_payloads_share_a_trace_over_retries() {
+    let (found, report) = requests("litellm.jsonl", &ReadOptions::default());
+    assert_eq!(report.format, ObservedFormat::LiteLlm);
+    assert_eq!(found.len(), 2);
+    assert_eq!(told(&found[0]), (250, Ending::Completed, 110, 40));
+    assert_eq!((found[0].attempts, found[0].ttft_ns), (2, Some(1_125 * MS)));
+    assert_eq!(found[0].tenant.as_deref(), Some("u1"));
+    assert_eq!(told(&found[1]), (500, Ending::Completed, 20, 10));
+    assert_eq!(
+        found[1].ttft_ns, None,
+        "without streaming the whole answer comes at once"
+    );
+    assert_eq!(report.codes["429"], (Ending::Rejected, 1));
+}
+
+#[test]
+fn aiperf_records_have_units_and_a_warm_up() {
+    let (found, report) = requests("aiperf.jsonl", &ReadOptions::default());
+    assert_eq!(report.format, ObservedFormat::AiPerf);
+    assert_eq!(told(&found[0]), (2_000, Ending::Completed, 550, 150));
+    assert_eq!(found[0].ttft_ns, Some(18_260_000));
+    assert_eq!(found[0].e2e_ns, Some(1_500 * MS));
+    assert_eq!(
+        (found[1].ending, found[1].prompt.count),
+        (Ending::Rejected, 551)
+    );
+    assert_eq!(report.skipped.0["of the warm-up"].count, 1);
+}
+
+#[test]
+fn guidellm_reports_have_all_requests() {
+    let (found, report) = requests("guidellm.json", &ReadOptions::default());
+    assert_eq!(report.format, ObservedFormat::GuideLlm);
+    assert_eq!(told(&found[0]), (500, Ending::Completed, 256, 128));
+    assert_eq!(found[0].ttft_ns, Some(250 * MS));
+    assert_eq!(found[1].ending, Ending::TimedOut);
+    assert_eq!(found[2].ending, Ending::Cancelled);
+    assert!(
+        found[2].output.inferred,
+        "3 tokens are not the whole answer"
+    );
+}
+
+#[test]
+fn vllm_bench_results_have_columns() {
+    let (found, report) = requests("vllm-bench.json", &ReadOptions::default());
+    assert_eq!(report.format, ObservedFormat::VllmBench);
+    let starts: Vec<u64> = found.iter().map(|it| it.t_ns / MS).collect();
+    assert_eq!(starts, [1_000_500, 1_001_000, 1_001_500]);
+    assert_eq!(found[0].e2e_ns, Some(310 * MS));
+    assert_eq!(found[1].ending, Ending::Rejected);
+    assert_eq!(found[2].ttft_ns, Some(500 * MS));
+}
+
+#[test]
+fn conversations_have_blocks_of_their_own() {
+    let (found, report) = requests("weka.jsonl", &ReadOptions::default());
+    assert_eq!(report.format, ObservedFormat::Weka);
+    let starts: Vec<u64> = found.iter().map(|it| it.t_ns / MS).collect();
+    assert_eq!(
+        starts,
+        [0, 5_500, 61_000],
+        "a conversation begins each minute"
+    );
+    let blocks = |at: usize| &found[at].blocks.as_ref().unwrap().hashes;
+    assert_eq!(found[0].blocks.as_ref().unwrap().tokens, 64);
+    assert_eq!(blocks(0)[..2], blocks(1)[..2]);
+    assert_ne!(blocks(0)[2], blocks(1)[2]);
+    assert!(blocks(2).iter().all(|hash| !blocks(0).contains(hash)));
+}
+
+#[test]
+fn scrapes_become_series_that_say_what_they_cannot_tell() {
+    let report = read_scrapes(&sample("vllm.prom"), MINUTE_NS, None).unwrap();
+    let series = &report.series;
+    assert_eq!((report.scrapes, report.restarts), (3, 1));
+    assert_eq!(series.start_ns, NOON_NS);
+    assert_eq!(series.bins.len(), 2);
+    let first = &series.bins[0];
+    assert_eq!(first.arrived, None);
+    assert_eq!(first.ended_as(Ending::Completed), 4);
+    assert_eq!(first.ended_as(Ending::Cancelled), 1);
+    assert_eq!((first.prompt_tokens, first.output_tokens), (600, 150));
+    assert_eq!((first.running, first.waiting), (Some(4.0), Some(0.5)));
+    assert_eq!((first.kv_usage, first.replicas), (Some(0.5), Some(1.0)));
+    assert_eq!(first.ttft.count, 5);
+    let median = first.ttft.quantile(0.5).unwrap();
+    assert_eq!((median.low_ns, median.high_ns), (100 * MS, Some(250 * MS)));
+    let top = first.ttft.quantile(0.99).unwrap();
+    assert_eq!((top.low_ns, top.high_ns), (250 * MS, None), "unbounded");
+    assert_eq!(first.ttft.mean_ns(), Some(300e6));
+    // A counter that fell began anew: what it shows is what happened since.
+    assert_eq!(series.bins[1].ended_as(Ending::Completed), 2);
+    let notes = series.notes.join("\n");
+    assert!(notes.contains("the first is 100 ms"), "{notes}");
+    assert!(notes.contains("no arrivals"), "{notes}");
+}
+
+#[test]
+fn compressed_logs_and_traces_are_read_too() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let plain = std::fs::read(sample("otlp.jsonl")).unwrap();
+    let packed = folder.path().join("spans.jsonl.gz");
+    let file = std::fs::File::create(&packed).unwrap();
+    let mut out = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    out.write_all(&plain).unwrap();
+    out.finish().unwrap();
+    let zstd = folder.path().join("spans.jsonl.zst");
+    let frames = [&plain[..], &plain[..]].map(|it| zstd::encode_all(it, 1).unwrap());
+    std::fs::write(&zstd, frames.concat()).unwrap();
+    let options = ReadOptions::default();
+    let expected = requests("otlp.jsonl", &options).0;
+    assert_eq!(read_all(&packed, &options).unwrap().0, expected);
+    assert_eq!(read_all(&zstd, &options).unwrap().1.read, 6, "two frames");
+
+    let cut = folder.path().join("cut.zst");
+    std::fs::write(&cut, &frames[0][..frames[0].len() / 2]).unwrap();
+    let refused = read_all(&cut, &options).unwrap_err().to_string();
+    assert!(refused.contains("zstd data is damaged"), "{refused}");
+
+    let trace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("traces/azure-2023-code.csv.gz");
+    let (all, report) = read_all(&trace, &options).unwrap();
+    assert_eq!((all.len(), report.format.name()), (8_819, "azure-2023"));
+}

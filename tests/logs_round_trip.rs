@@ -1,0 +1,239 @@
+//! Simulate, write as a real fleet would log it, read it again: arrivals are the same, and so are
+//! the observed series, to the resolution of the format.
+
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use assert_cmd::Command;
+use seatrial::observed::infer::Inference;
+use seatrial::observed::series::{MINUTE_NS, SeriesBuilder};
+use seatrial::observed::{Ending, Observed, ObservedSeries, ReadOptions, read_all};
+use tempfile::TempDir;
+
+/// 2026-01-01T00:00:00Z, where an export begins unless told otherwise.
+const START_NS: u64 = 1_767_225_600_000_000_000;
+const MS: u64 = 1_000_000;
+
+/// More than the servers can do for a while: refusals, retries and timeouts.
+const BUSY: &str = r#"
+name = "busy"
+[run]
+horizon_s = 130
+warmup_s = 0
+[workload]
+arrivals = { process = "poisson", rate_per_s = 75 }
+prompt_tokens = { law = "lognormal", mean_tokens = 300, cv = 1.0 }
+output_tokens = { law = "exponential", mean_tokens = 60 }
+[clients]
+try_timeout_ms = 900
+max_retries = 2
+backoff = { base_ms = 100, max_ms = 1_000 }
+[[pools]]
+name = "servers"
+engine = "abstract"
+servers = 2
+queue_capacity = 60
+service = { law = "exponential", mean_ms = 33 }
+"#;
+
+fn seatrial(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::cargo_bin("seatrial")
+        .unwrap()
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A run's requests in a folder of their own, and as they were simulated.
+fn simulated() -> &'static (TempDir, Vec<Observed>) {
+    static RUN: OnceLock<(TempDir, Vec<Observed>)> = OnceLock::new();
+    RUN.get_or_init(simulate)
+}
+
+fn simulate() -> (TempDir, Vec<Observed>) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("busy.toml"), BUSY).unwrap();
+    seatrial(
+        folder.path(),
+        &["run", "busy.toml", "--requests", "requests.csv"],
+    );
+    let options = ReadOptions::default();
+    let (all, _) = read_all(&folder.path().join("requests.csv"), &options).unwrap();
+    for ending in [Ending::Completed, Ending::TimedOut, Ending::Rejected] {
+        let count = all.iter().filter(|it| it.ending == ending).count();
+        assert!(count > 20, "{count} {}", ending.name());
+    }
+    assert!(all.iter().any(|it| it.attempts > 1));
+    assert!(all.iter().all(|it| it.e2e_ns.is_some()));
+    (folder, all)
+}
+
+fn series(requests: &[Observed]) -> ObservedSeries {
+    ObservedSeries::of_requests(requests, MINUTE_NS).unwrap()
+}
+
+/// As it was, but beginning at another time.
+fn moved(requests: &[Observed]) -> Vec<Observed> {
+    let moved = requests.iter().cloned().map(|mut request| {
+        request.t_ns += START_NS;
+        request
+    });
+    moved.collect()
+}
+
+#[test]
+fn otlp_gives_identical_arrivals_and_equal_series() {
+    let (folder, before) = simulated();
+    seatrial(
+        folder.path(),
+        &[
+            "trace",
+            "export",
+            "requests.csv",
+            "--to",
+            "otlp",
+            "--out",
+            "spans.jsonl.gz",
+        ],
+    );
+    let path = folder.path().join("spans.jsonl.gz");
+    let (after, report) = read_all(&path, &ReadOptions::default()).unwrap();
+    assert_eq!(report.skipped.total() + report.left_out.total(), 0);
+    assert_eq!(after.len(), before.len());
+    for (then, now) in moved(before).iter().zip(&after) {
+        assert_eq!(then.t_ns, now.t_ns);
+        assert_eq!(then.ending, now.ending);
+        assert_eq!((then.ttft_ns, then.e2e_ns), (now.ttft_ns, now.e2e_ns));
+        assert_eq!((then.attempts, then.prompt), (now.attempts, now.prompt));
+        if then.ending == Ending::Completed {
+            assert_eq!(then.output, now.output);
+        } else {
+            assert!(now.output.inferred, "nobody saw the answer");
+        }
+    }
+    assert_eq!(series(&moved(before)), series(&after));
+
+    // The trace that is made of it has the arrivals of the run.
+    seatrial(
+        folder.path(),
+        &[
+            "trace",
+            "import",
+            "spans.jsonl.gz",
+            "--out",
+            "trace.csv",
+            "--observed",
+            "o.parquet",
+        ],
+    );
+    let (trace, _) = read_all(&folder.path().join("trace.csv"), &ReadOptions::default()).unwrap();
+    let origin = before[0].t_ns;
+    let arrivals = before.iter().map(|it| it.t_ns - origin);
+    assert!(arrivals.eq(trace.iter().map(|it| it.t_ns)));
+    // And what it writes as observed is what was read.
+    for name in ["o.parquet", "o.csv.gz"] {
+        if name != "o.parquet" {
+            seatrial(
+                folder.path(),
+                &["trace", "import", "o.parquet", "--observed", name],
+            );
+        }
+        let (again, report) = read_all(&folder.path().join(name), &ReadOptions::default()).unwrap();
+        assert_eq!(report.output.before, report.output.inferred());
+        assert!(again == after, "{name}");
+    }
+}
+
+#[test]
+fn envoy_logs_give_the_same_arrivals_and_series_to_the_millisecond() {
+    let (folder, before) = simulated();
+    let text = seatrial(
+        folder.path(),
+        &[
+            "trace",
+            "export",
+            "requests.csv",
+            "--to",
+            "envoy",
+            "--out",
+            "access.log",
+        ],
+    );
+    assert!(text.contains("to the ms"), "{text}");
+    let options = ReadOptions {
+        inference: Inference {
+            bytes_per_prompt_token: Some(4.0),
+            bytes_per_output_token: Some(4.0),
+            ..Inference::default()
+        },
+        ..ReadOptions::default()
+    };
+    let (after, report) = read_all(&folder.path().join("access.log"), &options).unwrap();
+    assert_eq!(report.skipped.total(), 0);
+    assert_eq!(after.len(), before.len());
+    let whole_ms = |ns: u64| ns / MS * MS;
+    for (then, now) in moved(before).iter().zip(&after) {
+        assert_eq!(whole_ms(then.t_ns), now.t_ns);
+        assert_eq!(then.ending, now.ending);
+        assert_eq!(then.e2e_ns.map(whole_ms), now.e2e_ns);
+        assert_eq!(then.prompt.count, now.prompt.count);
+        if then.ending == Ending::Completed {
+            assert_eq!(then.output.count, now.output.count);
+        }
+        assert!(now.prompt.inferred && now.output.inferred);
+        assert_eq!(now.ttft_ns, None, "an access log has no first token");
+    }
+    // To the resolution of the format, the series are equal: only what it does not have is missing.
+    let mut builder = SeriesBuilder::new(MINUTE_NS);
+    for mut request in moved(before) {
+        request.t_ns = whole_ms(request.t_ns);
+        request.e2e_ns = request.e2e_ns.map(whole_ms);
+        (request.ttft_ns, request.attempts) = (None, 1);
+        builder.add(&request);
+    }
+    let (expected, found) = (builder.finish().unwrap(), series(&after));
+    assert_eq!(expected.start_ns, found.start_ns);
+    for (expected, found) in expected.bins.iter().zip(&found.bins) {
+        assert_eq!(expected, found);
+    }
+}
+
+#[test]
+fn a_format_string_with_commands_for_them_keeps_tokens_and_first_tokens() {
+    let (folder, before) = simulated();
+    let format = "%START_TIME% %RESPONSE_CODE% %RESPONSE_FLAGS% %DURATION% %RESPONSE_DURATION% \
+                  %REQ(X-REQUEST-ID)% %UPSTREAM_REQUEST_ATTEMPT_COUNT% \
+                  %DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)% \
+                  %DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)%";
+    seatrial(
+        folder.path(),
+        &[
+            "trace",
+            "export",
+            "requests.csv",
+            "--to",
+            "envoy",
+            "--log-format",
+            format,
+            "--out",
+            "a.log",
+        ],
+    );
+    let options = ReadOptions {
+        log_format: Some(format.to_owned()),
+        ..ReadOptions::default()
+    };
+    let (after, _) = read_all(&folder.path().join("a.log"), &options).unwrap();
+    assert_eq!(after.len(), before.len());
+    for (then, now) in before.iter().zip(&after) {
+        assert_eq!((then.attempts, then.prompt), (now.attempts, now.prompt));
+        let first = then.ttft_ns.map(|ns| ns / MS);
+        assert_eq!(first, now.ttft_ns.map(|ns| ns / MS));
+    }
+}
