@@ -31,6 +31,7 @@ pub mod retry;
 pub mod router;
 pub mod scaling;
 pub mod served;
+pub mod series;
 pub mod servers;
 pub mod sharing;
 pub mod signals;
