@@ -16,6 +16,7 @@ mod explain;
 mod faults;
 mod model;
 mod progress;
+mod report;
 mod run;
 mod schema;
 mod size;
@@ -56,6 +57,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Says where a figure comes from and what would change it, by runs without each part
     Explain(explain::ExplainArgs),
+    /// Makes one page for a browser, and pictures for slides, of what runs and sweeps found
+    Report(report::ReportArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
     /// Holds simulated runs against measured ones, request by request
@@ -116,6 +119,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Size(args) => size::size(args),
         Command::Compare(args) => compare::compare(args),
         Command::Explain(args) => explain::explain(args),
+        Command::Report(args) => report::report(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Validate(args) => validate::validate(args),
         Command::Bench(args) => bench::bench(args),

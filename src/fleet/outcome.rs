@@ -11,8 +11,8 @@ use super::ids::NONE;
 use super::plan::{EnginePlan, FleetPlan};
 use super::replica::Replica;
 use super::request::{Request, Status};
-use super::served::{Answerer, ServedMeter};
 use super::series::Series;
+use super::served::{Answerer, ServedMeter};
 use super::timeline::Timeline;
 
 /// How many began, and how they ended.

@@ -260,7 +260,10 @@ mod tests {
         series.sample(SimTime(0), &[state(0, 0)]);
         assert!(!series.is_new(SimTime(second - 1)));
         series.sample(SimTime(second), &[state(u128::from(second), second)]);
-        series.sample(SimTime(2 * second), &[state(3 * u128::from(second), 2 * second)]);
+        series.sample(
+            SimTime(2 * second),
+            &[state(3 * u128::from(second), 2 * second)],
+        );
         let found: Vec<Option<f64>> = series.rows().map(|(_, it)| it[0].utilization()).collect();
         assert_eq!(found, [Some(0.5), Some(1.0), None]);
     }
