@@ -39,10 +39,16 @@ name = "east"
 [[regions]]
 name = "west"
 
+[network]
+rtt_ms = { "east/west" = 60 }
+
 [[populations]]
-name = "all"
-share = 1
-rtt_ms = { east = 20, west = 60 }
+name = "there"
+region = "east"
+
+[[populations]]
+name = "here"
+region = "west"
 
 [[pools]]
 name = "llama-east"
@@ -66,10 +72,10 @@ spot_usd_per_gpu_hour = 1.20
 spot_share = 0.5
 
 [[faults.timeline]]
+kind = "crash"
+target = { region = "east" }
 at_s = 80
 for_s = 40
-target = { region = "east" }
-effect = { kind = "crash" }
 
 [[claims]]
 id = "fast"

@@ -92,6 +92,8 @@ pub enum Body {
     Heat {
         /// What the colour stands for.
         value: String,
+        /// Whether values are so far apart that their logarithm is coloured; all are above 0 then.
+        log: bool,
         /// Places on x and y, and the value.
         cells: Vec<(usize, usize, f64)>,
     },

@@ -147,7 +147,7 @@ where
     match &chart.body {
         Body::Lines { series } => lines::draw(chart, series, &frame),
         Body::Bars { series, stacked } => bars::draw(chart, series, *stacked, &frame),
-        Body::Heat { value, cells } => heat::draw(chart, value, cells, &frame),
+        Body::Heat { value, log, cells } => heat::draw(chart, (value, *log), cells, &frame),
         Body::Points { series } => points::draw(chart, series, &frame),
     }
 }

@@ -111,7 +111,7 @@
       const last = chart.body.series.map((it) => it.points.length ? it.points[it.points.length - 1][0] : 0);
       x.min = 0;
       x.max = Math.max.apply(null, last);
-      x.axisLabel.showMaxLabel = true;
+      x.axisLabel.showMaxLabel = false;
     }
     for (const line of chart.body.series) {
       const colour = look.palette[line.colour];
@@ -264,24 +264,28 @@
     };
   }
 
-  function heat(chart, state, look) {
+  function heat(chart, it, look) {
     const cells = chart.body.cells;
-    const values = cells.map((it) => it[2]);
-    const least = Math.min.apply(null, values), most = Math.max.apply(null, values);
-    const columns = names(chart.x).length, rows = names(chart.y).length;
+    // Values that are far apart are told apart by their logarithm.
+    const log = chart.body.log;
+    const shade = (v) => (log ? Math.log10(v) : v);
+    const values = cells.map((it) => shade(it[2]));
+    const least = values.reduce((a, b) => Math.min(a, b)), most = values.reduce((a, b) => Math.max(a, b));
+    const roomy = (it.plot.clientWidth - 176) / names(chart.x).length > 46;
+    const rows = names(chart.y).length;
     const x = axisOf(chart.x, "x", look), y = axisOf(chart.y, "y", look);
     y.nameGap = 62;
     return {
       xAxis: x, yAxis: y,
       series: [{
-        name: chart.body.value, type: "heatmap", data: cells, animation: false,
+        name: chart.body.value, type: "heatmap", data: cells.map((it) => it.concat(shade(it[2]))), animation: false,
         itemStyle: { borderColor: look.back, borderWidth: 1 },
-        label: { show: cells.length <= 110 && columns <= 12 && rows <= 14, fontFamily: FONT, fontSize: 11, formatter: (it) => tick(it.value[2]) },
+        label: { show: roomy && rows <= 16, fontFamily: FONT, fontSize: 11, formatter: (it) => tick(it.value[2]) },
         emphasis: { itemStyle: { borderColor: look.text, borderWidth: 2 } },
       }],
       visualMap: {
-        min: least, max: most, calculable: true, orient: "vertical", right: 4, top: "middle", itemHeight: 150, precision: 3,
-        textStyle: { color: look.soft, fontFamily: FONT }, formatter: (v) => tick(v), itemWidth: 14,
+        dimension: 3, min: least, max: most > least ? most : least + 1, calculable: true, orient: "vertical", right: 4, top: "middle", itemHeight: 150, precision: 3,
+        textStyle: { color: look.soft, fontFamily: FONT }, formatter: (v) => tick(log ? Math.pow(10, v) : v), itemWidth: 14,
         // Even steps of lightness, told apart without colour too; figures in the cells stay readable.
         inRange: { color: ["#f2f0f7", "#c9d3ea", "#8fb7d9", "#4f9bc1", "#2a7f8f"] },
       },
@@ -509,12 +513,11 @@
     const figure = document.querySelector('figure[data-chart="' + chart.id + '"]');
     const plot = figure.querySelector(".plot");
     const named = chart.body.kind === "bars" ? names(chart.y).length : 0;
-    if (named) {
-      const each = chart.body.stacked ? 1 : chart.body.series.length;
-      plot.style.height = Math.min(900, 80 + named * Math.max(44, 14 + 26 * each)) + "px";
-    }
+    const each = chart.body.stacked ? 1 : chart.body.series.length;
+    const height = named ? Math.min(900, 80 + named * Math.max(44, 14 + 26 * each)) + "px" : "";
+    plot.style.height = height;
     const it = {
-      chart: chart, figure: figure, plot: plot, shown: {}, range: [0, 100], tail: false,
+      chart: chart, height: height, figure: figure, plot: plot, shown: {}, range: [0, 100], tail: false,
       zooms: chart.body.kind === "lines" || chart.body.kind === "points",
     };
     keys(it);
@@ -548,7 +551,11 @@
   function forPaper(now) {
     if (printing === now) return;
     printing = now;
-    drawn.forEach((it) => { it.plot.style.width = now ? "660px" : ""; });
+    // What is on paper is laid out after this: the size must be said.
+    for (const it of drawn) {
+      it.plot.style.width = now ? "660px" : "";
+      it.plot.style.height = it.height || (now ? "270px" : "");
+    }
     redraw();
   }
   window.addEventListener("beforeprint", () => forPaper(true));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::sweep::{Sweep, axis_for, stride};
 use super::value::{rows, text};
 use super::{Block, Section};
-use crate::report::chart::{Axis, Body, Chart, Cloud, colour};
+use crate::report::chart::{Axis, Body, Chart, Cloud, Scale, colour};
 use crate::report::number::{plural, significant};
 
 /// The most metrics that are drawn.
@@ -102,8 +102,10 @@ fn map(
         true => " Each cell is the mean over all other axes.",
         false => "",
     };
+    let values = cells.iter().map(|cell| cell.2);
     let body = Body::Heat {
         value: metric.to_owned(),
+        log: axis_for("", values).scale == Scale::Log,
         cells,
     };
     let axes = (

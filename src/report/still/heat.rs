@@ -23,7 +23,7 @@ const STEPS: i32 = 60;
 /// Draws a map.
 pub(super) fn draw<B>(
     chart: &Chart,
-    value: &str,
+    (value, log): (&str, bool),
     cells: &[(usize, usize, f64)],
     frame: &Frame<B>,
 ) -> Drawn
@@ -35,7 +35,8 @@ where
     let (width, _) = area.dim_in_pixel();
     let (area, beside) = area.split_horizontally(width.saturating_sub(frame.len(110)));
     let (columns, rows) = (names(&chart.x), names(&chart.y));
-    let values = || cells.iter().map(|cell| cell.2);
+    let shaded = |value: f64| if log { value.log10() } else { value };
+    let values = || cells.iter().map(|cell| shaded(cell.2));
     let least = values().fold(f64::INFINITY, f64::min);
     let most = values().fold(f64::NEG_INFINITY, f64::max);
     let mut plot = ChartBuilder::on(&area)
@@ -64,7 +65,10 @@ where
     let corner = SegmentValue::Exact;
     plot.draw_series(cells.iter().map(|(x, y, value)| {
         let corners = [(corner(*x), corner(*y)), (corner(x + 1), corner(y + 1))];
-        Rectangle::new(corners, shade((value - least) / (most - least)).filled())
+        Rectangle::new(
+            corners,
+            shade((shaded(*value) - least) / (most - least)).filled(),
+        )
     }))?;
     if cells.len() <= MOST_FIGURES {
         let style = frame.at(11, &INK, HPos::Center, VPos::Center);
@@ -73,14 +77,16 @@ where
             Text::new(tick(&Axis::linear(""), *value), at, style.clone())
         }))?;
     }
-    legend(&beside, value, (least, most), frame)
+    let ends = [least, f64::midpoint(least, most), most];
+    let ends = ends.map(|it| if log { 10_f64.powf(it) } else { it });
+    legend(&beside, value, ends, frame)
 }
 
 /// The scale beside a map.
 fn legend<B>(
     area: &DrawingArea<B, plotters::coord::Shift>,
     value: &str,
-    (least, most): (f64, f64),
+    [least, middle, most]: [f64; 3],
     frame: &Frame<B>,
 ) -> Drawn
 where
@@ -97,11 +103,7 @@ where
     }
     let text = |value: f64| tick(&Axis::linear(""), value);
     let style = frame.at(12, &SOFT, HPos::Left, VPos::Center);
-    for (value, at) in [
-        (most, 0),
-        (f64::midpoint(least, most), height / 2),
-        (least, height),
-    ] {
+    for (value, at) in [(most, 0), (middle, height / 2), (least, height)] {
         let at = (frame.px(left + 22), frame.px(top + at));
         area.draw_text(&text(value), &style, at)?;
     }
