@@ -176,9 +176,11 @@ fn pages_have_marks_that_can_be_toggled_and_no_faults() {
     std::fs::write(at("sweep.toml"), SWEEP).unwrap();
     seatrial(folder.path(), &["run", "night.toml", "--out", "night"]);
     seatrial(folder.path(), &["run", "plain.toml", "--out", "plain"]);
+    let again = ["run", "plain.toml", "--seed", "2", "--out", "again"];
+    seatrial(folder.path(), &again);
     seatrial(folder.path(), &["sweep", "sweep.toml", "--out", "sweep"]);
     seatrial(folder.path(), &["report", "night", "--out", "night.html"]);
-    let all = ["report", "night", "plain", "sweep", "--out", "all.html"];
+    let all = ["report", "plain", "again", "sweep", "--out", "all.html"];
     seatrial(folder.path(), &all);
     let pages = [at("night.html"), at("all.html")];
     for page in &pages {

@@ -132,7 +132,7 @@ fn a_page_has_the_verdicts_the_figures_and_the_curves_of_its_run() {
         .map(|it| it[1].as_f64().unwrap() * width)
         .sum();
     let expected = result["requests"]["arrived"].as_f64().unwrap();
-    assert!((all - expected).abs() < 1.0, "{all} {expected}");
+    assert!((all / expected - 1.0).abs() < 0.01, "{all} {expected}");
 }
 
 #[test]

@@ -143,22 +143,27 @@ fn section_of(part: &Part, section: &Section, several: bool) -> Markup {
             _ => groups.push(vec![block]),
         }
     }
+    // Places of a page that one can go to are told apart by their names.
+    let of = match several {
+        true => format!(", {}", part.title),
+        false => String::new(),
+    };
     html! {
-        section id=(id) aria-labelledby=(heading) {
+        section id=(id) aria-label={ (section.title) (of) } {
             @if several { h3 id=(heading) { (section.title) } }
             @else { h2 id=(heading) { (section.title) } }
             @for group in &groups {
                 @if matches!(group[0], Block::Chart(_)) {
                     div class=(if group.len() > 1 { "charts" } else { "charts one" }) {
-                        @for block in group { (block_of(block)) }
+                        @for block in group { (block_of(block, &of)) }
                     }
-                } @else { (block_of(group[0])) }
+                } @else { (block_of(group[0], &of)) }
             }
         }
     }
 }
 
-fn block_of(block: &Block) -> Markup {
+fn block_of(block: &Block, of: &str) -> Markup {
     match block {
         Block::Text(text) => html! { p.text { (text) } },
         Block::Tiles(tiles) => html! {
@@ -179,7 +184,7 @@ fn block_of(block: &Block) -> Markup {
         Block::Claims(claims) => html! {
             ol.claims { @for claim in claims { (claim_of(claim)) } }
         },
-        Block::Table(table) => table_of(table),
+        Block::Table(table) => table_of(table, of),
         Block::Chart(chart) => figure(chart),
     }
 }
@@ -219,10 +224,10 @@ fn claim_of(claim: &Claim) -> Markup {
     }
 }
 
-fn table_of(table: &Table) -> Markup {
+fn table_of(table: &Table, of: &str) -> Markup {
     let cells = table.rows.len() * table.head.len();
     let body = html! {
-        div.scroll tabindex="0" role="region" aria-label=(table.caption) {
+        div.scroll tabindex="0" role="region" aria-label={ (table.caption) (of) } {
             table {
                 caption { (table.caption) }
                 thead { tr { @for name in &table.head { th scope="col" { (name) } } } }
@@ -257,7 +262,7 @@ fn figure(chart: &Chart) -> Markup {
             div.keys role="group" aria-label={ "Shown in " (chart.title) } {}
             div.plot role="img" aria-labelledby=(heading) aria-describedby=(says) {}
             div.tools role="group" aria-label={ "Tools of " (chart.title) } {}
-            details.data { summary { "Data" } div.scroll tabindex="0" role="region" aria-label={ "Data of " (chart.title) } {} }
+            details.data { summary { "Data" } div.scroll tabindex="0" role="region" aria-label={ "Data of " (chart.title) " (" (chart.id) ")" } {} }
         }
     }
 }

@@ -513,7 +513,7 @@
     const figure = document.querySelector('figure[data-chart="' + chart.id + '"]');
     const plot = figure.querySelector(".plot");
     const named = chart.body.kind === "bars" ? names(chart.y).length : 0;
-    const each = chart.body.stacked ? 1 : chart.body.series.length;
+    const each = named && !chart.body.stacked ? chart.body.series.length : 1;
     const height = named ? Math.min(900, 80 + named * Math.max(44, 14 + 26 * each)) + "px" : "";
     plot.style.height = height;
     const it = {

@@ -7,7 +7,7 @@ use super::value::{number, rows, text, whole};
 use super::{Block, Section};
 use crate::experiment::charts::Curve;
 use crate::report::chart::{Axis, Body, Bound, Chart, Line, Scale, colour};
-use crate::report::number::{count, significant};
+use crate::report::number::{count, plural, significant};
 
 /// Quantiles that have intervals.
 const WITH_INTERVALS: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)];
@@ -134,6 +134,18 @@ fn says(run: &RunFolder) -> String {
     format!("{}.{more}", each.join("; "))
 }
 
+/// What an interval rests on, in words.
+fn basis(result: &Value, path: &str) -> String {
+    let many = whole(result, &format!("{path}.n")).unwrap_or(0);
+    match text(result, &format!("{path}.method")) {
+        "replications" => plural(many, "replication"),
+        _ => format!(
+            "the means of {}",
+            plural(many, "batch").replace("batchs", "batches")
+        ),
+    }
+}
+
 fn table(run: &RunFolder) -> Option<Block> {
     let result = &run.result;
     let rows = run.charts.latency.iter().map(|curve| {
@@ -170,10 +182,9 @@ fn table(run: &RunFolder) -> Option<Block> {
         .find(|path| !text(result, &format!("{path}.method")).is_empty());
     let caption = match how {
         Some(path) => format!(
-            "Latencies in ms, with {} % intervals by {} of {}",
+            "Latencies in ms, with {} % intervals from {}",
             significant(Some(run.charts.confidence * 100.0)),
-            text(result, &format!("{path}.method")).replace('_', " "),
-            count(whole(result, &format!("{path}.n")).unwrap_or(0)),
+            basis(result, &path)
         ),
         None => "Latencies in ms".to_owned(),
     };

@@ -12,6 +12,9 @@ use crate::report::number::{plural, significant};
 /// The most faults whose stretches are drawn: more would hide what they are drawn over.
 const MOST_SPANS: usize = 24;
 
+/// The most points of a rate over time.
+const MOST_RATES: usize = 120;
+
 /// One column over time.
 type Points = Vec<(f64, Option<f64>)>;
 
@@ -41,6 +44,18 @@ pub(super) fn section(run: &RunFolder, part: &str) -> Option<Section> {
         texts(&run.result, "timeline.account"),
     ));
     Section::of("timeline", "What happened when", blocks)
+}
+
+/// Rates over longer stretches, so that what is seen is not mostly chance; each at the beginning of its
+/// stretch.
+fn averaged(points: &Points) -> Points {
+    let each = points.len().div_ceil(MOST_RATES).max(1);
+    let stretches = points.chunks(each).filter_map(|some| {
+        let known: Vec<f64> = some.iter().filter_map(|point| point.1).collect();
+        let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+        Some((some.first()?.0, mean))
+    });
+    stretches.collect()
 }
 
 fn in_words(span: &Span) -> String {
@@ -112,7 +127,8 @@ impl<'a> Story<'a> {
             let value = cell(row, index).map(|it| it / divisor);
             Some((cell(row, 0)?, value))
         });
-        Some(points.collect())
+        let points: Points = points.collect();
+        Some(if rate { averaged(&points) } else { points })
     }
 
     fn of_series(&self, name: &str) -> Option<Points> {
@@ -120,7 +136,12 @@ impl<'a> Story<'a> {
         let times = series.column("t_s")?;
         let values = series.column(name)?;
         let points = times.into_iter().zip(values);
-        Some(points.filter_map(|(t, value)| Some((t?, value))).collect())
+        let points: Points = points.filter_map(|(t, value)| Some((t?, value))).collect();
+        Some(if name.ends_with("_per_s") {
+            averaged(&points)
+        } else {
+            points
+        })
     }
 
     /// A chart over time; none without anything to be drawn.
@@ -146,6 +167,9 @@ impl<'a> Story<'a> {
         };
         match self.of_timeline("arrived", true) {
             Some(arrived) => {
+                let tries = self.of_timeline("tries", true);
+                // Where each request is one try, one line is enough.
+                let tries = tries.filter(|tries| *tries != arrived);
                 push("Arrived", colour::GREY, Some(arrived), true);
                 for (name, column, colour) in [
                     ("Answered", "completed", colour::BLUE),
@@ -158,7 +182,7 @@ impl<'a> Story<'a> {
                 ] {
                     push(name, colour, self.of_timeline(column, true), false);
                 }
-                push("Tries", colour::TEAL, self.of_timeline("tries", true), true);
+                push("Tries", colour::TEAL, tries, true);
             }
             None => {
                 for (name, column, colour, dashed) in [

@@ -12,8 +12,6 @@ use crate::report::number::{percent, significant};
 pub(super) struct Frame<B: DrawingBackend> {
     /// All of it.
     pub whole: DrawingArea<B, Shift>,
-    /// What is left for the plot.
-    pub plot: DrawingArea<B, Shift>,
     /// Pixels for each unit of an SVG.
     pub scale: u32,
 }
@@ -42,7 +40,6 @@ where
     ) -> Result<Frame<B>, Box<dyn std::error::Error>> {
         let frame = Frame {
             whole: area.clone(),
-            plot: area.clone(),
             scale,
         };
         let (title, says) = (frame.style(20, &INK), frame.style(12, &SOFT));

@@ -43,8 +43,8 @@ where
         .x_label_area_size(frame.len(46))
         .y_label_area_size(frame.len(110))
         .build_cartesian_2d(
-            (0..columns.len()).into_segmented(),
-            (0..rows.len()).into_segmented(),
+            (0..columns.len().saturating_sub(1)).into_segmented(),
+            (0..rows.len().saturating_sub(1)).into_segmented(),
         )?;
     let name = |names: &[String], at: &SegmentValue<usize>| match at {
         SegmentValue::CenterOf(at) => names.get(*at).cloned().unwrap_or_default(),
@@ -62,7 +62,11 @@ where
         .x_labels(columns.len().clamp(1, 14))
         .y_labels(rows.len().clamp(1, 18))
         .draw()?;
-    let corner = SegmentValue::Exact;
+    // Where a cell ends, the next begins, or the axis ends.
+    let end = |at: usize, all: usize| match at + 1 < all {
+        true => SegmentValue::Exact(at + 1),
+        false => SegmentValue::Last,
+    };
     plot.draw_series(cells.iter().map(|(x, y, value)| {
         let corners = [(corner(*x), corner(*y)), (corner(x + 1), corner(y + 1))];
         Rectangle::new(
