@@ -68,7 +68,8 @@ where
         false => SegmentValue::Last,
     };
     plot.draw_series(cells.iter().map(|(x, y, value)| {
-        let corners = [(corner(*x), corner(*y)), (corner(x + 1), corner(y + 1))];
+        let begin = (SegmentValue::Exact(*x), SegmentValue::Exact(*y));
+        let corners = [begin, (end(*x, columns.len()), end(*y, rows.len()))];
         Rectangle::new(
             corners,
             shade((shaded(*value) - least) / (most - least)).filled(),
