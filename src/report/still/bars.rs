@@ -63,50 +63,97 @@ where
         let at = (at.0 - base.0 - frame.px(8), at.1 - base.1);
         area.draw_text(&text, &label, at)?;
     }
-    let most = ends(series, rows.len(), stacked)
-        .into_iter()
-        .fold(0.0, f64::max);
+    let sums = ends(series, rows.len(), stacked).into_iter();
+    let most = sums.fold(0.0, f64::max);
     let mut begin = vec![0.0; rows.len()];
     for (index, bars) in series.iter().enumerate() {
-        for row in 0..rows.len() {
+        for (row, begin) in begin.iter_mut().enumerate() {
             let Some(value) = bars.values.get(row).copied().flatten() else {
                 continue;
             };
-            let (from, thick, first) = match stacked {
-                true => (begin[row], FULL, row as f64 + (1.0 - FULL) / 2.0),
-                false => {
-                    let thick = FULL / series.len() as f64;
-                    let first = row as f64 + (1.0 - FULL) / 2.0 + thick * index as f64;
-                    (0.0, thick, first)
-                }
+            let share = if stacked { 1.0 } else { series.len() as f64 };
+            let thick = FULL / share;
+            let place = if stacked { 0.0 } else { thick * index as f64 };
+            let bar = Bar {
+                from: *begin,
+                value,
+                first: row as f64 + (1.0 - FULL) / 2.0 + place,
+                thick,
+                interval: bars.intervals.get(row).copied().flatten(),
+                has_room: !stacked || value >= most * ROOM,
             };
-            let corners = [(from, first), (from + value, first + thick)];
-            plot.draw_series([Rectangle::new(corners, colour(bars.colour).filled())])?;
-            begin[row] += value;
-            let interval = bars.intervals.get(row).copied().flatten();
-            let middle = first + thick / 2.0;
-            if let Some((low, high)) = interval {
-                let line = vec![(low, middle), (high, middle)];
-                plot.draw_series([PathElement::new(line, INK.stroke_width(frame.len(2)))])?;
-                continue;
+            plot.draw_series([bar.body(colour(bars.colour))])?;
+            plot.draw_series(bar.interval_line(frame))?;
+            plot.draw_series(bar.figure(chart, frame, stacked))?;
+            if stacked {
+                *begin += value;
             }
-            let text = tick(&chart.x, value);
-            let (at, style) = match stacked {
-                true if value < most * ROOM => continue,
-                true => (
-                    (from + value / 2.0, middle),
-                    frame.at(12, &WHITE, HPos::Center, VPos::Center),
-                ),
-                false => (
-                    (value.max(0.0), middle),
-                    frame.at(12, &INK, HPos::Left, VPos::Center),
-                ),
-            };
-            let text = if stacked { text } else { format!(" {text}") };
-            plot.draw_series([Text::new(text, at, style)])?;
         }
     }
     Ok(())
+}
+
+/// One bar.
+struct Bar {
+    from: f64,
+    value: f64,
+    /// Where it begins across, and how thick it is, in rows.
+    first: f64,
+    thick: f64,
+    interval: Option<(f64, f64)>,
+    /// Whether its figure has room.
+    has_room: bool,
+}
+
+impl Bar {
+    fn middle(&self) -> f64 {
+        self.first + self.thick / 2.0
+    }
+
+    fn body(&self, colour: RGBColor) -> Rectangle<(f64, f64)> {
+        let corners = [
+            (self.from, self.first),
+            (self.from + self.value, self.first + self.thick),
+        ];
+        Rectangle::new(corners, colour.filled())
+    }
+
+    fn interval_line<B: DrawingBackend>(&self, frame: &Frame<B>) -> Option<PathElement<(f64, f64)>>
+    where
+        B::ErrorType: 'static,
+    {
+        let (low, high) = self.interval?;
+        let line = vec![(low, self.middle()), (high, self.middle())];
+        Some(PathElement::new(line, INK.stroke_width(frame.len(2))))
+    }
+
+    /// Its figure: within it where bars are put end to end, else beside it. An interval takes its
+    /// place.
+    fn figure<B: DrawingBackend>(
+        &self,
+        chart: &Chart,
+        frame: &Frame<B>,
+        stacked: bool,
+    ) -> Option<Text<'static, (f64, f64), String>>
+    where
+        B::ErrorType: 'static,
+    {
+        if self.interval.is_some() || !self.has_room {
+            return None;
+        }
+        let text = tick(&chart.x, self.value);
+        Some(match stacked {
+            true => {
+                let style = frame.at(12, &WHITE, HPos::Center, VPos::Center);
+                Text::new(text, (self.from + self.value / 2.0, self.middle()), style)
+            }
+            false => {
+                let style = frame.at(12, &INK, HPos::Left, VPos::Center);
+                let at = (self.value.max(0.0), self.middle());
+                Text::new(format!(" {text}"), at, style)
+            }
+        })
+    }
 }
 
 /// Where rows or bars end, and their intervals.
