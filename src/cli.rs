@@ -18,6 +18,7 @@ mod faults;
 mod model;
 mod onlookers;
 mod progress;
+mod report;
 mod review;
 mod run;
 mod schema;
@@ -61,6 +62,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// The design card: capacity, data flow, reliability, privacy and cost, scored by what runs show
     Review(review::ReviewArgs),
+    /// Makes one page for a browser, and pictures for slides, of what runs and sweeps found
+    Report(report::ReportArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
     /// Draws the fleet: gateways, routers, pools, regions, stores, with rates and capacities
@@ -124,6 +127,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Compare(args) => compare::compare(args),
         Command::Explain(args) => explain::explain(args),
         Command::Review(args) => review::review(args),
+        Command::Report(args) => report::report(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Diagram(args) => diagram::diagram(args),
         Command::Validate(args) => validate::validate(args),

@@ -2,6 +2,7 @@
 //! explanations, sizings, reviews, estimates.
 
 pub mod capacity;
+pub mod charts;
 pub mod claims;
 pub mod compare;
 pub mod cost;

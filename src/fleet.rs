@@ -31,6 +31,7 @@ pub mod request;
 pub mod retry;
 pub mod router;
 pub mod scaling;
+pub mod series;
 pub mod served;
 pub mod servers;
 pub mod sharing;

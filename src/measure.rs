@@ -13,6 +13,7 @@ pub mod interval;
 mod ks;
 mod mser;
 mod series;
+mod sketch;
 mod slo;
 
 pub use batch::BatchMeans;
@@ -23,4 +24,5 @@ pub use interval::{BATCH_MEANS, Interval};
 pub use ks::{ks_distance, ks_distance_two, ks_limit, quantile_of_sorted};
 pub use mser::{Mser5, Mser5Result};
 pub use series::{TimeBin, TimeSeries, TimeWeighted};
+pub use sketch::LatencySketch;
 pub use slo::{SloMeter, SloRow, SloTargets};

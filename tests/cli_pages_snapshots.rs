@@ -141,6 +141,7 @@ fn help() {
 fn help_of_every_subcommand_fits_the_width() {
     for command in [
         &["run"][..],
+        &["report"],
         &["estimate"],
         &["schema"],
         &["trace"],

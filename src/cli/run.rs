@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::onlookers::{Onlookers, window_of};
 use super::progress::Progress;
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
+use crate::experiment::charts;
 use crate::experiment::claims::Verdict;
 use crate::experiment::compare::side::Replications;
 use crate::experiment::result::RunResult;
@@ -45,7 +46,8 @@ pub struct RunArgs {
     /// Leaves CPU time and memory out of the JSON, so that equal runs give equal bytes
     #[arg(long)]
     omit_timing: bool,
-    /// Writes result.json, replications.json, report.txt and scenario.toml to this folder
+    /// Writes result.json, replications.json, charts.json, report.txt and scenario.toml to this folder,
+    /// of which `report` makes a page
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Writes one row per request (.csv, .csv.gz or .parquet by extension)
@@ -212,6 +214,7 @@ fn simulate(args: &RunArgs, document: &Document, folder: &Path) -> Result<Outcom
         rows: args.requests.is_some().then_some(&sink),
         audit: args.audit.is_some().then_some(&audit_sink),
         observer: watches.then_some(&seat),
+        charts: args.out.is_some(),
     };
     let outcome = run_scenario(document, folder, control).map_err(Failure::of);
     progress.finish();
@@ -352,8 +355,10 @@ fn write_folder(
     let json = json_text(&outcome.result.to_json());
     let movable = with_full_paths(document, folder)?;
     let replications = serde_json::to_value(Replications::of(outcome)).map_err(Failure::of)?;
+    let charts = serde_json::to_string(&outcome.charts).map_err(Failure::of)? + "\n";
     for (name, text) in [
         ("result.json", json.as_str()),
+        (charts::FILE, charts.as_str()),
         ("replications.json", json_text(&replications).as_str()),
         ("report.txt", page),
         ("scenario.toml", movable.effective_toml().as_str()),

@@ -19,6 +19,7 @@ use crate::scenario::resolve::{Plan, resolve};
 use crate::scenario::{Document, ScenarioError};
 use crate::trace::TraceError;
 
+use super::charts::Charts;
 use super::claims::{self, Judgement};
 use super::erasure::{ErasureTally, growth_of, place_name};
 use super::metric::MetricError;
@@ -91,6 +92,8 @@ pub struct Control<'a> {
     pub audit: Option<&'a AuditSink<'a>>,
     /// Looks on at the scenario itself (its first replication).
     pub observer: Option<&'a ObserverSeat<'a>>,
+    /// Whether to keep what reports draw of the scenario itself.
+    pub charts: bool,
 }
 
 /// A scenario that was run.
@@ -110,6 +113,8 @@ pub struct Outcome {
     pub simulated: u64,
     /// Why the run shows nothing of how the fleet fares in the long run, if it does not.
     pub unsettled: Option<Unsettled>,
+    /// What reports draw of it, where that was wanted.
+    pub charts: Option<Box<Charts>>,
 }
 
 /// Why a run shows nothing of the long run.
@@ -147,6 +152,7 @@ pub fn run_scenario(
         rows: None,
         audit: None,
         observer: None,
+        charts: false,
         ..control
     };
     let runs: Result<Vec<(String, Outcome)>, RunError> = variants
@@ -270,8 +276,12 @@ pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunErro
     };
     let result = RunResult::new(&plan, &tally, &intervals);
     let document = with_scenario(&result, &plan);
+    let charts = control
+        .charts
+        .then(|| Box::new(Charts::of(&plan, &tally, &result.digest)));
     Ok(Outcome {
         plan,
+        charts,
         result,
         document,
         replications: documents,
@@ -300,6 +310,7 @@ fn replicate(plan: &Plan, replication: u32, control: Control<'_>) -> Result<Repl
     fleet.record_requests = sink.is_some() || observer.is_some();
     let audit = control.audit.filter(|_| replication == 0);
     fleet.record_erasures = audit.is_some();
+    fleet.record_series = control.charts && replication == 0;
     let horizon = fleet.horizon;
     let mut simulation = Simulation::new(Arc::new(fleet))?;
     let mut told = 0.0;

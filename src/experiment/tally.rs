@@ -14,6 +14,7 @@ use crate::measure::{Interval, LatencyBudget, LatencyHistogram, SloMeter};
 use crate::workload::sessions::SessionCounts;
 
 use super::capacity::CapacityTally;
+use super::charts::SeriesReport;
 use super::erasure::ErasureTally;
 use super::tiers::BacklogTally;
 use super::timeline::TimelineReport;
@@ -57,6 +58,8 @@ pub struct Tally {
     pub erasure: Option<ErasureTally>,
     /// What happened when, in the first replication.
     pub timeline: Option<TimelineReport>,
+    /// What is drawn over time, of the first replication, where that is wanted.
+    pub series: Option<SeriesReport>,
     /// What became of their tries, and how many were under way at the end, where there may be
     /// several of one request.
     pub tries: Option<(TryMeter, u64)>,
@@ -163,6 +166,7 @@ impl Tally {
             .collect();
         let digest = simulation.digest().value();
         let erasure = ErasureTally::of(simulation, ended);
+        simulation.world.extend_series(simulation.now(), false);
         let meters = &simulation.world.meters;
         Tally {
             replications: 1,
@@ -186,6 +190,10 @@ impl Tally {
                 let timeline = simulation.world.timeline_with_in_flight(now);
                 TimelineReport::of(&timeline, &plan, simulation.now())
             },
+            series: meters.series.as_ref().map(|series| {
+                let pools: Vec<&str> = plan.pools.iter().map(|it| it.name.as_str()).collect();
+                SeriesReport::of(series, &pools)
+            }),
             tries: plan
                 .clients
                 .as_ref()

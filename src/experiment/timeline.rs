@@ -16,6 +16,8 @@ use crate::fleet::request::Status;
 use crate::fleet::timeline::{Bucket, NodeChange, Note, Timeline};
 use crate::report::number::{plural, significant};
 
+use super::charts::Mark;
+
 /// Standard deviations by which more requests than allowed must miss the objective before a stretch
 /// of time counts as short of it: one late request of eighty is no outage. By choice.
 const CHANCE: f64 = 3.0;
@@ -41,6 +43,9 @@ pub struct TimelineReport {
     /// seconds. Part of the regions' own rows.
     #[serde(skip)]
     pub handed_over_s: Vec<Option<f64>>,
+    /// Faults and when they were in force: what reports draw.
+    #[serde(skip)]
+    pub marks: Vec<Mark>,
 }
 
 /// How a night went.
@@ -118,6 +123,7 @@ impl TimelineReport {
             account: account(timeline, plan, end),
             summary: summary(timeline, plan, target),
             handed_over_s: handed_over(timeline, regions),
+            marks: marks(timeline, plan),
         })
     }
 }
@@ -354,6 +360,35 @@ pub(crate) fn note_in_words(note: &Note, plan: &FleetPlan) -> String {
             format!("gateway {gateway}: breaker {index} {verb}")
         }
     }
+}
+
+/// The faults that are told of, with their ends.
+fn marks(timeline: &Timeline, plan: &FleetPlan) -> Vec<Mark> {
+    let mut open: Vec<(Cause, Scope, usize)> = Vec::new();
+    let mut marks: Vec<Mark> = Vec::new();
+    for (at, note) in timeline.notes().0 {
+        let Note::Fault(change) = note else { continue };
+        match change.what {
+            What::Begin(effect) => {
+                open.push((change.cause, change.scope, marks.len()));
+                let there = scope_in_words(change.scope, plan);
+                marks.push(Mark {
+                    what: format!("{}, {there}", effect_in_words(effect, plan)),
+                    from_s: at.as_secs_f64(),
+                    to_s: None,
+                });
+            }
+            What::End(_) => {
+                let of_it =
+                    |it: &(Cause, Scope, usize)| (it.0, it.1) == (change.cause, change.scope);
+                if let Some(found) = open.iter().position(of_it) {
+                    let (_, _, mark) = open.swap_remove(found);
+                    marks[mark].to_s = Some(at.as_secs_f64());
+                }
+            }
+        }
+    }
+    marks
 }
 
 fn node_in_words(group: u16, change: NodeChange, plan: &FleetPlan) -> String {

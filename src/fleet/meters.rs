@@ -167,6 +167,12 @@ impl PoolMeter {
         self.at_work.1 = now;
     }
 
+    /// The work done up to `now`, server-nanoseconds, but for what is under way and not noted here.
+    pub fn busy_ns_at(&self, now: SimTime) -> u128 {
+        let (servers, since) = self.at_work;
+        self.busy_ns + u128::from(self.overlap_ns(since, now)) * u128::from(servers)
+    }
+
     /// Notes that a request came to a replica of the pool.
     #[inline]
     pub fn came(&mut self, now: SimTime) {

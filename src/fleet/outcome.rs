@@ -11,6 +11,7 @@ use super::ids::NONE;
 use super::plan::{EnginePlan, FleetPlan};
 use super::replica::Replica;
 use super::request::{Request, Status};
+use super::series::Series;
 use super::served::{Answerer, ServedMeter};
 use super::timeline::Timeline;
 
@@ -129,6 +130,8 @@ pub struct FleetMeters {
     pub tries: TryMeter,
     /// What happened when, where anything can fail.
     pub timeline: Timeline,
+    /// What a report draws over time, where one is to.
+    pub series: Option<Box<Series>>,
     /// Events by kind.
     pub events_by_kind: [u64; Event::KINDS],
     /// A digest of every request's end, in order.
@@ -186,6 +189,9 @@ impl FleetMeters {
                 plan.horizon,
                 plan.topology.regions.len(),
             ),
+            series: plan
+                .record_series
+                .then(|| Box::new(Series::new(plan.horizon, plan.pools.len()))),
             events_by_kind: [0; Event::KINDS],
             outcomes: Digest::default(),
             window: (plan.warmup, plan.horizon),
@@ -250,6 +256,9 @@ impl FleetMeters {
             self.backlogs[ending.tier as usize].went(ending.arrival, answered, now);
         }
         if !answered {
+            if let Some(series) = &mut self.series {
+                series.unanswered(now);
+            }
             if self.timeline.is_on() {
                 self.timeline.ended(now, status, false);
                 self.ended_of_parts(ending, status, false, 0);
@@ -285,6 +294,14 @@ impl FleetMeters {
             self.timeline.ended(now, status, good);
             let tokens = u64::from(request.prompt_tokens) + u64::from(request.output_tokens);
             self.ended_of_parts(ending, status, good, tokens);
+        }
+        if let Some(series) = &mut self.series {
+            let good = self.slo[ending.tier as usize].is_good(
+                latencies.ttft_ns,
+                latencies.tpot_ns,
+                latencies.e2e_ns,
+            );
+            series.answered(now, latencies.ttft_ns, latencies.e2e_ns, good);
         }
         if let Some(pilot) = &mut self.pilot {
             pilot.push(latencies.e2e_ns as f64);

@@ -102,6 +102,8 @@ pub struct FleetPlan {
     pub keeps_account: bool,
     /// Keep a row for every request.
     pub record_requests: bool,
+    /// Keep what reports draw over time.
+    pub record_series: bool,
     /// People who ask to be forgotten, and stores that hold something of them; none where there are none.
     pub erasure: Option<Arc<ErasurePlan>>,
     /// Keep a line for every erasure and place.

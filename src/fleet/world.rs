@@ -387,6 +387,7 @@ impl World {
             let in_flight = self.in_flight();
             self.meters.present_at_arrival(queue.now(), in_flight);
             self.meters.timeline.arrived(queue.now(), in_flight);
+            self.keep_series(queue.now());
             return;
         }
         self.begin(request, queue);
@@ -403,6 +404,7 @@ impl World {
         let id = self.requests.insert(request);
         self.meters
             .present_at_arrival(queue.now(), self.requests.len() as u64);
+        self.keep_series(queue.now());
         self.enter(id, queue);
     }
 

@@ -153,7 +153,7 @@ impl LatencyBudget {
     /// the nearest ones on both sides until they hold 20 requests and 0.2 % of all.
     pub fn rows(&self) -> Vec<BudgetRow> {
         let total = self.total();
-        let band = self.band();
+        let band = self.band(AT);
         Part::ALL
             .iter()
             .enumerate()
@@ -163,6 +163,17 @@ impl LatencyBudget {
                 at_p99_ms: band.as_ref().and_then(|band| band.mean_ms(index)),
             })
             .collect()
+    }
+
+    /// The parts about a quantile, 0 to 1, in the order of [`Part::ALL`]: means in milliseconds over
+    /// the requests whose latency lies about it; none with fewer than 100 requests.
+    pub fn at_ms(&self, quantile: f64) -> Option<[f64; Part::COUNT]> {
+        let band = self.band(quantile)?;
+        let mut means = [0.0; Part::COUNT];
+        for (part, mean) in means.iter_mut().enumerate() {
+            *mean = band.mean_ms(part)?;
+        }
+        Some(means)
     }
 
     #[inline]
@@ -196,14 +207,14 @@ impl LatencyBudget {
         total
     }
 
-    /// All requests in the band about the quantile.
-    fn band(&self) -> Option<Cell> {
+    /// All requests in the band about a quantile.
+    fn band(&self, quantile: f64) -> Option<Cell> {
         let count = self.count();
         if count < LEAST {
             return None;
         }
         let filled: Vec<(u16, &Cell)> = self.filled().collect();
-        let rank = (AT * count as f64 * (1.0 - 1e-13)).ceil() as u64;
+        let rank = (quantile * count as f64 * (1.0 - 1e-13)).ceil() as u64;
         let mut reached = 0;
         let at = filled.iter().position(|(_, cell)| {
             reached += cell.count;
@@ -296,7 +307,7 @@ mod tests {
             let ns = MS << (i / 5);
             budget.record(ns, &[ns, 0, 0, 0, 0, 0, 0]);
         }
-        assert_eq!(budget.band().unwrap().count, 20);
+        assert_eq!(budget.band(AT).unwrap().count, 20);
         let mut few = LatencyBudget::new();
         few.record(0, &[0; 7]);
         assert_eq!(few.rows()[0].mean_ms, Some(0.0));

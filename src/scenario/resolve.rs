@@ -418,6 +418,7 @@ fn fleet_plan(
             || scenario.tiers.len() > 1
             || scenario.tiers.iter().any(|tier| tier.deadline_ms.is_some()),
         record_requests: false,
+        record_series: false,
         erasure: None,
         record_erasures: false,
     }

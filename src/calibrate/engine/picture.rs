@@ -36,6 +36,7 @@ pub fn draw(fit: &Fit) -> Result<String, PictureError> {
 }
 
 fn plot(fit: &Fit, text: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+    crate::report::still::register()?;
     let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let title = format!(

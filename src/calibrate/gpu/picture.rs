@@ -142,6 +142,7 @@ impl Picture {
     }
 
     fn plot(&self, text: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+        crate::report::still::register()?;
         let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
         let highest = self.roofs.iter().flat_map(|roof| &roof.1);

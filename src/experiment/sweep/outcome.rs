@@ -131,6 +131,12 @@ impl SweepOutcome {
             "scenario": header.scenario,
             "seatrial": header.seatrial,
             "design": experiment.design,
+            "axes": experiment
+                .axes
+                .iter()
+                .map(|axis| json!({"name": axis.label(), "paths": axis.paths()}))
+                .collect::<Vec<Value>>(),
+            "metrics": experiment.metrics,
             "confidence": header.confidence,
             "scenario_sha256": header.scenario_sha256,
             "files": header.files,

@@ -6,10 +6,13 @@ use crate::fleet::calls::Call;
 use crate::fleet::erasure::Erasure;
 #[cfg(debug_assertions)]
 use crate::fleet::event::Event;
+use crate::fleet::ids::ReplicaId;
 use crate::fleet::meters::PoolMeter;
 use crate::fleet::outcome::{Ending, RequestRow};
+use crate::fleet::plan::EnginePlan;
 use crate::fleet::replica::ReplicaEngine;
 use crate::fleet::request::Request;
+use crate::fleet::series::PoolState;
 use crate::fleet::signals::SignalMeter;
 use crate::fleet::timeline::Timeline;
 use crate::measure::SloMeter;
@@ -158,6 +161,68 @@ impl World {
             ReplicaEngine::Servers(_) | ReplicaEngine::Batches(_) => 0,
         });
         under_way.sum()
+    }
+
+    /// What each pool does at `now`. Looks at all replicas: for what is rare.
+    pub fn pool_states(&self, now: SimTime) -> Vec<PoolState> {
+        let pools = self.plan.pools.iter().zip(&self.pools).enumerate();
+        let states = pools.map(|(index, (plan, pool))| PoolState {
+            busy_ns: pool.meter.busy_ns_at(now) + self.busy_under_way_ns(index, now),
+            measured_ns: pool.meter.overlap_ns(SimTime::ZERO, now),
+            servers: match &plan.engine {
+                EnginePlan::Abstract { servers, .. } => u64::from(*servers),
+                EnginePlan::Llm { .. } => 1,
+            },
+            ..PoolState::default()
+        });
+        let mut states: Vec<PoolState> = states.collect();
+        let mut there = vec![0; states.len()];
+        for (index, replica) in (0_u32..).zip(&self.replicas) {
+            let (id, pool) = (ReplicaId(index), usize::from(replica.pool.0));
+            if self.is_absent(id) {
+                continue;
+            }
+            there[pool] += 1;
+            let state = &mut states[pool];
+            state.waiting += u64::from(replica.waiting());
+            let faults = self.faults.as_ref();
+            if faults.is_none_or(|faults| faults.answers(id)) {
+                state.replicas += 1;
+                if matches!(
+                    replica.engine,
+                    ReplicaEngine::Llm(_) | ReplicaEngine::Ranks(_)
+                ) {
+                    state.kv_usage += replica.signals(&self.requests, now).kv_usage;
+                    state.kv_replicas += 1;
+                }
+            }
+        }
+        for (state, replicas) in states.iter_mut().zip(there) {
+            state.servers *= replicas;
+        }
+        states
+    }
+
+    /// Notes an arrival in the series that reports draw, where they are kept.
+    #[inline]
+    pub(super) fn keep_series(&mut self, now: SimTime) {
+        if self.meters.series.is_some() {
+            self.extend_series(now, true);
+        }
+    }
+
+    /// Notes what the pools did up to `now`, and perhaps an arrival.
+    pub fn extend_series(&mut self, now: SimTime, arrived: bool) {
+        let Some(mut series) = self.meters.series.take() else {
+            return;
+        };
+        if series.is_new(now) || !arrived {
+            series.sample(now, &self.pool_states(now));
+        }
+        if arrived {
+            series.arrived(now, self.in_flight());
+        }
+        self.meters.series = Some(series);
     }
 
     /// Meters of a pool.
