@@ -16,6 +16,7 @@ mod explain;
 mod faults;
 mod model;
 mod progress;
+mod replay;
 mod run;
 mod schema;
 mod size;
@@ -56,6 +57,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Says where a figure comes from and what would change it, by runs without each part
     Explain(explain::ExplainArgs),
+    /// Simulates an observed night beside what was observed of it, and what a change would have done
+    Replay(replay::ReplayArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
     /// Holds simulated runs against measured ones, request by request
@@ -116,6 +119,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Size(args) => size::size(args),
         Command::Compare(args) => compare::compare(args),
         Command::Explain(args) => explain::explain(args),
+        Command::Replay(args) => replay::replay(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Validate(args) => validate::validate(args),
         Command::Bench(args) => bench::bench(args),

@@ -496,6 +496,7 @@ fn a_sticky_deployment_hits_the_same_users_and_more_as_it_grows() {
         let effect = Effect::BadDeploy {
             share,
             sticky,
+            sticky_for: SimDuration::ZERO,
             misroute_to: Some(PoolId(1)),
         };
         wide.apply(&change(Scope::Pool(PoolId(0)), What::Begin(effect)));
@@ -503,7 +504,9 @@ fn a_sticky_deployment_hits_the_same_users_and_more_as_it_grows() {
     };
     let mut rng = STREAMS.stream("test", 0, "users");
     let place = (PoolId(0), None);
-    let mut hits = |wide: &FleetImpairments, user| wide.hit(place, user, &mut rng).is_some();
+    let mut hits = |wide: &FleetImpairments, user| {
+        wide.hit(place, user, SimTime::ZERO, &mut rng).is_some()
+    };
     let (few, many, random) = (deploy(0.008, true), deploy(0.16, true), deploy(0.16, false));
     let users = 100_000_u64;
     let (mut hit_few, mut hit_many, mut hit_random, mut hit_twice) = (0.0, 0.0, 0.0, 0.0);

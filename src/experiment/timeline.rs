@@ -339,7 +339,7 @@ fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
     }
     told.sort_by_key(|(at, _)| *at);
     let more = told.len().saturating_sub(MOST_SENTENCES) as u64 + untold;
-    let mut sentences: Vec<String> = grouped(&told);
+    let mut sentences: Vec<String> = grouped(&told, plan);
     let kept = sentences.len().min(MOST_SENTENCES);
     let dropped = (sentences.len() - kept) as u64;
     sentences.truncate(kept);
@@ -365,7 +365,7 @@ fn node_in_words(group: u16, change: NodeChange, plan: &FleetPlan) -> String {
 }
 
 /// Like sentences of one instant become one.
-fn grouped(told: &[(SimTime, String)]) -> Vec<String> {
+fn grouped(told: &[(SimTime, String)], plan: &FleetPlan) -> Vec<String> {
     let mut sentences: Vec<String> = Vec::new();
     let mut index = 0;
     while index < told.len() {
@@ -382,7 +382,9 @@ fn grouped(told: &[(SimTime, String)]) -> Vec<String> {
                     && (more.starts_with("gateway") || more.starts_with("group"))
             })
             .count();
-        let time = format!("at {:.1} s", at.as_secs_f64());
+        let at_s = at.as_secs_f64();
+        let clock = plan.clock.as_ref().and_then(|clock| clock.says(at_s));
+        let time = clock.unwrap_or_else(|| format!("at {at_s:.1} s"));
         if like > 4 {
             sentences.push(format!(
                 "{time} {words}, and {} more such changes within a second",
@@ -592,6 +594,7 @@ pub(crate) fn effect_in_words(effect: Effect, plan: &FleetPlan) -> String {
         Effect::BrownOut { share } => format!("a brown-out of {}", share_in_words(share)),
         Effect::BadDeploy { share, .. } => format!("a bad deployment to {}", share_in_words(share)),
         Effect::ControlPlaneLoss => "the loss of the control plane".to_owned(),
+        Effect::LaunchRefusal => "a refusal of launches".to_owned(),
         Effect::DnsOutage => "an outage of DNS".to_owned(),
         Effect::TrafficSpike { factor } => format!("traffic of {factor} times"),
         Effect::Draining { .. } => "a drain".to_owned(),

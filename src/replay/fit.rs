@@ -1,0 +1,471 @@
+//! Finds what a scenario leaves open, on a window in which all was well.
+//!
+//! The simulator is in the loop, with the same arrivals and on the same random numbers each time:
+//! quantiles of latencies and shares of blocks of requests are held against those observed
+//! (simulated moments: D. McFadden, Econometrica 57, 1989), by robust least squares with slopes
+//! from finite differences. What was not simulated is not known: the number of simulations is
+//! bounded, and said.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::error::ReplayError;
+use super::features::{self, FEATURES, Features, LEAST_SPREAD};
+use super::least_squares::{Normal, Residuals, loss};
+use super::night::{Night, Seen};
+use super::open::Open;
+use super::stage::{Change, Part, Stage};
+use crate::engine::Streams;
+
+/// Requests of a block at least.
+const LEAST_BLOCK: usize = 50;
+/// Blocks at least, and at most.
+const BLOCKS: (usize, usize) = (8, 30);
+/// Places that are looked at before the search.
+const FIRST_LOOKS: usize = 16;
+/// Steps of a search at most.
+const STEPS: usize = 8;
+/// Share of a range by which slopes are found.
+const NUDGE: f64 = 0.01;
+/// A loss that much lower is no better.
+const NO_BETTER: f64 = 1e-4;
+/// Above this two unknowns are not told apart.
+const ALIKE: f64 = 0.98;
+
+/// A parameter that was fitted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fitted {
+    /// What was open.
+    #[serde(flatten)]
+    pub open: Open,
+    /// The value that fits best.
+    pub value: f64,
+    /// A 95 % interval.
+    pub interval: (f64, f64),
+    /// What to know of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// What a fit found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fit {
+    /// The parameters.
+    pub parameters: Vec<Fitted>,
+    /// Requests that it was fitted to.
+    pub requests: usize,
+    /// Blocks that they were put into.
+    pub blocks: usize,
+    /// Simulations it took.
+    pub simulations: usize,
+    /// Mean square of what is left, in squares of what differs from block to block: about 1.
+    pub misfit: f64,
+    /// Other values that fit about as well: each a row of values, one per parameter.
+    #[serde(skip)]
+    pub draws: Vec<Vec<f64>>,
+}
+
+impl Fit {
+    /// Nothing was open.
+    pub fn nothing() -> Fit {
+        Fit {
+            parameters: Vec::new(),
+            requests: 0,
+            blocks: 0,
+            simulations: 0,
+            misfit: 0.0,
+            draws: Vec::new(),
+        }
+    }
+
+    /// What it takes to set what was found.
+    pub fn changes(&self) -> Vec<Change> {
+        let all = self.parameters.iter();
+        all.flat_map(|it| it.open.changes(it.value)).collect()
+    }
+
+    /// The same for another set of values that fits about as well; 0 is the best.
+    pub fn draw(&self, number: usize) -> Vec<Change> {
+        if number == 0 || self.draws.is_empty() {
+            return self.changes();
+        }
+        let values = &self.draws[number % self.draws.len()];
+        let all = self.parameters.iter().zip(values);
+        all.flat_map(|(it, value)| it.open.changes(*value)).collect()
+    }
+}
+
+/// Fits what is `open` to the requests `calm` (numbers of the night), with `budget` simulations at
+/// most. What came `lead` before them is simulated, too, and not compared.
+///
+/// # Errors
+/// When there are too few requests, or simulations fail.
+pub fn fit(
+    stage: &Stage,
+    night: &Night,
+    calm: std::ops::Range<usize>,
+    lead: usize,
+    open: Vec<Open>,
+    budget: usize,
+) -> Result<Fit, ReplayError> {
+    if open.is_empty() {
+        return Ok(Fit::nothing());
+    }
+    if calm.len() < LEAST_BLOCK * BLOCKS.0 {
+        let least = LEAST_BLOCK * BLOCKS.0;
+        let allowed = format!("must hold {least} requests or more to fit to");
+        let remedy = "widen it, or leave nothing open with --no-fit";
+        return Err(ReplayError::option("--calm", calm.len(), allowed, remedy));
+    }
+    let mut search = Search::new(stage, night, calm, lead, &open, budget);
+    let mut place = search.first_looks()?;
+    place = search.descend(place)?;
+    search.weigh(&place)?;
+    place = search.descend(place)?;
+    search.weigh(&place)?;
+    search.finish(place)
+}
+
+struct Search<'a> {
+    stage: &'a Stage,
+    open: &'a [Open],
+    /// The slice that is simulated, and the blocks within it.
+    slice: (usize, usize),
+    blocks: Vec<std::ops::Range<usize>>,
+    observed: Vec<Features>,
+    spread: [f64; FEATURES.len()],
+    budget: usize,
+    used: usize,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        stage: &'a Stage,
+        night: &Night,
+        calm: std::ops::Range<usize>,
+        lead: usize,
+        open: &'a [Open],
+        budget: usize,
+    ) -> Search<'a> {
+        let count = (calm.len() / LEAST_BLOCK).clamp(BLOCKS.0, BLOCKS.1);
+        let bound = |block: usize| calm.start + calm.len() * block / count;
+        let blocks: Vec<_> = (0..count).map(|it| bound(it)..bound(it + 1)).collect();
+        let observed = blocks.iter().map(|it| features::of(&night.requests[it.clone()]));
+        Search {
+            stage,
+            open,
+            slice: (calm.start.saturating_sub(lead), calm.end),
+            observed: observed.collect(),
+            blocks,
+            spread: FEATURES.map(|(_, spread)| spread),
+            budget,
+            used: 0,
+        }
+    }
+
+    /// What blocks are like at a place (each unknown 0 to 1); none where it cannot be simulated.
+    fn simulated(&self, place: &[f64]) -> Result<Vec<Features>, ReplayError> {
+        let changes: Vec<Change> = self
+            .open
+            .iter()
+            .zip(place)
+            .flat_map(|(open, place)| open.changes(open.at(*place)))
+            .collect();
+        let plan = self.stage.plan(&changes)?;
+        let part = Part::Slice(self.slice.0, self.slice.1);
+        let requests: Vec<Seen> = self.stage.simulate(&plan, part, 0)?.requests;
+        let block = |it: &std::ops::Range<usize>| {
+            features::of(&requests[it.start - self.slice.0..it.end - self.slice.0])
+        };
+        Ok(self.blocks.iter().map(block).collect())
+    }
+
+    fn simulate_all(&mut self, places: &[Vec<f64>]) -> Result<Vec<Vec<Features>>, ReplayError> {
+        self.used += places.len();
+        let this = &*self;
+        places.par_iter().map(|it| this.simulated(it)).collect()
+    }
+
+    fn residuals(&self, simulated: &[Features]) -> Residuals {
+        let rows = self.observed.iter().zip(simulated);
+        rows.map(|(observed, simulated)| self.difference(observed, simulated))
+            .collect()
+    }
+
+    /// One less another, in standard deviations; 0 where either is not known.
+    fn difference(&self, one: &Features, other: &Features) -> Vec<f64> {
+        let pairs = one.iter().zip(other).zip(self.spread);
+        pairs
+            .map(|((one, other), spread)| match (one, other) {
+                (Some(one), Some(other)) => (one - other) / spread,
+                _ => 0.0,
+            })
+            .collect()
+    }
+
+    /// Looks at places spread over the bounds, more of them at the low ends, and takes the best.
+    fn first_looks(&mut self) -> Result<Vec<f64>, ReplayError> {
+        let looks = FIRST_LOOKS.min(self.budget / 4).max(1) as u32;
+        let places: Vec<Vec<f64>> = (1..=looks)
+            .map(|look| {
+                let all = 0..self.open.len();
+                // Low ends are where most overheads are.
+                all.map(|unknown| halton(look, PRIMES[unknown % PRIMES.len()]).powi(2))
+                    .collect()
+            })
+            .collect();
+        let simulated = self.simulate_all(&places)?;
+        let losses = simulated.iter().map(|it| loss(&self.residuals(it)));
+        let best = losses.zip(places).min_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(best.map_or_else(|| vec![0.5; self.open.len()], |(_, place)| place))
+    }
+
+    /// Goes down from a place until no step helps, whole numbers by trying all.
+    fn descend(&mut self, mut place: Vec<f64>) -> Result<Vec<f64>, ReplayError> {
+        for _ in 0..3 {
+            place = self.steps(place)?;
+            let before = place.clone();
+            place = self.whole_numbers(place)?;
+            if place == before {
+                break;
+            }
+        }
+        Ok(place)
+    }
+
+    fn steps(&mut self, mut place: Vec<f64>) -> Result<Vec<f64>, ReplayError> {
+        let mut here = self.simulate_all(std::slice::from_ref(&place))?.remove(0);
+        let mut best = loss(&self.residuals(&here));
+        let mut damping = 1e-3;
+        for _ in 0..STEPS {
+            if self.used + 2 * self.open.len() + 4 > self.budget {
+                break;
+            }
+            let normal = Normal::new(&self.residuals(&here), &self.slopes(&place)?);
+            // Three lengths of step at once: which is right is not known before.
+            let tries: Vec<Vec<f64>> = [damping, 30.0 * damping, 1_000.0 * damping]
+                .into_iter()
+                .map(|damping| moved(&place, &normal.step(&place, damping)))
+                .collect();
+            let simulated = self.simulate_all(&tries)?;
+            let losses = simulated.iter().map(|it| loss(&self.residuals(it)));
+            let found = losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+            let Some((at, least)) = found.filter(|(_, least)| *least < best) else {
+                break;
+            };
+            damping = (damping * [0.3, 10.0, 300.0][at]).clamp(1e-6, 1e3);
+            let gain = (best - least) / best.max(1e-12);
+            (place, here, best) = (tries[at].clone(), simulated[at].clone(), least);
+            if gain < NO_BETTER {
+                break;
+            }
+        }
+        Ok(place)
+    }
+
+    /// How the simulated side moves with each unknown, by a nudge both ways; not with whole numbers.
+    fn slopes(&mut self, place: &[f64]) -> Result<Vec<Residuals>, ReplayError> {
+        let mut places = Vec::new();
+        for (unknown, open) in self.open.iter().enumerate() {
+            // In proportion where it is small beside its range.
+            let nudge = (0.05 * place[unknown]).clamp(NUDGE / 5.0, NUDGE);
+            for by in [-nudge, nudge] {
+                let mut near = place.to_vec();
+                if !open.whole {
+                    near[unknown] = (near[unknown] + by).clamp(0.0, 1.0);
+                }
+                places.push(near);
+            }
+        }
+        let simulated = self.simulate_all(&places)?;
+        let slopes = (0..self.open.len()).map(|unknown| {
+            let (low, high) = (&simulated[2 * unknown], &simulated[2 * unknown + 1]);
+            let apart = places[2 * unknown + 1][unknown] - places[2 * unknown][unknown];
+            let rows = high.iter().zip(low);
+            rows.map(|(high, low)| {
+                let difference = self.difference(high, low).into_iter();
+                difference
+                    .map(|by| if apart > 0.0 { by / apart } else { 0.0 })
+                    .collect()
+            })
+            .collect()
+        });
+        Ok(slopes.collect())
+    }
+
+    fn whole_numbers(&mut self, mut place: Vec<f64>) -> Result<Vec<f64>, ReplayError> {
+        for unknown in 0..self.open.len() {
+            if self.open[unknown].whole {
+                let losses = self.losses_of_whole(&place, unknown)?;
+                let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+                if let Some((best, _)) = best {
+                    place[unknown] = *best;
+                }
+            }
+        }
+        Ok(place)
+    }
+
+    /// Every whole number of an unknown, as a place, and the loss there.
+    fn losses_of_whole(
+        &mut self,
+        place: &[f64],
+        unknown: usize,
+    ) -> Result<Vec<(f64, f64)>, ReplayError> {
+        let open = &self.open[unknown];
+        let numbers = (open.high - open.low).round() as u32;
+        let values: Vec<f64> = (0..=numbers)
+            .map(|step| open.place(open.low + f64::from(step)))
+            .collect();
+        let places: Vec<Vec<f64>> = values
+            .iter()
+            .map(|value| {
+                let mut near = place.to_vec();
+                near[unknown] = *value;
+                near
+            })
+            .collect();
+        let simulated = self.simulate_all(&places)?;
+        let losses = simulated.iter().map(|it| loss(&self.residuals(it)));
+        Ok(values.into_iter().zip(losses).collect())
+    }
+
+    /// Takes the noise of each feature from how it differs from block to block at a place.
+    fn weigh(&mut self, place: &[f64]) -> Result<(), ReplayError> {
+        let here = self.simulate_all(&[place.to_vec()])?.remove(0);
+        for feature in 0..FEATURES.len() {
+            let pairs = self.observed.iter().zip(&here);
+            let apart = pairs.filter_map(|(one, other)| Some(one[feature]? - other[feature]?));
+            let mut apart: Vec<f64> = apart.map(f64::abs).collect();
+            if apart.len() < 3 {
+                continue;
+            }
+            apart.sort_unstable_by(f64::total_cmp);
+            // The median of absolute differences, as a standard deviation; about 0, so that what a
+            // fit has not got right yet counts as noise rather than as certain.
+            let middle = crate::measure::quantile_of_sorted(&apart, 0.5).unwrap_or(0.0);
+            let mean = apart.iter().sum::<f64>() / apart.len() as f64;
+            // Rare shares are 0 in most blocks: the mean says more of them.
+            self.spread[feature] = (1.482_6 * middle).max(mean).max(LEAST_SPREAD);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, place: Vec<f64>) -> Result<Fit, ReplayError> {
+        let here = self.simulate_all(std::slice::from_ref(&place))?.remove(0);
+        let residuals = self.residuals(&here);
+        let normal = Normal::new(&residuals, &self.slopes(&place)?);
+        let streams = Streams {
+            seed: 1,
+            replication: 0,
+        };
+        let mut moves = normal.moves(streams);
+        let mut parameters = Vec::new();
+        for (unknown, open) in self.open.iter().enumerate() {
+            let mut fitted = Fitted {
+                open: open.clone(),
+                value: open.at(place[unknown]),
+                interval: (open.low, open.high),
+                note: None,
+            };
+            if open.whole {
+                moves.iter_mut().for_each(|row| row[unknown] = 0.0);
+            } else if normal.is_idle(unknown) {
+                fitted.note = Some("nothing in the window depends on it".to_owned());
+            } else {
+                fitted.interval = interval(&moves, unknown, open, place[unknown]);
+                fitted.note = self.note_on(&normal, unknown, place[unknown]);
+            }
+            parameters.push(fitted);
+        }
+        for unknown in 0..self.open.len() {
+            if self.open[unknown].whole {
+                let (interval, note) = self.interval_of_whole(&place, unknown, &residuals)?;
+                parameters[unknown].interval = interval;
+                parameters[unknown].note = note;
+            }
+        }
+        let draws = moves.iter().map(|row| {
+            let values = self.open.iter().zip(place.iter().zip(row));
+            values
+                .map(|(open, (place, by))| open.at((place + by).clamp(0.0, 1.0)))
+                .collect()
+        });
+        let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
+        Ok(Fit {
+            draws: draws.collect(),
+            parameters,
+            requests: self.blocks.iter().map(ExactSizeIterator::len).sum(),
+            blocks: self.blocks.len(),
+            simulations: self.used,
+            misfit: 2.0 * loss(&residuals) / known.max(1) as f64,
+        })
+    }
+
+    fn note_on(&self, normal: &Normal, unknown: usize, place: f64) -> Option<String> {
+        let mut others = (0..self.open.len()).filter(|other| *other != unknown);
+        let twin = others.find(|other| {
+            let open = &self.open[*other];
+            !open.whole
+                && !normal.is_idle(*other)
+                && normal.correlation(unknown, *other).abs() > ALIKE
+        });
+        match twin {
+            Some(twin) => Some(format!("not told apart from {}", self.open[twin].path)),
+            None if place <= 1e-6 => Some("at its lower bound".to_owned()),
+            None if place >= 1.0 - 1e-6 => Some("at its upper bound".to_owned()),
+            None => None,
+        }
+    }
+
+    /// The whole numbers that fit about as well: those within what chance makes of the loss.
+    fn interval_of_whole(
+        &mut self,
+        place: &[f64],
+        unknown: usize,
+        residuals: &Residuals,
+    ) -> Result<((f64, f64), Option<String>), ReplayError> {
+        let losses = self.losses_of_whole(place, unknown)?;
+        let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
+        let least = losses.iter().map(|it| it.1).fold(f64::INFINITY, f64::min);
+        let most = losses.iter().map(|it| it.1).fold(0.0, f64::max);
+        // Half of the 95 % quantile of chi-squared with one degree of freedom, times the dispersion.
+        let near = least + 1.92 * (2.0 * least / known.max(1) as f64).max(1.0);
+        let open = &self.open[unknown];
+        let good = losses.iter().filter(|it| it.1 <= near);
+        let values: Vec<f64> = good.map(|(place, _)| open.at(*place)).collect();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let idle = most - least < 1e-9;
+        let note = idle.then(|| "nothing in the window depends on it".to_owned());
+        Ok(((low, high), note))
+    }
+}
+
+fn interval(moves: &[Vec<f64>], unknown: usize, open: &Open, place: f64) -> (f64, f64) {
+    let mut places: Vec<f64> = moves.iter().map(|row| place + row[unknown]).collect();
+    places.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| {
+        let place = crate::measure::quantile_of_sorted(&places, share).unwrap_or(place);
+        open.at(place.clamp(0.0, 1.0))
+    };
+    (at(0.025), at(0.975))
+}
+
+fn moved(place: &[f64], by: &[f64]) -> Vec<f64> {
+    let both = place.iter().zip(by);
+    both.map(|(place, by)| (place + by).clamp(0.0, 1.0)).collect()
+}
+
+const PRIMES: [u32; 8] = [2, 3, 5, 7, 11, 13, 17, 19];
+
+/// The radical inverse: evenly spread places between 0 and 1 (J. H. Halton, 1960).
+fn halton(mut number: u32, base: u32) -> f64 {
+    let (mut place, mut share) = (0.0, 1.0);
+    while number > 0 {
+        share /= f64::from(base);
+        place += share * f64::from(number % base);
+        number /= base;
+    }
+    place
+}
