@@ -18,9 +18,13 @@
 //! | [`series`] | counts and latencies by minute, of requests or of scrapes |
 
 pub mod access;
+mod alb;
 pub mod attempt;
+mod bare;
+mod bench;
 mod envoy;
 pub mod error;
+pub mod export;
 pub mod format;
 mod genai;
 mod http;
@@ -29,16 +33,29 @@ pub mod input;
 pub mod intake;
 mod items;
 pub mod join;
+mod litellm;
 mod otlp;
+pub mod prometheus;
 pub mod read;
 pub mod record;
 pub mod report;
+mod rows;
+mod scrape;
+pub mod series;
 mod sort;
 mod stamp;
 mod template;
+mod weka;
+pub mod write;
 
 pub use error::ObservedError;
 pub use format::ObservedFormat;
-pub use read::{ReadOptions, read, read_all};
-pub use record::{Ending, Observed, Tokens};
+pub use read::{ReadOptions, detect, read, read_all};
+pub use record::{Blocks, Ending, Observed, Tokens};
 pub use report::ReadReport;
+pub use series::ObservedSeries;
+
+/// An offset from UTC as people write it, `+02:00`, `-0530` or `Z`, in s; none where it is none.
+pub fn offset_of(text: &str) -> Option<i32> {
+    stamp::hours_minutes(text)
+}

@@ -82,7 +82,8 @@ impl<'a> Access<'a> {
         attempt.prompt = self.whole(Meaning::PromptTokens, TOKENS)?;
         attempt.output = self.whole(Meaning::OutputTokens, TOKENS)?;
         attempt.cached = self.whole(Meaning::CachedTokens, TOKENS)?;
-        let tries: Option<u32> = self.whole(Meaning::Attempts, "with a number of tries that is none")?;
+        let tries: Option<u32> =
+            self.whole(Meaning::Attempts, "with a number of tries that is none")?;
         attempt.attempts = tries.unwrap_or(1).max(1);
         let trace = self.get(Meaning::TraceId).map(trace_of);
         attempt.key = self.get(Meaning::RequestId).or(trace).map(Box::from);
@@ -119,11 +120,7 @@ impl<'a> Access<'a> {
     }
 
     /// When it came and when it ended.
-    fn span(
-        &self,
-        rules: &Rules,
-        intake: &mut Intake,
-    ) -> Result<(u64, Option<u64>), Skip<'a>> {
+    fn span(&self, rules: &Rules, intake: &mut Intake) -> Result<(u64, Option<u64>), Skip<'a>> {
         let duration = self.scaled(|it| match it {
             Meaning::Duration(scale) => Some(scale),
             _ => None,
@@ -180,11 +177,7 @@ impl<'a> Access<'a> {
         Ok(Some((ns, text)))
     }
 
-    fn end(
-        &self,
-        rules: &Rules,
-        intake: &mut Intake,
-    ) -> Result<Option<(u64, &'a str)>, Skip<'a>> {
+    fn end(&self, rules: &Rules, intake: &mut Intake) -> Result<Option<(u64, &'a str)>, Skip<'a>> {
         const BAD: &str = "with an end that is no time";
         let number = self.scaled(|it| match it {
             Meaning::EndNumber(scale) => Some(scale),

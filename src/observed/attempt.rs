@@ -20,6 +20,10 @@ pub struct Attempt {
     pub prompt: Option<u32>,
     /// Output tokens, where logged.
     pub output: Option<u32>,
+    /// Whether those are what it would have had, though it did not complete.
+    pub output_is_whole: bool,
+    /// Whether the prompt's and the output's tokens were inferred by who wrote this.
+    pub inferred: [bool; 2],
     /// Prompt tokens that a cache had.
     pub cached: Option<u32>,
     /// Bytes of its request.
@@ -60,6 +64,8 @@ impl Attempt {
             ending: Ending::Completed,
             prompt: None,
             output: None,
+            output_is_whole: false,
+            inferred: [false; 2],
             cached: None,
             bytes_in: None,
             bytes_out: None,

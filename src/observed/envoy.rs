@@ -15,13 +15,11 @@ pub(super) fn read(
     rules: &Rules,
     intake: &mut Intake,
 ) -> Result<(), ObservedError> {
-    each_line(input, intake, |line, intake| {
-        match template.fields(line) {
-            Ok(fields) => Access::of(&fields).hand_over(rules, intake),
-            Err(_) => {
-                intake.skip("lines that do not fit the log format", line);
-                Ok(())
-            }
+    each_line(input, intake, |line, intake| match template.fields(line) {
+        Ok(fields) => Access::of(&fields).hand_over(rules, intake),
+        Err(_) => {
+            intake.skip("lines that do not fit the log format", line);
+            Ok(())
         }
     })
 }
@@ -60,8 +58,10 @@ pub(super) fn read_json(
                 Some((by_name(key), text))
             })
             .collect();
-        let fields: Vec<(Meaning, &str)> =
-            texts.iter().map(|(it, text)| (*it, text.as_str())).collect();
+        let fields: Vec<(Meaning, &str)> = texts
+            .iter()
+            .map(|(it, text)| (*it, text.as_str()))
+            .collect();
         Access::of(&fields).hand_over(rules, intake)
     })
 }

@@ -137,7 +137,14 @@ pub(super) fn ending_of_error(error: &str) -> Ending {
         Ending::Cancelled
     } else if has(&["shed"]) {
         Ending::Shed
-    } else if has(&["reject", "rate", "quota", "overload", "unavailable", "exhausted"]) {
+    } else if has(&[
+        "reject",
+        "rate",
+        "quota",
+        "overload",
+        "unavailable",
+        "exhausted",
+    ]) {
         Ending::Rejected
     } else {
         Ending::Failed

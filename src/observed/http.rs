@@ -33,8 +33,23 @@ pub(super) fn ending_of_flags(flags: &str) -> Option<Ending> {
             "UT" | "DT" | "SI" | "UMSDR" | "UpstreamRequestTimeout" | "DurationTimeout" => {
                 Ending::TimedOut
             }
-            "UF" | "UC" | "UR" | "UH" | "URX" | "NR" | "NC" | "LR" | "LH" | "DPE" | "UPE" | "FI"
-            | "IH" | "NFCF" | "UAEX" | "DF" | "UpstreamConnectionFailure"
+            "UF"
+            | "UC"
+            | "UR"
+            | "UH"
+            | "URX"
+            | "NR"
+            | "NC"
+            | "LR"
+            | "LH"
+            | "DPE"
+            | "UPE"
+            | "FI"
+            | "IH"
+            | "NFCF"
+            | "UAEX"
+            | "DF"
+            | "UpstreamConnectionFailure"
             | "NoHealthyUpstream" => Ending::Failed,
             _ => return None,
         })

@@ -77,13 +77,18 @@ impl Lengths {
             self.prompt.logged += 1;
             return Tokens {
                 count,
-                inferred: false,
+                inferred: attempt.inferred[0],
             };
         }
         let by_bytes = self.prompt_by_bytes(attempt);
         let law = self.rules.prompt.as_ref();
-        let (count, source) =
-            inferred(by_bytes, law, &self.prompts, &mut self.rng, &mut self.prompt);
+        let (count, source) = inferred(
+            by_bytes,
+            law,
+            &self.prompts,
+            &mut self.rng,
+            &mut self.prompt,
+        );
         if !source {
             self.missing[0] += 1;
         }
@@ -96,18 +101,24 @@ impl Lengths {
     /// The length of a request's answer; of one that failed, that it would have had.
     pub(super) fn output(&mut self, attempt: &Attempt) -> Tokens {
         let completed = attempt.ending == Ending::Completed;
-        let logged = attempt.output.filter(|tokens| *tokens > 0 && completed);
+        let whole = completed || attempt.output_is_whole;
+        let logged = attempt.output.filter(|tokens| *tokens > 0 && whole);
         if let Some(count) = logged {
             self.output.logged += 1;
             return Tokens {
                 count,
-                inferred: false,
+                inferred: attempt.inferred[1],
             };
         }
         let by_bytes = self.output_by_bytes(attempt).filter(|_| completed);
         let law = self.rules.output.as_ref();
-        let (count, source) =
-            inferred(by_bytes, law, &self.outputs, &mut self.rng, &mut self.output);
+        let (count, source) = inferred(
+            by_bytes,
+            law,
+            &self.outputs,
+            &mut self.rng,
+            &mut self.output,
+        );
         if !source {
             self.missing[1] += 1;
         }

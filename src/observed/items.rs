@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::error::ObservedError;
@@ -33,8 +33,7 @@ pub(super) struct Beside {
 }
 
 /// Takes an item.
-pub(super) type Take<'a> =
-    dyn FnMut(&Beside, Value, &mut Intake) -> Result<(), ObservedError> + 'a;
+pub(super) type Take<'a> = dyn FnMut(&Beside, Value, &mut Intake) -> Result<(), ObservedError> + 'a;
 
 /// Reads all items of all documents of a text.
 pub(super) fn read(
@@ -191,7 +190,9 @@ impl Level<'_, '_, '_> {
     }
 
     fn not_there<E>(self, what: &str) -> Result<(), E> {
-        self.passage.intake.skip("values where objects should be", what);
+        self.passage
+            .intake
+            .skip("values where objects should be", what);
         Ok(())
     }
 }

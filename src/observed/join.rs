@@ -304,11 +304,7 @@ impl Member {
 }
 
 /// Compares the clocks of two services that logged a span and the one within it.
-fn note_skew(
-    skews: &mut BTreeMap<(Box<str>, Box<str>), Leads>,
-    outer: &Member,
-    inner: &Member,
-) {
+fn note_skew(skews: &mut BTreeMap<(Box<str>, Box<str>), Leads>, outer: &Member, inner: &Member) {
     let (Some(against), Some(of)) = (&outer.logger, &inner.logger) else {
         return;
     };

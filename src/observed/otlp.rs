@@ -48,7 +48,9 @@ struct Listed<'a>(&'a Value);
 impl Attributes for Listed<'_> {
     fn get(&self, name: &str) -> Option<&Value> {
         let list = self.0.get("attributes")?.as_array()?;
-        let found = list.iter().find(|it| it.get("key").and_then(Value::as_str) == Some(name))?;
+        let found = list
+            .iter()
+            .find(|it| it.get("key").and_then(Value::as_str) == Some(name))?;
         let value = found.get("value")?;
         let mut kinds = value.as_object()?.values();
         kinds.next()
@@ -171,11 +173,7 @@ fn check_request(attributes: &dyn Attributes, item: &Value, intake: &mut Intake)
     false
 }
 
-fn hand_over(
-    attempt: Attempt,
-    faults: Faults,
-    intake: &mut Intake,
-) -> Result<(), ObservedError> {
+fn hand_over(attempt: Attempt, faults: Faults, intake: &mut Intake) -> Result<(), ObservedError> {
     for (reason, what) in faults {
         intake.leave_out(reason, &what);
     }

@@ -14,8 +14,9 @@ use super::join::Joiner;
 use super::record::Observed;
 use super::report::ReadReport;
 use super::template::{ENVOY_DEFAULT, Template};
-use super::{envoy, otlp};
+use super::{alb, bare, bench, envoy, litellm, otlp, rows, weka};
 use crate::trace::error::shorten;
+use crate::trace::{RecordReader, TraceError};
 
 /// How to read a log.
 #[derive(Debug, Clone)]
@@ -32,6 +33,9 @@ pub struct ReadOptions {
     pub inference: Inference,
     /// How long after a try ended another one of the same id is still its retry, ns; 0 joins none.
     pub retry_window_ns: u64,
+    /// How long after a conversation the next one begins, where a format tells only times within
+    /// conversations, ns.
+    pub conversations_every_ns: u64,
     /// Records that are held in memory to be sorted; more are sorted on disk.
     pub most_held: usize,
 }
@@ -45,6 +49,7 @@ impl Default for ReadOptions {
             skews: Vec::new(),
             inference: Inference::default(),
             retry_window_ns: 60_000_000_000,
+            conversations_every_ns: 60_000_000_000,
             most_held: 50_000,
         }
     }
@@ -91,7 +96,7 @@ pub fn read_input(
     options: &ReadOptions,
     sink: &mut dyn FnMut(Observed) -> Result<(), ObservedError>,
 ) -> Result<ReadReport, ObservedError> {
-    let format = format_of(&input, options)?;
+    let format = format_of(&input, path, options)?;
     let lengths = Lengths::new(options.inference.clone());
     let skews = options.skews.clone();
     let mut intake = Intake::new(input.place(), options.most_held, lengths, skews);
@@ -99,8 +104,20 @@ pub fn read_input(
     hand_out(&input, format, options, intake, sink)
 }
 
+/// The format that a file is in: that of `options`, or what its content shows.
+///
+/// # Errors
+/// When it cannot be read, or is in no known format.
+pub fn detect(path: &Path, options: &ReadOptions) -> Result<ObservedFormat, ObservedError> {
+    format_of(&Input::open(path)?, path, options)
+}
+
 /// The format that was asked for, or that the content shows.
-fn format_of(input: &Input, options: &ReadOptions) -> Result<ObservedFormat, ObservedError> {
+fn format_of(
+    input: &Input,
+    path: &Path,
+    options: &ReadOptions,
+) -> Result<ObservedFormat, ObservedError> {
     let stated = options.log_format.as_deref().map(|text| {
         if text.contains('%') {
             ObservedFormat::Envoy
@@ -110,14 +127,20 @@ fn format_of(input: &Input, options: &ReadOptions) -> Result<ObservedFormat, Obs
     });
     let found = options.format.or(stated);
     let found = found.or_else(|| ObservedFormat::of_head(input.head()));
-    found.ok_or_else(|| {
-        let text = String::from_utf8_lossy(input.head());
-        let first = text.lines().find(|line| !line.trim().is_empty());
-        ObservedError::UnknownFormat {
-            path: input.name().clone(),
-            first: shorten(first.unwrap_or("")),
-            known: ObservedFormat::known().into(),
-        }
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    match RecordReader::open(path, None) {
+        Ok(reader) => return Ok(ObservedFormat::Trace(reader.format())),
+        Err(TraceError::UnknownFormat { .. } | TraceError::NotFound { .. }) => {}
+        Err(other) => return Err(other.into()),
+    }
+    let text = String::from_utf8_lossy(input.head());
+    let first = text.lines().find(|line| !line.trim().is_empty());
+    Err(ObservedError::UnknownFormat {
+        path: input.name().clone(),
+        first: shorten(first.unwrap_or("")),
+        known: ObservedFormat::known().into(),
     })
 }
 
@@ -131,7 +154,6 @@ fn take_in(
 ) -> Result<(), ObservedError> {
     use ObservedFormat as F;
     let rules = &options.rules;
-    let _ = path;
     match format {
         F::Otlp => otlp::read(input, intake),
         F::OtelFlat => otlp::read_flat(input, rules.offset_s, intake),
@@ -150,7 +172,20 @@ fn take_in(
             envoy::read(input, &template, rules, intake)
         }
         F::EnvoyJson => envoy::read_json(input, rules, intake),
-        _ => Ok(()),
+        F::Alb => alb::read(input, rules, intake),
+        F::LiteLlm => litellm::read(input, intake),
+        F::AiPerf => bench::read_aiperf(input, intake),
+        F::GuideLlm => bench::read_guidellm(input, intake),
+        F::VllmBench => bench::read_vllm(input, intake),
+        F::Weka => weka::read(input, options.conversations_every_ns, intake),
+        F::Requests => rows::read(input, path, intake),
+        F::Trace(format) => bare::read(path, Some(format), intake),
+        F::Prometheus => Err(ObservedError::Option {
+            option: "--format",
+            value: "prometheus".into(),
+            why: "scrapes have counts, not requests".into(),
+            remedy: "read them as series, with --series".into(),
+        }),
     }
 }
 

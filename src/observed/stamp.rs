@@ -14,9 +14,7 @@ pub(super) fn number(text: &str, scale: i32) -> Result<u64, &'static str> {
 pub(super) fn iso(text: &str, offset_s: i32) -> Result<(u64, bool), &'static str> {
     let text = text.trim();
     let ns = date_time(text, true)?;
-    let clock = text
-        .split_once([' ', 'T'])
-        .map_or("", |(_, clock)| clock);
+    let clock = text.split_once([' ', 'T']).map_or("", |(_, clock)| clock);
     let zoned = clock.contains(['+', '-', 'Z']);
     if zoned {
         return Ok((ns, true));
@@ -76,7 +74,10 @@ mod tests {
     fn zones_are_obeyed() {
         assert_eq!(iso("1970-01-01T00:00:01Z", 3600), Ok((1_000_000_000, true)));
         assert_eq!(iso("1970-01-01 01:00:01", 3600), Ok((1_000_000_000, false)));
-        assert_eq!(iso("1970-01-01T01:00:01+01:00", 0).unwrap().0, 1_000_000_000);
+        assert_eq!(
+            iso("1970-01-01T01:00:01+01:00", 0).unwrap().0,
+            1_000_000_000
+        );
         assert!(iso("1970-01-01 00:00:00", 1).is_err());
         assert_eq!(common_log("01/Jan/1970:01:00:01 +0100"), Ok(1_000_000_000));
         assert!(common_log("01/Foo/1970:01:00:01 +0100").is_err());

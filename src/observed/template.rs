@@ -114,6 +114,15 @@ impl Template {
         Ok(Template { pieces })
     }
 
+    /// Writes a line; a field that is not known is `-`.
+    pub(super) fn render(&self, value: &dyn Fn(Meaning) -> Option<String>) -> String {
+        let one = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Field(meaning) => value(*meaning).unwrap_or_else(|| "-".to_owned()),
+        };
+        self.pieces.iter().map(one).collect()
+    }
+
     /// Takes a line apart; the error is the byte, from 1, where it no longer fits.
     pub(super) fn fields<'a>(&self, line: &'a str) -> Result<Vec<(Meaning, &'a str)>, usize> {
         let mut found = Vec::with_capacity(self.pieces.len());
@@ -216,7 +225,11 @@ fn envoy_meaning(command: &str) -> Meaning {
 
 /// What a header means: the first of `NAME?ALTERNATIVE`.
 fn header_meaning(argument: &str) -> Meaning {
-    let name = argument.split('?').next().unwrap_or("").to_ascii_lowercase();
+    let name = argument
+        .split('?')
+        .next()
+        .unwrap_or("")
+        .to_ascii_lowercase();
     match name.as_str() {
         ":method" => Meaning::Method,
         ":path" | "x-envoy-original-path" => Meaning::Path,
@@ -304,7 +317,9 @@ pub(super) fn by_name(name: &str) -> Meaning {
         "llm_input_token" | "gen_ai.usage.input_tokens" | "prompt_tokens" | "input_tokens" => {
             M::PromptTokens
         }
-        "llm_output_token" | "gen_ai.usage.output_tokens" | "completion_tokens"
+        "llm_output_token"
+        | "gen_ai.usage.output_tokens"
+        | "completion_tokens"
         | "output_tokens" => M::OutputTokens,
         "llm_cached_input_token" | "gen_ai.usage.cached_input_tokens" | "cached_tokens" => {
             M::CachedTokens
@@ -329,7 +344,10 @@ mod tests {
         assert_eq!(of(Meaning::Start), "2016-04-15T20:17:00.310Z");
         assert_eq!(of(Meaning::Path), "/api/v1/locations");
         assert_eq!(of(Meaning::Duration(6)), "226");
-        assert_eq!(of(Meaning::RequestId), "cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2");
+        assert_eq!(
+            of(Meaning::RequestId),
+            "cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2"
+        );
         assert_eq!(envoy.fields(&line[..60]), Err(58));
 
         let nginx = Template::new(NGINX_TIMED).unwrap();
@@ -351,7 +369,13 @@ mod tests {
 
     #[test]
     fn formats_that_cannot_be_used_are_refused() {
-        for format in ["%START_TIME", "%START_TIME%%%%DURATION%", "%DURATION%", "$status", "$ a"] {
+        for format in [
+            "%START_TIME",
+            "%START_TIME%%%%DURATION%",
+            "%DURATION%",
+            "$status",
+            "$ a",
+        ] {
             let refused = Template::new(format).is_err();
             assert_eq!(refused, format != "%START_TIME%%%%DURATION%", "{format}");
         }
