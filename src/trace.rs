@@ -9,8 +9,8 @@ pub mod error;
 pub mod faults;
 pub mod format;
 pub mod import;
-mod lines;
-mod parse;
+pub(crate) mod lines;
+pub(crate) mod parse;
 pub mod reader;
 pub mod source;
 mod spread;
@@ -40,11 +40,15 @@ pub struct TraceRecord {
     /// Whether it had no answer when it was recorded. Such requests are skipped unless
     /// [`TraceSource::keep_failed`] says otherwise.
     pub failed: bool,
-    /// Hashes of the prompt's stretches of [`HASHED_TOKENS`] tokens, each over all before it too;
+    /// Hashes of the prompt's stretches of `hashed_tokens` tokens, each over all before it too;
     /// none where the trace has none.
     #[serde(skip)]
     pub hashes: Option<std::sync::Arc<[u64]>>,
+    /// Tokens that a hash stands for; 0 where there are none.
+    #[serde(skip)]
+    pub hashed_tokens: u32,
 }
 
-/// Tokens that a hash of a Mooncake trace (`hash_ids`) stands for.
+/// Tokens that a hash of a Mooncake trace (`hash_ids`) stands for, unless its row says otherwise
+/// (`block_size`).
 pub const HASHED_TOKENS: u32 = 512;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use proptest::prelude::*;
-use seatrial::observed::own;
+use seatrial::observed::{ReadOptions, read_all};
 use seatrial::replay::stage::{Part, Stage};
 use seatrial::replay::{Night, Window};
 use seatrial::scenario::{Document, SourceText};
@@ -44,7 +44,7 @@ fn logged() -> (tempfile::TempDir, std::path::PathBuf) {
 #[test]
 fn the_same_scenario_on_the_same_luck_gives_the_night_back() {
     let (_folder, log) = logged();
-    let night = Night::of(own::read(&log).unwrap(), None).unwrap();
+    let night = Night::of(read_all(&log, &ReadOptions::default()).unwrap().0, None).unwrap();
     let document = Document::parse(SourceText::new("s.toml", SCENARIO)).unwrap();
     let stage = Stage::new(&document, Path::new(""), &night).unwrap();
     let plan = stage.plan(&[]).unwrap();
@@ -98,39 +98,10 @@ fn bad_input_is_refused_with_a_remedy() {
     }
 }
 
-#[test]
-fn logs_that_are_no_logs_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log.csv");
-    for (text, words) in [
-        ("arrival_ns,prompt_tokens,output_tokens\n1,2,3\n", "column status is missing"),
-        ("arrival_ns,prompt_tokens,output_tokens,status\n1,2,x,completed\n", "log.csv:2"),
-        ("arrival_ns,prompt_tokens,output_tokens,status\n1,2,3,odd\n", "a status of"),
-        (
-            "arrival_ns,prompt_tokens,output_tokens,status,last_token_ns\n5,2,3,completed,4\n",
-            "arrival_ns or later",
-        ),
-    ] {
-        std::fs::write(&path, text).unwrap();
-        let said = own::read(&path).unwrap_err().to_string();
-        assert!(said.contains(words), "{said}");
-    }
-    assert!(own::read(&folder.path().join("none.csv")).is_err());
-}
-
 proptest! {
     #[test]
     fn no_window_text_panics(text in ".{0,40}") {
         let _ = Window::parse("--calm", &text, Some(0));
         let _ = Window::parse("--calm", &format!("{text}..{text}"), None);
-    }
-
-    #[test]
-    fn no_log_panics(text in "[a-z0-9_,\n\".-]{0,200}") {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.csv");
-        let header = "arrival_ns,prompt_tokens,output_tokens,status,last_token_ns,attempts\n";
-        std::fs::write(&path, format!("{header}{text}")).unwrap();
-        let _ = own::read(&path).map(|log| Night::of(log, None));
     }
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::progress::Progress;
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
-use crate::observed::own;
+use crate::observed::{ReadOptions, ReadReport, read_all};
 use crate::replay::{Night, Outcome, Settings, Window, replay as simulate};
 use crate::report::terminal::replay::render;
+use crate::report::number::plural;
 use crate::scenario::Document;
 
 /// Arguments of `replay`.
@@ -14,7 +15,8 @@ use crate::scenario::Document;
 #[command(
     after_help = "What the scenario does not state of the engine's overhead, of the time at gateways and \
                   of retries is fitted to the calm window alone; --fit says otherwise. The exit code is 1 \
-                  where the model does not fit what was observed."
+                  where the model does not fit what was observed. Logs of all formats of `trace import` are \
+                  read; where one needs options, import it with --observed FILE.csv first, and replay that."
 )]
 pub struct ReplayArgs {
     #[command(flatten)]
@@ -76,8 +78,8 @@ pub fn replay(args: &ReplayArgs) -> Result<Finished, Failure> {
             .set_value("faults.file", path)
             .map_err(Failure::of)?;
     }
-    let night = read(args)?;
-    let settings = settings(args, &night)?;
+    let (night, report) = read(args)?;
+    let settings = settings(args, &night, &report)?;
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(|error| no_folder(out, &error))?;
     }
@@ -98,12 +100,14 @@ pub fn replay(args: &ReplayArgs) -> Result<Finished, Failure> {
     })
 }
 
-fn read(args: &ReplayArgs) -> Result<Night, Failure> {
-    let log = own::read(&args.trace).map_err(Failure::of)?;
-    Night::of(log, args.start.as_deref()).map_err(Failure::of)
+fn read(args: &ReplayArgs) -> Result<(Night, ReadReport), Failure> {
+    let options = ReadOptions::default();
+    let (log, report) = read_all(&args.trace, &options).map_err(Failure::of)?;
+    let night = Night::of(log, args.start.as_deref()).map_err(Failure::of)?;
+    Ok((night, report))
 }
 
-fn settings(args: &ReplayArgs, night: &Night) -> Result<Settings, Failure> {
+fn settings(args: &ReplayArgs, night: &Night, report: &ReadReport) -> Result<Settings, Failure> {
     let window = |option: &str, text: &str| {
         Window::parse(option, text, night.zero_ns).map_err(Failure::of)
     };
@@ -129,8 +133,26 @@ fn settings(args: &ReplayArgs, night: &Night) -> Result<Settings, Failure> {
         nights: usize::from(args.nights),
         budget: args.budget as usize,
         bin_s: args.bin,
-        notes: Vec::new(),
+        notes: notes_of(report),
     })
+}
+
+/// What reading the log found that the page should say.
+fn notes_of(report: &ReadReport) -> Vec<String> {
+    let mut notes = vec![format!("read as {}", report.format.name())];
+    for (what, skips) in [("skipped", &report.skipped), ("left out", &report.left_out)] {
+        if skips.total() > 0 {
+            notes.push(format!("{what}: {}", skips.told()));
+        }
+    }
+    if report.joined.retries > 0 {
+        notes.push(format!(
+            "{} of {} joined to them",
+            plural(report.joined.retries, "retry"),
+            plural(report.joined.requests, "request")
+        ));
+    }
+    notes
 }
 
 fn no_folder(path: &Path, error: &std::io::Error) -> Failure {

@@ -7,35 +7,23 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::{Failure, Finished, json_text};
-use crate::report::number::{count, significant};
-use crate::trace::{ImportOptions, TraceFormat, TraceSource, import, stats};
+use crate::trace::{TraceFormat, TraceSource, stats};
+
+mod export;
+mod import;
+mod lengths;
+mod page;
 
 /// What to do with a trace.
 #[derive(Debug, clap::Subcommand)]
 pub enum TraceCommand {
-    /// Converts a trace to seatrial's own CSV (arrival_ns, prompt_tokens, output_tokens)
-    Import(ImportArgs),
+    /// Converts logs of a real fleet, or a trace, to seatrial's own CSV (arrival_ns,
+    /// prompt_tokens, output_tokens)
+    Import(Box<import::ImportArgs>),
+    /// Writes the requests of a run as a real fleet would log them
+    Export(export::ExportArgs),
     /// Describes a trace: rate, burstiness, lengths
     Stats(StatsArgs),
-}
-
-/// Arguments of `trace import`.
-#[derive(Debug, clap::Args)]
-pub struct ImportArgs {
-    /// The trace: Azure 2023 or 2024 CSV, Mooncake JSONL, BurstGPT CSV, Vidur CSV; .gz accepted
-    file: PathBuf,
-    /// Where to write; a name ending in .gz is compressed
-    #[arg(long, short, value_name = "FILE")]
-    out: PathBuf,
-    /// Its format, instead of finding it from the content
-    #[arg(long, value_parser = TraceFormat::from_str)]
-    format: Option<TraceFormat>,
-    /// Sorts the requests by arrival (holds all of them in memory)
-    #[arg(long)]
-    sort: bool,
-    /// Spreads requests with the same stamp evenly until the next one
-    #[arg(long)]
-    dejitter: bool,
 }
 
 /// Arguments of `trace stats`.
@@ -56,28 +44,10 @@ pub struct StatsArgs {
 
 pub fn trace(command: &TraceCommand) -> Result<Finished, Failure> {
     match command {
-        TraceCommand::Import(args) => import_trace(args),
+        TraceCommand::Import(args) => import::import(args),
+        TraceCommand::Export(args) => export::export(args),
         TraceCommand::Stats(args) => describe(args),
     }
-}
-
-fn import_trace(args: &ImportArgs) -> Result<Finished, Failure> {
-    let options = ImportOptions {
-        sort: args.sort,
-        dejitter: args.dejitter,
-    };
-    let report = import(&args.file, args.format, &args.out, options).map_err(Failure::of)?;
-    Ok(Finished::fine(format!(
-        "{}: {} of {} requests written over {} s (read as {}); {} have no answer and will be \
-         skipped by a replay, {} with an empty prompt were left out\n",
-        args.out.display(),
-        count(report.written),
-        count(report.read),
-        significant(Some(report.span_s)),
-        report.format.name(),
-        count(report.no_answer),
-        count(report.empty_prompt)
-    )))
 }
 
 fn describe(args: &StatsArgs) -> Result<Finished, Failure> {

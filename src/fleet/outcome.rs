@@ -527,6 +527,8 @@ pub struct RequestRow {
     pub population: u16,
     /// Index of its tenant; none where none are stated.
     pub tenant: Option<u32>,
+    /// It was over for its client, however it ended.
+    pub ended_ns: Option<u64>,
 }
 
 impl RequestRow {
@@ -569,6 +571,7 @@ impl RequestRow {
             resumed_ns: stamp(request.resumed),
             population: ending.population,
             tenant: Some(ending.tenant).filter(|_| plan.tenants() > 0),
+            ended_ns: None,
         }
     }
 

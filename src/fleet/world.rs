@@ -490,7 +490,8 @@ impl World {
             .ended(request, &ending, status, Beside::NOTHING, who, queue.now());
         if self.plan.record_requests {
             let name = status.name();
-            let row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
+            let mut row = RequestRow::new(request, &ending, name, &self.plan, &self.replicas);
+            row.ended_ns = Some(queue.now().0);
             self.rows.push(row);
         }
         let name = request.prefix.own_name();

@@ -82,4 +82,16 @@ pub struct Observed {
     pub session: Option<String>,
     /// The model that was asked for.
     pub model: Option<String>,
+    /// Its prompt's blocks, where the log has hashes of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<Blocks>,
+}
+
+/// Hashes of a prompt's blocks: equal ones at the start of two prompts are the same text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocks {
+    /// Tokens of a block.
+    pub tokens: u32,
+    /// A hash for each, over all before it too; the last block may be shorter.
+    pub hashes: Vec<u64>,
 }

@@ -1,6 +1,6 @@
 //! Why a night cannot be replayed.
 
-use crate::observed::own::ObservedError;
+use crate::observed::ObservedError;
 use crate::scenario::ScenarioError;
 
 /// Why a night cannot be replayed.

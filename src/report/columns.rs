@@ -1,5 +1,6 @@
 //! A table of named columns, as CSV or Parquet.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,13 +85,30 @@ impl Columns {
     pub fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(self.0.iter().map(|(name, _)| name))?;
+        self.write_rows(&mut writer)?;
+        writer
+            .into_inner()
+            .map_err(|error| csv::Error::from(error.into_error()))
+    }
+
+    /// The rows as CSV, without the head.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn rows_as_csv(&self) -> Result<Vec<u8>, csv::Error> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        self.write_rows(&mut writer)?;
+        writer
+            .into_inner()
+            .map_err(|error| csv::Error::from(error.into_error()))
+    }
+
+    fn write_rows(&self, writer: &mut csv::Writer<Vec<u8>>) -> Result<(), csv::Error> {
         let rows = self.0.first().map_or(0, |(_, column)| column.len());
         for row in 0..rows {
             writer.write_record(self.0.iter().map(|(_, column)| column.cell(row)))?;
         }
-        writer
-            .into_inner()
-            .map_err(|error| csv::Error::from(error.into_error()))
+        Ok(())
     }
 
     /// As Parquet: one row group, every column optional.
@@ -98,17 +116,42 @@ impl Columns {
     /// # Errors
     /// What the writer says.
     pub fn to_parquet(&self, name: &str) -> Result<Vec<u8>, ParquetError> {
+        let mut groups = ParquetGroups::new(Vec::new(), self, name)?;
+        groups.write(self)?;
+        groups.finish()
+    }
+}
+
+/// Tables of the same columns as the row groups of one Parquet file, written one after another.
+pub struct ParquetGroups<W: Write + Send> {
+    writer: SerializedFileWriter<W>,
+}
+
+impl<W: Write + Send> ParquetGroups<W> {
+    /// For tables with the columns of this one.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn new(out: W, table: &Columns, name: &str) -> Result<ParquetGroups<W>, ParquetError> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_created_by("seatrial".to_owned());
-        let fields = self.0.iter().map(|(name, column)| field(name, column));
+        let fields = table.0.iter().map(|(name, column)| field(name, column));
         let fields = fields.collect::<Result<Vec<Arc<Type>>, ParquetError>>()?;
         let schema = Type::group_type_builder(name).with_fields(fields).build()?;
-        let mut bytes = Vec::new();
         let properties = Arc::new(properties.build());
-        let mut writer = SerializedFileWriter::new(&mut bytes, Arc::new(schema), properties)?;
-        let mut group = writer.next_row_group()?;
-        for (_, values) in &self.0 {
+        Ok(ParquetGroups {
+            writer: SerializedFileWriter::new(out, Arc::new(schema), properties)?,
+        })
+    }
+
+    /// Adds a table as a row group.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write(&mut self, table: &Columns) -> Result<(), ParquetError> {
+        let mut group = self.writer.next_row_group()?;
+        for (_, values) in &table.0 {
             let Some(mut column) = group.next_column()? else {
                 break;
             };
@@ -141,8 +184,15 @@ impl Columns {
             column.close()?;
         }
         group.close()?;
-        writer.close()?;
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// Writes the end of the file and gives back what it was written to.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn finish(self) -> Result<W, ParquetError> {
+        self.writer.into_inner()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::scenario::resolve::Plan;
 const GROUP: usize = 100_000;
 
 /// Columns of texts, then of numbers, by the row's names for them.
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "id",
     "region",
     "tier",
@@ -39,6 +39,7 @@ const COLUMNS: [&str; 19] = [
     "status",
     "population",
     "tenant",
+    "ended_ns",
 ];
 
 /// Why a request file could not be written.
@@ -202,7 +203,7 @@ impl RequestFile {
     }
 }
 
-fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 19] {
+fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 20] {
     let stamp = |ns: Option<u64>| Field::Number(ns.and_then(|ns| i64::try_from(ns).ok()));
     let small = |value: u32| Field::Number(Some(i64::from(value)));
     let name = |list: &'a [String], index: Option<u16>| {
@@ -232,6 +233,7 @@ fn fields<'a>(row: &RequestRow, names: &'a Names) -> [Field<'a>; 19] {
             &names.tenants,
             row.tenant.and_then(|it| u16::try_from(it).ok()),
         ),
+        stamp(row.ended_ns),
     ]
 }
 

@@ -176,7 +176,7 @@ fn fill(input: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     Ok(held)
 }
 
-fn open_error(path: &Text, fault: &io::Error) -> TraceError {
+pub(crate) fn open_error(path: &Text, fault: &io::Error) -> TraceError {
     let path = path.clone();
     match fault.kind() {
         ErrorKind::NotFound => TraceError::NotFound { path },

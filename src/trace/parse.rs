@@ -58,7 +58,7 @@ pub(crate) fn empty_prompt() -> Fault {
 }
 
 /// Reads `text` times 10^`scale`, rounded half up; also whether nothing was rounded.
-fn decimal(text: &str, scale: i32) -> Result<(u64, bool), &'static str> {
+pub(crate) fn decimal(text: &str, scale: i32) -> Result<(u64, bool), &'static str> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     if digits
         && scale == 0
@@ -127,7 +127,7 @@ fn shift(digits: u128, power: i32) -> Option<(u64, bool)> {
 }
 
 /// Reads a date and time of day into ns since 1970 in UTC; a stamp without a zone is in UTC.
-fn date_time(text: &str, zoned: bool) -> Result<u64, &'static str> {
+pub(crate) fn date_time(text: &str, zoned: bool) -> Result<u64, &'static str> {
     const NOT: &str = "is not a date and time";
     let (date, rest) = text.split_once([' ', 'T']).ok_or(NOT)?;
     let (clock, zone) = match rest.find(['+', '-', 'Z']) {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::error::{Text, TraceError, shorten};
 use super::format::TraceFormat;
 use super::lines::Lines;
-use super::{TraceRecord, parse};
+use super::{HASHED_TOKENS, TraceRecord, parse};
 
 /// Where the three values of a row stand.
 enum Layout {
@@ -108,11 +108,11 @@ impl RecordReader {
             return Ok(None);
         }
         let (values, hashes) = match self.layout {
-            Layout::Csv { at, width } => (csv_values(&self.lines, at, width)?, None),
+            Layout::Csv { at, width } => (csv_values(&self.lines, at, width)?, (None, 0)),
             Layout::JsonLines => json_values(&self.lines, self.format)?,
         };
         let mut record = self.record(&values)?;
-        record.hashes = hashes;
+        (record.hashes, record.hashed_tokens) = hashes;
         if record.t_ns < self.last_ns && !self.any_order {
             return Err(TraceError::Unsorted {
                 path: self.lines.name(),
@@ -148,6 +148,7 @@ impl RecordReader {
             output_tokens,
             failed: prompt_tokens == 0 || output_tokens == 0,
             hashes: None,
+            hashed_tokens: 0,
         })
     }
 
@@ -157,6 +158,11 @@ impl RecordReader {
             Layout::Csv { at, .. } => format!("column {} (`{name}`)", at[which] + 1).into(),
             Layout::JsonLines => format!("key `{name}`").into(),
         }
+    }
+
+    /// The line of the record last read, from 1.
+    pub(crate) fn line(&self) -> u64 {
+        self.lines.line()
     }
 
     pub(crate) fn name(&self) -> Text {
@@ -274,13 +280,15 @@ fn split(line: &str) -> Vec<Cow<'_, str>> {
     row.iter().map(|f| Cow::Owned(f.to_owned())).collect()
 }
 
-/// The three values of a line, and the hashes of the prompt where it has them.
-type JsonValues<'a> = ([Cow<'a, str>; 3], Option<Arc<[u64]>>);
+/// The three values of a line, and the hashes of the prompt where it has them, with the tokens that
+/// each stands for.
+type JsonValues<'a> = ([Cow<'a, str>; 3], (Option<Arc<[u64]>>, u32));
 
 fn json_values(lines: &Lines, format: TraceFormat) -> Result<JsonValues<'_>, TraceError> {
     #[derive(serde::Deserialize)]
     struct Row {
         hash_ids: Option<Vec<u64>>,
+        block_size: Option<u32>,
         timestamp: Option<Value>,
         input_length: Option<Value>,
         output_length: Option<Value>,
@@ -313,7 +321,21 @@ fn json_values(lines: &Lines, format: TraceFormat) -> Result<JsonValues<'_>, Tra
         };
         *slot = Cow::Owned(value.to_string());
     }
-    Ok((out, row.hash_ids.map(Arc::from)))
+    if row.block_size == Some(0) {
+        return Err(TraceError::Value {
+            path: lines.name(),
+            line: lines.line(),
+            field: "key `block_size`".into(),
+            value: "0".into(),
+            why: "is no number of tokens",
+            allowed: "1 or more",
+        });
+    }
+    let hashed = match row.hash_ids {
+        Some(_) => row.block_size.unwrap_or(HASHED_TOKENS),
+        None => 0,
+    };
+    Ok((out, (row.hash_ids.map(Arc::from), hashed)))
 }
 
 /// A message of `serde_json` without its "at line 1 column n": a line here is a whole document.

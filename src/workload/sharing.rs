@@ -6,7 +6,6 @@ use rand_distr::{Distribution, Zipf};
 use crate::engine::{SimRng, Streams};
 use crate::fleet::prefix::Prefix;
 use crate::scenario::workload::PrefixSharing;
-use crate::trace::HASHED_TOKENS;
 
 /// Draws what the prompt of each request begins with.
 #[derive(Debug, Clone)]
@@ -27,15 +26,15 @@ impl Sharing {
         }
     }
 
-    /// The prefix of the next request, whose trace has these hashes.
-    pub fn next(&mut self, hashes: Option<std::sync::Arc<[u64]>>) -> Prefix {
+    /// The prefix of the next request, whose trace has these hashes, each of so many tokens.
+    pub fn next(&mut self, hashes: Option<(std::sync::Arc<[u64]>, u32)>) -> Prefix {
         let own = self.count;
         self.count += 1;
         match &self.rule {
             None => match hashes {
-                Some(hashes) => Prefix::Hashes {
+                Some((hashes, hashed_tokens)) => Prefix::Hashes {
                     hashes,
-                    stretch_tokens: HASHED_TOKENS,
+                    stretch_tokens: hashed_tokens,
                     own,
                 },
                 None => Prefix::own(own),

@@ -232,7 +232,7 @@ impl Source {
                     let probability = rng.random::<f64>();
                     law.as_ref().map_or(own, |law| law.quantile(probability))
                 };
-                hashes = record.hashes;
+                hashes = record.hashes.map(|it| (it, record.hashed_tokens));
                 let prompt = draw(prompt, record.prompt_tokens);
                 let output = draw(output, record.output_tokens);
                 (time, prompt, output)

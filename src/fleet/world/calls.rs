@@ -439,6 +439,7 @@ impl World {
             let region = last.map(|slot| calls.attempt(slot).region);
             let found = |region: &u16| usize::from(*region) < self.plan.topology.regions.len();
             row.region = region.filter(found);
+            row.ended_ns = Some(queue.now().0);
             if let (Status::Completed, Some(slot)) = (status, last) {
                 let attempt = calls.attempt(slot);
                 row.last_token_came(SimTime(attempt.back_at.0 - attempt.logged.0));

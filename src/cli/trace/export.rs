@@ -1,0 +1,97 @@
+//! `seatrial trace export`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::super::{Failure, Finished};
+use crate::observed::export::{ExportFormat, ExportOptions, Exporter};
+use crate::observed::write::Whole;
+use crate::observed::{ObservedError, ReadOptions, read};
+use crate::report::number::count;
+
+/// Arguments of `trace export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// Requests of a run (`run --requests`), or observed ones (`trace import --observed`), or a log
+    file: PathBuf,
+    /// What to write: otlp (spans as OTLP/JSON lines, to the ns) or envoy (access log, to the ms)
+    #[arg(long, value_parser = ExportFormat::from_str)]
+    to: ExportFormat,
+    /// Where to write; .gz compresses
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+    /// When the run began
+    #[arg(long, value_name = "RFC3339", default_value = "2026-01-01T00:00:00Z")]
+    start: String,
+    /// Envoy's format string, instead of its default one
+    #[arg(long, value_name = "STRING")]
+    log_format: Option<String>,
+    /// Bytes that a token has in an access log, which has no tokens
+    #[arg(long, value_name = "BYTES", default_value_t = 4)]
+    bytes_per_token: u32,
+}
+
+pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
+    let start = OffsetDateTime::parse(&args.start, &Rfc3339).ok();
+    let start_ns = start.and_then(|it| u64::try_from(it.unix_timestamp_nanos()).ok());
+    let start_ns = start_ns.ok_or_else(|| {
+        Failure::of(format!(
+            "--start {}: must be an RFC 3339 time from 1970 on; write, for example, \
+             2026-03-01T12:00:00Z",
+            args.start
+        ))
+    })?;
+    if args.bytes_per_token == 0 {
+        return Err(Failure::of(
+            "--bytes-per-token 0: must be 1 or more; English text has some 4",
+        ));
+    }
+    if args.to == ExportFormat::Otlp && args.log_format.is_some() {
+        return Err(Failure::of(
+            "--log-format: does nothing with --to otlp; remove it",
+        ));
+    }
+    let mut exporter = Exporter::new(ExportOptions {
+        format: args.to,
+        start_ns,
+        log_format: args.log_format.clone(),
+        bytes_per_token: args.bytes_per_token,
+    })
+    .map_err(Failure::of)?;
+    let mut out = Whole::create(&args.out).map_err(Failure::of)?;
+    let name = args.out.display().to_string();
+    let report = read(&args.file, &ReadOptions::default(), &mut |request| {
+        let text = exporter.add(&request)?;
+        out.write_all(text.as_bytes())
+            .map_err(|fault| ObservedError::write(&name, &fault))
+    })
+    .map_err(Failure::of)?;
+    out.write_all(exporter.finish().as_bytes())
+        .map_err(|fault| Failure::of(ObservedError::write(&name, &fault)))?;
+    out.finish().map_err(Failure::of)?;
+    let lost = match args.to {
+        ExportFormat::Otlp => {
+            "stamps to the ns; an answer that failed has no tokens in it".to_owned()
+        }
+        ExportFormat::Envoy => format!(
+            "stamps and durations to the ms before; {} bytes stand for a token, and what the \
+             format string has no command for is lost",
+            args.bytes_per_token
+        ),
+    };
+    let mut text = format!(
+        "{}: {} requests as {}, by arrival from {}; {lost}\n",
+        args.out.display(),
+        count(report.requests),
+        args.to.name(),
+        args.start
+    );
+    for (reason, it) in &report.skipped.0 {
+        text.push_str(&format!("  left out: {} {reason}\n", count(it.count)));
+    }
+    Ok(Finished::fine(text))
+}

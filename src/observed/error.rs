@@ -1,0 +1,115 @@
+//! Why a log was refused as a whole. What is wrong with single records is counted instead: see
+//! [`Skips`](super::report::Skips).
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::trace::TraceError;
+use crate::trace::error::Text;
+
+/// Why a log cannot be read. Every message names the file, what is there, what is allowed and the
+/// remedy.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // the fields are what the messages below say
+pub enum ObservedError {
+    /// A trace, or what is wrong with opening any file.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// Compressed data that is damaged or ends early.
+    #[error(
+        "log `{path}`: the {kind} data is damaged or ends early, after line {line} ({detail}); copy or download the file again"
+    )]
+    Damaged {
+        path: Text,
+        kind: &'static str,
+        line: u64,
+        detail: Text,
+    },
+    /// Reading failed.
+    #[error(
+        "log `{path}`: reading failed after line {line}: {detail}; try again or copy the file to a local disk"
+    )]
+    Read { path: Text, line: u64, detail: Text },
+    /// None of the formats.
+    #[error(
+        "log `{path}`: `{first}` begins no known format; allowed: {known}; name it with --format, or describe an access log with --log-format"
+    )]
+    UnknownFormat {
+        path: Text,
+        first: Text,
+        known: Text,
+    },
+    /// Not one request in it.
+    #[error(
+        "log `{path}`, read as {format}: no request in it: {records} records read, all skipped ({reasons}); name another --format, or give another file"
+    )]
+    Nothing {
+        path: Text,
+        format: &'static str,
+        records: u64,
+        reasons: Text,
+    },
+    /// Lengths that the log does not have, and nothing says how to infer them.
+    #[error(
+        "log `{path}`: {count} requests have no {what} tokens, and nothing in it tells how many there may be; give --bytes-per-token, or a length or law with {option}"
+    )]
+    NoTokens {
+        path: Text,
+        what: &'static str,
+        count: u64,
+        option: &'static str,
+    },
+    /// A setting that is not allowed.
+    #[error("{option} {value}: {why}; {remedy}")]
+    Option {
+        option: &'static str,
+        value: Text,
+        why: Text,
+        remedy: Text,
+    },
+    /// The folder for temporary files.
+    #[error(
+        "cannot sort on disk: {detail}; free room in the folder for temporary files, or name another with TMPDIR"
+    )]
+    Temporary { detail: Text },
+    /// Writing failed.
+    #[error(
+        "cannot write `{path}`: {detail}; check that the folder exists, may be written and has room"
+    )]
+    Write { path: Text, detail: Text },
+}
+
+impl ObservedError {
+    pub(crate) fn temporary(fault: &dyn std::fmt::Display) -> Self {
+        ObservedError::Temporary {
+            detail: fault.to_string().into(),
+        }
+    }
+
+    pub(crate) fn write(path: &str, fault: &dyn std::fmt::Display) -> Self {
+        ObservedError::Write {
+            path: path.into(),
+            detail: fault.to_string().into(),
+        }
+    }
+
+    pub(crate) fn reading(
+        path: &Text,
+        packed: Option<&'static str>,
+        line: u64,
+        fault: &io::Error,
+    ) -> Self {
+        let (path, detail) = (path.clone(), fault.to_string().into());
+        match packed {
+            Some(kind) => ObservedError::Damaged {
+                path,
+                kind,
+                line,
+                detail,
+            },
+            None => ObservedError::Read { path, line, detail },
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! A file as a stream of text, plain, gzipped or zstd-compressed, that knows its place.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::error::ObservedError;
+use crate::inputs::note;
+use crate::trace::error::Text;
+use crate::trace::lines::open_error;
+
+/// The longest line that is read, bytes: spans and payloads may hold whole conversations.
+pub const MAX_LINE_BYTES: usize = 16 << 20;
+/// How much of the start is looked at to tell the format, bytes.
+const HEAD_BYTES: usize = 64 << 10;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
+/// A place in a text: line from 1, bytes of that line read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: u64,
+    /// Bytes of it that were read.
+    pub column: u64,
+}
+
+/// What [`Input::next_line`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// A line, without its end.
+    Whole,
+    /// A line longer than [`MAX_LINE_BYTES`], passed over.
+    TooLong,
+    /// The end of the text.
+    End,
+}
+
+/// A text that is read once, from its start.
+pub struct Input {
+    name: Text,
+    reader: Box<dyn BufRead>,
+    packed: Option<&'static str>,
+    head: Vec<u8>,
+    at: Rc<Cell<Place>>,
+    last: u8,
+    fault: Option<ObservedError>,
+}
+
+impl Input {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its compressed data is damaged at the start.
+    pub fn open(path: &Path) -> Result<Input, ObservedError> {
+        let name: Text = path.display().to_string().into();
+        note(path);
+        let file = File::open(path).map_err(|fault| open_error(&name, &fault))?;
+        let about = file.metadata().map_err(|fault| open_error(&name, &fault))?;
+        if about.is_dir() {
+            return Err(crate::trace::TraceError::IsDirectory { path: name }.into());
+        }
+        Input::new(name, file)
+    }
+
+    /// Reads from any reader; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    /// As [`Input::open`].
+    pub fn new(name: Text, input: impl Read + 'static) -> Result<Input, ObservedError> {
+        let mut plain = BufReader::with_capacity(HEAD_BYTES, input);
+        let failed = |packed, fault: &io::Error| ObservedError::reading(&name, packed, 0, fault);
+        let mut magic = Vec::new();
+        let four = ZSTD_MAGIC.len() as u64;
+        let read = plain.by_ref().take(four).read_to_end(&mut magic);
+        read.map_err(|fault| failed(None, &fault))?;
+        let (gzip, zstd) = (magic.starts_with(&GZIP_MAGIC), magic == ZSTD_MAGIC);
+        let whole = io::Cursor::new(magic).chain(plain);
+        let (packed, mut reader): (_, Box<dyn BufRead>) = if gzip {
+            let decoder = MultiGzDecoder::new(whole);
+            (
+                Some("gzip"),
+                Box::new(BufReader::with_capacity(HEAD_BYTES, decoder)),
+            )
+        } else if zstd {
+            let decoder = zstd::stream::read::Decoder::with_buffer(whole);
+            let decoder = decoder.map_err(|fault| failed(Some("zstd"), &fault))?;
+            (
+                Some("zstd"),
+                Box::new(BufReader::with_capacity(HEAD_BYTES, decoder)),
+            )
+        } else {
+            (None, Box::new(whole))
+        };
+        let mut head = Vec::new();
+        let read = reader
+            .by_ref()
+            .take(HEAD_BYTES as u64)
+            .read_to_end(&mut head);
+        read.map_err(|fault| failed(packed, &fault))?;
+        if head.starts_with(BOM) {
+            head.drain(..BOM.len());
+        }
+        let reader = Box::new(io::Cursor::new(head.clone()).chain(reader));
+        Ok(Input {
+            name,
+            reader,
+            packed,
+            head,
+            at: Rc::new(Cell::new(Place { line: 1, column: 0 })),
+            last: b'\n',
+            fault: None,
+        })
+    }
+
+    /// The name of the file, for errors.
+    pub fn name(&self) -> &Text {
+        &self.name
+    }
+
+    /// The first 64 KiB of the text.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Where it is; a copy of the cell follows along.
+    pub fn place(&self) -> Rc<Cell<Place>> {
+        Rc::clone(&self.at)
+    }
+
+    /// Reads the next line into `into`, without its end; what is over the limit is passed over.
+    ///
+    /// # Errors
+    /// When the file cannot be read on.
+    pub fn next_line(&mut self, into: &mut Vec<u8>) -> Result<Line, ObservedError> {
+        into.clear();
+        let (mut any, mut too_long) = (false, false);
+        loop {
+            let chunk = match self.reader.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(fault) if fault.kind() == ErrorKind::Interrupted => continue,
+                Err(fault) => return Err(self.failed(&fault)),
+            };
+            if chunk.is_empty() {
+                break;
+            }
+            any = true;
+            let end = memchr::memchr(b'\n', chunk);
+            let taken = end.unwrap_or(chunk.len());
+            too_long |= into.len() + taken > MAX_LINE_BYTES;
+            if !too_long {
+                into.extend_from_slice(&chunk[..taken]);
+            }
+            self.consume(taken + usize::from(end.is_some()));
+            if end.is_some() {
+                break;
+            }
+        }
+        if into.last() == Some(&b'\r') {
+            into.pop();
+        }
+        Ok(match (any, too_long) {
+            (false, _) => Line::End,
+            (true, true) => Line::TooLong,
+            (true, false) => Line::Whole,
+        })
+    }
+
+    /// The number of the line that [`Input::next_line`] last gave.
+    pub fn line_read(&self) -> u64 {
+        let at = self.at.get();
+        at.line - u64::from(self.last == b'\n' && at.line > 1)
+    }
+
+    /// Passes over the rest of this line, unless it has just ended.
+    ///
+    /// # Errors
+    /// When the file cannot be read on.
+    pub(super) fn end_line(&mut self) -> Result<(), ObservedError> {
+        if self.last != b'\n' {
+            self.next_line(&mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing but white space left; passes over it.
+    ///
+    /// # Errors
+    /// When the file cannot be read on.
+    pub(super) fn only_blank_left(&mut self) -> Result<bool, ObservedError> {
+        loop {
+            let chunk = match self.reader.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(fault) if fault.kind() == ErrorKind::Interrupted => continue,
+                Err(fault) => return Err(self.failed(&fault)),
+            };
+            if chunk.is_empty() {
+                return Ok(true);
+            }
+            let blank = chunk.iter().take_while(|b| b.is_ascii_whitespace()).count();
+            let more = blank < chunk.len();
+            self.consume(blank);
+            if more {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// A fault of the file that ended reading through [`Read`], if any.
+    pub(super) fn take_fault(&mut self) -> Option<ObservedError> {
+        self.fault.take()
+    }
+
+    fn failed(&self, fault: &io::Error) -> ObservedError {
+        ObservedError::reading(&self.name, self.packed, self.at.get().line, fault)
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Input")
+            .field("name", &self.name)
+            .field("at", &self.at.get())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let chunk = self.fill_buf()?;
+        let taken = chunk.len().min(into.len());
+        into[..taken].copy_from_slice(&chunk[..taken]);
+        self.consume(taken);
+        Ok(taken)
+    }
+}
+
+impl BufRead for Input {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        // Asked for twice: what the first found cannot be handed out after the error was kept.
+        if let Err(fault) = self.reader.fill_buf()
+            && fault.kind() != ErrorKind::Interrupted
+        {
+            self.fault = Some(self.failed(&fault));
+            return Err(fault);
+        }
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        // The buffer still holds them: this reads nothing.
+        if let Ok(chunk) = self.reader.fill_buf() {
+            let taken = &chunk[..bytes.min(chunk.len())];
+            let mut at = self.at.get();
+            let ends = memchr::memchr_iter(b'\n', taken).count() as u64;
+            at.line += ends;
+            at.column = match memchr::memrchr(b'\n', taken) {
+                Some(end) => (taken.len() - end - 1) as u64,
+                None => at.column + taken.len() as u64,
+            };
+            self.at.set(at);
+            self.last = taken.last().copied().unwrap_or(self.last);
+        }
+        self.reader.consume(bytes);
+    }
+}

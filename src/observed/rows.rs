@@ -1,0 +1,214 @@
+//! Rows of seatrial itself, CSV or Parquet: requests of a run (`run --requests`), and requests that
+//! an import wrote (`trace import --observed`).
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+
+use super::attempt::Attempt;
+use super::error::ObservedError;
+use super::input::Input;
+use super::intake::Intake;
+use super::record::Ending;
+use crate::fleet::request::{Outcome, Status};
+
+/// Reads rows; `path` is opened again if it is Parquet.
+pub(super) fn read(
+    input: &mut Input,
+    path: &Path,
+    intake: &mut Intake,
+) -> Result<(), ObservedError> {
+    match input.head().starts_with(b"PAR1") {
+        true => read_parquet(path, intake),
+        false => read_csv(input, intake),
+    }
+}
+
+fn read_csv(input: &mut Input, intake: &mut Intake) -> Result<(), ObservedError> {
+    let mut rows = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(&mut *input);
+    let header: Vec<String> = match rows.headers() {
+        Ok(header) => header.iter().map(str::to_owned).collect(),
+        Err(error) => {
+            intake.skip("rows that are no CSV", &error.to_string());
+            return Ok(());
+        }
+    };
+    let mut row = csv::StringRecord::new();
+    loop {
+        let read = rows.read_record(&mut row);
+        let line = rows.position().line();
+        if let Some(error) = rows.get_mut().take_fault() {
+            return Err(error);
+        }
+        let here = intake.place_now();
+        intake.set_place(line);
+        match read {
+            Ok(false) => return Ok(()),
+            Ok(true) if row.len() != header.len() => {
+                let what = format!("{} fields of {}", row.len(), header.len());
+                intake.skip("rows with more or fewer fields than the header", &what);
+            }
+            Ok(true) => {
+                let fields = header.iter().map(String::as_str).zip(row.iter());
+                take(&fields.collect(), intake)?;
+            }
+            Err(error) => intake.skip("rows that are no CSV", &error.to_string()),
+        }
+        intake.return_to(here);
+    }
+}
+
+fn read_parquet(path: &Path, intake: &mut Intake) -> Result<(), ObservedError> {
+    let damaged = |detail: String| ObservedError::Damaged {
+        path: path.display().to_string().into(),
+        kind: "Parquet",
+        line: 0,
+        detail: detail.into(),
+    };
+    let file = File::open(path).map_err(|fault| damaged(fault.to_string()))?;
+    let reader = SerializedFileReader::new(file).map_err(|fault| damaged(fault.to_string()))?;
+    let rows = reader
+        .get_row_iter(None)
+        .map_err(|fault| damaged(fault.to_string()))?;
+    for (number, row) in (1..).zip(rows) {
+        let row = row.map_err(|fault| damaged(fault.to_string()))?;
+        intake.set_place(number);
+        let texts: Vec<(String, String)> = row
+            .get_column_iter()
+            .map(|(name, field)| (name.clone(), text_of(field)))
+            .collect();
+        let fields = texts
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()));
+        take(&fields.collect(), intake)?;
+    }
+    Ok(())
+}
+
+fn text_of(field: &Field) -> String {
+    match field {
+        Field::Null => String::new(),
+        Field::Str(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+type Fields<'a> = BTreeMap<&'a str, &'a str>;
+
+fn take(fields: &Fields<'_>, intake: &mut Intake) -> Result<(), ObservedError> {
+    let attempt = if fields.contains_key("t_ns") {
+        observed(fields)
+    } else {
+        request(fields)
+    };
+    match attempt {
+        Ok(attempt) => intake.take(attempt),
+        Err((reason, what)) => {
+            intake.skip(reason, &what);
+            Ok(())
+        }
+    }
+}
+
+type Refused = (&'static str, String);
+
+/// A whole number; none where the field is empty or missing.
+fn number<T: std::str::FromStr>(fields: &Fields<'_>, name: &str) -> Result<Option<T>, Refused> {
+    match fields.get(name).map(|it| it.trim()) {
+        None | Some("") => Ok(None),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| ("with a number that is none", format!("{name} = {text}"))),
+    }
+}
+
+fn text(fields: &Fields<'_>, name: &str) -> Option<Box<str>> {
+    let text = fields.get(name)?.trim();
+    (!text.is_empty()).then(|| text.into())
+}
+
+/// A row of `run --requests`.
+fn request(fields: &Fields<'_>) -> Result<Attempt, Refused> {
+    let Some(start) = number(fields, "arrival_ns")? else {
+        return Err(("without a start", "no `arrival_ns`".to_owned()));
+    };
+    let mut attempt = Attempt::at(start);
+    let name = fields.get("status").copied().unwrap_or("");
+    if name == "in_flight" {
+        return Err((
+            "in flight at the end of the run: no log has them",
+            String::new(),
+        ));
+    }
+    let status = Status::ALL.into_iter().find(|it| it.name() == name);
+    let Some(status) = status else {
+        return Err(("with a status that is none", name.to_owned()));
+    };
+    attempt.ending = Ending::from(status.outcome());
+    if attempt.ending != Ending::Completed {
+        attempt.code = Some(name.into());
+    }
+    attempt.first_token_ns = number(fields, "first_token_ns")?;
+    let last = number(fields, "last_token_ns")?;
+    attempt.end_ns = match attempt.ending {
+        Ending::Completed => last,
+        _ => number(fields, "ended_ns")?,
+    };
+    if attempt.ending != Ending::Completed {
+        // Tokens of an answer that was never whole.
+        attempt.first_token_ns = None;
+    }
+    attempt.prompt = number(fields, "prompt_tokens")?;
+    attempt.output = number(fields, "output_tokens")?;
+    attempt.output_is_whole = true;
+    attempt.cached = number(fields, "cached_tokens")?;
+    attempt.attempts = number(fields, "attempts")?.unwrap_or(1).max(1);
+    attempt.tenant = text(fields, "tenant");
+    Ok(attempt)
+}
+
+/// A row of `trace import --observed`.
+fn observed(fields: &Fields<'_>) -> Result<Attempt, Refused> {
+    let Some(start) = number::<u64>(fields, "t_ns")? else {
+        return Err(("without a start", "no `t_ns`".to_owned()));
+    };
+    let mut attempt = Attempt::at(start);
+    let name = fields.get("ending").copied().unwrap_or("");
+    let ending = Ending::ALL.into_iter().find(|it| it.name() == name);
+    attempt.ending = ending.ok_or_else(|| ("with an ending that is none", name.to_owned()))?;
+    let after = |name| -> Result<Option<u64>, Refused> {
+        Ok(number::<u64>(fields, name)?.and_then(|ns| start.checked_add(ns)))
+    };
+    attempt.first_token_ns = after("ttft_ns")?;
+    attempt.end_ns = after("e2e_ns")?;
+    attempt.prompt = number(fields, "prompt_tokens")?;
+    attempt.output = number(fields, "output_tokens")?;
+    attempt.output_is_whole = true;
+    let yes = |name: &str| fields.get(name).copied() == Some("true");
+    attempt.inferred = [yes("prompt_inferred"), yes("output_inferred")];
+    attempt.cached = number(fields, "cached_tokens")?;
+    attempt.attempts = number(fields, "attempts")?.unwrap_or(1).max(1);
+    attempt.tenant = text(fields, "tenant");
+    attempt.session = text(fields, "session");
+    attempt.model = text(fields, "model");
+    Ok(attempt)
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Ending {
+        match outcome {
+            Outcome::Completed => Ending::Completed,
+            Outcome::Rejected => Ending::Rejected,
+            Outcome::Shed => Ending::Shed,
+            Outcome::TimedOut => Ending::TimedOut,
+            Outcome::Failed => Ending::Failed,
+            Outcome::Cancelled => Ending::Cancelled,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The text format of Prometheus: one sample a line.
+
+/// One sample: `name{label="value"} value timestamp`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sample<'a> {
+    /// Name of the metric.
+    pub name: &'a str,
+    /// What is within the braces, as it is written.
+    pub labels: &'a str,
+    /// The value.
+    pub value: f64,
+    /// When, ms since 1970.
+    pub at_ms: Option<u64>,
+}
+
+impl<'a> Sample<'a> {
+    /// Reads a line that is no comment; none where it is no sample.
+    pub(super) fn of(line: &'a str) -> Option<Sample<'a>> {
+        let line = line.trim();
+        let (name, labels, rest) = match line.find('{') {
+            Some(open) => {
+                let close = closing(line, open)?;
+                (&line[..open], &line[open + 1..close], &line[close + 1..])
+            }
+            None => {
+                let (name, rest) = line.split_once([' ', '\t'])?;
+                (name, "", rest)
+            }
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        if name.is_empty() || !name.chars().all(plain) {
+            return None;
+        }
+        let mut words = rest.split_whitespace();
+        let value = match words.next()? {
+            "+Inf" => f64::INFINITY,
+            "-Inf" => f64::NEG_INFINITY,
+            text => text.parse().ok()?,
+        };
+        let at_ms = match words.next() {
+            Some(text) => Some(text.parse().ok()?),
+            None => None,
+        };
+        words.next().is_none().then_some(Sample {
+            name,
+            labels,
+            value,
+            at_ms,
+        })
+    }
+
+    /// The value of a label; escapes are left as they are.
+    pub(super) fn label(&self, name: &str) -> Option<&'a str> {
+        let mut rest = self.labels;
+        loop {
+            let (key, after) = rest.split_once("=\"")?;
+            let end = quote_end(after)?;
+            if key.trim_matches([',', ' ']) == name {
+                return Some(&after[..end]);
+            }
+            rest = &after[end + 1..];
+        }
+    }
+
+    /// The labels without one of them: what identifies the series that a bucket belongs to.
+    pub(super) fn labels_without(&self, name: &str) -> String {
+        let mut kept = Vec::new();
+        let mut rest = self.labels;
+        while let Some((key, after)) = rest.split_once("=\"") {
+            let Some(end) = quote_end(after) else {
+                break;
+            };
+            let key = key.trim_matches([',', ' ']);
+            if key != name {
+                kept.push(format!("{key}=\"{}\"", &after[..end]));
+            }
+            rest = &after[end + 1..];
+        }
+        kept.join(",")
+    }
+}
+
+/// Where a quoted text ends: at a quote that no backslash escapes.
+fn quote_end(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Where the braces close that open at `open`; those in quotes do not count.
+fn closing(line: &str, open: usize) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in line.bytes().enumerate().skip(open + 1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'}' if !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_taken_apart() {
+        let line = r#"vllm:e2e_request_latency_seconds_bucket{le="0.3",model_name="a}\"b"} 7.0 1700000000123"#;
+        let sample = Sample::of(line).unwrap();
+        assert_eq!(sample.label("le"), Some("0.3"));
+        assert_eq!(sample.label("model_name"), Some(r#"a}\"b"#));
+        assert_eq!(sample.labels_without("le"), r#"model_name="a}\"b""#);
+        assert_eq!((sample.value, sample.at_ms), (7.0, Some(1_700_000_000_123)));
+        assert_eq!(Sample::of("up 1").unwrap().value, 1.0);
+        for bad in [
+            "",
+            "up",
+            "up one",
+            "a b 1",
+            "x{ 1",
+            "x{a=\"b} 1",
+            "up 1 2 3",
+            "é 1",
+        ] {
+            assert!(Sample::of(bad).is_none(), "{bad}");
+        }
+    }
+}
