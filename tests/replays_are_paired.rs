@@ -36,7 +36,12 @@ fn logged() -> (tempfile::TempDir, std::path::PathBuf) {
     let (scenario, log) = (folder.path().join("s.toml"), folder.path().join("log.csv"));
     std::fs::write(&scenario, SCENARIO).unwrap();
     let mut command = Command::cargo_bin("seatrial").unwrap();
-    let output = command.arg("run").arg(&scenario).arg("--requests").arg(&log).output();
+    let output = command
+        .arg("run")
+        .arg(&scenario)
+        .arg("--requests")
+        .arg(&log)
+        .output();
     assert!(output.unwrap().status.code().unwrap() < 2);
     (folder, log)
 }
@@ -51,12 +56,14 @@ fn the_same_scenario_on_the_same_luck_gives_the_night_back() {
     let simulated = stage.simulate(&plan, Part::Whole, 0).unwrap();
     let arrivals = |all: &[seatrial::replay::night::Seen]| -> Vec<(u64, u32, u32)> {
         let of = all.iter();
-        of.map(|it| (it.t_ns, it.prompt_tokens, it.output_tokens)).collect()
+        of.map(|it| (it.t_ns, it.prompt_tokens, it.output_tokens))
+            .collect()
     };
     assert_eq!(arrivals(&night.requests), arrivals(&simulated.requests));
     let ends = |all: &[seatrial::replay::night::Seen]| -> Vec<_> {
         let of = all.iter();
-        of.map(|it| (it.ending, it.attempts, it.ttft_ns, it.e2e_ns)).collect()
+        of.map(|it| (it.ending, it.attempts, it.ttft_ns, it.e2e_ns))
+            .collect()
     };
     assert!(ends(&night.requests) == ends(&simulated.requests));
     assert!(night.requests.iter().any(|it| it.attempts > 1));
@@ -68,7 +75,12 @@ fn bad_input_is_refused_with_a_remedy() {
     let scenario = folder.path().join("s.toml");
     let refused = |more: &[&str]| {
         let mut command = Command::cargo_bin("seatrial").unwrap();
-        command.arg("replay").arg(&scenario).arg("--trace").arg(&log).args(more);
+        command
+            .arg("replay")
+            .arg(&scenario)
+            .arg("--trace")
+            .arg(&log)
+            .args(more);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{more:?}");
         String::from_utf8(output.stderr).unwrap()
@@ -76,11 +88,26 @@ fn bad_input_is_refused_with_a_remedy() {
     for (arguments, words) in [
         (&["--calm", "60"][..], "must be FROM..TO"),
         (&["--calm", "60..20"], "must begin at 0 or later"),
-        (&["--calm", "0..60", "--fit", "gateway.cost_ms=5"], "PATH=LOW..HIGH"),
-        (&["--calm", "0..60", "--fit", "gateway.cst_ms=0..5"], "did you mean `cost_ms`"),
-        (&["--calm", "0..60", "--fit", "pools.*.tp=1..8"], "the scenario has none"),
-        (&["--calm", "0..60", "--what-if", "clients.max_retries"], "PATH=VALUE"),
-        (&["--calm", "0..10", "--fit", "gateway.cost_ms=0..5"], "400 requests or more"),
+        (
+            &["--calm", "0..60", "--fit", "gateway.cost_ms=5"],
+            "PATH=LOW..HIGH",
+        ),
+        (
+            &["--calm", "0..60", "--fit", "gateway.cst_ms=0..5"],
+            "did you mean `cost_ms`",
+        ),
+        (
+            &["--calm", "0..60", "--fit", "pools.*.tp=1..8"],
+            "the scenario has none",
+        ),
+        (
+            &["--calm", "0..60", "--what-if", "clients.max_retries"],
+            "PATH=VALUE",
+        ),
+        (
+            &["--calm", "0..10", "--fit", "gateway.cost_ms=0..5"],
+            "400 requests or more",
+        ),
         (&["--calm", "0..60", "--start", "never"], "--start never"),
         (&["--calm", "0..60", "--bin", "0"], "--bin 0"),
         (

@@ -6,8 +6,8 @@ use super::progress::Progress;
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
 use crate::observed::{ReadOptions, ReadReport, read_all};
 use crate::replay::{Night, Outcome, Settings, Window, replay as simulate};
-use crate::report::terminal::replay::render;
 use crate::report::number::plural;
+use crate::report::terminal::replay::render;
 use crate::scenario::Document;
 
 /// Arguments of `replay`.
@@ -51,7 +51,7 @@ pub struct ReplayArgs {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=100))]
     nights: u16,
     /// Simulations of a fit at most
-    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(20..=100_000))]
     budget: u32,
     /// Length of the minutes that series are compared by, seconds [default: 60, less for short logs]
     #[arg(long, value_name = "SECONDS")]
@@ -108,9 +108,8 @@ fn read(args: &ReplayArgs) -> Result<(Night, ReadReport), Failure> {
 }
 
 fn settings(args: &ReplayArgs, night: &Night, report: &ReadReport) -> Result<Settings, Failure> {
-    let window = |option: &str, text: &str| {
-        Window::parse(option, text, night.zero_ns).map_err(Failure::of)
-    };
+    let window =
+        |option: &str, text: &str| Window::parse(option, text, night.zero_ns).map_err(Failure::of);
     if let Some(bin) = args.bin
         && !(bin.is_finite() && (1e-3..=1e6).contains(&bin))
     {

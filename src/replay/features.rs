@@ -33,7 +33,11 @@ pub fn of(requests: &[Seen]) -> Features {
     let answered = || requests.iter().filter(|request| request.is_answered());
     let ns = |value: Option<u64>| value.map(|ns| ns as f64);
     let ttft = sorted(answered().filter_map(|request| ns(request.ttft_ns)));
-    let tpot = sorted(answered().filter_map(|request| request.tpot_ns()).filter(|ns| *ns > 0.0));
+    let tpot = sorted(
+        answered()
+            .filter_map(|request| request.tpot_ns())
+            .filter(|ns| *ns > 0.0),
+    );
     // End to end says more only where first tokens are not known.
     let e2e = match ttft.is_empty() {
         true => sorted(answered().filter_map(|request| ns(request.e2e_ns))),
@@ -45,7 +49,10 @@ pub fn of(requests: &[Seen]) -> Features {
         .collect();
     let count = requests.len() as f64;
     let share = |sum: f64| (!requests.is_empty()).then_some(sum / count);
-    let tries: f64 = requests.iter().map(|request| f64::from(request.attempts)).sum();
+    let tries: f64 = requests
+        .iter()
+        .map(|request| f64::from(request.attempts))
+        .sum();
     [
         log_quantile(&ttft, 0.25),
         log_quantile(&ttft, 0.5),

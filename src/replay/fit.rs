@@ -16,6 +16,7 @@ use super::night::{Night, Seen};
 use super::open::Open;
 use super::stage::{Change, Part, Stage};
 use crate::engine::Streams;
+use crate::measure::quantile_of_sorted;
 
 /// Requests of a block at least.
 const LEAST_BLOCK: usize = 50;
@@ -25,8 +26,10 @@ const BLOCKS: (usize, usize) = (8, 30);
 const FIRST_LOOKS: usize = 16;
 /// Steps of a search at most.
 const STEPS: usize = 8;
-/// Share of a range by which slopes are found.
-const NUDGE: f64 = 0.01;
+/// Shares of a range by which slopes are found, at least and at most.
+const NUDGE: (f64, f64) = (0.02, 0.1);
+/// Values that unknowns are tried at beside every whole number of their section.
+const KIN_LOOKS: u32 = 6;
 /// A loss that much lower is no better.
 const NO_BETTER: f64 = 1e-4;
 /// Above this two unknowns are not told apart.
@@ -91,7 +94,8 @@ impl Fit {
         }
         let values = &self.draws[number % self.draws.len()];
         let all = self.parameters.iter().zip(values);
-        all.flat_map(|(it, value)| it.open.changes(*value)).collect()
+        all.flat_map(|(it, value)| it.open.changes(*value))
+            .collect()
     }
 }
 
@@ -119,9 +123,9 @@ pub fn fit(
     }
     let mut search = Search::new(stage, night, calm, lead, &open, budget);
     let mut place = search.first_looks()?;
-    place = search.descend(place)?;
+    place = search.descend(place, true)?;
     search.weigh(&place)?;
-    place = search.descend(place)?;
+    place = search.descend(place, true)?;
     search.weigh(&place)?;
     search.finish(place)
 }
@@ -150,7 +154,9 @@ impl<'a> Search<'a> {
         let count = (calm.len() / LEAST_BLOCK).clamp(BLOCKS.0, BLOCKS.1);
         let bound = |block: usize| calm.start + calm.len() * block / count;
         let blocks: Vec<_> = (0..count).map(|it| bound(it)..bound(it + 1)).collect();
-        let observed = blocks.iter().map(|it| features::of(&night.requests[it.clone()]));
+        let observed = blocks
+            .iter()
+            .map(|it| features::of(&night.requests[it.clone()]));
         Search {
             stage,
             open,
@@ -220,12 +226,16 @@ impl<'a> Search<'a> {
         Ok(best.map_or_else(|| vec![0.5; self.open.len()], |(_, place)| place))
     }
 
-    /// Goes down from a place until no step helps, whole numbers by trying all.
-    fn descend(&mut self, mut place: Vec<f64>) -> Result<Vec<f64>, ReplayError> {
-        for _ in 0..3 {
+    /// Goes down from a place until no step helps; whole numbers by trying all, at first together
+    /// with what goes with them.
+    fn descend(&mut self, mut place: Vec<f64>, first: bool) -> Result<Vec<f64>, ReplayError> {
+        if first {
+            place = self.whole_numbers(place, true)?;
+        }
+        for _ in 0..2 {
             place = self.steps(place)?;
             let before = place.clone();
-            place = self.whole_numbers(place)?;
+            place = self.whole_numbers(place, false)?;
             if place == before {
                 break;
             }
@@ -267,8 +277,8 @@ impl<'a> Search<'a> {
     fn slopes(&mut self, place: &[f64]) -> Result<Vec<Residuals>, ReplayError> {
         let mut places = Vec::new();
         for (unknown, open) in self.open.iter().enumerate() {
-            // In proportion where it is small beside its range.
-            let nudge = (0.05 * place[unknown]).clamp(NUDGE / 5.0, NUDGE);
+            // In proportion, and wide enough that it shows beside what is random.
+            let nudge = (0.2 * place[unknown]).clamp(NUDGE.0, NUDGE.1);
             for by in [-nudge, nudge] {
                 let mut near = place.to_vec();
                 if !open.whole {
@@ -293,41 +303,54 @@ impl<'a> Search<'a> {
         Ok(slopes.collect())
     }
 
-    fn whole_numbers(&mut self, mut place: Vec<f64>) -> Result<Vec<f64>, ReplayError> {
+    fn whole_numbers(
+        &mut self,
+        mut place: Vec<f64>,
+        with_kin: bool,
+    ) -> Result<Vec<f64>, ReplayError> {
         for unknown in 0..self.open.len() {
             if self.open[unknown].whole {
-                let losses = self.losses_of_whole(&place, unknown)?;
-                let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-                if let Some((best, _)) = best {
-                    place[unknown] = *best;
-                }
+                let losses = self.losses_of_whole(&place, unknown, with_kin)?;
+                let best = losses.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
+                place = best.map_or(place, |(best, _)| best);
             }
         }
         Ok(place)
     }
 
-    /// Every whole number of an unknown, as a place, and the loss there.
+    /// Every whole number of an unknown, and the loss there; `with_kin` also with the unknowns of
+    /// its section set anew: a number of retries cannot be told with a wrong backoff.
     fn losses_of_whole(
         &mut self,
         place: &[f64],
         unknown: usize,
-    ) -> Result<Vec<(f64, f64)>, ReplayError> {
+        with_kin: bool,
+    ) -> Result<Vec<(Vec<f64>, f64)>, ReplayError> {
+        let section = |open: &Open| open.path.split('.').next().map(str::to_owned);
         let open = &self.open[unknown];
+        let kin: Vec<usize> = (0..self.open.len())
+            .filter(|at| !self.open[*at].whole && section(&self.open[*at]) == section(open))
+            .collect();
         let numbers = (open.high - open.low).round() as u32;
-        let values: Vec<f64> = (0..=numbers)
-            .map(|step| open.place(open.low + f64::from(step)))
-            .collect();
-        let places: Vec<Vec<f64>> = values
-            .iter()
-            .map(|value| {
-                let mut near = place.to_vec();
-                near[unknown] = *value;
-                near
-            })
-            .collect();
+        let mut places: Vec<Vec<f64>> = Vec::new();
+        for step in 0..=numbers {
+            let mut near = place.to_vec();
+            near[unknown] = open.place(open.low + f64::from(step));
+            places.push(near.clone());
+            for look in 0..if with_kin && !kin.is_empty() {
+                KIN_LOOKS
+            } else {
+                0
+            } {
+                let share = (f64::from(look) + 0.5) / f64::from(KIN_LOOKS);
+                kin.iter().for_each(|at| near[*at] = share * share);
+                places.push(near.clone());
+            }
+        }
         let simulated = self.simulate_all(&places)?;
         let losses = simulated.iter().map(|it| loss(&self.residuals(it)));
-        Ok(values.into_iter().zip(losses).collect())
+        let losses: Vec<f64> = losses.collect();
+        Ok(places.into_iter().zip(losses).collect())
     }
 
     /// Takes the noise of each feature from how it differs from block to block at a place.
@@ -336,17 +359,19 @@ impl<'a> Search<'a> {
         for feature in 0..FEATURES.len() {
             let pairs = self.observed.iter().zip(&here);
             let apart = pairs.filter_map(|(one, other)| Some(one[feature]? - other[feature]?));
-            let mut apart: Vec<f64> = apart.map(f64::abs).collect();
+            let apart: Vec<f64> = apart.collect();
             if apart.len() < 3 {
                 continue;
             }
-            apart.sort_unstable_by(f64::total_cmp);
-            // The median of absolute differences, as a standard deviation; about 0, so that what a
-            // fit has not got right yet counts as noise rather than as certain.
-            let middle = crate::measure::quantile_of_sorted(&apart, 0.5).unwrap_or(0.0);
-            let mean = apart.iter().sum::<f64>() / apart.len() as f64;
-            // Rare shares are 0 in most blocks: the mean says more of them.
-            self.spread[feature] = (1.482_6 * middle).max(mean).max(LEAST_SPREAD);
+            // About the middle: what is off in all blocks alike is no noise, but what a fit has not
+            // got right yet.
+            let middle = median(apart.clone());
+            let from_it: Vec<f64> = apart.iter().map(|it| (it - middle).abs()).collect();
+            // Both would be the standard deviation, were it normal; rare shares are the same in most
+            // blocks, and only the mean says more of them.
+            let mean = from_it.iter().sum::<f64>() / from_it.len() as f64;
+            let spread = (1.482_6 * median(from_it)).max(1.253_3 * mean);
+            self.spread[feature] = spread.max(LEAST_SPREAD);
         }
         Ok(())
     }
@@ -425,7 +450,7 @@ impl<'a> Search<'a> {
         unknown: usize,
         residuals: &Residuals,
     ) -> Result<((f64, f64), Option<String>), ReplayError> {
-        let losses = self.losses_of_whole(place, unknown)?;
+        let losses = self.losses_of_whole(place, unknown, false)?;
         let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
         let least = losses.iter().map(|it| it.1).fold(f64::INFINITY, f64::min);
         let most = losses.iter().map(|it| it.1).fold(0.0, f64::max);
@@ -433,7 +458,7 @@ impl<'a> Search<'a> {
         let near = least + 1.92 * (2.0 * least / known.max(1) as f64).max(1.0);
         let open = &self.open[unknown];
         let good = losses.iter().filter(|it| it.1 <= near);
-        let values: Vec<f64> = good.map(|(place, _)| open.at(*place)).collect();
+        let values: Vec<f64> = good.map(|(place, _)| open.at(place[unknown])).collect();
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let idle = most - least < 1e-9;
@@ -442,19 +467,27 @@ impl<'a> Search<'a> {
     }
 }
 
+/// A 95 % interval: where the bootstrap moves an unknown, and the same around the estimate. The two
+/// differ where the search stopped short of the best place.
 fn interval(moves: &[Vec<f64>], unknown: usize, open: &Open, place: f64) -> (f64, f64) {
-    let mut places: Vec<f64> = moves.iter().map(|row| place + row[unknown]).collect();
-    places.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| {
-        let place = crate::measure::quantile_of_sorted(&places, share).unwrap_or(place);
-        open.at(place.clamp(0.0, 1.0))
-    };
-    (at(0.025), at(0.975))
+    let mut by: Vec<f64> = moves.iter().map(|row| row[unknown]).collect();
+    by.sort_unstable_by(f64::total_cmp);
+    let mean = by.iter().sum::<f64>() / by.len().max(1) as f64;
+    let at = |share: f64| quantile_of_sorted(&by, share).unwrap_or(0.0);
+    let low = place + at(0.025).min(at(0.025) - mean);
+    let high = place + at(0.975).max(at(0.975) - mean);
+    (open.at(low.clamp(0.0, 1.0)), open.at(high.clamp(0.0, 1.0)))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    quantile_of_sorted(&values, 0.5).unwrap_or(0.0)
 }
 
 fn moved(place: &[f64], by: &[f64]) -> Vec<f64> {
     let both = place.iter().zip(by);
-    both.map(|(place, by)| (place + by).clamp(0.0, 1.0)).collect()
+    both.map(|(place, by)| (place + by).clamp(0.0, 1.0))
+        .collect()
 }
 
 const PRIMES: [u32; 8] = [2, 3, 5, 7, 11, 13, 17, 19];

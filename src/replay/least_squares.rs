@@ -26,7 +26,11 @@ pub fn loss(residuals: &Residuals) -> f64 {
 }
 
 fn huber_weight(z: f64) -> f64 {
-    if z.abs() <= HUBER { 1.0 } else { HUBER / z.abs() }
+    if z.abs() <= HUBER {
+        1.0
+    } else {
+        HUBER / z.abs()
+    }
 }
 
 /// The normal equations of each block: of a linear model of the residuals around a place.

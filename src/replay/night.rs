@@ -59,7 +59,10 @@ impl Seen {
 
     /// Mean time per output token after the first, ns.
     pub fn tpot_ns(&self) -> Option<f64> {
-        let steps = self.output_tokens.checked_sub(1).filter(|steps| *steps > 0)?;
+        let steps = self
+            .output_tokens
+            .checked_sub(1)
+            .filter(|steps| *steps > 0)?;
         let decode = self.e2e_ns?.checked_sub(self.ttft_ns?)?;
         Some(decode as f64 / f64::from(steps))
     }
@@ -124,7 +127,9 @@ impl Night {
             let remedy = "check the file and --start";
             return Err(ReplayError::option("--trace", "", allowed, remedy));
         }
-        let inferred = log.iter().filter(|it| it.prompt.inferred || it.output.inferred);
+        let inferred = log
+            .iter()
+            .filter(|it| it.prompt.inferred || it.output.inferred);
         let mut lengths = Lengths {
             inferred: inferred.count() as u64,
             drawn: 0,
@@ -146,8 +151,12 @@ impl Night {
                 t_ns: request.t_ns - zero,
                 prompt_tokens: prompt.max(1),
                 output_tokens: output.max(1),
-                ttft_ns: request.ttft_ns.filter(|_| request.ending == Ending::Completed),
-                e2e_ns: request.e2e_ns.filter(|_| request.ending == Ending::Completed),
+                ttft_ns: request
+                    .ttft_ns
+                    .filter(|_| request.ending == Ending::Completed),
+                e2e_ns: request
+                    .e2e_ns
+                    .filter(|_| request.ending == Ending::Completed),
                 ending: request.ending,
                 attempts: request.attempts.max(1),
                 tier: 0,
@@ -199,14 +208,21 @@ fn start_ns(text: &str, dated: bool) -> Result<u64, ReplayError> {
         return Ok((from_s * 1e9).round() as u64);
     }
     let format = &time::format_description::well_known::Rfc3339;
-    let at = time::OffsetDateTime::parse(text, format).ok().filter(|_| dated);
+    let at = time::OffsetDateTime::parse(text, format)
+        .ok()
+        .filter(|_| dated);
     let ns = at.and_then(|at| u64::try_from(at.unix_timestamp_nanos()).ok());
     ns.ok_or_else(|| {
         let allowed = match dated {
             true => "must be a time such as 2025-11-18T11:00:00Z: the log has dates",
             false => "must be seconds (300), minutes (5m) or hours (1h) of the log's own time",
         };
-        ReplayError::option("--start", text, allowed, "leave it out for the start of the log")
+        ReplayError::option(
+            "--start",
+            text,
+            allowed,
+            "leave it out for the start of the log",
+        )
     })
 }
 

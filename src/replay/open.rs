@@ -40,7 +40,9 @@ impl Open {
         let (low, high) = range.split_once("..").ok_or_else(|| refuse(words))?;
         let number = |text: &str| {
             let number: Option<f64> = text.trim().parse().ok();
-            number.filter(|number| number.is_finite()).ok_or_else(|| refuse(words))
+            number
+                .filter(|number| number.is_finite())
+                .ok_or_else(|| refuse(words))
         };
         let (low, high) = (number(low)?, number(high)?);
         if low >= high {
@@ -63,22 +65,29 @@ impl Open {
         };
         // A number with a fraction is refused where whole ones are asked for.
         let middle = (low + high) / 2.0;
-        let between = if middle.fract() == 0.0 { middle + 0.5 } else { middle };
+        let between = if middle.fract() == 0.0 {
+            middle + 0.5
+        } else {
+            middle
+        };
         if stage.plan(&open.changes(between.min(high))).is_err() {
             open.whole = true;
             (open.low, open.high) = (low.ceil(), high.floor());
         }
         for value in [open.low, open.high] {
-            stage.plan(&open.changes(value)).map_err(|error| match error {
-                ReplayError::Scenario { source, .. } => ReplayError::Scenario {
-                    context: format!("--fit {path}: at {value}: "),
-                    source,
-                },
-                other => other,
-            })?;
+            stage
+                .plan(&open.changes(value))
+                .map_err(|error| match error {
+                    ReplayError::Scenario { source, .. } => ReplayError::Scenario {
+                        context: format!("--fit {path}: at {value}: "),
+                        source,
+                    },
+                    other => other,
+                })?;
         }
         if open.whole && open.high - open.low > MOST_WHOLE {
-            let allowed = format!("must have {MOST_WHOLE} whole numbers between its bounds at most");
+            let allowed =
+                format!("must have {MOST_WHOLE} whole numbers between its bounds at most");
             let value = format!("{path}={low}..{high}");
             return Err(ReplayError::option("--fit", value, allowed, "narrow it"));
         }
@@ -121,14 +130,22 @@ fn expand(path: &str, stage: &Stage) -> Result<Vec<String>, ReplayError> {
         .collect();
     if paths.is_empty() {
         let allowed = "names the language-model pools, and the scenario has none";
-        return Err(ReplayError::option("--fit", path, allowed, "name a field that it has"));
+        return Err(ReplayError::option(
+            "--fit",
+            path,
+            allowed,
+            "name a field that it has",
+        ));
     }
     Ok(paths)
 }
 
 fn llm_pools(stage: &Stage) -> Vec<(usize, serde_json::Value)> {
     let json = stage.document().to_json();
-    let pools = json.get("pools").and_then(|pools| pools.as_array()).cloned();
+    let pools = json
+        .get("pools")
+        .and_then(|pools| pools.as_array())
+        .cloned();
     let pools = pools.unwrap_or_default().into_iter().enumerate();
     let is_llm = |pool: &serde_json::Value| pool.get("engine").is_some_and(|it| it == "llm");
     pools.filter(|(_, pool)| is_llm(pool)).collect()

@@ -131,11 +131,7 @@ fn fit_calm(stage: &Stage, night: &Night, settings: &Settings) -> Result<Fit, Re
 }
 
 /// The night several times, each with its own luck and fitted values.
-fn simulate_nights(
-    stage: &Stage,
-    fit: &Fit,
-    nights: usize,
-) -> Result<Vec<Simulated>, ReplayError> {
+fn simulate_nights(stage: &Stage, fit: &Fit, nights: usize) -> Result<Vec<Simulated>, ReplayError> {
     (0..nights.max(2))
         .into_par_iter()
         .map(|night| {
@@ -192,7 +188,11 @@ fn pairs(
 /// The held-out part of the calm window, the incident, and what is neither.
 fn stretches(settings: &Settings, fitted: bool, span_s: f64) -> Vec<Stretch> {
     let calm = settings.calm;
-    let held_from_s = if fitted { fitted_to_s(&calm) } else { calm.from_s };
+    let held_from_s = if fitted {
+        fitted_to_s(&calm)
+    } else {
+        calm.from_s
+    };
     let mut all = vec![Stretch {
         name: "calm, not fitted to",
         windows: vec![Window {

@@ -83,7 +83,11 @@ impl Pair {
     }
 
     fn variance(&self, minute: usize) -> Option<f64> {
-        let values: Vec<f64> = self.simulated.iter().filter_map(|it| it.values[minute]).collect();
+        let values: Vec<f64> = self
+            .simulated
+            .iter()
+            .filter_map(|it| it.values[minute])
+            .collect();
         let mean = mean(values.iter().copied())?;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         (values.len() > 1).then(|| squares / (values.len() - 1) as f64)
@@ -190,7 +194,11 @@ fn score(
         .max(TIMES_CALM * calm.unwrap_or(0.0))
         .max(what_matters(pair));
     // Where nothing was observed to compare with, anything is too much but a trace of it.
-    let fits = if scale > 0.0 { nrmse <= limit } else { simulated == 0.0 };
+    let fits = if scale > 0.0 {
+        nrmse <= limit
+    } else {
+        simulated == 0.0
+    };
     let off = match fits {
         true => Vec::new(),
         false => off_minutes(pair, &within, minutes, limit.min(1.0) * scale),

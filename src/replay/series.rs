@@ -106,7 +106,10 @@ pub fn of_requests(
         rate("goodput", &good),
         rate("tries", &|at| f64::from(requests[at].attempts)),
     ];
-    for ending in Ending::ALL.into_iter().filter(|it| *it != Ending::Completed) {
+    for ending in Ending::ALL
+        .into_iter()
+        .filter(|it| *it != Ending::Completed)
+    {
         let ended = |at: usize| one(requests[at].ending == ending);
         all.push(rate(ending.name(), &ended));
     }
@@ -154,7 +157,12 @@ fn in_flight(requests: &[Seen], minutes: Minutes) -> Series {
         let from = request.t_ns as f64 / 1e9 / minutes.bin_s;
         let to = (request.t_ns + e2e_ns) as f64 / 1e9 / minutes.bin_s;
         let last = (to.floor() as usize).min(minutes.count - 1);
-        for (bin, sum) in sums.iter_mut().enumerate().take(last + 1).skip(from as usize) {
+        for (bin, sum) in sums
+            .iter_mut()
+            .enumerate()
+            .take(last + 1)
+            .skip(from as usize)
+        {
             let within = to.min(bin as f64 + 1.0) - from.max(bin as f64);
             *sum += within.max(0.0);
         }

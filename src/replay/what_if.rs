@@ -46,7 +46,9 @@ pub struct Figures {
 impl Figures {
     /// Of the requests of a night.
     pub fn of(requests: &[Seen], objectives: &Objectives) -> Figures {
-        let good = requests.iter().filter(|it| is_good(it, it.tier, objectives));
+        let good = requests
+            .iter()
+            .filter(|it| is_good(it, it.tier, objectives));
         let tries: u64 = requests.iter().map(|it| u64::from(it.attempts)).sum();
         Figures {
             good: good.count() as u64,

@@ -79,7 +79,10 @@ mod tests {
         is("2001-09-09T01:46:40Z..2001-09-09T01:47:40Z", 0.0, 60.0);
         for text in ["600", "10..5", "-1..5", "a..b", "0..inf", "0..NaN", ".."] {
             let message = window(text).unwrap_err().to_string();
-            assert!(message.contains("--calm") && message.contains("must"), "{message}");
+            assert!(
+                message.contains("--calm") && message.contains("must"),
+                "{message}"
+            );
         }
         assert!(Window::parse("--calm", "2001-09-09T01:46:40Z..1h", None).is_err());
     }

@@ -259,8 +259,20 @@ fn scores(page: &mut Page, outcome: &Outcome) {
             continue;
         }
         let windows: Vec<String> = stretch.windows.iter().map(window).collect();
-        page.title(&format!("How far off, {} ({})", stretch.name, windows.join(", ")));
-        let header = ["series", "observed", "simulated", "bias", "error", "may be", ""];
+        page.title(&format!(
+            "How far off, {} ({})",
+            stretch.name,
+            windows.join(", ")
+        ));
+        let header = [
+            "series",
+            "observed",
+            "simulated",
+            "bias",
+            "error",
+            "may be",
+            "",
+        ];
         let mut table = table(&header);
         for score in of_it {
             add(
@@ -292,7 +304,14 @@ fn quantiles(page: &mut Page, outcome: &Outcome) {
         return;
     }
     page.title("Quantiles of all requests");
-    let mut table = table(&["latency", "stretch", "quantile", "observed ms", "simulated ms", "error %"]);
+    let mut table = table(&[
+        "latency",
+        "stretch",
+        "quantile",
+        "observed ms",
+        "simulated ms",
+        "error %",
+    ]);
     for row in &outcome.quantiles {
         add(
             &mut table,
@@ -315,7 +334,10 @@ fn what_ifs(page: &mut Page, outcome: &Outcome) {
     }
     page.title("What if");
     if !outcome.fits() {
-        text(page, "The model does not fit (see the verdict): what follows may not be so.");
+        text(
+            page,
+            "The model does not fit (see the verdict): what follows may not be so.",
+        );
     }
     for one in &outcome.what_ifs {
         page.item(&in_words(one));
