@@ -57,7 +57,7 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Says where a figure comes from and what would change it, by runs without each part
     Explain(explain::ExplainArgs),
-    /// Simulates an observed night beside what was observed of it, and what a change would have done
+    /// Simulates an observed night beside its log, and what a change would have done
     Replay(replay::ReplayArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::error::ReplayError;
-use super::window::Window;
+use super::window::{Window, instant_s};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::request::{Outcome, Status};
 use crate::observed::{Ending, Observed};
@@ -197,32 +197,17 @@ impl Night {
 
 /// Where time 0 is, in the stamps of the log.
 fn start_ns(text: &str, dated: bool) -> Result<u64, ReplayError> {
-    let far = "9999h";
-    let zero = dated.then_some(0);
-    let window = Window::parse("--start", &format!("{text}..{far}"), zero);
-    let from_s = match (&window, dated) {
-        (Ok(window), false) => Some(window.from_s),
-        _ => None,
-    };
-    if let Some(from_s) = from_s {
-        return Ok((from_s * 1e9).round() as u64);
-    }
-    let format = &time::format_description::well_known::Rfc3339;
-    let at = time::OffsetDateTime::parse(text, format)
-        .ok()
-        .filter(|_| dated);
-    let ns = at.and_then(|at| u64::try_from(at.unix_timestamp_nanos()).ok());
-    ns.ok_or_else(|| {
+    // Times of the clock count from 1970, as the stamps of logs with dates do.
+    let since = if dated { Some(0) } else { None };
+    let at_s = instant_s(text, since).filter(|_| !dated || text.contains('T'));
+    let ns = at_s.filter(|at_s| (0.0..=1e10).contains(at_s));
+    ns.map(|at_s| (at_s * 1e9).round() as u64).ok_or_else(|| {
         let allowed = match dated {
             true => "must be a time such as 2025-11-18T11:00:00Z: the log has dates",
             false => "must be seconds (300), minutes (5m) or hours (1h) of the log's own time",
         };
-        ReplayError::option(
-            "--start",
-            text,
-            allowed,
-            "leave it out for the start of the log",
-        )
+        let remedy = "leave it out for the start of the log";
+        ReplayError::option("--start", text, allowed, remedy)
     })
 }
 

@@ -48,7 +48,8 @@ impl Window {
     }
 }
 
-fn instant_s(text: &str, zero_ns: Option<u64>) -> Option<f64> {
+/// An instant in seconds from `zero_ns`, as people write it; times of the clock only where that is known.
+pub(super) fn instant_s(text: &str, zero_ns: Option<u64>) -> Option<f64> {
     let scaled = |number: &str, factor: f64| Some(number.parse::<f64>().ok()? * factor);
     let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
     let stated = units.into_iter().find_map(|(unit, factor)| {

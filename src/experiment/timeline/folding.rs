@@ -93,7 +93,7 @@ fn counted(between: Vec<Told>, clock: &dyn Fn(SimTime) -> String) -> Vec<Told> {
             (true, Some(first), Some(last)) => out.push(Told {
                 at: first.at,
                 note: first.note,
-                words: format!("and until {}: {}", clock(last.at), summed(&all)),
+                words: format!("to {}: {}", clock(last.at), summed(&all)),
             }),
             _ => out.extend(all),
         }
