@@ -198,7 +198,7 @@ impl Night {
 /// Where time 0 is, in the stamps of the log.
 fn start_ns(text: &str, dated: bool) -> Result<u64, ReplayError> {
     // Times of the clock count from 1970, as the stamps of logs with dates do.
-    let since = if dated { Some(0) } else { None };
+    let since = dated.then_some(0);
     let at_s = instant_s(text, since).filter(|_| !dated || text.contains('T'));
     let ns = at_s.filter(|at_s| (0.0..=1e10).contains(at_s));
     ns.map(|at_s| (at_s * 1e9).round() as u64).ok_or_else(|| {
