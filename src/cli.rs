@@ -18,6 +18,7 @@ mod faults;
 mod model;
 mod onlookers;
 mod progress;
+mod replay;
 mod report;
 mod review;
 mod run;
@@ -64,6 +65,8 @@ enum Command {
     Review(review::ReviewArgs),
     /// Makes one page for a browser, and pictures for slides, of what runs and sweeps found
     Report(report::ReportArgs),
+    /// Simulates an observed night beside its log, and what a change would have done
+    Replay(replay::ReplayArgs),
     /// Closed forms only: each formula that applies, with the numbers put in
     Estimate(estimate::EstimateArgs),
     /// Draws the fleet: gateways, routers, pools, regions, stores, with rates and capacities
@@ -128,6 +131,7 @@ pub fn execute(cli: &Cli) -> Result<Finished, Failure> {
         Command::Explain(args) => explain::explain(args),
         Command::Review(args) => review::review(args),
         Command::Report(args) => report::report(args),
+        Command::Replay(args) => replay::replay(args),
         Command::Estimate(args) => estimate::estimate(args),
         Command::Diagram(args) => diagram::diagram(args),
         Command::Validate(args) => validate::validate(args),

@@ -42,6 +42,7 @@
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
 //! | [`money`] | prices, bills in whole nano-dollars, energy |
 //! | [`observed`] | what logs and monitors tell of a real fleet |
+//! | [`replay`] | an observed night, simulated beside what was observed of it |
 //! | [`experiment`] | replications, claims with counterfactuals, estimates |
 //! | [`calibrate`] | what is measured, imported or fitted: kernels of a GPU, model cards, engine overheads |
 //! | [`validate`] | measured runs in, and how far a simulated run is from them |
@@ -59,6 +60,7 @@ pub mod measure;
 pub mod money;
 pub mod observed;
 pub mod perf;
+pub mod replay;
 pub mod report;
 pub mod scenario;
 pub mod synthesis;

@@ -9,6 +9,7 @@ pub mod balance;
 pub mod capacity;
 pub mod certain;
 pub mod clients;
+pub mod clock;
 pub mod cost;
 mod decode;
 pub mod erasure;

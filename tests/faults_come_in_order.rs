@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 
-use seatrial::engine::{SimTime, Streams};
+use seatrial::engine::{SimDuration, SimTime, Streams};
 use seatrial::fleet::faults::{
     Cause, Change, Condition, Effect, FaultSchedule, FleetImpairments, Impairments, Peer, Scope,
     What,
@@ -490,12 +490,52 @@ fn regions_and_clients_count_too() {
 }
 
 #[test]
+fn users_of_a_deployment_are_drawn_anew_when_their_time_is_over() {
+    let mut wide = FleetImpairments::new(1, 1);
+    let effect = Effect::BadDeploy {
+        share: 0.1,
+        sticky: true,
+        sticky_for: SimDuration::from_secs_f64(100.0),
+        misroute_to: None,
+    };
+    wide.apply(&change(Scope::Pool(PoolId(0)), What::Begin(effect)));
+    let mut rng = STREAMS.stream("test", 0, "users");
+    let mut hit = |user: u64, at_s: u64| {
+        let now = SimTime(at_s * 1_000_000_000);
+        wide.hit((PoolId(0), None), user, now, &mut rng).is_some()
+    };
+    let users = 20_000_u64;
+    let (mut changes, mut first, mut ever) = (0_u64, 0_u64, 0_u64);
+    for user in 0..users {
+        let states: Vec<bool> = (0..1_000).step_by(5).map(|at_s| hit(user, at_s)).collect();
+        changes += states.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64;
+        first += u64::from(states[0]);
+        ever += u64::from(states.contains(&true));
+    }
+    let share = |count: u64| count as f64 / users as f64;
+    assert!((share(first) - 0.1).abs() < 0.01, "{}", share(first));
+    // Ten turns end within the time, at instants of each user's own: eleven draws, or ten.
+    let expected = 1.0 - 0.9_f64.powf(10.95);
+    assert!(
+        (share(ever) - expected).abs() < 0.02,
+        "{} {expected}",
+        share(ever)
+    );
+    assert!(
+        (share(changes) - 10.0 * 0.18).abs() < 0.1,
+        "{}",
+        share(changes)
+    );
+}
+
+#[test]
 fn a_sticky_deployment_hits_the_same_users_and_more_as_it_grows() {
     let deploy = |share, sticky| {
         let mut wide = FleetImpairments::new(1, 1);
         let effect = Effect::BadDeploy {
             share,
             sticky,
+            sticky_for: SimDuration::ZERO,
             misroute_to: Some(PoolId(1)),
         };
         wide.apply(&change(Scope::Pool(PoolId(0)), What::Begin(effect)));
@@ -503,7 +543,8 @@ fn a_sticky_deployment_hits_the_same_users_and_more_as_it_grows() {
     };
     let mut rng = STREAMS.stream("test", 0, "users");
     let place = (PoolId(0), None);
-    let mut hits = |wide: &FleetImpairments, user| wide.hit(place, user, &mut rng).is_some();
+    let mut hits =
+        |wide: &FleetImpairments, user| wide.hit(place, user, SimTime::ZERO, &mut rng).is_some();
     let (few, many, random) = (deploy(0.008, true), deploy(0.16, true), deploy(0.16, false));
     let users = 100_000_u64;
     let (mut hit_few, mut hit_many, mut hit_random, mut hit_twice) = (0.0, 0.0, 0.0, 0.0);

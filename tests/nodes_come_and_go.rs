@@ -225,6 +225,16 @@ fn a_schedule_and_a_control_plane_that_is_lost() {
     let mean =
         nodes("[[faults.timeline]]\nat_s = 900\nfor_s = 1100\nkind = \"control_plane_loss\"\n");
     assert!((mean - 11.25).abs() < 0.2, "{mean}");
+    // Nothing is launched meanwhile; what is not wanted any more is given back all the same.
+    let refusal = |from_s: u32, for_s: u32| {
+        nodes(&format!(
+            "[[faults.timeline]]\nat_s = {from_s}\nfor_s = {for_s}\nkind = \"launch_refusal\"\n"
+        ))
+    };
+    let mean = refusal(900, 1_100);
+    assert!((mean - 11.25).abs() < 0.2, "{mean}");
+    let mean = refusal(2_900, 1_100);
+    assert!((mean - 13.75).abs() < 0.2, "{mean}");
 }
 
 /// Two nodes of a language model, the first of which is taken away after ten seconds.

@@ -282,6 +282,7 @@ fn settings_that_change_nothing_are_named() {
         ),
         (fault("kind = \"dns_outage\""), "faults.timeline.0"),
         (fault("kind = \"control_plane_loss\""), "faults.timeline.0"),
+        (fault("kind = \"launch_refusal\""), "faults.timeline.0"),
         (
             fault("kind = \"bad_deploy\"\nshare = 0"),
             "faults.timeline.0",

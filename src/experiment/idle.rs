@@ -359,6 +359,11 @@ impl Idle {
                 "nothing here is told by a control plane: there are neither [health] nor \
                  [[regions]] nor [[capacity.groups]], and nothing drains",
             ),
+            FaultKind::LaunchRefusal {} => self.note(
+                scenario.capacity.groups.is_empty(),
+                path,
+                "no node is ever asked for: state [[capacity.groups]]",
+            ),
             FaultKind::BadDeploy {
                 share, share_steps, ..
             } => self.note(

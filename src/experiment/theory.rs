@@ -49,7 +49,7 @@ pub fn offered(plan: &Plan) -> Option<(f64, Option<f64>)> {
             let scan = plan.trace.as_ref()?;
             (scan.span_s > 0.0).then(|| (scan.requests as f64 / scan.span_s, None))
         }
-        SourcePlan::ClosedLoop { .. } => None,
+        SourcePlan::ClosedLoop { .. } | SourcePlan::Observed(_) => None,
     }
 }
 

@@ -1,12 +1,15 @@
 //! What happened when, put together: rows, an account in plain words, and how long it took to
 //! recover.
 
+mod folding;
+
 use std::iter::once;
 use std::ops::Range;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use self::folding::{Told, folded};
 use crate::engine::SimTime;
 use crate::fleet::faults::{Cause, Change, Effect, Peer, Scope, What};
 use crate::fleet::health::State;
@@ -288,7 +291,7 @@ fn recovery_s(timeline: &Timeline, target: f64, from_s: f64, horizon_s: f64) -> 
 
 fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
     let (notes, untold) = timeline.notes();
-    let mut told: Vec<(SimTime, String)> = Vec::new();
+    let mut told: Vec<Told> = Vec::new();
     let mut dead = Vec::new();
     for (at, note) in notes {
         let words = match note {
@@ -298,25 +301,34 @@ fn account(timeline: &Timeline, plan: &FleetPlan, end: SimTime) -> Vec<String> {
             }
             note => note_in_words(note, plan),
         };
-        told.push((*at, words));
+        told.push(Told {
+            at: *at,
+            note: Some(*note),
+            words,
+        });
     }
     for (at, region) in departures(timeline) {
         if let Some(seconds) = handed_over_s(timeline, at, region) {
             let name = &plan.topology.regions[usize::from(region)].name;
             let when = SimTime(at.0 + (seconds * 1e9) as u64);
-            told.push((
-                when.min(end),
-                format!(
+            told.push(Told {
+                at: when.min(end),
+                note: None,
+                words: format!(
                     "{:.0} % of the tries that went to {name} go elsewhere now, {seconds:.0} s \
                      after it left",
                     MOVED * 100.0
                 ),
-            ));
+            });
         }
     }
-    told.sort_by_key(|(at, _)| *at);
+    told.sort_by_key(|one| one.at);
+    let mut sentences: Vec<String> = grouped(&told, plan);
+    if sentences.len() > MOST_SENTENCES {
+        told = folded(told, &|at| clock(at, plan));
+        sentences = grouped(&told, plan);
+    }
     let more = told.len().saturating_sub(MOST_SENTENCES) as u64 + untold;
-    let mut sentences: Vec<String> = grouped(&told);
     let kept = sentences.len().min(MOST_SENTENCES);
     let dropped = (sentences.len() - kept) as u64;
     sentences.truncate(kept);
@@ -406,25 +418,41 @@ fn node_in_words(group: u16, change: NodeChange, plan: &FleetPlan) -> String {
     }
 }
 
+/// An instant in words: what the clock on the wall says, or seconds.
+fn clock(at: SimTime, plan: &FleetPlan) -> String {
+    let at_s = at.as_secs_f64();
+    let says = plan.clock.as_ref().and_then(|clock| clock.says(at_s));
+    says.unwrap_or_else(|| format!("{at_s:.1} s"))
+}
+
 /// Like sentences of one instant become one.
-fn grouped(told: &[(SimTime, String)]) -> Vec<String> {
+fn grouped(told: &[Told], plan: &FleetPlan) -> Vec<String> {
     let mut sentences: Vec<String> = Vec::new();
     let mut index = 0;
     while index < told.len() {
-        let (at, words) = &told[index];
+        let Told { at, words, .. } = &told[index];
         let head = words.split_whitespace().take(3).collect::<Vec<_>>();
         let like = told[index..]
             .iter()
-            .take_while(|(other, more)| {
-                other.0 < at.0 + 1_000_000_000
-                    && more
-                        .split_whitespace()
-                        .take(1)
-                        .eq(head.iter().take(1).copied())
-                    && (more.starts_with("gateway") || more.starts_with("group"))
-            })
+            .take_while(
+                |Told {
+                     at: other,
+                     words: more,
+                     ..
+                 }| {
+                    other.0 < at.0 + 1_000_000_000
+                        && more
+                            .split_whitespace()
+                            .take(1)
+                            .eq(head.iter().take(1).copied())
+                        && (more.starts_with("gateway") || more.starts_with("group"))
+                },
+            )
             .count();
-        let time = format!("at {:.1} s", at.as_secs_f64());
+        let time = match plan.clock {
+            Some(_) => clock(*at, plan),
+            None => format!("at {}", clock(*at, plan)),
+        };
         if like > 4 {
             sentences.push(format!(
                 "{time} {words}, and {} more such changes within a second",
@@ -634,6 +662,7 @@ pub(crate) fn effect_in_words(effect: Effect, plan: &FleetPlan) -> String {
         Effect::BrownOut { share } => format!("a brown-out of {}", share_in_words(share)),
         Effect::BadDeploy { share, .. } => format!("a bad deployment to {}", share_in_words(share)),
         Effect::ControlPlaneLoss => "the loss of the control plane".to_owned(),
+        Effect::LaunchRefusal => "a refusal of launches".to_owned(),
         Effect::DnsOutage => "an outage of DNS".to_owned(),
         Effect::TrafficSpike { factor } => format!("traffic of {factor} times"),
         Effect::Draining { .. } => "a drain".to_owned(),

@@ -20,7 +20,7 @@ pub use self::timed::effect_of;
 pub use self::wide::{ActiveDeploy, FleetImpairments};
 use super::geo::RegionIndex;
 use super::ids::PoolId;
-use crate::engine::SimTime;
+use crate::engine::{SimDuration, SimTime};
 
 /// One change: a fault begins or ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,11 +91,15 @@ pub enum Effect {
         share: f64,
         /// Whether it is the same users each time.
         sticky: bool,
+        /// How long users stay hit, or not; [`SimDuration::ZERO`]: for ever.
+        sticky_for: SimDuration,
         /// Where they go; `None`: they fail.
         misroute_to: Option<PoolId>,
     },
     /// No launches, no changes of configuration, no updates of health.
     ControlPlaneLoss,
+    /// Requests for nodes are refused.
+    LaunchRefusal,
     /// Resolvers get no answer.
     DnsOutage,
     /// The arrival rate is multiplied.

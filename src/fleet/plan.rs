@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::{SimDuration, SimTime, Streams};
 use crate::perf::StepTimes;
 use crate::scenario::balance::{PrefixIndex, Scorers};
+use crate::scenario::clock::Clock;
 use crate::scenario::faults::{Faults, Layout};
 use crate::scenario::fleet::Router as RouterPolicy;
 use crate::scenario::health::HealthRules;
@@ -35,6 +36,8 @@ use super::worth::WorthClass;
 pub struct FleetPlan {
     /// Seed and replication.
     pub streams: Streams,
+    /// What the clock on the wall says, for accounts; nothing else depends on it.
+    pub clock: Option<Clock>,
     /// Requests that arrive before this are not measured.
     pub warmup: SimTime,
     /// Arrivals stop here.

@@ -9,6 +9,7 @@ mod latency;
 mod money;
 mod page;
 mod pools;
+pub mod replay;
 pub mod review;
 pub mod size;
 pub mod sweep;

@@ -136,6 +136,11 @@ pub enum FaultKind {
         /// larger one. Default true.
         #[serde(default = "yes")]
         sticky: bool,
+        /// How long a user who is hit, or not, stays so, seconds, 0.001 to 1e8: then it is drawn
+        /// anew, at an instant of each user's own (a session that ends, a cache that expires). Only
+        /// with `sticky`. Default: for ever.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sticky_for_s: Option<f64>,
         /// The pool that requests are sent to by mistake. Default: none, they fail.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         misroute_to: Option<String>,
@@ -144,6 +149,9 @@ pub enum FaultKind {
     /// where it is lost everywhere DNS and routes stay as they are. What runs goes on, and so do the
     /// faults of the scenario. The target is a region or nothing: everywhere.
     ControlPlaneLoss {},
+    /// Requests for nodes are refused: scalers ask and get none, and what is lost is not replaced
+    /// until it is over. What runs goes on. The target is a region or nothing: everywhere.
+    LaunchRefusal {},
     /// Resolvers get no answer; what they have cached lasts for its TTL and while it may be served
     /// stale. The target is a population or nothing: all of them.
     DnsOutage {},
@@ -181,6 +189,7 @@ impl FaultKind {
             FaultKind::BrownOut { .. } => "brown_out",
             FaultKind::BadDeploy { .. } => "bad_deploy",
             FaultKind::ControlPlaneLoss {} => "control_plane_loss",
+            FaultKind::LaunchRefusal {} => "launch_refusal",
             FaultKind::DnsOutage {} => "dns_outage",
             FaultKind::Oscillating { .. } => "oscillating",
             FaultKind::TrafficSpike { .. } => "traffic_spike",

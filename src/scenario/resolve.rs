@@ -93,6 +93,12 @@ impl Plan {
                     None => lengths.means(),
                 })
             }
+            SourcePlan::Observed(arrivals) => {
+                let count = arrivals.len().max(1) as f64;
+                let prompt = arrivals.iter().map(|it| f64::from(it.prompt_tokens));
+                let output = arrivals.iter().map(|it| f64::from(it.output_tokens));
+                Some((prompt.sum::<f64>() / count, output.sum::<f64>() / count))
+            }
             SourcePlan::Trace { prompt, output, .. } => {
                 let scan = self.trace.as_ref()?;
                 let count = scan.requests.max(1) as f64;
@@ -375,6 +381,7 @@ fn fleet_plan(
             seed: scenario.run.seed,
             replication: 0,
         },
+        clock: scenario.run.clock.clone(),
         warmup: times.warmup,
         horizon: times.horizon,
         end: times.end,

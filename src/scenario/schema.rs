@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::admission::{Admission, ConcurrencyLimit, Quota, RateLimits};
 use super::capacity::Capacity;
+use super::clock::Clock;
 use super::cost::Cost;
 use super::erasure::Erasure;
 use super::faults::Faults;
@@ -139,6 +140,10 @@ pub struct Run {
     pub replications: u32,
     /// Confidence of every interval, 0.5 to 0.9999. Default 0.95.
     pub confidence: f64,
+    /// What the clock on the wall says, for accounts of what happened when. Default: they are in
+    /// seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
 }
 
 impl Default for Run {
@@ -152,6 +157,7 @@ impl Default for Run {
             max_in_flight: 20_000_000,
             replications: 1,
             confidence: 0.95,
+            clock: None,
         }
     }
 }

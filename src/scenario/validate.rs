@@ -85,6 +85,9 @@ fn check_run(scenario: &Scenario, problems: &mut Problems<'_>) {
     problems.int_in_range("run.max_in_flight", in_flight, 1, 1_000_000_000);
     problems.int_in_range("run.replications", u64::from(run.replications), 1, 10_000);
     problems.in_range("run.confidence", run.confidence, 0.5, 0.9999);
+    if let Some(clock) = &run.clock {
+        clock.check("run.clock", problems);
+    }
 }
 
 fn check_clients(scenario: &Scenario, problems: &mut Problems<'_>) {

@@ -1,5 +1,7 @@
 //! The stream of requests a run is offered.
 
+use std::sync::Arc;
+
 use rand::RngExt;
 
 use crate::engine::{SimDuration, SimRng, SimTime, Streams};
@@ -78,6 +80,20 @@ pub enum SourcePlan {
         /// Law for outputs in place of the trace's own.
         output: Option<LengthLaw>,
     },
+    /// Requests that were observed, in order of their instants, in memory: what a replay holds
+    /// beside what it simulates. Instants are the simulation's own, so that faults keep theirs.
+    Observed(Arc<[Arrival]>),
+}
+
+/// A request that was observed to arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// When, nanoseconds from the start of the simulation.
+    pub t_ns: u64,
+    /// Prompt tokens.
+    pub prompt_tokens: u32,
+    /// Output tokens.
+    pub output_tokens: u32,
 }
 
 /// The stream itself. It is `Clone`, so that a run can be forked in the middle of a trace.
@@ -85,6 +101,8 @@ pub enum SourcePlan {
 pub struct Source {
     plan: SourcePlan,
     cursor: Option<TraceCursor>,
+    /// How many of the observed requests have come.
+    came: usize,
     /// Arrivals at or after this instant do not happen.
     horizon: SimTime,
     left: u64,
@@ -130,6 +148,7 @@ impl Source {
         Ok(Source {
             plan,
             cursor,
+            came: 0,
             horizon,
             left: max_requests,
             operational_ns: 0.0,
@@ -171,6 +190,16 @@ impl Source {
         let (mut hashes, mut client) = (None, None);
         let (time, prompt_tokens, output_tokens) = match &mut self.plan {
             SourcePlan::ClosedLoop { .. } => return None,
+            SourcePlan::Observed(arrivals) => {
+                let arrival = *arrivals.get(self.came)?;
+                let time = SimTime(arrival.t_ns);
+                if time >= self.horizon {
+                    self.over = true;
+                    return None;
+                }
+                self.came += 1;
+                (time, arrival.prompt_tokens, arrival.output_tokens)
+            }
             SourcePlan::Drawn {
                 arrivals,
                 clock,

@@ -153,6 +153,7 @@ impl InForce {
             Effect::Partition { .. }
             | Effect::BadDeploy { .. }
             | Effect::ControlPlaneLoss
+            | Effect::LaunchRefusal
             | Effect::DnsOutage
             | Effect::TrafficSpike { .. } => {}
         }

@@ -157,11 +157,13 @@ pub fn effect_of(kind: &FaultKind, layout: &Layout) -> Result<Effect, String> {
         FaultKind::BadDeploy {
             share,
             sticky,
+            sticky_for_s,
             misroute_to,
             ..
         } => Effect::BadDeploy {
             share: *share,
             sticky: *sticky,
+            sticky_for: sticky_for_s.map_or(SimDuration::ZERO, SimDuration::from_secs_f64),
             misroute_to: match misroute_to {
                 None => None,
                 Some(name) => {
@@ -173,6 +175,7 @@ pub fn effect_of(kind: &FaultKind, layout: &Layout) -> Result<Effect, String> {
             },
         },
         FaultKind::ControlPlaneLoss {} => Effect::ControlPlaneLoss,
+        FaultKind::LaunchRefusal {} => Effect::LaunchRefusal,
         FaultKind::DnsOutage {} => Effect::DnsOutage,
         FaultKind::TrafficSpike { factor } => Effect::TrafficSpike { factor: *factor },
         FaultKind::Oscillating { .. } | FaultKind::Drain { .. } => {

@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::factors::Factors;
 use super::{Cause, Change, Effect, Peer, Scope, What};
-use crate::engine::SimRng;
+use crate::engine::{SimDuration, SimRng, SimTime};
 use crate::fleet::geo::{RegionIndex, unit_of};
 use crate::fleet::ids::PoolId;
 
@@ -13,11 +13,15 @@ use crate::fleet::ids::PoolId;
 pub struct FleetImpairments {
     partitions: Vec<(RegionIndex, Peer)>,
     control_plane: Losses,
+    launches: Losses,
     dns: Losses,
     traffic: Vec<Factors>,
     all_traffic: Factors,
     deploys: Vec<ActiveDeploy>,
 }
+
+/// Keeps the draws of a user's turns apart: a large odd number, of no meaning.
+const TURNS: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A bad deployment in force.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +34,8 @@ pub struct ActiveDeploy {
     pub share: f64,
     /// Whether it is the same users each time.
     pub sticky: bool,
+    /// How long they stay hit, or not; [`SimDuration::ZERO`]: for ever.
+    pub sticky_for: SimDuration,
     /// Where they go; `None`: they fail.
     pub misroute_to: Option<PoolId>,
 }
@@ -37,7 +43,7 @@ pub struct ActiveDeploy {
 impl ActiveDeploy {
     /// Whether a request of a user is hit. Users hit at a small share are hit at every larger one;
     /// of two deployments each hits users of its own.
-    pub fn hits(&self, user: u64, rng: &mut SimRng) -> bool {
+    pub fn hits(&self, user: u64, now: SimTime, rng: &mut SimRng) -> bool {
         if !self.sticky {
             return rng.random::<f64>() < self.share;
         }
@@ -45,7 +51,16 @@ impl ActiveDeploy {
             Cause::Timeline(entry) => u64::from(entry),
             Cause::Random { process, group } => (u64::from(process) << 32) | u64::from(group),
         };
-        unit_of(user, salt.wrapping_add(1)) < self.share
+        let salt = salt.wrapping_add(1);
+        let turn = match self.sticky_for.0 {
+            0 => 0,
+            // Each user's turns end at instants of its own.
+            length => {
+                let phase = unit_of(user, salt ^ TURNS) * length as f64;
+                now.0.saturating_add(phase as u64) / length
+            }
+        };
+        unit_of(user, salt.wrapping_add(turn.wrapping_mul(TURNS))) < self.share
     }
 
     /// Whether it concerns requests to a pool in a region.
@@ -99,6 +114,7 @@ impl FleetImpairments {
         FleetImpairments {
             partitions: Vec::new(),
             control_plane: Losses::new(regions),
+            launches: Losses::new(regions),
             dns: Losses::new(clients),
             traffic: vec![Factors::default(); clients],
             all_traffic: Factors::default(),
@@ -120,6 +136,10 @@ impl FleetImpairments {
                 self.control_plane.change(Some(region.0), begins);
             }
             (Effect::ControlPlaneLoss, _) => self.control_plane.change(None, begins),
+            (Effect::LaunchRefusal, Scope::Region(region)) => {
+                self.launches.change(Some(region.0), begins);
+            }
+            (Effect::LaunchRefusal, _) => self.launches.change(None, begins),
             (Effect::DnsOutage, Scope::Population(clients)) => {
                 self.dns.change(Some(clients), begins);
             }
@@ -129,6 +149,7 @@ impl FleetImpairments {
                 Effect::BadDeploy {
                     share,
                     sticky,
+                    sticky_for,
                     misroute_to,
                 },
                 scope,
@@ -138,6 +159,7 @@ impl FleetImpairments {
                     scope,
                     share,
                     sticky,
+                    sticky_for,
                     misroute_to,
                 };
                 add_or_remove(&mut self.deploys, deploy, begins);
@@ -174,6 +196,11 @@ impl FleetImpairments {
         self.control_plane.everywhere > 0
     }
 
+    /// Whether requests for nodes of a region are refused.
+    pub fn launches_are_refused(&self, region: RegionIndex) -> bool {
+        self.launches.any(region.0)
+    }
+
     /// Whether resolvers of a population of clients get no answer.
     pub fn dns_is_out(&self, clients: u16) -> bool {
         self.dns.any(clients)
@@ -195,10 +222,12 @@ impl FleetImpairments {
         &self,
         (pool, region): (PoolId, Option<RegionIndex>),
         user: u64,
+        now: SimTime,
         rng: &mut SimRng,
     ) -> Option<ActiveDeploy> {
         let mut deploys = self.deploys.iter();
-        let hit = deploys.find(|deploy| deploy.concerns(pool, region) && deploy.hits(user, rng));
+        let hit =
+            deploys.find(|deploy| deploy.concerns(pool, region) && deploy.hits(user, now, rng));
         hit.copied()
     }
 }

@@ -99,7 +99,8 @@ impl World {
         let Some(plan) = self.plan.capacity.clone() else {
             return true;
         };
-        let lost = self.control_plane_is_lost(plan.groups[usize::from(group)].region);
+        let region = plan.groups[usize::from(group)].region;
+        let lost = self.control_plane_is_lost(region) || self.launches_are_refused(region);
         let Some(capacity) = &mut self.capacity else {
             return true;
         };

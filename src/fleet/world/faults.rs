@@ -356,6 +356,12 @@ impl World {
         faults.is_some_and(|faults| faults.wide.control_plane_is_lost(RegionIndex(region)))
     }
 
+    /// Whether requests for nodes of a region are refused.
+    pub(super) fn launches_are_refused(&self, region: u16) -> bool {
+        let faults = self.faults.as_ref();
+        faults.is_some_and(|faults| faults.wide.launches_are_refused(RegionIndex(region)))
+    }
+
     fn region_leaves(&mut self, region: u16, queue: &mut EventQueue<Event>) {
         let Some(faults) = &mut self.faults else {
             return;
@@ -489,7 +495,12 @@ impl World {
 
     /// Whether a bad deployment hits a request of a user to a replica: then where it goes, or that
     /// it fails.
-    pub(super) fn misdeployed(&mut self, replica: ReplicaId, user: u64) -> Option<Option<PoolId>> {
+    pub(super) fn misdeployed(
+        &mut self,
+        replica: ReplicaId,
+        user: u64,
+        now: SimTime,
+    ) -> Option<Option<PoolId>> {
         let faults = self.faults.as_mut()?;
         if faults.wide.deploys().is_empty() {
             return None;
@@ -498,7 +509,7 @@ impl World {
         let region = RegionIndex(self.plan.pools[usize::from(pool.0)].region);
         let hit = faults
             .wide
-            .hit((pool, Some(region)), user, &mut faults.rng)?;
+            .hit((pool, Some(region)), user, now, &mut faults.rng)?;
         Some(hit.misroute_to)
     }
 

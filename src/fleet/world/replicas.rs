@@ -101,7 +101,7 @@ impl World {
         let gateway = self.requests.at(slot).gateway_replica;
         let region = self.gateways.region(gateway);
         let mut replica = self.requests.at(slot).replica;
-        if let Some(hit) = self.is_misdeployed(slot) {
+        if let Some(hit) = self.is_misdeployed(slot, queue.now()) {
             let instead = hit.and_then(|pool| self.any_of(pool));
             let Some(instead) = instead else {
                 let pool = self.replicas[replica.0 as usize].pool.0 as usize;
@@ -125,7 +125,7 @@ impl World {
         queue.schedule(queue.now() + hop, Event::Delivered(id));
     }
 
-    fn is_misdeployed(&mut self, slot: u32) -> Option<Option<PoolId>> {
+    fn is_misdeployed(&mut self, slot: u32, now: SimTime) -> Option<Option<PoolId>> {
         let calls = self.calls.as_ref()?;
         let attempt = calls.attempt(slot);
         let who = match attempt.is_given_up() {
@@ -134,7 +134,7 @@ impl World {
         };
         let user = u64::from(attempt.population) << 32 | u64::from(who);
         let replica = self.requests.at(slot).replica;
-        let hit = self.misdeployed(replica, user)?;
+        let hit = self.misdeployed(replica, user, now)?;
         self.meters.timeline.try_hit(user_bit(&self.plan, user));
         Some(hit)
     }

@@ -44,6 +44,7 @@ pub(super) fn kind_in_words(
         FaultKind::BadDeploy {
             share_steps,
             sticky,
+            sticky_for_s,
             misroute_to,
             ..
         } => {
@@ -52,6 +53,9 @@ pub(super) fn kind_in_words(
                 true => " of the users",
                 false => " of the requests",
             });
+            if let Some(length) = sticky_for_s {
+                text.push_str(&format!(", drawn anew every {} s", seconds(*length)));
+            }
             for (at_s, share) in share_steps {
                 let share = share_in_words(*share);
                 text.push_str(&format!(", {share} from {} s on", seconds(*at_s)));

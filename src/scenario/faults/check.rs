@@ -156,6 +156,7 @@ fn check_kind(fault: &FaultKind, at: &str, problems: &mut Problems<'_>) {
         | FaultKind::Hang {}
         | FaultKind::Partition { .. }
         | FaultKind::ControlPlaneLoss {}
+        | FaultKind::LaunchRefusal {}
         | FaultKind::DnsOutage {} => {}
         FaultKind::Slow { factor } => {
             if *factor <= 1.0 || *factor > MOST_FACTOR || !factor.is_finite() {
@@ -173,8 +174,21 @@ fn check_kind(fault: &FaultKind, at: &str, problems: &mut Problems<'_>) {
                 problems.push(&path("share"), share, "must be below 1", remedy);
             }
         }
-        FaultKind::BadDeploy { share, .. } => {
+        FaultKind::BadDeploy {
+            share,
+            sticky,
+            sticky_for_s,
+            ..
+        } => {
             problems.in_range(&path("share"), *share, 0.0, 1.0);
+            if let Some(length) = sticky_for_s
+                && problems.in_range(&path("sticky_for_s"), *length, 1e-3, MOST_S)
+                && !sticky
+            {
+                let allowed = "only goes with sticky = true";
+                let remedy = "take one of the two away";
+                problems.push(&path("sticky_for_s"), length, allowed, remedy);
+            }
         }
         FaultKind::TrafficSpike { factor } => {
             problems.in_range(&path("factor"), *factor, 0.0, MOST_FACTOR);
@@ -298,7 +312,9 @@ fn allowed(fault: &FaultKind) -> Allowed {
         | FaultKind::Drain { .. } => needs(&["pool", "rack", "region"]),
         FaultKind::Partition { .. } => needs(&["region"]),
         FaultKind::BadDeploy { .. } => needs(&["pool", "region"]).or_none(),
-        FaultKind::ControlPlaneLoss {} => needs(&["region"]).or_none(),
+        FaultKind::ControlPlaneLoss {} | FaultKind::LaunchRefusal {} => {
+            needs(&["region"]).or_none()
+        }
         FaultKind::DnsOutage {} | FaultKind::TrafficSpike { .. } => {
             needs(&["population"]).or_none()
         }

@@ -1,0 +1,381 @@
+//! The search for the values that fit best.
+
+use rayon::prelude::*;
+
+use super::places::{PRIMES, halton, median, moved};
+use super::{BLOCKS, Fit, Fitted, LEAST_BLOCK};
+use crate::engine::Streams;
+use crate::measure::quantile_of_sorted;
+use crate::replay::error::ReplayError;
+use crate::replay::features::{self, FEATURES, Features, LEAST_SPREAD};
+use crate::replay::least_squares::{Normal, Residuals, loss};
+use crate::replay::night::{Night, Seen};
+use crate::replay::open::Open;
+use crate::replay::stage::{Change, Part, Stage};
+
+/// Places that are looked at before the search.
+const FIRST_LOOKS: usize = 16;
+/// Steps of a search at most.
+const STEPS: usize = 8;
+/// Shares of a range by which slopes are found, at least and at most.
+const NUDGE: (f64, f64) = (0.02, 0.1);
+/// Values that unknowns are tried at beside every whole number of their section.
+const KIN_LOOKS: u32 = 6;
+/// A loss that much lower is no better.
+const NO_BETTER: f64 = 1e-4;
+/// Above this two unknowns are not told apart.
+const ALIKE: f64 = 0.98;
+
+/// Goes over places in the range of what is open, and keeps count.
+pub(super) struct Search<'a> {
+    stage: &'a Stage,
+    open: &'a [Open],
+    /// The slice that is simulated, and the blocks within it.
+    slice: (usize, usize),
+    blocks: Vec<std::ops::Range<usize>>,
+    observed: Vec<Features>,
+    spread: [f64; FEATURES.len()],
+    budget: usize,
+    used: usize,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        stage: &'a Stage,
+        night: &Night,
+        calm: std::ops::Range<usize>,
+        lead: usize,
+        open: &'a [Open],
+        budget: usize,
+    ) -> Search<'a> {
+        let count = (calm.len() / LEAST_BLOCK).clamp(BLOCKS.0, BLOCKS.1);
+        let bound = |block: usize| calm.start + calm.len() * block / count;
+        let blocks: Vec<_> = (0..count).map(|it| bound(it)..bound(it + 1)).collect();
+        let observed = blocks
+            .iter()
+            .map(|it| features::of(&night.requests[it.clone()]));
+        Search {
+            stage,
+            open,
+            slice: (calm.start.saturating_sub(lead), calm.end),
+            observed: observed.collect(),
+            blocks,
+            spread: FEATURES.map(|(_, spread)| spread),
+            budget,
+            used: 0,
+        }
+    }
+
+    /// What blocks are like at a place (each unknown 0 to 1); none where it cannot be simulated.
+    fn simulated(&self, place: &[f64]) -> Result<Vec<Features>, ReplayError> {
+        let changes: Vec<Change> = self
+            .open
+            .iter()
+            .zip(place)
+            .flat_map(|(open, place)| open.changes(open.at(*place)))
+            .collect();
+        let plan = self.stage.plan(&changes)?;
+        let part = Part::Slice(self.slice.0, self.slice.1);
+        let requests: Vec<Seen> = self.stage.simulate(&plan, part, 0)?.requests;
+        let block = |it: &std::ops::Range<usize>| {
+            features::of(&requests[it.start - self.slice.0..it.end - self.slice.0])
+        };
+        Ok(self.blocks.iter().map(block).collect())
+    }
+
+    fn simulate_all(&mut self, places: &[Vec<f64>]) -> Result<Vec<Vec<Features>>, ReplayError> {
+        self.used += places.len();
+        let this = &*self;
+        places.par_iter().map(|it| this.simulated(it)).collect()
+    }
+
+    fn residuals(&self, simulated: &[Features]) -> Residuals {
+        let rows = self.observed.iter().zip(simulated);
+        rows.map(|(observed, simulated)| self.difference(observed, simulated))
+            .collect()
+    }
+
+    /// One less another, in standard deviations; 0 where either is not known.
+    fn difference(&self, one: &Features, other: &Features) -> Vec<f64> {
+        let pairs = one.iter().zip(other).zip(self.spread);
+        pairs
+            .map(|((one, other), spread)| match (one, other) {
+                (Some(one), Some(other)) => (one - other) / spread,
+                _ => 0.0,
+            })
+            .collect()
+    }
+
+    /// Looks at places spread over the bounds, more of them at the low ends, and takes the best.
+    pub(super) fn first_looks(&mut self) -> Result<Vec<f64>, ReplayError> {
+        let looks = FIRST_LOOKS.min(self.budget / 4).max(1) as u32;
+        let places: Vec<Vec<f64>> = (1..=looks)
+            .map(|look| {
+                let all = 0..self.open.len();
+                // Low ends are where most overheads are.
+                all.map(|unknown| halton(look, PRIMES[unknown % PRIMES.len()]).powi(2))
+                    .collect()
+            })
+            .collect();
+        let simulated = self.simulate_all(&places)?;
+        let losses = simulated.iter().map(|it| loss(&self.residuals(it)));
+        let best = losses.zip(places).min_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(best.map_or_else(|| vec![0.5; self.open.len()], |(_, place)| place))
+    }
+
+    /// Goes down from a place until no step helps; whole numbers by trying all, at first together
+    /// with what goes with them.
+    pub(super) fn descend(
+        &mut self,
+        mut place: Vec<f64>,
+        first: bool,
+    ) -> Result<Vec<f64>, ReplayError> {
+        if first {
+            place = self.whole_numbers(place, true)?;
+        }
+        for _ in 0..2 {
+            place = self.steps(place)?;
+            let before = place.clone();
+            place = self.whole_numbers(place, false)?;
+            if place == before {
+                break;
+            }
+        }
+        Ok(place)
+    }
+
+    fn steps(&mut self, mut place: Vec<f64>) -> Result<Vec<f64>, ReplayError> {
+        let mut here = self.simulate_all(std::slice::from_ref(&place))?.remove(0);
+        let mut best = loss(&self.residuals(&here));
+        let mut damping = 1e-3;
+        for _ in 0..STEPS {
+            if self.used + 2 * self.open.len() + 4 > self.budget {
+                break;
+            }
+            let normal = Normal::new(&self.residuals(&here), &self.slopes(&place)?);
+            // Three lengths of step at once: which is right is not known before.
+            let tries: Vec<Vec<f64>> = [damping, 30.0 * damping, 1_000.0 * damping]
+                .into_iter()
+                .map(|damping| moved(&place, &normal.step(&place, damping)))
+                .collect();
+            let simulated = self.simulate_all(&tries)?;
+            let losses = simulated.iter().map(|it| loss(&self.residuals(it)));
+            let found = losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+            let Some((at, least)) = found.filter(|(_, least)| *least < best) else {
+                break;
+            };
+            damping = (damping * [0.3, 10.0, 300.0][at]).clamp(1e-6, 1e3);
+            let gain = (best - least) / best.max(1e-12);
+            (place, here, best) = (tries[at].clone(), simulated[at].clone(), least);
+            if gain < NO_BETTER {
+                break;
+            }
+        }
+        Ok(place)
+    }
+
+    /// How the simulated side moves with each unknown, by a nudge both ways; not with whole numbers.
+    fn slopes(&mut self, place: &[f64]) -> Result<Vec<Residuals>, ReplayError> {
+        let mut places = Vec::new();
+        for (unknown, open) in self.open.iter().enumerate() {
+            // In proportion, and wide enough that it shows beside what is random.
+            let nudge = (0.2 * place[unknown]).clamp(NUDGE.0, NUDGE.1);
+            for by in [-nudge, nudge] {
+                let mut near = place.to_vec();
+                if !open.whole {
+                    near[unknown] = (near[unknown] + by).clamp(0.0, 1.0);
+                }
+                places.push(near);
+            }
+        }
+        let simulated = self.simulate_all(&places)?;
+        let slopes = (0..self.open.len()).map(|unknown| {
+            let (low, high) = (&simulated[2 * unknown], &simulated[2 * unknown + 1]);
+            let apart = places[2 * unknown + 1][unknown] - places[2 * unknown][unknown];
+            let rows = high.iter().zip(low);
+            rows.map(|(high, low)| {
+                let difference = self.difference(high, low).into_iter();
+                difference
+                    .map(|by| if apart > 0.0 { by / apart } else { 0.0 })
+                    .collect()
+            })
+            .collect()
+        });
+        Ok(slopes.collect())
+    }
+
+    fn whole_numbers(
+        &mut self,
+        mut place: Vec<f64>,
+        with_kin: bool,
+    ) -> Result<Vec<f64>, ReplayError> {
+        for unknown in 0..self.open.len() {
+            if self.open[unknown].whole {
+                let losses = self.losses_of_whole(&place, unknown, with_kin)?;
+                let best = losses.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
+                place = best.map_or(place, |(best, _)| best);
+            }
+        }
+        Ok(place)
+    }
+
+    /// Every whole number of an unknown, and the loss there; `with_kin` also with the unknowns of
+    /// its section set anew: a number of retries cannot be told with a wrong backoff.
+    fn losses_of_whole(
+        &mut self,
+        place: &[f64],
+        unknown: usize,
+        with_kin: bool,
+    ) -> Result<Vec<(Vec<f64>, f64)>, ReplayError> {
+        let section = |open: &Open| open.path.split('.').next().map(str::to_owned);
+        let open = &self.open[unknown];
+        let kin: Vec<usize> = (0..self.open.len())
+            .filter(|at| !self.open[*at].whole && section(&self.open[*at]) == section(open))
+            .collect();
+        let numbers = (open.high - open.low).round() as u32;
+        let mut places: Vec<Vec<f64>> = Vec::new();
+        for step in 0..=numbers {
+            let mut near = place.to_vec();
+            near[unknown] = open.place(open.low + f64::from(step));
+            places.push(near.clone());
+            for look in 0..if with_kin && !kin.is_empty() {
+                KIN_LOOKS
+            } else {
+                0
+            } {
+                let share = (f64::from(look) + 0.5) / f64::from(KIN_LOOKS);
+                kin.iter().for_each(|at| near[*at] = share * share);
+                places.push(near.clone());
+            }
+        }
+        let simulated = self.simulate_all(&places)?;
+        let losses = simulated.iter().map(|it| loss(&self.residuals(it)));
+        let losses: Vec<f64> = losses.collect();
+        Ok(places.into_iter().zip(losses).collect())
+    }
+
+    /// Takes the noise of each feature from how it differs from block to block at a place.
+    pub(super) fn weigh(&mut self, place: &[f64]) -> Result<(), ReplayError> {
+        let here = self.simulate_all(&[place.to_vec()])?.remove(0);
+        for feature in 0..FEATURES.len() {
+            let pairs = self.observed.iter().zip(&here);
+            let apart = pairs.filter_map(|(one, other)| Some(one[feature]? - other[feature]?));
+            let apart: Vec<f64> = apart.collect();
+            if apart.len() < 3 {
+                continue;
+            }
+            // About the middle: what is off in all blocks alike is no noise, but what a fit has not
+            // got right yet.
+            let middle = median(apart.clone());
+            let from_it: Vec<f64> = apart.iter().map(|it| (it - middle).abs()).collect();
+            // Both would be the standard deviation, were it normal; rare shares are the same in most
+            // blocks, and only the mean says more of them.
+            let mean = from_it.iter().sum::<f64>() / from_it.len() as f64;
+            let spread = (1.482_6 * median(from_it)).max(1.253_3 * mean);
+            self.spread[feature] = spread.max(LEAST_SPREAD);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, place: Vec<f64>) -> Result<Fit, ReplayError> {
+        let here = self.simulate_all(std::slice::from_ref(&place))?.remove(0);
+        let residuals = self.residuals(&here);
+        let normal = Normal::new(&residuals, &self.slopes(&place)?);
+        let streams = Streams {
+            seed: 1,
+            replication: 0,
+        };
+        let mut moves = normal.moves(streams);
+        let mut parameters = Vec::new();
+        for (unknown, open) in self.open.iter().enumerate() {
+            let mut fitted = Fitted {
+                open: open.clone(),
+                value: open.at(place[unknown]),
+                interval: (open.low, open.high),
+                note: None,
+            };
+            if open.whole {
+                moves.iter_mut().for_each(|row| row[unknown] = 0.0);
+            } else if normal.is_idle(unknown) {
+                fitted.note = Some("nothing in the window depends on it".to_owned());
+            } else {
+                fitted.interval = interval(&moves, unknown, open, place[unknown]);
+                fitted.note = self.note_on(&normal, unknown, place[unknown]);
+            }
+            parameters.push(fitted);
+        }
+        for unknown in 0..self.open.len() {
+            if self.open[unknown].whole {
+                let (interval, note) = self.interval_of_whole(&place, unknown, &residuals)?;
+                parameters[unknown].interval = interval;
+                parameters[unknown].note = note;
+            }
+        }
+        let draws = moves.iter().map(|row| {
+            let values = self.open.iter().zip(place.iter().zip(row));
+            values
+                .map(|(open, (place, by))| open.at((place + by).clamp(0.0, 1.0)))
+                .collect()
+        });
+        let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
+        Ok(Fit {
+            draws: draws.collect(),
+            parameters,
+            requests: self.blocks.iter().map(ExactSizeIterator::len).sum(),
+            blocks: self.blocks.len(),
+            simulations: self.used,
+            misfit: 2.0 * loss(&residuals) / known.max(1) as f64,
+        })
+    }
+
+    fn note_on(&self, normal: &Normal, unknown: usize, place: f64) -> Option<String> {
+        let mut others = (0..self.open.len()).filter(|other| *other != unknown);
+        let twin = others.find(|other| {
+            let open = &self.open[*other];
+            !open.whole
+                && !normal.is_idle(*other)
+                && normal.correlation(unknown, *other).abs() > ALIKE
+        });
+        match twin {
+            Some(twin) => Some(format!("not told apart from {}", self.open[twin].path)),
+            None if place <= 1e-6 => Some("at its lower bound".to_owned()),
+            None if place >= 1.0 - 1e-6 => Some("at its upper bound".to_owned()),
+            None => None,
+        }
+    }
+
+    /// The whole numbers that fit about as well: those within what chance makes of the loss.
+    fn interval_of_whole(
+        &mut self,
+        place: &[f64],
+        unknown: usize,
+        residuals: &Residuals,
+    ) -> Result<((f64, f64), Option<String>), ReplayError> {
+        let losses = self.losses_of_whole(place, unknown, false)?;
+        let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
+        let least = losses.iter().map(|it| it.1).fold(f64::INFINITY, f64::min);
+        let most = losses.iter().map(|it| it.1).fold(0.0, f64::max);
+        // Half of the 95 % quantile of chi-squared with one degree of freedom, times the dispersion.
+        let near = least + 1.92 * (2.0 * least / known.max(1) as f64).max(1.0);
+        let open = &self.open[unknown];
+        let good = losses.iter().filter(|it| it.1 <= near);
+        let values: Vec<f64> = good.map(|(place, _)| open.at(place[unknown])).collect();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let idle = most - least < 1e-9;
+        let note = idle.then(|| "nothing in the window depends on it".to_owned());
+        Ok(((low, high), note))
+    }
+}
+
+/// A 95 % interval: where the bootstrap moves an unknown, and the same around the estimate. The two
+/// differ where the search stopped short of the best place.
+fn interval(moves: &[Vec<f64>], unknown: usize, open: &Open, place: f64) -> (f64, f64) {
+    let mut by: Vec<f64> = moves.iter().map(|row| row[unknown]).collect();
+    by.sort_unstable_by(f64::total_cmp);
+    let mean = by.iter().sum::<f64>() / by.len().max(1) as f64;
+    let at = |share: f64| quantile_of_sorted(&by, share).unwrap_or(0.0);
+    let low = place + at(0.025).min(at(0.025) - mean);
+    let high = place + at(0.975).max(at(0.975) - mean);
+    (open.at(low.clamp(0.0, 1.0)), open.at(high.clamp(0.0, 1.0)))
+}

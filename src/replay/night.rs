@@ -1,0 +1,220 @@
+//! What is known of the requests of a night: as a log has them, or as they were simulated.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::error::ReplayError;
+use super::window::{Window, instant_s};
+use crate::fleet::outcome::RequestRow;
+use crate::fleet::request::{Outcome, Status};
+use crate::observed::{Ending, Observed};
+use crate::workload::source::Arrival;
+
+/// Stamps above this are dates, ns since 1970; below it a log has a zero of its own (some 30 years).
+const DATED_NS: u64 = 1_000_000_000_000_000_000;
+
+/// One request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    /// When it came, ns from the start.
+    pub t_ns: u64,
+    /// Prompt tokens.
+    pub prompt_tokens: u32,
+    /// Output tokens.
+    pub output_tokens: u32,
+    /// From arrival to its first token, ns.
+    pub ttft_ns: Option<u64>,
+    /// From arrival to its end, ns.
+    pub e2e_ns: Option<u64>,
+    /// How it ended.
+    pub ending: Ending,
+    /// Tries, one or more.
+    pub attempts: u32,
+    /// Its tier, an index; a log knows none.
+    pub tier: u16,
+}
+
+impl Seen {
+    /// A simulated request.
+    pub fn of(row: &RequestRow) -> Seen {
+        let completed = row.status == Status::Completed.name();
+        let since = |stamp: Option<u64>| stamp?.checked_sub(row.arrival_ns).filter(|_| completed);
+        Seen {
+            t_ns: row.arrival_ns,
+            prompt_tokens: row.prompt_tokens,
+            output_tokens: row.output_tokens,
+            ttft_ns: since(row.first_token_ns),
+            e2e_ns: since(row.last_token_ns),
+            ending: ending_of(row.status),
+            attempts: u32::from(row.attempts).max(1),
+            tier: row.tier,
+        }
+    }
+
+    /// Whether it had its whole answer.
+    pub fn is_answered(&self) -> bool {
+        self.ending == Ending::Completed
+    }
+
+    /// Mean time per output token after the first, ns.
+    pub fn tpot_ns(&self) -> Option<f64> {
+        let steps = self
+            .output_tokens
+            .checked_sub(1)
+            .filter(|steps| *steps > 0)?;
+        let decode = self.e2e_ns?.checked_sub(self.ttft_ns?)?;
+        Some(decode as f64 / f64::from(steps))
+    }
+}
+
+/// How a request ended by the status of a request file. One that was under way when all else was
+/// over has timed out: nobody answered it.
+pub fn ending_of(status: &str) -> Ending {
+    let known = Status::ALL.iter().find(|it| it.name() == status);
+    match known.map(|status| status.outcome()) {
+        Some(Outcome::Completed) => Ending::Completed,
+        Some(Outcome::Rejected) => Ending::Rejected,
+        Some(Outcome::Shed) => Ending::Shed,
+        Some(Outcome::Failed) => Ending::Failed,
+        Some(Outcome::Cancelled) => Ending::Cancelled,
+        Some(Outcome::TimedOut) | None => Ending::TimedOut,
+    }
+}
+
+/// Lengths that a log did not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Lengths {
+    /// Requests whose lengths the importer inferred, from bytes or a distribution.
+    pub inferred: u64,
+    /// Requests whose lengths were drawn here from those of the others: the log had none.
+    pub drawn: u64,
+}
+
+/// A night as it was observed.
+#[derive(Debug, Clone)]
+pub struct Night {
+    /// Its requests, in order of arrival.
+    pub requests: Vec<Seen>,
+    /// Where its time 0 is, ns since 1970, where the log has dates.
+    pub zero_ns: Option<u64>,
+    /// What lengths rest on.
+    pub lengths: Lengths,
+    /// Requests left out since they came before the start.
+    pub before_start: u64,
+}
+
+impl Night {
+    /// Puts a log in order. `start` is where time 0 is, as on the command line: an instant of the
+    /// log. By default it is the log's own zero, or its first request where it has dates.
+    ///
+    /// # Errors
+    /// When nothing is in it.
+    pub fn of(mut log: Vec<Observed>, start: Option<&str>) -> Result<Night, ReplayError> {
+        log.sort_by_key(|request| request.t_ns);
+        let first = log.first().map_or(0, |request| request.t_ns);
+        let dated = first >= DATED_NS;
+        let zero = match (start, dated) {
+            (None, false) => 0,
+            (None, true) => first,
+            (Some(text), dated) => start_ns(text, dated)?,
+        };
+        let all = log.len() as u64;
+        log.retain(|request| request.t_ns >= zero);
+        let before_start = all - log.len() as u64;
+        if log.is_empty() {
+            let allowed = "holds no request (after the start)";
+            let remedy = "check the file and --start";
+            return Err(ReplayError::option("--trace", "", allowed, remedy));
+        }
+        let inferred = log
+            .iter()
+            .filter(|it| it.prompt.inferred || it.output.inferred);
+        let mut lengths = Lengths {
+            inferred: inferred.count() as u64,
+            drawn: 0,
+        };
+        let known: Vec<(u32, u32)> = log
+            .iter()
+            .filter(|it| it.prompt.count > 0 && it.output.count > 0)
+            .map(|it| (it.prompt.count, it.output.count))
+            .collect();
+        let requests = log.iter().enumerate().map(|(index, request)| {
+            let (mut prompt, mut output) = (request.prompt.count, request.output.count);
+            if (prompt == 0 || output == 0) && !known.is_empty() {
+                let other = known[(spread(index as u64) % known.len() as u64) as usize];
+                prompt = if prompt == 0 { other.0 } else { prompt };
+                output = if output == 0 { other.1 } else { output };
+                lengths.drawn += 1;
+            }
+            Seen {
+                t_ns: request.t_ns - zero,
+                prompt_tokens: prompt.max(1),
+                output_tokens: output.max(1),
+                ttft_ns: request
+                    .ttft_ns
+                    .filter(|_| request.ending == Ending::Completed),
+                e2e_ns: request
+                    .e2e_ns
+                    .filter(|_| request.ending == Ending::Completed),
+                ending: request.ending,
+                attempts: request.attempts.max(1),
+                tier: 0,
+            }
+        });
+        Ok(Night {
+            requests: requests.collect(),
+            zero_ns: dated.then_some(zero),
+            lengths,
+            before_start,
+        })
+    }
+
+    /// What arrives.
+    pub fn arrivals(&self) -> Arc<[Arrival]> {
+        let arrivals = self.requests.iter().map(|request| Arrival {
+            t_ns: request.t_ns,
+            prompt_tokens: request.prompt_tokens,
+            output_tokens: request.output_tokens,
+        });
+        arrivals.collect()
+    }
+
+    /// From time 0 to the last arrival, ns.
+    pub fn span_ns(&self) -> u64 {
+        self.requests.last().map_or(0, |request| request.t_ns)
+    }
+
+    /// The numbers of the requests that came within a window.
+    pub fn within(&self, window: &Window) -> std::ops::Range<usize> {
+        let at = |s: f64| {
+            self.requests
+                .partition_point(|request| (request.t_ns as f64) < s * 1e9)
+        };
+        at(window.from_s)..at(window.to_s)
+    }
+}
+
+/// Where time 0 is, in the stamps of the log.
+fn start_ns(text: &str, dated: bool) -> Result<u64, ReplayError> {
+    // Times of the clock count from 1970, as the stamps of logs with dates do.
+    let since = dated.then_some(0);
+    let at_s = instant_s(text, since).filter(|_| !dated || text.contains('T'));
+    let ns = at_s.filter(|at_s| (0.0..=1e10).contains(at_s));
+    ns.map(|at_s| (at_s * 1e9).round() as u64).ok_or_else(|| {
+        let allowed = match dated {
+            true => "must be a time such as 2025-11-18T11:00:00Z: the log has dates",
+            false => "must be seconds (300), minutes (5m) or hours (1h) of the log's own time",
+        };
+        let remedy = "leave it out for the start of the log";
+        ReplayError::option("--start", text, allowed, remedy)
+    })
+}
+
+/// Numbers that look random, the same everywhere: the finaliser of splitmix64.
+fn spread(value: u64) -> u64 {
+    let mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

@@ -1,0 +1,191 @@
+//! What a scenario leaves open: fields that a fit may set, and between which bounds.
+
+use serde::Serialize;
+
+use super::error::ReplayError;
+use super::night::Seen;
+use super::stage::{Change, Stage};
+
+/// Whole numbers are tried one by one: not more of them than this.
+const MOST_WHOLE: f64 = 24.0;
+
+/// A field that a fit may set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Open {
+    /// Its path, with `*` for all language-model pools.
+    pub path: String,
+    /// The paths that it stands for.
+    #[serde(skip)]
+    paths: Vec<String>,
+    /// The least it may be.
+    pub low: f64,
+    /// The most it may be.
+    pub high: f64,
+    /// Whether it must be a whole number.
+    pub whole: bool,
+}
+
+impl Open {
+    /// Reads `PATH=LOW..HIGH`.
+    ///
+    /// # Errors
+    /// When it is no such text, or the scenario has no such field, or not with these values.
+    pub fn parse(text: &str, stage: &Stage) -> Result<Open, ReplayError> {
+        let refuse = |allowed: &str| {
+            let remedy = "write it like pools.*.overhead_fixed_us=0..5000";
+            ReplayError::option("--fit", text, allowed, remedy)
+        };
+        let words = "must be PATH=LOW..HIGH with two numbers, the second above the first";
+        let (path, range) = text.split_once('=').ok_or_else(|| refuse(words))?;
+        let (low, high) = range.split_once("..").ok_or_else(|| refuse(words))?;
+        let number = |text: &str| {
+            let number: Option<f64> = text.trim().parse().ok();
+            number
+                .filter(|number| number.is_finite())
+                .ok_or_else(|| refuse(words))
+        };
+        let (low, high) = (number(low)?, number(high)?);
+        if low >= high {
+            return Err(refuse(words));
+        }
+        Open::new(path.trim(), low, high, stage)
+    }
+
+    /// A field of a stage, between two values.
+    ///
+    /// # Errors
+    /// When the scenario has no such field, or not with these values.
+    pub fn new(path: &str, low: f64, high: f64, stage: &Stage) -> Result<Open, ReplayError> {
+        let mut open = Open {
+            path: path.to_owned(),
+            paths: expand(path, stage)?,
+            low,
+            high,
+            whole: false,
+        };
+        // A number with a fraction is refused where whole ones are asked for.
+        let middle = (low + high) / 2.0;
+        let between = if middle.fract() == 0.0 {
+            middle + 0.5
+        } else {
+            middle
+        };
+        if stage.plan(&open.changes(between.min(high))).is_err() {
+            open.whole = true;
+            (open.low, open.high) = (low.ceil(), high.floor());
+        }
+        for value in [open.low, open.high] {
+            stage
+                .plan(&open.changes(value))
+                .map_err(|error| match error {
+                    ReplayError::Scenario { source, .. } => ReplayError::Scenario {
+                        context: format!("--fit {path}: at {value}: "),
+                        source,
+                    },
+                    other => other,
+                })?;
+        }
+        if open.whole && open.high - open.low > MOST_WHOLE {
+            let allowed =
+                format!("must have {MOST_WHOLE} whole numbers between its bounds at most");
+            let value = format!("{path}={low}..{high}");
+            return Err(ReplayError::option("--fit", value, allowed, "narrow it"));
+        }
+        Ok(open)
+    }
+
+    /// What it takes to set it.
+    pub fn changes(&self, value: f64) -> Vec<Change> {
+        let text = match self.whole {
+            true => format!("{value:.0}"),
+            // A TOML float, that reads back as it is.
+            false => format!("{value:?}"),
+        };
+        self.paths
+            .iter()
+            .map(|path| (path.clone(), text.clone()))
+            .collect()
+    }
+
+    /// A place between the bounds, 0 to 1, as a value.
+    pub fn at(&self, place: f64) -> f64 {
+        let value = self.low + (self.high - self.low) * place;
+        if self.whole { value.round() } else { value }
+    }
+
+    /// A value as a place between the bounds.
+    pub fn place(&self, value: f64) -> f64 {
+        ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+    }
+}
+
+/// The language-model pools in place of `*`.
+fn expand(path: &str, stage: &Stage) -> Result<Vec<String>, ReplayError> {
+    let Some(rest) = path.strip_prefix("pools.*.") else {
+        return Ok(vec![path.to_owned()]);
+    };
+    let paths: Vec<String> = llm_pools(stage)
+        .iter()
+        .map(|(index, _)| format!("pools.{index}.{rest}"))
+        .collect();
+    if paths.is_empty() {
+        let allowed = "names the language-model pools, and the scenario has none";
+        return Err(ReplayError::option(
+            "--fit",
+            path,
+            allowed,
+            "name a field that it has",
+        ));
+    }
+    Ok(paths)
+}
+
+fn llm_pools(stage: &Stage) -> Vec<(usize, serde_json::Value)> {
+    let json = stage.document().to_json();
+    let pools = json
+        .get("pools")
+        .and_then(|pools| pools.as_array())
+        .cloned();
+    let pools = pools.unwrap_or_default().into_iter().enumerate();
+    let is_llm = |pool: &serde_json::Value| pool.get("engine").is_some_and(|it| it == "llm");
+    pools.filter(|(_, pool)| is_llm(pool)).collect()
+}
+
+/// What a scenario leaves open where nobody says what is: fields of the engine, of the way there
+/// and back, and of retries (where requests of the calm window were tried again) that it does not
+/// state.
+///
+/// # Errors
+/// When the scenario cannot be changed there.
+pub fn by_default(stage: &Stage, calm: &[Seen]) -> Result<Vec<Open>, ReplayError> {
+    let json = stage.document().to_json();
+    let states = |pointer: &str| json.pointer(pointer).is_some();
+    let pools = llm_pools(stage);
+    let pools_state = |field: &str| {
+        let mut pools = pools.iter();
+        pools.any(|(_, pool)| pool.get(field).is_some() || pool.get("engine_profile").is_some())
+    };
+    let mut open = Vec::new();
+    let mut add = |path: &str, low: f64, high: f64| -> Result<(), ReplayError> {
+        open.push(Open::new(path, low, high, stage)?);
+        Ok(())
+    };
+    if !pools.is_empty() && !pools_state("overhead_fixed_us") {
+        add("pools.*.overhead_fixed_us", 0.0, 20_000.0)?;
+    }
+    if !pools.is_empty() && !pools_state("overhead_per_seq_us") {
+        add("pools.*.overhead_per_seq_us", 0.0, 500.0)?;
+    }
+    if !states("/gateway/cost_ms") {
+        add("gateway.cost_ms", 0.0, 500.0)?;
+    }
+    if calm.iter().any(|request| request.attempts > 1) {
+        if !states("/clients/max_retries") {
+            add("clients.max_retries", 0.0, 8.0)?;
+        }
+        if !states("/clients/backoff") {
+            add("clients.backoff.base_ms", 1.0, 10_000.0)?;
+        }
+    }
+    Ok(open)
+}

@@ -1,0 +1,236 @@
+//! From a scenario and a log to what a replay found.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::error::ReplayError;
+use super::fit::{Fit, fit};
+use super::night::{Night, Seen};
+use super::open::{Open, by_default};
+use super::outcome::{Log, Outcome};
+use super::score::{Pair, Stretch, quantile_errors, scores};
+use super::series::{Minutes, Objectives, Series, of_levels, of_requests};
+use super::stage::{Part, Simulated, Stage};
+use super::what_if::{Figures, what_if};
+use super::window::Window;
+use crate::scenario::Document;
+use crate::scenario::schema::Slo;
+
+/// Of the calm window this share is fitted to; the rest says what noise is.
+const FITTED: f64 = 2.0 / 3.0;
+/// What is simulated before the calm window and not compared, of its length.
+const LEAD: f64 = 0.25;
+/// Nights that what-ifs are simulated for at most.
+const WHAT_IF_NIGHTS: usize = 5;
+
+/// What is asked of a replay.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where all was well: what is open is fitted there.
+    pub calm: Window,
+    /// Where it was not.
+    pub incident: Option<Window>,
+    /// Fields that are open, `PATH=LOW..HIGH`; none: those that the scenario does not state.
+    pub open: Option<Vec<String>>,
+    /// Changes to try, `PATH=VALUE`.
+    pub what_if: Vec<String>,
+    /// Nights to simulate, 2 or more.
+    pub nights: usize,
+    /// Simulations of a fit at most.
+    pub budget: usize,
+    /// Length of a minute, seconds.
+    pub bin_s: Option<f64>,
+    /// What an importer said of the log.
+    pub notes: Vec<String>,
+}
+
+/// Replays a night.
+///
+/// # Errors
+/// When the scenario, a window or a change is not valid, or a simulation fails.
+pub fn replay(
+    document: &Document,
+    folder: &Path,
+    night: &Night,
+    settings: &Settings,
+) -> Result<Outcome, ReplayError> {
+    let stage = Stage::new(document, folder, night)?;
+    let fit = fit_calm(&stage, night, settings)?;
+    let plan = stage.plan(&fit.changes())?;
+    let objectives: Vec<Option<Slo>> = plan.fleet.tiers.iter().map(|tier| tier.slo).collect();
+    let nights = simulate_nights(&stage, &fit, settings.nights)?;
+    let span_s = night.span_ns() as f64 / 1e9;
+    let minutes = Minutes::of(span_s, settings.bin_s);
+    let pairs = pairs(night, &nights, &objectives, minutes);
+    let stretches = stretches(settings, !fit.parameters.is_empty(), span_s);
+    let requests: Vec<Vec<Seen>> = nights.into_iter().map(|it| it.requests).collect();
+    let few = &requests[..requests.len().min(WHAT_IF_NIGHTS)];
+    let what_ifs = settings.what_if.iter();
+    let what_ifs = what_ifs.map(|change| what_if(&stage, &fit, few, &objectives, change));
+    let observed = with_tiers(&night.requests, &requests[0]);
+    Ok(Outcome {
+        scenario: plan.scenario.name.clone(),
+        seed: plan.scenario.run.seed,
+        log: log_of(night, settings),
+        calm: settings.calm,
+        incident: settings.incident,
+        scores: scores(&pairs, &stretches, minutes),
+        quantiles: quantile_errors(&night.requests, &requests, &stretches),
+        what_ifs: what_ifs.collect::<Result<_, _>>()?,
+        observed: Figures::of(&observed, &objectives),
+        simulated: Figures::of(&requests[0], &objectives),
+        nights: requests.len(),
+        fit,
+        minutes,
+        pairs,
+        stretches,
+    })
+}
+
+fn log_of(night: &Night, settings: &Settings) -> Log {
+    Log {
+        requests: night.requests.len() as u64,
+        span_s: night.span_ns() as f64 / 1e9,
+        zero_ns: night.zero_ns,
+        before_start: night.before_start,
+        lengths: night.lengths,
+        has_ttft: night.requests.iter().any(|it| it.ttft_ns.is_some()),
+        notes: settings.notes.clone(),
+    }
+}
+
+/// Where the fitted part of the calm window ends.
+fn fitted_to_s(calm: &Window) -> f64 {
+    calm.from_s + FITTED * calm.length_s()
+}
+
+fn fit_calm(stage: &Stage, night: &Night, settings: &Settings) -> Result<Fit, ReplayError> {
+    let calm = &settings.calm;
+    let window = Window {
+        from_s: calm.from_s,
+        to_s: fitted_to_s(calm),
+    };
+    let within = night.within(&window);
+    let open: Vec<Open> = match &settings.open {
+        Some(stated) => stated
+            .iter()
+            .map(|text| Open::parse(text, stage))
+            .collect::<Result<_, _>>()?,
+        None => by_default(stage, &night.requests[within.clone()])?,
+    };
+    let before = Window {
+        from_s: (calm.from_s - LEAD * calm.length_s()).max(0.0),
+        to_s: calm.from_s.max(1e-9),
+    };
+    let lead = match calm.from_s > 0.0 {
+        true => night.within(&before).len(),
+        false => 0,
+    };
+    fit(stage, night, within, lead, open, settings.budget)
+}
+
+/// The night several times, each with its own luck and fitted values.
+fn simulate_nights(stage: &Stage, fit: &Fit, nights: usize) -> Result<Vec<Simulated>, ReplayError> {
+    (0..nights.max(2))
+        .into_par_iter()
+        .map(|night| {
+            let plan = stage.plan(&fit.draw(night))?;
+            stage.simulate(&plan, Part::Whole, night as u64)
+        })
+        .collect()
+}
+
+/// The requests of a log with the tiers that the simulator dealt them.
+fn with_tiers(observed: &[Seen], simulated: &[Seen]) -> Vec<Seen> {
+    let both = observed.iter().zip(simulated);
+    both.map(|(seen, made)| Seen {
+        tier: made.tier,
+        ..*seen
+    })
+    .collect()
+}
+
+fn pairs(
+    night: &Night,
+    nights: &[Simulated],
+    objectives: &Objectives,
+    minutes: Minutes,
+) -> Vec<Pair> {
+    let of = |requests: &[Seen]| -> Vec<Series> {
+        let tiers: Vec<u16> = requests.iter().map(|it| it.tier).collect();
+        of_requests(requests, &tiers, objectives, minutes)
+    };
+    let observed = with_tiers(&night.requests, &nights[0].requests);
+    let mut pairs: Vec<Pair> = of(&observed)
+        .into_iter()
+        .map(|series| Pair {
+            observed: Some(series),
+            simulated: Vec::new(),
+        })
+        .collect();
+    for night in nights {
+        for (pair, series) in pairs.iter_mut().zip(of(&night.requests)) {
+            pair.simulated.push(series);
+        }
+    }
+    let levels = nights.iter().filter_map(|night| night.levels.as_ref());
+    let levels: Vec<Vec<Series>> = levels.map(|it| of_levels(it, minutes)).collect();
+    let names = levels.first().map_or(0, Vec::len);
+    pairs.extend((0..names).map(|at| Pair {
+        observed: None,
+        simulated: levels.iter().map(|night| night[at].clone()).collect(),
+    }));
+    pairs.retain(|pair| !pair.is_empty());
+    pairs
+}
+
+/// The held-out part of the calm window, the incident, and what is neither.
+fn stretches(settings: &Settings, fitted: bool, span_s: f64) -> Vec<Stretch> {
+    let calm = settings.calm;
+    let held_from_s = if fitted {
+        fitted_to_s(&calm)
+    } else {
+        calm.from_s
+    };
+    let mut all = vec![Stretch {
+        name: "calm, not fitted to",
+        windows: vec![Window {
+            from_s: held_from_s,
+            to_s: calm.to_s,
+        }],
+        is_yardstick: true,
+    }];
+    all.extend(settings.incident.map(|incident| Stretch {
+        name: "incident",
+        windows: vec![incident],
+        is_yardstick: false,
+    }));
+    let mut taken: Vec<Window> = std::iter::once(calm).chain(settings.incident).collect();
+    taken.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+    let mut rest = Vec::new();
+    let mut at_s = 0.0;
+    for window in taken {
+        if window.from_s > at_s {
+            rest.push(Window {
+                from_s: at_s,
+                to_s: window.from_s,
+            });
+        }
+        at_s = window.to_s.max(at_s);
+    }
+    if at_s < span_s {
+        rest.push(Window {
+            from_s: at_s,
+            to_s: span_s,
+        });
+    }
+    if !rest.is_empty() {
+        all.push(Stretch {
+            name: "elsewhere",
+            windows: rest,
+            is_yardstick: false,
+        });
+    }
+    all
+}

@@ -1,0 +1,322 @@
+//! How far the simulated night is from the observed one, and where it is not to be trusted.
+//!
+//! The model simulates the night several times, each with luck and fitted values of its own. If it
+//! is right the observed night is one more of these, about as far from the others as they are from
+//! one another. A series does not fit a window where it is much farther off than that, than what it
+//! was off by in the part of the calm window that was not fitted to, and than what would matter.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::night::Seen;
+use super::series::{Kind, Minutes, Series};
+use super::window::Window;
+use crate::measure::quantile_of_sorted;
+
+/// How many times farther off than the worst simulated night.
+const TIMES_WORST: f64 = 2.0;
+/// How many times farther off than in the held-out part of the calm window.
+const TIMES_CALM: f64 = 3.0;
+/// A minute is named when it is off by so many standard deviations.
+const DEVIATIONS: f64 = 3.0;
+/// Minutes of a window that are compared at least.
+const LEAST_MINUTES: usize = 3;
+
+/// A stretch of a night that is scored by itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stretch {
+    /// Its name.
+    pub name: &'static str,
+    /// Its windows.
+    pub windows: Vec<Window>,
+    /// Whether the model was fitted to nothing of it and it is calm: what noise is, is told by it.
+    #[serde(skip)]
+    pub is_yardstick: bool,
+}
+
+impl Stretch {
+    /// Whether a minute is within, by its middle.
+    fn holds(&self, minute: usize, minutes: Minutes) -> bool {
+        let middle_s = (minute as f64 + 0.5) * minutes.bin_s;
+        let mut windows = self.windows.iter();
+        windows.any(|window| middle_s >= window.from_s && middle_s < window.to_s)
+    }
+
+    fn requests(&self, requests: &[Seen]) -> Vec<Range<usize>> {
+        let at = |s: f64| requests.partition_point(|it| (it.t_ns as f64) < s * 1e9);
+        let windows = self.windows.iter();
+        windows.map(|it| at(it.from_s)..at(it.to_s)).collect()
+    }
+}
+
+/// One series, observed and simulated several times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// As it was observed; none where no log or monitor tells of it.
+    pub observed: Option<Series>,
+    /// As it was simulated, night by night.
+    pub simulated: Vec<Series>,
+}
+
+impl Pair {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        let first = self.simulated.first().or(self.observed.as_ref());
+        first.map_or("", |series| series.name.as_str())
+    }
+
+    /// The mean of the simulated nights in a minute.
+    pub fn mean(&self, minute: usize) -> Option<f64> {
+        mean(self.simulated.iter().filter_map(|it| it.values[minute]))
+    }
+
+    /// The observed value of a minute.
+    pub fn seen(&self, minute: usize) -> Option<f64> {
+        self.observed.as_ref()?.values[minute]
+    }
+
+    /// The least and the most of the simulated nights in a minute.
+    pub fn span(&self, minute: usize) -> Option<(f64, f64)> {
+        let values = || self.simulated.iter().filter_map(|it| it.values[minute]);
+        Some((values().reduce(f64::min)?, values().reduce(f64::max)?))
+    }
+
+    fn variance(&self, minute: usize) -> Option<f64> {
+        let values: Vec<f64> = self
+            .simulated
+            .iter()
+            .filter_map(|it| it.values[minute])
+            .collect();
+        let mean = mean(values.iter().copied())?;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        (values.len() > 1).then(|| squares / (values.len() - 1) as f64)
+    }
+
+    /// Whether nothing ever happens in it.
+    pub fn is_empty(&self) -> bool {
+        let all = self.simulated.iter().chain(&self.observed);
+        let mut values = all.flat_map(|series| series.values.iter().flatten());
+        values.all(|value| *value == 0.0)
+    }
+}
+
+/// How far off a series is in a stretch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// The series.
+    pub series: String,
+    /// The stretch.
+    pub stretch: &'static str,
+    /// Minutes that were compared.
+    pub minutes: usize,
+    /// Its mean as observed.
+    pub observed: f64,
+    /// Its mean as simulated.
+    pub simulated: f64,
+    /// Simulated less observed, on average.
+    pub bias: f64,
+    /// Root mean square of simulated less observed, over the mean as observed (over that of the
+    /// arrivals for what counts requests). None where that is 0.
+    pub nrmse: Option<f64>,
+    /// The most that may be.
+    pub limit: f64,
+    /// Whether it is within.
+    pub fits: bool,
+    /// Where it is far off, if it does not fit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub off: Vec<Window>,
+}
+
+/// A quantile of all requests of a stretch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuantileError {
+    /// Of what: `ttft`, `tpot` or `e2e`.
+    pub latency: &'static str,
+    /// The stretch.
+    pub stretch: &'static str,
+    /// Which quantile, 0 to 1.
+    pub quantile: f64,
+    /// As observed, milliseconds.
+    pub observed_ms: f64,
+    /// As simulated, milliseconds.
+    pub simulated_ms: f64,
+    /// The second less the first, percent of the first.
+    pub error_pct: f64,
+}
+
+/// Scores every series in every stretch. The stretch that is the yardstick comes first.
+pub fn scores(pairs: &[Pair], stretches: &[Stretch], minutes: Minutes) -> Vec<Score> {
+    let arrivals = pairs.iter().find(|pair| pair.name() == "arrivals");
+    let mut all = Vec::new();
+    for pair in pairs {
+        let mut calm: Option<f64> = None;
+        for stretch in stretches {
+            let scale_of = match pair.simulated.first().map(|it| it.kind) {
+                Some(Kind::Rate) => arrivals.unwrap_or(pair),
+                _ => pair,
+            };
+            let score = score(pair, scale_of, stretch, minutes, calm);
+            if let Some(score) = &score
+                && stretch.is_yardstick
+            {
+                calm = score.nrmse.filter(|_| score.fits);
+            }
+            all.extend(score);
+        }
+    }
+    all
+}
+
+fn score(
+    pair: &Pair,
+    scale_of: &Pair,
+    stretch: &Stretch,
+    minutes: Minutes,
+    calm: Option<f64>,
+) -> Option<Score> {
+    let within = (0..minutes.count).filter(|minute| stretch.holds(*minute, minutes));
+    let within: Vec<usize> = within
+        .filter(|minute| pair.seen(*minute).is_some() && pair.mean(*minute).is_some())
+        .collect();
+    if within.len() < LEAST_MINUTES {
+        return None;
+    }
+    let seen = |minute: &usize| pair.seen(*minute).unwrap_or_default();
+    let made = |minute: &usize| pair.mean(*minute).unwrap_or_default();
+    let observed = mean(within.iter().map(seen))?;
+    let simulated = mean(within.iter().map(made))?;
+    let scale = mean(within.iter().filter_map(|minute| scale_of.seen(*minute)))?;
+    let nrmse = rms(within.iter().map(|minute| made(minute) - seen(minute)))? / scale;
+    let worst = (0..pair.simulated.len()).filter_map(|night| apart(pair, night, &within));
+    let worst = worst.fold(0.0, f64::max) / scale;
+    let limit = (TIMES_WORST * worst)
+        .max(TIMES_CALM * calm.unwrap_or(0.0))
+        .max(what_matters(pair));
+    // Where nothing was observed to compare with, anything is too much but a trace of it.
+    let fits = if scale > 0.0 {
+        nrmse <= limit
+    } else {
+        simulated == 0.0
+    };
+    let off = match fits {
+        true => Vec::new(),
+        false => off_minutes(pair, &within, minutes, limit.min(1.0) * scale),
+    };
+    Some(Score {
+        series: pair.name().to_owned(),
+        stretch: stretch.name,
+        minutes: within.len(),
+        observed,
+        simulated,
+        bias: simulated - observed,
+        nrmse: (scale > 0.0).then_some(nrmse),
+        limit,
+        fits,
+        off,
+    })
+}
+
+/// An error that would matter, as a share.
+fn what_matters(pair: &Pair) -> f64 {
+    match pair.simulated.first().map(|series| series.kind) {
+        Some(Kind::Rate) => 0.05,
+        _ if pair.name().ends_with("p99") => 0.2,
+        _ => 0.1,
+    }
+}
+
+/// How far one simulated night is from the mean of the others.
+fn apart(pair: &Pair, night: usize, within: &[usize]) -> Option<f64> {
+    let differences = within.iter().filter_map(|minute| {
+        let one = pair.simulated[night].values[*minute]?;
+        let others = pair.simulated.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != night);
+        Some(one - mean(others.filter_map(|(_, it)| it.values[*minute]))?)
+    });
+    rms(differences)
+}
+
+/// The minutes that are far off, those beside one another as one.
+fn off_minutes(pair: &Pair, within: &[usize], minutes: Minutes, least: f64) -> Vec<Window> {
+    let nights = pair.simulated.len().max(1) as f64;
+    let is_off = |minute: &usize| {
+        let around = minute.saturating_sub(1)..(minute + 2).min(minutes.count);
+        let variance = mean(around.filter_map(|near| pair.variance(near))).unwrap_or(0.0);
+        let deviation = (variance * (1.0 + 1.0 / nights)).sqrt();
+        let apart = match (pair.seen(*minute), pair.mean(*minute)) {
+            (Some(seen), Some(made)) => (seen - made).abs(),
+            _ => 0.0,
+        };
+        apart > (DEVIATIONS * deviation).max(least)
+    };
+    let mut windows: Vec<Window> = Vec::new();
+    for minute in within.iter().filter(|minute| is_off(minute)) {
+        let (from_s, to_s) = (
+            *minute as f64 * minutes.bin_s,
+            (*minute + 1) as f64 * minutes.bin_s,
+        );
+        match windows.last_mut() {
+            // One minute that is not off between two that are is of the same stretch.
+            Some(last) if from_s - last.to_s < 1.5 * minutes.bin_s => last.to_s = to_s,
+            _ => windows.push(Window { from_s, to_s }),
+        }
+    }
+    windows
+}
+
+/// Quantiles of all requests of each stretch, the simulated nights put together.
+pub fn quantile_errors(
+    observed: &[Seen],
+    simulated: &[Vec<Seen>],
+    stretches: &[Stretch],
+) -> Vec<QuantileError> {
+    type Latency = (&'static str, fn(&Seen) -> Option<f64>);
+    let latencies: [Latency; 3] = [
+        ("ttft", |it| it.ttft_ns.map(|ns| ns as f64)),
+        ("tpot", Seen::tpot_ns),
+        ("e2e", |it| it.e2e_ns.map(|ns| ns as f64)),
+    ];
+    let mut all = Vec::new();
+    for stretch in stretches {
+        let ranges = stretch.requests(observed);
+        for (latency, of) in latencies {
+            let sorted = |night: &[Seen]| {
+                let within = ranges.iter().flat_map(|range| &night[range.clone()]);
+                let mut values: Vec<f64> = within.filter_map(of).collect();
+                values.sort_unstable_by(f64::total_cmp);
+                values
+            };
+            let seen = sorted(observed);
+            let mut made: Vec<f64> = simulated.iter().flat_map(|night| sorted(night)).collect();
+            made.sort_unstable_by(f64::total_cmp);
+            for (quantile, least) in [(0.5, 10), (0.9, 50), (0.99, 200)] {
+                if seen.len() < least || made.len() < least {
+                    continue;
+                }
+                let at = |sorted: &[f64]| quantile_of_sorted(sorted, quantile).unwrap_or(0.0) / 1e6;
+                let (observed_ms, simulated_ms) = (at(&seen), at(&made));
+                if observed_ms > 0.0 {
+                    all.push(QuantileError {
+                        latency,
+                        stretch: stretch.name,
+                        quantile,
+                        observed_ms,
+                        simulated_ms,
+                        error_pct: 100.0 * (simulated_ms / observed_ms - 1.0),
+                    });
+                }
+            }
+        }
+    }
+    all
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), it| (sum + it, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+fn rms(values: impl Iterator<Item = f64>) -> Option<f64> {
+    mean(values.map(|value| value * value)).map(f64::sqrt)
+}

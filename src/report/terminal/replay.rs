@@ -1,0 +1,384 @@
+//! The page of a replay.
+
+use super::page::{Page, WIDTH, add, table};
+use crate::replay::Outcome;
+use crate::replay::score::{Pair, Score};
+use crate::replay::what_if::{Figures, WhatIf};
+use crate::replay::window::Window;
+use crate::report::number::{count, percent, plural, significant, wrap};
+
+/// Columns of a picture.
+const COLUMNS: usize = 60;
+const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The page.
+pub fn render(outcome: &Outcome) -> String {
+    let mut page = Page(String::new());
+    head(&mut page, outcome);
+    verdict(&mut page, outcome);
+    fitted(&mut page, outcome);
+    side_by_side(&mut page, outcome);
+    scores(&mut page, outcome);
+    quantiles(&mut page, outcome);
+    what_ifs(&mut page, outcome);
+    page.0
+}
+
+fn text(page: &mut Page, text: &str) {
+    page.line(&format!("  {}", wrap(text, WIDTH, 2)));
+}
+
+fn head(page: &mut Page, outcome: &Outcome) {
+    let log = &outcome.log;
+    page.line(&wrap(
+        &format!(
+            "{}: seed {}, {} over {}, replayed {} times",
+            outcome.scenario,
+            outcome.seed,
+            plural(log.requests, "request"),
+            span(log.span_s),
+            outcome.nights
+        ),
+        WIDTH,
+        0,
+    ));
+    let mut notes = log.notes.clone();
+    if log.before_start > 0 {
+        let left = plural(log.before_start, "request");
+        notes.push(format!("{left} before the start left out"));
+    }
+    if log.lengths.inferred > 0 {
+        let inferred = plural(log.lengths.inferred, "request");
+        notes.push(format!("lengths of {inferred} are inferred, not logged"));
+    }
+    if log.lengths.drawn > 0 {
+        let drawn = plural(log.lengths.drawn, "request");
+        notes.push(format!(
+            "lengths of {drawn} are drawn from those of the others: the log has none"
+        ));
+    }
+    if !log.has_ttft {
+        notes.push("the log has no times of first tokens: those are simulated only".to_owned());
+    }
+    for note in notes {
+        page.item(&note);
+    }
+}
+
+fn verdict(page: &mut Page, outcome: &Outcome) {
+    page.title("Verdict");
+    if outcome.fits() {
+        let tail = match outcome.incident {
+            Some(_) => "in the incident as outside it",
+            None => "all the time",
+        };
+        text(
+            page,
+            &format!(
+                "The model fits: it predicts what it was not fitted to within its limits, {tail}."
+            ),
+        );
+        return;
+    }
+    text(
+        page,
+        "THE MODEL DOES NOT FIT. Something happened that the scenario does not have, or not so; do \
+         not trust it, nor what-ifs of it, where it is off:",
+    );
+    for score in outcome.scores.iter().filter(|score| !score.fits) {
+        page.item(&failing(score));
+    }
+}
+
+fn failing(score: &Score) -> String {
+    let off = match score.nrmse {
+        Some(nrmse) => format!(
+            "off by {} of its size, {} may be",
+            percent(Some(nrmse)),
+            percent(Some(score.limit))
+        ),
+        None => "nothing of it was observed".to_owned(),
+    };
+    let means = format!(
+        "{} observed, {} simulated",
+        significant(Some(score.observed)),
+        significant(Some(score.simulated))
+    );
+    let windows: Vec<String> = score.off.iter().take(4).map(window).collect();
+    let more = match score.off.len().saturating_sub(4) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let at = match windows.is_empty() {
+        true => String::new(),
+        false => format!(", at {}{more}", windows.join(", ")),
+    };
+    format!("{} ({}): {off}; {means}{at}", score.series, score.stretch)
+}
+
+fn window(window: &Window) -> String {
+    format!("{} to {}", span(window.from_s), span(window.to_s))
+}
+
+/// A length of time as people say it: `90 s`, `25 min`, `3 h 20 min`.
+fn span(seconds: f64) -> String {
+    let minutes = seconds / 60.0;
+    if seconds < 120.0 {
+        return format!("{} s", significant(Some(seconds)));
+    }
+    if minutes < 180.0 {
+        return format!("{} min", significant(Some((minutes * 10.0).round() / 10.0)));
+    }
+    let whole = minutes.round() as u64;
+    match whole % 60 {
+        0 => format!("{} h", count(whole / 60)),
+        rest => format!("{} h {rest} min", count(whole / 60)),
+    }
+}
+
+fn fitted(page: &mut Page, outcome: &Outcome) {
+    let fit = &outcome.fit;
+    page.title("Fitted to the calm window");
+    if fit.parameters.is_empty() {
+        text(page, "Nothing was open: the scenario states it all.");
+        return;
+    }
+    let mut table = table(&["field", "value", "from", "to", "note"]);
+    for parameter in &fit.parameters {
+        let (low, high) = parameter.interval;
+        add(
+            &mut table,
+            &[
+                parameter.open.path.clone(),
+                significant(Some(parameter.value)),
+                significant(Some(low)),
+                significant(Some(high)),
+                parameter.note.clone().unwrap_or_default(),
+            ],
+        );
+    }
+    page.table(&table);
+    text(
+        page,
+        &format!(
+            "(From-to: 95 % intervals. Fitted to {} in {} blocks of the first two thirds of {}, with {}.)",
+            plural(fit.requests as u64, "request"),
+            fit.blocks,
+            window(&outcome.calm),
+            plural(fit.simulations as u64, "simulation"),
+        ),
+    );
+}
+
+/// Observed above simulated, on one scale.
+fn side_by_side(page: &mut Page, outcome: &Outcome) {
+    page.title("Observed (o) above simulated (s)");
+    let together = outcome.minutes.count.div_ceil(COLUMNS).max(1);
+    for pair in &outcome.pairs {
+        let seen = columns(outcome, together, &|minute| pair.seen(minute));
+        let made = columns(outcome, together, &|minute| pair.mean(minute));
+        let all = seen.iter().chain(&made).flatten();
+        let most = all.copied().fold(0.0, f64::max);
+        if pair.observed.is_some() {
+            picture(page, pair, "o", &seen, most);
+        }
+        picture(page, pair, "s", &made, most);
+    }
+    let columns = outcome.minutes.count.div_ceil(together);
+    let mut marks = vec![' '; columns];
+    let mut mark = |window: &Window, with: char| {
+        let width_s = together as f64 * outcome.minutes.bin_s;
+        for (column, place) in marks.iter_mut().enumerate() {
+            let middle_s = (column as f64 + 0.5) * width_s;
+            if middle_s >= window.from_s && middle_s < window.to_s {
+                *place = with;
+            }
+        }
+    };
+    mark(&outcome.calm, 'c');
+    if let Some(incident) = &outcome.incident {
+        mark(incident, '!');
+    }
+    let marks: String = marks.into_iter().collect();
+    page.line(&format!("  {:<16} {marks}", ""));
+    text(
+        page,
+        &format!(
+            "(A column is {}; c: the calm window{}.)",
+            span(together as f64 * outcome.minutes.bin_s),
+            match outcome.incident {
+                Some(_) => ", !: the incident",
+                None => "",
+            }
+        ),
+    );
+}
+
+fn columns(
+    outcome: &Outcome,
+    together: usize,
+    of: &dyn Fn(usize) -> Option<f64>,
+) -> Vec<Option<f64>> {
+    let minutes: Vec<usize> = (0..outcome.minutes.count).collect();
+    let mean = |minutes: &[usize]| {
+        let values: Vec<f64> = minutes.iter().filter_map(|it| of(*it)).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    minutes.chunks(together).map(mean).collect()
+}
+
+fn picture(page: &mut Page, pair: &Pair, side: &str, values: &[Option<f64>], most: f64) {
+    let drawn: String = values.iter().map(|value| level(*value, most)).collect();
+    let name = match side {
+        "s" if pair.observed.is_some() => "",
+        _ => pair.name(),
+    };
+    let own = values.iter().flatten().copied().fold(0.0, f64::max);
+    page.line(&format!(
+        "  {name:<14} {side} {drawn} most {}",
+        significant(Some(own))
+    ));
+}
+
+fn level(value: Option<f64>, most: f64) -> char {
+    match value {
+        None => '·',
+        Some(value) if value <= 0.0 || most <= 0.0 => ' ',
+        Some(value) => {
+            let level = (value / most * LEVELS.len() as f64).ceil() as usize;
+            LEVELS[level.clamp(1, LEVELS.len()) - 1]
+        }
+    }
+}
+
+fn scores(page: &mut Page, outcome: &Outcome) {
+    for stretch in &outcome.stretches {
+        let of_it = outcome.scores.iter();
+        let of_it: Vec<&Score> = of_it.filter(|it| it.stretch == stretch.name).collect();
+        if of_it.is_empty() {
+            continue;
+        }
+        let windows: Vec<String> = stretch.windows.iter().map(window).collect();
+        page.title(&format!(
+            "How far off, {} ({})",
+            stretch.name,
+            windows.join(", ")
+        ));
+        let header = [
+            "series",
+            "observed",
+            "simulated",
+            "bias",
+            "error",
+            "may be",
+            "",
+        ];
+        let mut table = table(&header);
+        for score in of_it {
+            add(
+                &mut table,
+                &[
+                    score.series.clone(),
+                    significant(Some(score.observed)),
+                    significant(Some(score.simulated)),
+                    significant(Some(score.bias)),
+                    percent(score.nrmse),
+                    percent(Some(score.limit)),
+                    if score.fits { "fits" } else { "DOES NOT FIT" }.to_owned(),
+                ],
+            );
+        }
+        page.table(&table);
+    }
+    text(
+        page,
+        "(Means over minutes: requests/s by when they came, ms, or how many. Error: root mean square over \
+         minutes, of the mean; of the arrivals for requests/s. It may be twice as far off as the farthest \
+         of the simulated nights is from the others, three times as far as in the calm minutes that nothing \
+         was fitted to, or 5 % of the arrivals, 20 % of a p99, 10 % of anything else, whichever is most.)",
+    );
+}
+
+fn quantiles(page: &mut Page, outcome: &Outcome) {
+    if outcome.quantiles.is_empty() {
+        return;
+    }
+    page.title("Quantiles of all requests");
+    let mut table = table(&[
+        "latency",
+        "stretch",
+        "quantile",
+        "observed ms",
+        "simulated ms",
+        "error %",
+    ]);
+    for row in &outcome.quantiles {
+        add(
+            &mut table,
+            &[
+                row.latency.to_owned(),
+                row.stretch.to_owned(),
+                format!("p{:.0}", row.quantile * 100.0),
+                significant(Some(row.observed_ms)),
+                significant(Some(row.simulated_ms)),
+                format!("{:+.1}", row.error_pct),
+            ],
+        );
+    }
+    page.table(&table);
+}
+
+fn what_ifs(page: &mut Page, outcome: &Outcome) {
+    if outcome.what_ifs.is_empty() {
+        return;
+    }
+    page.title("What if");
+    if !outcome.fits() {
+        text(
+            page,
+            "The model does not fit (see the verdict): what follows may not be so.",
+        );
+    }
+    for one in &outcome.what_ifs {
+        page.item(&in_words(one));
+        figures(page, "as it was", &one.before);
+        figures(page, "changed", &one.after);
+    }
+    text(
+        page,
+        "(Saved: answered within the objective with the change and not without it; lost: the other way \
+         round; request by request, on the same random numbers.)",
+    );
+}
+
+fn in_words(one: &WhatIf) -> String {
+    let net = match one.net {
+        Some((low, high)) => format!(
+            "; saved less lost over other nights: {} to {}",
+            significant(Some(low)),
+            significant(Some(high))
+        ),
+        None => String::new(),
+    };
+    format!(
+        "{}: {} saved, {} lost{net}",
+        one.change,
+        plural(one.saved, "request"),
+        count(one.lost)
+    )
+}
+
+fn figures(page: &mut Page, name: &str, figures: &Figures) {
+    text(
+        page,
+        &format!(
+            "{name}: {} within the objective, {} answered, {} tries a request, p99 of TTFT {} ms, of E2E \
+             {} ms",
+            count(figures.good),
+            count(figures.answered),
+            significant(Some(figures.tries_per_request)),
+            significant(figures.ttft_p99_ms),
+            significant(figures.e2e_p99_ms)
+        ),
+    );
+}

@@ -1,0 +1,170 @@
+//! A replay finds on a calm window what a scenario does not say, predicts the incident that it never
+//! saw, and says so when something happened that the scenario does not have.
+
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Two nodes; one try of ten fails at random all night, and for two minutes there is a brown-out.
+const KNOWN: &str = r#"
+name = "night"
+[run]
+seed = 5
+horizon_s = 900
+warmup_s = 0
+[workload]
+arrivals = { process = "poisson", rate_per_s = 9 }
+prompt_tokens = { law = "lognormal", mean_tokens = 600, cv = 1, max_tokens = 4000 }
+output_tokens = { law = "lognormal", mean_tokens = 120, cv = 0.7, max_tokens = 800 }
+[slo]
+ttft_ms = 800
+tpot_ms = 60
+[router]
+policy = "least_request"
+choices = 0
+[[faults.timeline]]
+kind = "bad_deploy"
+at_s = 0
+share = 0.1
+sticky = false
+[[faults.timeline]]
+kind = "brown_out"
+target = { pool = "llama" }
+at_s = 600
+for_s = 120
+share = 0.8
+[[pools]]
+name = "llama"
+engine = "llm"
+replicas = 2
+model = "llama-3.1-70b"
+accelerator = "h100-sxm"
+tp = 8
+"#;
+
+/// What the replay is to find: engine, gateway and retries.
+const HIDDEN: [(&str, f64); 5] = [
+    ("pools.*.overhead_fixed_us", 3_500.0),
+    ("pools.*.overhead_per_seq_us", 60.0),
+    ("gateway.cost_ms", 25.0),
+    ("clients.max_retries", 2.0),
+    ("clients.backoff.base_ms", 900.0),
+];
+
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// What a fleet with all that is hidden, and more, would have logged. Another seed: its luck is
+    /// not that of the replay.
+    fn night(&self, more: &str) -> PathBuf {
+        let scenario = self.file("truth.toml", &format!("{KNOWN}{more}"));
+        let log = self.folder.path().join("night.csv.gz");
+        let mut command = Command::cargo_bin("seatrial").unwrap();
+        command
+            .arg("run")
+            .arg(&scenario)
+            .args(["--seed", "99", "--requests"])
+            .arg(&log);
+        for (path, value) in HIDDEN {
+            let path = path.replace("pools.*", "pools.llama");
+            command.args(["--set", &format!("{path}={value}")]);
+        }
+        assert!(command.output().unwrap().status.code().unwrap() < 2);
+        log
+    }
+
+    fn replay(&self, log: &Path, more: &[&str]) -> (i32, Value) {
+        let scenario = self.file("known.toml", KNOWN);
+        let mut command = Command::cargo_bin("seatrial").unwrap();
+        command.arg("replay").arg(&scenario).arg("--trace").arg(log);
+        let windows = ["--calm", "0..540", "--incident", "600..780"];
+        let output = command
+            .args(windows)
+            .args(more)
+            .arg("--json")
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let json = serde_json::from_slice(&output.stdout);
+        let json: Value = json.unwrap_or_else(|error| panic!("{error}: {errors}"));
+        (output.status.code().unwrap(), json)
+    }
+}
+
+#[test]
+fn a_calm_window_gives_what_is_hidden_and_the_incident_is_predicted() {
+    let bench = Bench::new();
+    let log = bench.night("");
+    let (code, found) = bench.replay(&log, &["--what-if", "clients.max_retries=0"]);
+    let parameters = found["fit"]["parameters"].as_array().unwrap();
+    assert_eq!(parameters.len(), HIDDEN.len(), "{parameters:?}");
+    for (parameter, (path, hidden)) in parameters.iter().zip(HIDDEN) {
+        assert_eq!(parameter["path"], path);
+        let (low, high) = (
+            parameter["interval"][0].as_f64().unwrap(),
+            parameter["interval"][1].as_f64().unwrap(),
+        );
+        assert!(low <= hidden && hidden <= high, "{parameter}");
+        // An interval as wide as the bounds would recover anything.
+        let range = parameter["high"].as_f64().unwrap() - parameter["low"].as_f64().unwrap();
+        assert!(high - low < 0.6 * range, "{parameter}");
+    }
+    assert_eq!(found["verdict"]["fits"], true, "{}", found["verdict"]);
+    assert_eq!(code, 0);
+    // The incident was one: what is predicted is not that all goes on as before.
+    let scores = found["scores"].as_array().unwrap();
+    let ttft = |stretch: &str| -> f64 {
+        let of_it = |it: &&Value| it["series"] == "ttft p50" && it["stretch"] == stretch;
+        scores.iter().find(of_it).unwrap()["observed"]
+            .as_f64()
+            .unwrap()
+    };
+    assert!(ttft("incident") > 2.0 * ttft("calm, not fitted to"));
+    // Without retries what failed stays failed.
+    let change = &found["what_if"][0];
+    assert!(change["lost"].as_u64().unwrap() > 100, "{change}");
+    assert!(change["net"][1].as_f64().unwrap() < 0.0, "{change}");
+}
+
+#[test]
+fn a_cause_outside_the_model_is_told() {
+    let bench = Bench::new();
+    // Besides what the timeline says one of the nodes is slow for a while after the incident.
+    let slow = "[[faults.timeline]]\nkind = \"slow\"\ntarget = { pool = \"llama\", replica = 0 }\n\
+                at_s = 600\nfor_s = 150\nfactor = 8\n";
+    let log = bench.night(slow);
+    let (code, found) = bench.replay(&log, &["--nights", "5"]);
+    assert_eq!(code, 1);
+    assert_eq!(found["verdict"]["fits"], false);
+    let bad = found["verdict"]["not_to_be_trusted"].as_array().unwrap();
+    let of_incident = bad.iter().filter(|it| it["stretch"] == "incident");
+    assert!(of_incident.count() > 0, "{bad:?}");
+    let calm = bad.iter().any(|it| it["stretch"] == "calm, not fitted to");
+    assert!(!calm, "the calm window is as the scenario has it: {bad:?}");
+    let named = bad
+        .iter()
+        .flat_map(|it| it["windows"].as_array().into_iter().flatten());
+    let within = |window: &Value| window["from_s"].as_f64().unwrap() >= 585.0;
+    assert!(
+        named.clone().count() > 0 && named.clone().all(within),
+        "{bad:?}"
+    );
+}
