@@ -95,6 +95,8 @@ async function look(path) {
       if ((await amount()) !== many) told.notes.push(what + " has no way back: " + (await figure.getAttribute("id")));
     }
     await (await figure.$("details.data summary")).click();
+    // The table is made once the browser says that it is to be seen.
+    await figure.waitForSelector("details.data tbody tr", { state: "attached", timeout: 5000 }).catch(() => null);
     const rows = await figure.$$eval("details.data tbody tr", (it) => it.length);
     if (!rows) told.notes.push("no data behind " + (await figure.getAttribute("id")));
     await (await figure.$("details.data summary")).click();
