@@ -135,7 +135,7 @@ fn scaled(document: &Document, base_dir: &Path, factor: f64) -> Result<Traffic, 
                 "when a request comes depends on the answers",
             );
         }
-        SourcePlan::Trace { .. } => {
+        SourcePlan::Trace { .. } | SourcePlan::Observed(_) => {
             return refuse(
                 "of a trace",
                 "it is one (`seatrial trace import` converts traces)",

@@ -168,6 +168,10 @@ impl Builder<'_> {
                 lines.push("trace".to_owned());
                 lines.extend(name.map(|name| shortened(&name)));
             }
+            SourcePlan::Observed(arrivals) => {
+                lines.push(plural(arrivals.len() as u64, "request"));
+                lines.push("as they were observed".to_owned());
+            }
             SourcePlan::Drawn { .. } => {
                 let name = word_of(&plan.scenario.workload.arrivals, "process");
                 lines.extend(name);
