@@ -57,7 +57,7 @@ pub fn candidates(sample: &Sample) -> Vec<Candidate> {
         None => vec![None],
     };
     for shape in shapes {
-        of_shape(sample, shape, &mut found);
+        of_shape(sample, shape.as_ref(), &mut found);
     }
     found.sort_by(|a, b| a.bic.total_cmp(&b.bic));
     let best = found.first().map_or(0.0, |first| first.bic);
@@ -111,12 +111,12 @@ fn blocks(gaps: usize) -> Vec<(usize, usize)> {
         .collect()
 }
 
-fn of_shape(sample: &Sample, shape: Option<RateShape>, found: &mut Vec<Candidate>) {
-    let times = match &shape {
+fn of_shape(sample: &Sample, shape: Option<&RateShape>, found: &mut Vec<Candidate>) {
+    let times = match shape {
         Some(shape) => shape.operational_s(&sample.t_ns),
         None => sample.t_ns.iter().map(|t_ns| *t_ns as f64 / 1e9).collect(),
     };
-    let evidence = evidence(sample, shape.as_ref(), &times);
+    let evidence = evidence(sample, shape, &times);
     let rate_per_s = sample.len() as f64 / sample.span_s;
     let with = match shape {
         Some(_) => ", rate by window",
@@ -132,7 +132,7 @@ fn of_shape(sample: &Sample, shape: Option<RateShape>, found: &mut Vec<Candidate
             log_likelihood_per_gap: total / count,
             bic_above_best: 0.0,
             arrivals,
-            shape: shape.clone(),
+            shape: shape.cloned(),
             bic: parameters as f64 * count.ln() - 2.0 * total,
         });
     };
