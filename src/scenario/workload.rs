@@ -144,10 +144,10 @@ pub enum Arrivals {
         /// Rate while off, requests per second. Default 0.
         #[serde(default)]
         off_rate_per_s: f64,
-        /// Coefficient of variation of the gaps (Weibull) on a clock that runs at the rate of the
-        /// period, 0.05 to 20. Default 1: Poisson.
-        #[serde(default = "one", skip_serializing_if = "is_one")]
-        gap_cv: f64,
+        /// Gaps on a clock that runs at the rate of the period, in mean gaps: `[probability, gap]`
+        /// knots, straight between them; only their ratios count. Default: Poisson.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gap_knots: Vec<(f64, f64)>,
     },
     /// A Markov-modulated Poisson process: states visited in turn, each for an exponential time.
     Mmpp {
@@ -338,10 +338,6 @@ pub enum Law {
 
 fn one() -> f64 {
     1.0
-}
-
-fn is_one(value: &f64) -> bool {
-    *value == 1.0
 }
 
 fn day_s() -> f64 {

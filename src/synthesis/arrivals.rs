@@ -18,8 +18,10 @@ use super::sample::Sample;
 use super::shape::RateShape;
 use crate::scenario::workload::{Arrivals, MmppState};
 
-/// Most gaps that the candidates are held against: a stretch in the middle of the trace.
-const MOST_GAPS: usize = 10_000;
+/// Most gaps that the candidates are held against; of a longer trace so many blocks of gaps, evenly
+/// over it.
+const MOST_GAPS: usize = 40_000;
+const BLOCKS: usize = 8;
 /// Most states of a modulated process.
 const MOST_STATES: usize = 4;
 /// Requests from which on processes with states are tried.
@@ -55,7 +57,7 @@ pub fn candidates(sample: &Sample) -> Vec<Candidate> {
         None => vec![None],
     };
     for shape in shapes {
-        of_shape(sample, shape, &mut found);
+        of_shape(sample, shape.as_ref(), &mut found);
     }
     found.sort_by(|a, b| a.bic.total_cmp(&b.bic));
     let best = found.first().map_or(0.0, |first| first.bic);
@@ -68,8 +70,6 @@ pub fn candidates(sample: &Sample) -> Vec<Candidate> {
 /// What the candidates are held against: gaps in operational time, and what the change of clock
 /// takes from or adds to the logarithm of the likelihood.
 struct Evidence {
-    /// Arrivals of the stretch, operational seconds.
-    times: Vec<f64>,
     gaps: Vec<f64>,
     clock: f64,
     parameters: usize,
@@ -77,41 +77,46 @@ struct Evidence {
 }
 
 fn evidence(sample: &Sample, shape: Option<&RateShape>, times: &[f64]) -> Evidence {
-    let gaps = times.len() - 1;
-    let from = gaps.saturating_sub(MOST_GAPS) / 2;
-    let upto = from + gaps.min(MOST_GAPS);
-    let slice = &times[from..=upto];
-    // Windows that the stretch does not touch tell nothing and cost nothing.
-    let (mut clock, mut parameters) = (0.0, 0);
-    if let Some(shape) = shape {
-        let stamps = &sample.t_ns[from + 1..=upto];
-        let factor = |t_ns: &u64| shape.factor(*t_ns as f64 / 1e9).max(1e-9).ln();
-        clock = stamps.iter().map(factor).sum();
-        let covered = (sample.t_ns[upto] - sample.t_ns[from]) as f64 / 1e9;
-        let touched = (covered / shape.width_s).ceil() as usize;
-        parameters = touched.min(shape.factors.len()).saturating_sub(1);
+    let (mut gaps, mut clock) = (Vec::new(), 0.0);
+    for (from, upto) in blocks(times.len() - 1) {
+        let pairs = times[from..=upto].windows(2);
+        gaps.extend(pairs.map(|pair| pair[1] - pair[0]));
+        if let Some(shape) = shape {
+            let stamps = &sample.t_ns[from + 1..=upto];
+            let factor = |t_ns: &u64| shape.factor(*t_ns as f64 / 1e9).max(1e-9).ln();
+            clock += stamps.iter().map(factor).sum::<f64>();
+        }
     }
-    let positive = slice.windows(2).map(|pair| pair[1] - pair[0]);
-    let gaps: Vec<f64> = positive.collect();
     let least = gaps.iter().filter(|gap| **gap > 0.0);
     let least = least.copied().fold(f64::INFINITY, f64::min);
     let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
     Evidence {
         // Shorter than the shortest gap seen nothing can be told.
         resolution_s: least.min(mean * 1e-3).max(mean * 1e-6),
-        times: slice.to_vec(),
         clock,
-        parameters,
+        parameters: shape.map_or(0, |shape| shape.factors.len() - 1),
         gaps,
     }
 }
 
-fn of_shape(sample: &Sample, shape: Option<RateShape>, found: &mut Vec<Candidate>) {
-    let times = match &shape {
+/// Stretches of the gaps, first and last stamp: all of them, or blocks evenly over the trace.
+fn blocks(gaps: usize) -> Vec<(usize, usize)> {
+    if gaps <= MOST_GAPS {
+        return vec![(0, gaps)];
+    }
+    let (size, apart) = (MOST_GAPS / BLOCKS, gaps / BLOCKS);
+    let begin = |block: usize| block * apart + (apart - size) / 2;
+    (0..BLOCKS)
+        .map(|block| (begin(block), begin(block) + size))
+        .collect()
+}
+
+fn of_shape(sample: &Sample, shape: Option<&RateShape>, found: &mut Vec<Candidate>) {
+    let times = match shape {
         Some(shape) => shape.operational_s(&sample.t_ns),
         None => sample.t_ns.iter().map(|t_ns| *t_ns as f64 / 1e9).collect(),
     };
-    let evidence = evidence(sample, shape.as_ref(), &times);
+    let evidence = evidence(sample, shape, &times);
     let rate_per_s = sample.len() as f64 / sample.span_s;
     let with = match shape {
         Some(_) => ", rate by window",
@@ -127,7 +132,7 @@ fn of_shape(sample: &Sample, shape: Option<RateShape>, found: &mut Vec<Candidate
             log_likelihood_per_gap: total / count,
             bic_above_best: 0.0,
             arrivals,
-            shape: shape.clone(),
+            shape: shape.cloned(),
             bic: parameters as f64 * count.ln() - 2.0 * total,
         });
     };
@@ -145,17 +150,13 @@ fn of_shape(sample: &Sample, shape: Option<RateShape>, found: &mut Vec<Candidate
         return;
     }
     if let Some(switched) = Switched::fit(&evidence.gaps, evidence.resolution_s) {
-        let arrivals = switched.arrivals(rate_per_s);
-        add(
-            "on-off with weibull gaps",
-            4,
-            switched.log_likelihood,
-            arrivals,
-        );
+        let (parameters, arrivals) = (switched.parameters(), switched.arrivals(rate_per_s));
+        let name = "on-off with bursts";
+        add(name, parameters, switched.log_likelihood, arrivals);
     }
     let mut best = f64::INFINITY;
     for states in 2..=MOST_STATES {
-        let Some(chain) = Chain::fit(&evidence.times, states) else {
+        let Some(chain) = Chain::fit(&evidence.gaps, states) else {
             break;
         };
         let chain = chain.with_mean_rate(rate_per_s);
@@ -185,7 +186,7 @@ fn arrivals_of(chain: &Chain) -> Arrivals {
             on_mean_s: chain.stays[0],
             off_mean_s: chain.stays[1],
             off_rate_per_s: off,
-            gap_cv: 1.0,
+            gap_knots: Vec::new(),
         };
     }
     let states = chain.rates.iter().zip(&chain.stays).zip(&chain.next);

@@ -11,8 +11,8 @@ use crate::fleet::prefix::Prefix;
 use crate::scenario::Document;
 use crate::scenario::resolve::{Traffic, traffic};
 use crate::scenario::workload::Arrivals;
+use crate::trace::TraceFormat;
 use crate::trace::sink::{write_error, write_whole};
-use crate::trace::{TraceError, TraceFormat};
 use crate::workload::source::{Offered, Source, SourcePlan};
 
 /// How long a trace is to be.
@@ -207,7 +207,7 @@ impl<'a> Writer<'a> {
     }
 
     fn write(&mut self, mut source: Source, file: &mut dyn Write) -> Result<Made, SynthesisError> {
-        let failed = |fault: io::Error| TraceError::from(write_error(self.out, &fault));
+        let failed = |fault: io::Error| write_error(self.out, &fault);
         let mut made = Made {
             requests: 0,
             last_s: 0.0,

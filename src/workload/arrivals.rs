@@ -1,9 +1,11 @@
 //! Arrival processes, in operational time.
 
+use rand::RngExt;
 use rand_distr::{Distribution, Exp1, Gamma, Weibull};
 use statrs::function::gamma::ln_gamma;
 
 use super::clients::Clients;
+use super::law::Knots;
 use super::modulated::Modulated;
 use crate::engine::{SimRng, Streams};
 
@@ -36,6 +38,8 @@ pub enum UnitGap {
     Gamma(Gamma<f64>),
     /// Weibull gaps.
     Weibull(Weibull<f64>),
+    /// Empirical gaps.
+    Knots(Knots),
 }
 
 impl UnitGap {
@@ -56,6 +60,16 @@ impl UnitGap {
             .map_err(|error| error.to_string())
     }
 
+    /// Knots of a quantile function, scaled to mean 1.
+    pub fn knots(pairs: &[(f64, f64)]) -> Result<UnitGap, String> {
+        let knots = Knots::new(pairs)?;
+        let (mean, _) = knots.moments();
+        match mean > 0.0 {
+            true => Ok(UnitGap::Knots(knots.scaled(1.0 / mean))),
+            false => Err("must have a mean above 0".to_owned()),
+        }
+    }
+
     /// Draws a gap.
     pub fn sample(&self, rng: &mut SimRng) -> f64 {
         match self {
@@ -63,6 +77,7 @@ impl UnitGap {
             UnitGap::Constant => 1.0,
             UnitGap::Gamma(law) => law.sample(rng),
             UnitGap::Weibull(law) => law.sample(rng),
+            UnitGap::Knots(law) => law.quantile(rng.random::<f64>()),
         }
     }
 }

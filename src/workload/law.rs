@@ -161,7 +161,9 @@ impl Knots {
         Ok(Knots(pairs.to_vec()))
     }
 
-    fn scaled(mut self, factor: f64) -> Knots {
+    /// The law of the values times a factor of at least 0.
+    #[must_use]
+    pub fn scaled(mut self, factor: f64) -> Knots {
         for knot in &mut self.0 {
             knot.1 *= factor;
         }

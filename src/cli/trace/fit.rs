@@ -86,8 +86,8 @@ fn page(found: &Fit, out: Option<&std::path::Path>) -> String {
     text.push_str(&table(&found.statistics));
     let kept = found.statistics.iter().filter(|it| it.verdict == "kept");
     text.push_str(&format!(
-        "\n{} of {} statistics are kept (within 10 %, shares and distances as stated in the \
-         docs).\n",
+        "\n{} of {} statistics are kept: within 10 %, shares within 0.03 to 0.05, distances \
+         up to 0.05.\n",
         kept.count(),
         found.statistics.len()
     ));

@@ -188,16 +188,16 @@ fn resolve_arrivals(arrivals: &ArrivalsSpec) -> Result<Arrivals, String> {
             on_mean_s,
             off_mean_s,
             off_rate_per_s,
-            gap_cv,
+            gap_knots,
         } => {
             let states = vec![
                 (on_rate_per_s / 1e9, on_mean_s * 1e9),
                 (off_rate_per_s / 1e9, off_mean_s * 1e9),
             ];
             let process = Modulated::new(states);
-            Arrivals::Modulated(match *gap_cv == 1.0 {
+            Arrivals::Modulated(match gap_knots.is_empty() {
                 true => process,
-                false => process.with_gaps(UnitGap::weibull(*gap_cv)?),
+                false => process.with_gaps(UnitGap::knots(gap_knots)?),
             })
         }
         ArrivalsSpec::Mmpp { states } => {

@@ -187,9 +187,11 @@ fn check_arrivals(arrivals: &Arrivals, problems: &mut Problems<'_>) {
             on_mean_s,
             off_mean_s,
             off_rate_per_s,
-            gap_cv,
+            gap_knots,
         } => {
-            problems.in_range(&path("gap_cv"), *gap_cv, 0.05, 20.0);
+            if !gap_knots.is_empty() {
+                check_knots(gap_knots, &path("gap_knots"), 1e6, problems);
+            }
             problems.positive(&path("on_rate_per_s"), *on_rate_per_s, MOST_PER_S);
             problems.non_negative(&path("off_rate_per_s"), *off_rate_per_s, MOST_PER_S);
             problems.in_range(&path("on_mean_s"), *on_mean_s, 1e-6, MOST_S);

@@ -4,7 +4,7 @@
 //! (Baum et al. 1970, scaled as by Rabiner 1989) with Poisson emissions, from several starts.
 
 /// Bins at most: a longer trace is fitted on its beginning.
-const MOST_BINS: usize = 40_000;
+const MOST_BINS: usize = 60_000;
 /// Bins of a mean gap.
 const BINS_PER_GAP: f64 = 3.0;
 /// Steps of each start, and of the best one after that.
@@ -24,20 +24,20 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The likeliest chain of so many states for arrivals (seconds, in order); none where there is
-    /// too little to tell states apart.
-    pub fn fit(times: &[f64], states: usize) -> Option<Chain> {
-        let (first, last) = (*times.first()?, *times.last()?);
-        let span = last - first;
-        let mean_gap = span / (times.len() as f64 - 1.0);
-        if !(span > 0.0 && mean_gap > 0.0) {
+    /// The likeliest chain of so many states for gaps (seconds, in order); none where there is too
+    /// little to tell states apart.
+    pub fn fit(gaps: &[f64], states: usize) -> Option<Chain> {
+        let span: f64 = gaps.iter().sum();
+        let width = span / gaps.len() as f64 / BINS_PER_GAP;
+        if width <= 0.0 || !width.is_finite() {
             return None;
         }
-        let width = mean_gap / BINS_PER_GAP;
         let bins = ((span / width) as usize + 1).min(MOST_BINS);
         let mut counts = vec![0u32; bins];
-        for time in times {
-            if let Some(count) = counts.get_mut(((time - first) / width) as usize) {
+        let mut at = 0.0;
+        for gap in gaps {
+            at += gap;
+            if let Some(count) = counts.get_mut((at / width) as usize) {
                 *count += 1;
             }
         }
@@ -52,9 +52,18 @@ impl Chain {
         model.chain(width)
     }
 
-    /// The same with all rates scaled so that their long-run mean is `rate_per_s`.
+    /// The same with a long-run mean rate of `rate_per_s`: rates are told better than stays, so of
+    /// two states the stays give way; of more the rates are scaled.
     #[must_use]
     pub fn with_mean_rate(mut self, rate_per_s: f64) -> Chain {
+        if let ([a, b], [first, second]) = (&self.rates[..], &self.stays[..]) {
+            let share = (rate_per_s - b) / (a - b);
+            if (0.01..0.99).contains(&share) {
+                let round = first + second;
+                self.stays = vec![share * round, (1.0 - share) * round];
+                return self;
+            }
+        }
         let factor = rate_per_s / self.mean_rate();
         if factor.is_finite() {
             for rate in &mut self.rates {
