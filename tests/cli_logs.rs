@@ -1,6 +1,6 @@
 //! `seatrial trace import` and `trace export` on logs: what they print, and what they refuse.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! The shipped incidents: what is told of each reads like its published timeline, and the log of its
 //! made-up night is replayed as one that fits.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use std::path::{Path, PathBuf};
 

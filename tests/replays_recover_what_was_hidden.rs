@@ -1,7 +1,7 @@
 //! A replay finds on a calm window what a scenario does not say, predicts the incident that it never
 //! saw, and says so when something happened that the scenario does not have.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use std::path::{Path, PathBuf};
 

@@ -96,7 +96,7 @@ pub fn fit(
     night: &Night,
     calm: std::ops::Range<usize>,
     lead: usize,
-    open: Vec<Open>,
+    open: &[Open],
     budget: usize,
 ) -> Result<Fit, ReplayError> {
     if open.is_empty() {
@@ -108,11 +108,11 @@ pub fn fit(
         let remedy = "widen it, or leave nothing open with --no-fit";
         return Err(ReplayError::option("--calm", calm.len(), allowed, remedy));
     }
-    let mut search = Search::new(stage, night, calm, lead, &open, budget);
+    let mut search = Search::new(stage, night, calm, lead, open, budget);
     let mut place = search.first_looks()?;
     place = search.descend(place, true)?;
     search.weigh(&place)?;
     place = search.descend(place, true)?;
     search.weigh(&place)?;
-    search.finish(place)
+    search.finish(&place)
 }

@@ -127,7 +127,7 @@ fn fit_calm(stage: &Stage, night: &Night, settings: &Settings) -> Result<Fit, Re
         true => night.within(&before).len(),
         false => 0,
     };
-    fit(stage, night, within, lead, open, settings.budget)
+    fit(stage, night, within, lead, &open, settings.budget)
 }
 
 /// The night several times, each with its own luck and fitted values.

@@ -117,7 +117,7 @@ pub fn of_requests(
     let ttft = |at: usize| ms(requests[at].ttft_ns);
     let tpot = |at: usize| requests[at].tpot_ns().map(|ns| ns / 1e6);
     let e2e = |at: usize| ms(requests[at].e2e_ns);
-    let latencies: [(&str, &dyn Fn(usize) -> Option<f64>, f64); 5] = [
+    let latencies: [(&str, Of<'_>, f64); 5] = [
         ("ttft p50", &ttft, 0.5),
         ("ttft p99", &ttft, 0.99),
         ("tpot p50", &tpot, 0.5),
@@ -136,7 +136,10 @@ pub fn of_requests(
     all
 }
 
-fn quantile(all: &[usize], of: &dyn Fn(usize) -> Option<f64>, q: f64) -> Option<f64> {
+/// A latency of a request, by its place.
+type Of<'a> = &'a dyn Fn(usize) -> Option<f64>;
+
+fn quantile(all: &[usize], of: Of<'_>, q: f64) -> Option<f64> {
     let mut values: Vec<f64> = all.iter().filter_map(|at| of(*at)).collect();
     let least = if q > 0.9 { LEAST.1 } else { LEAST.0 };
     if values.len() < least {

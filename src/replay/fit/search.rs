@@ -277,10 +277,10 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self, place: Vec<f64>) -> Result<Fit, ReplayError> {
-        let here = self.simulate_all(std::slice::from_ref(&place))?.remove(0);
+    pub(super) fn finish(mut self, place: &[f64]) -> Result<Fit, ReplayError> {
+        let here = self.simulate_all(&[place.to_vec()])?.remove(0);
         let residuals = self.residuals(&here);
-        let normal = Normal::new(&residuals, &self.slopes(&place)?);
+        let normal = Normal::new(&residuals, &self.slopes(place)?);
         let streams = Streams {
             seed: 1,
             replication: 0,
@@ -304,11 +304,10 @@ impl<'a> Search<'a> {
             }
             parameters.push(fitted);
         }
-        for unknown in 0..self.open.len() {
-            if self.open[unknown].whole {
-                let (interval, note) = self.interval_of_whole(&place, unknown, &residuals)?;
-                parameters[unknown].interval = interval;
-                parameters[unknown].note = note;
+        for (unknown, fitted) in parameters.iter_mut().enumerate() {
+            if fitted.open.whole {
+                (fitted.interval, fitted.note) =
+                    self.interval_of_whole(place, unknown, &residuals)?;
             }
         }
         let draws = moves.iter().map(|row| {
