@@ -172,17 +172,7 @@ fn envoy_pieces(format: &str) -> Result<Vec<Piece>, String> {
             rest = after;
             continue;
         }
-        // An argument may hold per cents: %START_TIME(%s.%3f)%.
-        let end = match (rest.find('('), rest.find('%')) {
-            (Some(open), Some(end)) if open < end => {
-                let close = rest.find(")%").or_else(|| {
-                    let close = rest.find("):")?;
-                    rest[close..].find('%').map(|it| close + it - 1)
-                });
-                close.map(|it| it + 1)
-            }
-            (_, end) => end,
-        };
+        let end = command_end(rest);
         let Some(end) = end else {
             return Err("has a `%` that begins a command but none that ends it".into());
         };
@@ -197,6 +187,22 @@ fn envoy_pieces(format: &str) -> Result<Vec<Piece>, String> {
         pieces.push(Piece::Text(text));
     }
     Ok(pieces)
+}
+
+/// Where the per cent is that ends a command. An argument may hold others, and a length may follow
+/// it: `%START_TIME(%s.%3f)%`, `%REQ(X-REQUEST-ID):8%`.
+fn command_end(rest: &str) -> Option<usize> {
+    let first = rest.find('%')?;
+    if rest.find('(').is_none_or(|open| open > first) {
+        return Some(first);
+    }
+    rest.match_indices(')').find_map(|(at, _)| {
+        let after = &rest[at + 1..];
+        let length = after.strip_prefix(':').map_or(0, |digits| {
+            1 + digits.bytes().take_while(u8::is_ascii_digit).count()
+        });
+        after[length..].starts_with('%').then_some(at + 1 + length)
+    })
 }
 
 /// What a command of Envoy's means.
@@ -354,7 +360,7 @@ mod tests {
             of(Meaning::RequestId),
             "cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2"
         );
-        assert_eq!(envoy.fields(&line[..60]), Err(58));
+        assert_eq!(envoy.fields(&line[..60]), Err(60));
 
         let nginx = Template::new(NGINX_TIMED).unwrap();
         let line = r#"66.249.71.173 - - [08/Nov/2010:14:16:18 -0600] "POST /v1/completions HTTP/1.1" 200 6569 "-" "curl/8" 0.640 0.640"#;
