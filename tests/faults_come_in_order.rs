@@ -571,5 +571,5 @@ fn a_sticky_deployment_hits_the_same_users_and_more_as_it_grows() {
         assert!(z(count, share).abs() < 4.0, "{count} for {share}");
     }
     let elsewhere = (PoolId(1), None);
-    assert!((0..users).all(|user| many.hit(elsewhere, user, &mut rng).is_none()));
+    assert!((0..users).all(|user| many.hit(elsewhere, user, SimTime::ZERO, &mut rng).is_none()));
 }
