@@ -9,7 +9,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Two nodes; one try of ten fails at random all night, and for two minutes there is a brown-out.
+/// Two nodes; one try of five fails at random all night, and for two minutes there is a brown-out.
 const KNOWN: &str = r#"
 name = "night"
 [run]
@@ -29,7 +29,7 @@ choices = 0
 [[faults.timeline]]
 kind = "bad_deploy"
 at_s = 0
-share = 0.1
+share = 0.2
 sticky = false
 [[faults.timeline]]
 kind = "brown_out"

@@ -50,7 +50,7 @@ pub struct ReplayArgs {
     /// Nights to simulate, each with its own luck and fitted values
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=100))]
     nights: u16,
-    /// Simulations of a fit at most
+    /// Simulations of the search of a fit at most; its last steps and intervals take some more
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(20..=100_000))]
     budget: u32,
     /// Length of the minutes that series are compared by, seconds [default: 60, less for short logs]

@@ -19,6 +19,10 @@ pub const FEATURES: [(&str, f64); 10] = [
     ("ttft of those tried again", 0.1),
 ];
 
+/// Those that count rare events: what they are in one block is mostly luck, so that they are compared
+/// over all blocks together.
+pub const SHARES: [usize; 2] = [7, 8];
+
 /// The least spread that noise is taken to have: what is equal to the last bit says no more.
 pub const LEAST_SPREAD: f64 = 1e-3;
 

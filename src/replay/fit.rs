@@ -6,6 +6,7 @@
 //! from finite differences. What was not simulated is not known: the number of simulations is
 //! bounded, and said.
 
+mod ending;
 mod places;
 mod search;
 

@@ -3,11 +3,9 @@
 use rayon::prelude::*;
 
 use super::places::{PRIMES, halton, median, moved};
-use super::{BLOCKS, Fit, Fitted, LEAST_BLOCK};
-use crate::engine::Streams;
-use crate::measure::quantile_of_sorted;
+use super::{BLOCKS, LEAST_BLOCK};
 use crate::replay::error::ReplayError;
-use crate::replay::features::{self, FEATURES, Features, LEAST_SPREAD};
+use crate::replay::features::{self, FEATURES, Features, LEAST_SPREAD, SHARES};
 use crate::replay::least_squares::{Normal, Residuals, loss};
 use crate::replay::night::{Night, Seen};
 use crate::replay::open::Open;
@@ -23,20 +21,20 @@ const NUDGE: (f64, f64) = (0.02, 0.1);
 const KIN_LOOKS: u32 = 6;
 /// A loss that much lower is no better.
 const NO_BETTER: f64 = 1e-4;
-/// Above this two unknowns are not told apart.
-const ALIKE: f64 = 0.98;
 
 /// Goes over places in the range of what is open, and keeps count.
 pub(super) struct Search<'a> {
     stage: &'a Stage,
-    open: &'a [Open],
+    pub(super) open: &'a [Open],
     /// The slice that is simulated, and the blocks within it.
     slice: (usize, usize),
-    blocks: Vec<std::ops::Range<usize>>,
+    pub(super) blocks: Vec<std::ops::Range<usize>>,
     observed: Vec<Features>,
     spread: [f64; FEATURES.len()],
     budget: usize,
-    used: usize,
+    pub(super) used: usize,
+    /// Replications that are simulated of every place.
+    pub(super) lucks: u64,
 }
 
 impl<'a> Search<'a> {
@@ -63,11 +61,12 @@ impl<'a> Search<'a> {
             spread: FEATURES.map(|(_, spread)| spread),
             budget,
             used: 0,
+            lucks: 1,
         }
     }
 
-    /// What blocks are like at a place (each unknown 0 to 1); none where it cannot be simulated.
-    fn simulated(&self, place: &[f64]) -> Result<Vec<Features>, ReplayError> {
+    /// What blocks are like at a place (each unknown 0 to 1), with some luck.
+    fn simulated(&self, place: &[f64], luck: u64) -> Result<Vec<Features>, ReplayError> {
         let changes: Vec<Change> = self
             .open
             .iter()
@@ -76,20 +75,33 @@ impl<'a> Search<'a> {
             .collect();
         let plan = self.stage.plan(&changes)?;
         let part = Part::Slice(self.slice.0, self.slice.1);
-        let requests: Vec<Seen> = self.stage.simulate(&plan, part, 0)?.requests;
+        let requests: Vec<Seen> = self.stage.simulate(&plan, part, luck)?.requests;
         let block = |it: &std::ops::Range<usize>| {
             features::of(&requests[it.start - self.slice.0..it.end - self.slice.0])
         };
         Ok(self.blocks.iter().map(block).collect())
     }
 
-    fn simulate_all(&mut self, places: &[Vec<f64>]) -> Result<Vec<Vec<Features>>, ReplayError> {
-        self.used += places.len();
-        let this = &*self;
-        places.par_iter().map(|it| this.simulated(it)).collect()
+    pub(super) fn simulate_all(
+        &mut self,
+        places: &[Vec<f64>],
+    ) -> Result<Vec<Vec<Features>>, ReplayError> {
+        let (this, lucks) = (&*self, self.lucks);
+        let all: Result<Vec<Vec<Vec<Features>>>, ReplayError> = places
+            .par_iter()
+            .map(|it| (0..lucks).map(|luck| this.simulated(it, luck)).collect())
+            .collect();
+        self.used += places.len() * lucks as usize;
+        Ok(all?.iter().map(|of_one| averaged(of_one)).collect())
     }
 
+    /// Observed less simulated, shares over all blocks together.
     fn residuals(&self, simulated: &[Features]) -> Residuals {
+        pooled(self.block_residuals(simulated))
+    }
+
+    /// The same, block by block.
+    pub(super) fn block_residuals(&self, simulated: &[Features]) -> Residuals {
         let rows = self.observed.iter().zip(simulated);
         rows.map(|(observed, simulated)| self.difference(observed, simulated))
             .collect()
@@ -144,12 +156,13 @@ impl<'a> Search<'a> {
         Ok(place)
     }
 
-    fn steps(&mut self, mut place: Vec<f64>) -> Result<Vec<f64>, ReplayError> {
+    pub(super) fn steps(&mut self, mut place: Vec<f64>) -> Result<Vec<f64>, ReplayError> {
         let mut here = self.simulate_all(std::slice::from_ref(&place))?.remove(0);
         let mut best = loss(&self.residuals(&here));
         let mut damping = 1e-3;
         for _ in 0..STEPS {
-            if self.used + 2 * self.open.len() + 4 > self.budget {
+            // The last steps, on more luck, are few and taken in any case.
+            if self.lucks == 1 && self.used + 2 * self.open.len() + 4 > self.budget {
                 break;
             }
             let normal = Normal::new(&self.residuals(&here), &self.slopes(&place)?);
@@ -175,7 +188,7 @@ impl<'a> Search<'a> {
     }
 
     /// How the simulated side moves with each unknown, by a nudge both ways; not with whole numbers.
-    fn slopes(&mut self, place: &[f64]) -> Result<Vec<Residuals>, ReplayError> {
+    pub(super) fn slopes(&mut self, place: &[f64]) -> Result<Vec<Residuals>, ReplayError> {
         let mut places = Vec::new();
         for (unknown, open) in self.open.iter().enumerate() {
             // In proportion, and wide enough that it shows beside what is random.
@@ -193,25 +206,28 @@ impl<'a> Search<'a> {
             let (low, high) = (&simulated[2 * unknown], &simulated[2 * unknown + 1]);
             let apart = places[2 * unknown + 1][unknown] - places[2 * unknown][unknown];
             let rows = high.iter().zip(low);
-            rows.map(|(high, low)| {
+            let slopes = rows.map(|(high, low)| {
                 let difference = self.difference(high, low).into_iter();
                 difference
                     .map(|by| if apart > 0.0 { by / apart } else { 0.0 })
                     .collect()
-            })
-            .collect()
+            });
+            pooled(slopes.collect())
         });
         Ok(slopes.collect())
     }
 
-    fn whole_numbers(
+    pub(super) fn whole_numbers(
         &mut self,
         mut place: Vec<f64>,
         with_kin: bool,
     ) -> Result<Vec<f64>, ReplayError> {
         for unknown in 0..self.open.len() {
             if self.open[unknown].whole {
-                let losses = self.losses_of_whole(&place, unknown, with_kin)?;
+                let losses = match with_kin {
+                    true => self.losses_with_kin(&place, unknown)?,
+                    false => self.profile(&place, unknown)?,
+                };
                 let best = losses.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
                 place = best.map_or(place, |(best, _)| best);
             }
@@ -219,39 +235,71 @@ impl<'a> Search<'a> {
         Ok(place)
     }
 
-    /// Every whole number of an unknown, and the loss there; `with_kin` also with the unknowns of
-    /// its section set anew: a number of retries cannot be told with a wrong backoff.
-    fn losses_of_whole(
-        &mut self,
-        place: &[f64],
-        unknown: usize,
-        with_kin: bool,
-    ) -> Result<Vec<(Vec<f64>, f64)>, ReplayError> {
-        let section = |open: &Open| open.path.split('.').next().map(str::to_owned);
+    /// The place with each whole number of an unknown.
+    fn with_whole(&self, place: &[f64], unknown: usize) -> Vec<Vec<f64>> {
         let open = &self.open[unknown];
-        let kin: Vec<usize> = (0..self.open.len())
-            .filter(|at| !self.open[*at].whole && section(&self.open[*at]) == section(open))
-            .collect();
         let numbers = (open.high - open.low).round() as u32;
-        let mut places: Vec<Vec<f64>> = Vec::new();
-        for step in 0..=numbers {
+        let places = (0..=numbers).map(|step| {
             let mut near = place.to_vec();
             near[unknown] = open.place(open.low + f64::from(step));
-            places.push(near.clone());
-            for look in 0..if with_kin && !kin.is_empty() {
-                KIN_LOOKS
-            } else {
-                0
-            } {
-                let share = (f64::from(look) + 0.5) / f64::from(KIN_LOOKS);
-                kin.iter().for_each(|at| near[*at] = share * share);
-                places.push(near.clone());
-            }
-        }
+            near
+        });
+        places.collect()
+    }
+
+    fn losses(&mut self, places: Vec<Vec<f64>>) -> Result<Vec<(Vec<f64>, f64)>, ReplayError> {
         let simulated = self.simulate_all(&places)?;
         let losses = simulated.iter().map(|it| loss(&self.residuals(it)));
         let losses: Vec<f64> = losses.collect();
         Ok(places.into_iter().zip(losses).collect())
+    }
+
+    /// Every whole number of an unknown, with the unknowns of its section set anew, and the loss
+    /// there: a number of retries cannot be told with a wrong backoff.
+    fn losses_with_kin(
+        &mut self,
+        place: &[f64],
+        unknown: usize,
+    ) -> Result<Vec<(Vec<f64>, f64)>, ReplayError> {
+        let section = |at: usize| self.open[at].path.split('.').next();
+        let kin: Vec<usize> = (0..self.open.len())
+            .filter(|at| !self.open[*at].whole && section(*at) == section(unknown))
+            .collect();
+        let mut places = self.with_whole(place, unknown);
+        if !kin.is_empty() {
+            for near in places.clone() {
+                for look in 0..KIN_LOOKS {
+                    let share = (f64::from(look) + 0.5) / f64::from(KIN_LOOKS);
+                    let mut near = near.clone();
+                    kin.iter().for_each(|at| near[*at] = share * share);
+                    places.push(near);
+                }
+            }
+        }
+        self.losses(places)
+    }
+
+    /// Every whole number of an unknown, all others moved a step to where they fit it better (with
+    /// the slopes of this place), and the loss there.
+    pub(super) fn profile(
+        &mut self,
+        place: &[f64],
+        unknown: usize,
+    ) -> Result<Vec<(Vec<f64>, f64)>, ReplayError> {
+        let slopes = self.slopes(place)?;
+        let places = self.with_whole(place, unknown);
+        let simulated = self.simulate_all(&places)?;
+        let stepped = places.iter().zip(&simulated).map(|(near, simulated)| {
+            let normal = Normal::new(&self.residuals(simulated), &slopes);
+            moved(near, &normal.step(near, 1e-3))
+        });
+        let stepped: Vec<Vec<f64>> = stepped.collect();
+        let stepped = self.losses(stepped)?;
+        let plain = simulated.iter().map(|it| loss(&self.residuals(it)));
+        let plain = places.into_iter().zip(plain);
+        let better = plain.zip(stepped);
+        let better = better.map(|(one, other)| if one.1 <= other.1 { one } else { other });
+        Ok(better.collect())
     }
 
     /// Takes the noise of each feature from how it differs from block to block at a place.
@@ -276,105 +324,27 @@ impl<'a> Search<'a> {
         }
         Ok(())
     }
-
-    pub(super) fn finish(mut self, place: &[f64]) -> Result<Fit, ReplayError> {
-        let here = self.simulate_all(&[place.to_vec()])?.remove(0);
-        let residuals = self.residuals(&here);
-        let normal = Normal::new(&residuals, &self.slopes(place)?);
-        let streams = Streams {
-            seed: 1,
-            replication: 0,
-        };
-        let mut moves = normal.moves(streams);
-        let mut parameters = Vec::new();
-        for (unknown, open) in self.open.iter().enumerate() {
-            let mut fitted = Fitted {
-                open: open.clone(),
-                value: open.at(place[unknown]),
-                interval: (open.low, open.high),
-                note: None,
-            };
-            if open.whole {
-                moves.iter_mut().for_each(|row| row[unknown] = 0.0);
-            } else if normal.is_idle(unknown) {
-                fitted.note = Some("nothing in the window depends on it".to_owned());
-            } else {
-                fitted.interval = interval(&moves, unknown, open, place[unknown]);
-                fitted.note = self.note_on(&normal, unknown, place[unknown]);
-            }
-            parameters.push(fitted);
-        }
-        for (unknown, fitted) in parameters.iter_mut().enumerate() {
-            if fitted.open.whole {
-                (fitted.interval, fitted.note) =
-                    self.interval_of_whole(place, unknown, &residuals)?;
-            }
-        }
-        let draws = moves.iter().map(|row| {
-            let values = self.open.iter().zip(place.iter().zip(row));
-            values
-                .map(|(open, (place, by))| open.at((place + by).clamp(0.0, 1.0)))
-                .collect()
-        });
-        let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
-        Ok(Fit {
-            draws: draws.collect(),
-            parameters,
-            requests: self.blocks.iter().map(ExactSizeIterator::len).sum(),
-            blocks: self.blocks.len(),
-            simulations: self.used,
-            misfit: 2.0 * loss(&residuals) / known.max(1) as f64,
-        })
-    }
-
-    fn note_on(&self, normal: &Normal, unknown: usize, place: f64) -> Option<String> {
-        let mut others = (0..self.open.len()).filter(|other| *other != unknown);
-        let twin = others.find(|other| {
-            let open = &self.open[*other];
-            !open.whole
-                && !normal.is_idle(*other)
-                && normal.correlation(unknown, *other).abs() > ALIKE
-        });
-        match twin {
-            Some(twin) => Some(format!("not told apart from {}", self.open[twin].path)),
-            None if place <= 1e-6 => Some("at its lower bound".to_owned()),
-            None if place >= 1.0 - 1e-6 => Some("at its upper bound".to_owned()),
-            None => None,
-        }
-    }
-
-    /// The whole numbers that fit about as well: those within what chance makes of the loss.
-    fn interval_of_whole(
-        &mut self,
-        place: &[f64],
-        unknown: usize,
-        residuals: &Residuals,
-    ) -> Result<((f64, f64), Option<String>), ReplayError> {
-        let losses = self.losses_of_whole(place, unknown, false)?;
-        let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
-        let least = losses.iter().map(|it| it.1).fold(f64::INFINITY, f64::min);
-        let most = losses.iter().map(|it| it.1).fold(0.0, f64::max);
-        // Half of the 95 % quantile of chi-squared with one degree of freedom, times the dispersion.
-        let near = least + 1.92 * (2.0 * least / known.max(1) as f64).max(1.0);
-        let open = &self.open[unknown];
-        let good = losses.iter().filter(|it| it.1 <= near);
-        let values: Vec<f64> = good.map(|(place, _)| open.at(place[unknown])).collect();
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let idle = most - least < 1e-9;
-        let note = idle.then(|| "nothing in the window depends on it".to_owned());
-        Ok(((low, high), note))
-    }
 }
 
-/// A 95 % interval: where the bootstrap moves an unknown, and the same around the estimate. The two
-/// differ where the search stopped short of the best place.
-fn interval(moves: &[Vec<f64>], unknown: usize, open: &Open, place: f64) -> (f64, f64) {
-    let mut by: Vec<f64> = moves.iter().map(|row| row[unknown]).collect();
-    by.sort_unstable_by(f64::total_cmp);
-    let mean = by.iter().sum::<f64>() / by.len().max(1) as f64;
-    let at = |share: f64| quantile_of_sorted(&by, share).unwrap_or(0.0);
-    let low = place + at(0.025).min(at(0.025) - mean);
-    let high = place + at(0.975).max(at(0.975) - mean);
-    (open.at(low.clamp(0.0, 1.0)), open.at(high.clamp(0.0, 1.0)))
+/// The features of some kinds of luck, on average; of those that are known.
+fn averaged(lucks: &[Vec<Features>]) -> Vec<Features> {
+    let blocks = lucks.first().map_or(0, Vec::len);
+    let mean = |block: usize, feature: usize| {
+        let known = lucks.iter().filter_map(|luck| luck[block][feature]);
+        let (sum, count) = known.fold((0.0, 0_u32), |(sum, count), it| (sum + it, count + 1));
+        (count > 0).then(|| sum / f64::from(count))
+    };
+    (0..blocks)
+        .map(|block| std::array::from_fn(|feature| mean(block, feature)))
+        .collect()
+}
+
+/// The same with shares as they are over all blocks.
+fn pooled(mut rows: Residuals) -> Residuals {
+    for feature in SHARES {
+        let sum: f64 = rows.iter().map(|row| row[feature]).sum();
+        let mean = sum / rows.len().max(1) as f64;
+        rows.iter_mut().for_each(|row| row[feature] = mean);
+    }
+    rows
 }

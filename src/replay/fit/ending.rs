@@ -1,0 +1,123 @@
+//! The end of a search: the values, their intervals, and what to know of them.
+
+use super::search::Search;
+use super::{Fit, Fitted};
+use crate::engine::Streams;
+use crate::measure::quantile_of_sorted;
+use crate::replay::error::ReplayError;
+use crate::replay::least_squares::{Normal, Residuals, loss};
+use crate::replay::open::Open;
+
+/// At the end every place is simulated with so many kinds of luck, whose features are averaged.
+const LUCKS: u64 = 4;
+/// Above this two unknowns are not told apart.
+const ALIKE: f64 = 0.98;
+
+impl Search<'_> {
+    pub(super) fn finish(mut self, mut place: Vec<f64>) -> Result<Fit, ReplayError> {
+        // What was best of many places on one kind of luck is so by luck, too.
+        self.lucks = LUCKS;
+        self.weigh(&place)?;
+        place = self.steps(place)?;
+        place = self.whole_numbers(place, false)?;
+        let here = self.simulate_all(std::slice::from_ref(&place))?.remove(0);
+        let residuals = self.block_residuals(&here);
+        let normal = Normal::new(&residuals, &self.slopes(&place)?);
+        let streams = Streams {
+            seed: 1,
+            replication: 0,
+        };
+        let mut moves = normal.moves(streams);
+        let mut parameters = Vec::new();
+        for (unknown, open) in self.open.iter().enumerate() {
+            let mut fitted = Fitted {
+                open: open.clone(),
+                value: open.at(place[unknown]),
+                interval: (open.low, open.high),
+                note: None,
+            };
+            if open.whole {
+                moves.iter_mut().for_each(|row| row[unknown] = 0.0);
+            } else if normal.is_idle(unknown) {
+                fitted.note = Some("nothing in the window depends on it".to_owned());
+            } else {
+                fitted.interval = interval(&moves, unknown, open, place[unknown]);
+                fitted.note = self.note_on(&normal, unknown, place[unknown]);
+            }
+            parameters.push(fitted);
+        }
+        for unknown in 0..self.open.len() {
+            if self.open[unknown].whole {
+                let (interval, note) = self.interval_of_whole(&place, unknown, &residuals)?;
+                parameters[unknown].interval = interval;
+                parameters[unknown].note = note;
+            }
+        }
+        let draws = moves.iter().map(|row| {
+            let values = self.open.iter().zip(place.iter().zip(row));
+            values
+                .map(|(open, (place, by))| open.at((place + by).clamp(0.0, 1.0)))
+                .collect()
+        });
+        let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
+        Ok(Fit {
+            draws: draws.collect(),
+            parameters,
+            requests: self.blocks.iter().map(ExactSizeIterator::len).sum(),
+            blocks: self.blocks.len(),
+            simulations: self.used,
+            misfit: 2.0 * loss(&residuals) / known.max(1) as f64,
+        })
+    }
+
+    fn note_on(&self, normal: &Normal, unknown: usize, place: f64) -> Option<String> {
+        let mut others = (0..self.open.len()).filter(|other| *other != unknown);
+        let twin = others.find(|other| {
+            let open = &self.open[*other];
+            !open.whole
+                && !normal.is_idle(*other)
+                && normal.correlation(unknown, *other).abs() > ALIKE
+        });
+        match twin {
+            Some(twin) => Some(format!("not told apart from {}", self.open[twin].path)),
+            None if place <= 1e-6 => Some("at its lower bound".to_owned()),
+            None if place >= 1.0 - 1e-6 => Some("at its upper bound".to_owned()),
+            None => None,
+        }
+    }
+
+    /// The whole numbers that fit about as well: those within what chance makes of the loss.
+    fn interval_of_whole(
+        &mut self,
+        place: &[f64],
+        unknown: usize,
+        residuals: &Residuals,
+    ) -> Result<((f64, f64), Option<String>), ReplayError> {
+        let losses = self.profile(place, unknown)?;
+        let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
+        let least = losses.iter().map(|it| it.1).fold(f64::INFINITY, f64::min);
+        let most = losses.iter().map(|it| it.1).fold(0.0, f64::max);
+        // Half of the 95 % quantile of chi-squared with one degree of freedom, times the dispersion.
+        let near = least + 1.92 * (2.0 * least / known.max(1) as f64).max(1.0);
+        let open = &self.open[unknown];
+        let good = losses.iter().filter(|it| it.1 <= near);
+        let values: Vec<f64> = good.map(|(place, _)| open.at(place[unknown])).collect();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let idle = most - least < 1e-9;
+        let note = idle.then(|| "nothing in the window depends on it".to_owned());
+        Ok(((low, high), note))
+    }
+}
+
+/// A 95 % interval: where the bootstrap moves an unknown, and the same around the estimate. The two
+/// differ where the search stopped short of the best place.
+fn interval(moves: &[Vec<f64>], unknown: usize, open: &Open, place: f64) -> (f64, f64) {
+    let mut by: Vec<f64> = moves.iter().map(|row| row[unknown]).collect();
+    by.sort_unstable_by(f64::total_cmp);
+    let mean = by.iter().sum::<f64>() / by.len().max(1) as f64;
+    let at = |share: f64| quantile_of_sorted(&by, share).unwrap_or(0.0);
+    let low = place + at(0.025).min(at(0.025) - mean);
+    let high = place + at(0.975).max(at(0.975) - mean);
+    (open.at(low.clamp(0.0, 1.0)), open.at(high.clamp(0.0, 1.0)))
+}
