@@ -115,5 +115,5 @@ pub fn fit(
     search.weigh(&place)?;
     place = search.descend(place, true)?;
     search.weigh(&place)?;
-    search.finish(&place)
+    search.finish(place)
 }

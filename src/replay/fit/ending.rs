@@ -46,11 +46,10 @@ impl Search<'_> {
             }
             parameters.push(fitted);
         }
-        for unknown in 0..self.open.len() {
-            if self.open[unknown].whole {
-                let (interval, note) = self.interval_of_whole(&place, unknown, &residuals)?;
-                parameters[unknown].interval = interval;
-                parameters[unknown].note = note;
+        for (unknown, fitted) in parameters.iter_mut().enumerate() {
+            if fitted.open.whole {
+                (fitted.interval, fitted.note) =
+                    self.interval_of_whole(&place, unknown, &residuals)?;
             }
         }
         let draws = moves.iter().map(|row| {
