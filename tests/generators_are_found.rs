@@ -127,7 +127,7 @@ fn poisson_and_weibull_are_told_apart() {
 fn a_changing_rate_is_recovered() {
     let (_folder, path) = traced(
         "arrivals = { process = \"poisson\", rate_per_s = 5 }\n\
-         profile = { shape = \"points\", points = [[0, 0.1], [1800, 2], [3600, 0.4]] }", step = true, period_s = 3600, points = [[0, 0.5], [1200, 2], [2400, 0.5]] }",
+         profile = { shape = \"points\", points = [[0, 0.1], [1800, 2], [3600, 0.4]] }",
         1.0,
         "known.csv",
     );
