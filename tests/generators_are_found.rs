@@ -127,16 +127,13 @@ fn poisson_and_weibull_are_told_apart() {
 fn a_changing_rate_is_recovered() {
     let (_folder, path) = traced(
         "arrivals = { process = \"poisson\", rate_per_s = 5 }\n\
-         profile = { shape = \"points\", step = true, period_s = 3600, points = [[0, 0.5], [1200, 2], [2400, 0.5]] }",
+         profile = { shape = \"points\", points = [[0, 0.1], [1800, 2], [3600, 0.4]] }",
         1.0,
         "known.csv",
     );
     let fit = fitted(&path);
-    assert_eq!(
-        fit.arrivals[0].name, "poisson, rate by window",
-        "{:?}",
-        fit.arrivals
-    );
+    let best = &fit.arrivals[0].name;
+    assert!(best.ends_with("rate by window"), "{:?}", fit.arrivals);
     assert_eq!(row(&fit.statistics, "dispersion, 60 s").verdict, "kept");
 }
 

@@ -16,13 +16,18 @@ pub struct SynthArgs {
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
     /// Length of the trace, hours. Default: run.horizon_s of the generator
-    #[arg(long, conflicts_with = "requests")]
+    #[arg(long, conflicts_with = "requests", allow_negative_numbers = true)]
     hours: Option<f64>,
     /// Number of requests, instead of a length
     #[arg(long)]
     requests: Option<u64>,
     /// Factor on all rates; bursts and hours last as long as before
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        value_name = "FACTOR",
+        allow_negative_numbers = true
+    )]
     rate_scale: f64,
     /// Seed of every random stream
     #[arg(long, default_value_t = 1)]
