@@ -13,6 +13,14 @@ fn main() -> io::Result<()> {
         println!("cargo:rerun-if-changed={folder}");
         list(Path::new(folder), &mut files)?;
     }
+    // The versions of what draws and adds up; a package that is published may lack the lock file.
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        let file = Path::new(file);
+        if file.exists() {
+            println!("cargo:rerun-if-changed={}", file.display());
+            files.push(file.to_owned());
+        }
+    }
     files.sort();
     let mut hash = Fnv::default();
     for file in &files {

@@ -153,7 +153,7 @@ fn an_unknown_field_with_the_nearest_known_one() {
 
 #[test]
 fn an_unknown_word_with_the_nearest_known_one() {
-    assert_snapshot!(changed("\"poisson\"", "\"poison\""), @r#"error: s.toml:8: workload.arrivals.process = "poison": is not one of `poisson`, `gamma`, `weibull`, `constant`, `on_off`, `mmpp`, `closed_loop` and `trace`; did you mean `poisson`?"#);
+    assert_snapshot!(changed("\"poisson\"", "\"poison\""), @r#"error: s.toml:8: workload.arrivals.process = "poison": is not one of `poisson`, `gamma`, `weibull`, `constant`, `on_off`, `mmpp`, `clients`, `closed_loop` and `trace`; did you mean `poisson`?"#);
     assert_snapshot!(changed("\"exponential\"", "\"exponental\""), @r#"error: s.toml:14: pools.servers.service.law = "exponental": is not one of `exponential`, `deterministic`, `erlang`, `hyperexponential`, `lognormal`, `uniform` and `quantiles`; did you mean `exponential`?"#);
     assert_snapshot!(changed("[[pools]]", "[router]\npolicy = \"least_requests\"\n[[pools]]"), @r#"error: s.toml:11: router.policy = "least_requests": is not one of `round_robin`, `random`, `least_request`, `least_tokens`, `weighted`, `ring_hash`, `maglev`, `cheapest`, `fastest` and `scored`; did you mean `least_request`?"#);
     assert_snapshot!(changed("\"abstract\"", "\"abstrct\""), @r#"error: s.toml:12: pools.servers.engine = "abstrct": is not one of `abstract` and `llm`; did you mean `abstract`?"#);

@@ -187,6 +187,31 @@ fn a_score_is_of_the_worse_end_of_an_interval() {
 }
 
 #[test]
+fn what_is_lost_is_lost_while_there_is_traffic() {
+    // Arrivals end at a tenth of the horizon.
+    let short = EXACT.replace("[workload]\n", "[workload]\nmax_requests = 300\n");
+    let dir = folder(&short);
+    let card = card(dir.path(), &[]);
+    assert!(value(&card, "node-lost") > 20.0, "{card}");
+}
+
+#[test]
+fn a_fleet_that_cannot_be_smaller_is_not_called_the_cheapest() {
+    // A rack that names all four nodes.
+    let rack = format!(
+        "{EXACT}\n[[faults.racks]]\nname = \"r\"\nmembers = [{{ pool = \"nodes\", first = 0, count = 4 }}]\n"
+    );
+    let dir = folder(&rack);
+    let card = card(dir.path(), &[]);
+    let row = criterion(&card, "cheapest");
+    assert_eq!(row["value"], Value::Null, "{row}");
+    assert!(
+        row["why"].as_str().unwrap().contains("no valid scenario"),
+        "{row}"
+    );
+}
+
+#[test]
 fn a_card_is_the_same_whatever_the_threads() {
     let dir = folder(&EXACT.replace("\"constant\"", "\"poisson\""));
     let one = seatrial(
@@ -260,6 +285,21 @@ fn what_is_wrong_with_criteria_is_said_before_anything_runs() {
     assert!(
         factor.contains("factor") && factor.contains("-2"),
         "{factor}"
+    );
+    let figure = with(&SHIPPED.replace("\"card.error_budget_used\"", "\"card.error_budget\""));
+    assert!(
+        figure.contains("objective") && figure.contains("card.error_budget"),
+        "{figure}"
+    );
+    let latency = with(&SHIPPED.replace(
+        "as_written.latency.e2e_ms.p99 /",
+        "as_written.latency.e2e_ms.p98 /",
+    ));
+    assert!(latency.contains("p98"), "{latency}");
+    let part = with(&SHIPPED.replace("field = \"erasure\"", "field = \"erasur\""));
+    assert!(
+        part.contains("erasur") && part.contains("no field of a scenario"),
+        "{part}"
     );
     let absent = refused(dir.path(), &["review", "s.toml", "--criteria", "nope.toml"]);
     assert!(absent.contains("nope.toml"), "{absent}");

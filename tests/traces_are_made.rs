@@ -37,11 +37,6 @@ fn seatrial(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The value at a share of a sorted list.
-fn at(sorted: &[u32], share: f64) -> f64 {
-    f64::from(sorted[((sorted.len() - 1) as f64 * share) as usize])
-}
-
 fn sorted(lengths: &[u32]) -> Vec<u32> {
     let mut lengths = lengths.to_vec();
     lengths.sort_unstable();

@@ -126,29 +126,45 @@ pub(super) fn ending(attributes: &dyn Attributes, is_error: bool) -> (Ending, Op
 
 /// How a request ended, by the words of an error's type or text.
 pub(super) fn ending_of_error(error: &str) -> Ending {
-    let error = error.to_ascii_lowercase();
     if let Ok(code) = error.trim().parse::<u16>() {
         return ending_of_status(code).unwrap_or(Ending::Failed);
     }
+    // By whole words: "established" has nothing of shedding, nor "generate" of a rate.
+    let words = words_of(error);
+    let word = |wanted: &str| words.iter().any(|word| word == wanted);
+    let error = error.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    let limited = word("ratelimit") || word("ratelimited") || (word("rate") && has(&["limit"]));
     if has(&["timed", "timeout", "deadline"]) {
         Ending::TimedOut
     } else if has(&["cancel", "abort", "disconnect"]) {
         Ending::Cancelled
-    } else if has(&["shed"]) {
+    } else if word("shed") || word("shedding") {
         Ending::Shed
-    } else if has(&[
-        "reject",
-        "rate",
-        "quota",
-        "overload",
-        "unavailable",
-        "exhausted",
-    ]) {
+    } else if limited || has(&["reject", "quota", "overload", "unavailable", "exhausted"]) {
         Ending::Rejected
     } else {
         Ending::Failed
     }
+}
+
+/// The words of an error's type or text, in lower case: `LoadShedError` has three.
+fn words_of(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_small = false;
+    for letter in text.chars() {
+        let breaks = !letter.is_alphanumeric() || (was_small && letter.is_uppercase());
+        if breaks && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if letter.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(letter.to_lowercase());
+        }
+        was_small = letter.is_lowercase();
+    }
+    words
 }
 
 fn first<'a>(attributes: &'a dyn Attributes, names: &[&str]) -> Option<&'a Value> {

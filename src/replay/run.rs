@@ -9,7 +9,7 @@ use super::fit::{Fit, fit};
 use super::night::{Night, Seen};
 use super::open::{Open, by_default};
 use super::outcome::{Log, Outcome};
-use super::score::{Pair, Stretch, quantile_errors, scores};
+use super::score::{LEAST_MINUTES, Pair, Stretch, quantile_errors, scores};
 use super::series::{Minutes, Objectives, Series, of_levels, of_requests};
 use super::stage::{Part, Simulated, Stage};
 use super::what_if::{Figures, what_if};
@@ -56,6 +56,7 @@ pub fn replay(
     settings: &Settings,
 ) -> Result<Outcome, ReplayError> {
     let stage = Stage::new(document, folder, night)?;
+    check_windows(night, settings)?;
     let fit = fit_calm(&stage, night, settings)?;
     let plan = stage.plan(&fit.changes())?;
     let objectives: Vec<Option<Slo>> = plan.fleet.tiers.iter().map(|tier| tier.slo).collect();
@@ -86,6 +87,54 @@ pub fn replay(
         pairs,
         stretches,
     })
+}
+
+/// Refuses windows of which nothing could be said: the calm one is fitted to and is what noise is told by.
+fn check_windows(night: &Night, settings: &Settings) -> Result<(), ReplayError> {
+    let calm = settings.calm;
+    let span_s = night.span_ns() as f64 / 1e9;
+    let bin_s = Minutes::of(span_s, settings.bin_s).bin_s;
+    let shown = |window: &Window| format!("{}..{}", window.from_s, window.to_s);
+    if let Some(incident) = settings
+        .incident
+        .filter(|it| it.from_s < calm.to_s && calm.from_s < it.to_s)
+    {
+        let allowed = format!("must not overlap the calm window ({})", shown(&calm));
+        let remedy = "what is fitted must not have seen the incident: move one of the two";
+        return Err(ReplayError::option(
+            "--incident",
+            shown(&incident),
+            allowed,
+            remedy,
+        ));
+    }
+    let is_fitted = settings.open.as_ref().is_none_or(|open| !open.is_empty());
+    let held_from_s = if is_fitted {
+        fitted_to_s(&calm)
+    } else {
+        calm.from_s
+    };
+    let incident = settings.incident.map(|it| ("--incident", it, it.from_s));
+    for (option, window, from_s) in [("--calm", calm, held_from_s)].into_iter().chain(incident) {
+        if window.to_s > span_s + bin_s {
+            let allowed = format!("must end by the end of the log, {span_s:.0} s from its start");
+            return Err(ReplayError::option(
+                option,
+                shown(&window),
+                allowed,
+                "shorten it",
+            ));
+        }
+        let bins = (window.to_s / bin_s).floor() - (from_s / bin_s).ceil();
+        if bins < LEAST_MINUTES as f64 {
+            let allowed = format!(
+                "must hold {LEAST_MINUTES} stretches of {bin_s} s from {from_s:.0} s on, so that it can be judged"
+            );
+            let remedy = "widen it, or give shorter stretches with --bin";
+            return Err(ReplayError::option(option, shown(&window), allowed, remedy));
+        }
+    }
+    Ok(())
 }
 
 fn log_of(night: &Night, settings: &Settings) -> Log {

@@ -21,7 +21,7 @@ const TIMES_CALM: f64 = 3.0;
 /// A minute is named when it is off by so many standard deviations.
 const DEVIATIONS: f64 = 3.0;
 /// Minutes of a window that are compared at least.
-const LEAST_MINUTES: usize = 3;
+pub(super) const LEAST_MINUTES: usize = 3;
 
 /// A stretch of a night that is scored by itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]

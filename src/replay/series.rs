@@ -179,10 +179,10 @@ fn in_flight(requests: &[Seen], minutes: Minutes) -> Series {
 
 /// The series that only a simulation has of its own: replicas and those who wait.
 pub fn of_levels(levels: &Levels, minutes: Minutes) -> Vec<Series> {
-    let by_minute = |name: &str, values: &[f64], most: bool| {
+    let by_minute = |name: &str, (values, width_s): (&[f64], f64), most: bool| {
         let values = (0..minutes.count).map(|minute| {
-            let from = (minute as f64 * minutes.bin_s / levels.width_s) as usize;
-            let to = ((minute as f64 + 1.0) * minutes.bin_s / levels.width_s).ceil() as usize;
+            let from = (minute as f64 * minutes.bin_s / width_s) as usize;
+            let to = ((minute as f64 + 1.0) * minutes.bin_s / width_s).ceil() as usize;
             let within = values.get(from..to.min(values.len()))?.iter().copied();
             match most {
                 true => within.reduce(f64::max),
@@ -196,7 +196,7 @@ pub fn of_levels(levels: &Levels, minutes: Minutes) -> Vec<Series> {
         }
     };
     vec![
-        by_minute("waiting", &levels.waiting, true),
-        by_minute("replicas", &levels.replicas, false),
+        by_minute("waiting", (&levels.waiting, levels.width_s), true),
+        by_minute("replicas", (&levels.replicas, levels.look_s), false),
     ]
 }

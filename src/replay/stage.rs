@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::error::ReplayError;
 use super::night::{Night, Seen};
-use crate::engine::{SimDuration, SimTime};
+use crate::engine::{Ended, SimDuration, SimTime};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::simulation::{Hooks, Simulation};
 use crate::scenario::Document;
@@ -39,6 +39,10 @@ pub struct Simulated {
     pub levels: Option<Levels>,
 }
 
+/// Looks at the replicas of a night at most, and the least time between two.
+const MOST_LOOKS: u64 = 2_000;
+const LEAST_LOOK_NS: u64 = 1_000_000_000;
+
 /// What was so over time.
 #[derive(Debug, Clone)]
 pub struct Levels {
@@ -46,7 +50,9 @@ pub struct Levels {
     pub width_s: f64,
     /// Requests that waited at replicas and gateways, by stretch.
     pub waiting: Vec<f64>,
-    /// Replicas that were neither dead nor hung, nor not yet there, the fewest in the stretch.
+    /// From one look at the replicas to the next, seconds.
+    pub look_s: f64,
+    /// Replicas that were there and answered, look by look.
     pub replicas: Vec<f64>,
 }
 
@@ -182,6 +188,15 @@ fn run(
         rows: &mut take,
         audit: &mut |_| {},
     };
+    let looks = Looks::of(&simulation);
+    let mut replicas = Vec::new();
+    for look in 1..=looks.many {
+        replicas.push(replicas_up(&simulation));
+        let until = SimTime(look * looks.every.0);
+        if simulation.run_until(until, max_events, &mut hooks) != Ended::End {
+            break;
+        }
+    }
     simulation.run(max_events, &mut hooks);
     take(&simulation.world.in_flight_rows());
     simulation.check().map_err(failed)?;
@@ -189,21 +204,50 @@ fn run(
     let requests = requests.ok_or_else(|| {
         failed("it ended before all had arrived (run.max_events or run.max_in_flight)".to_owned())
     })?;
-    let levels = levels_of(&simulation);
+    let levels = levels_of(&simulation, looks, replicas);
     Ok(Simulated { requests, levels })
 }
 
-fn levels_of(simulation: &Simulation) -> Option<Levels> {
+/// When replicas are counted: at the end of each of so many stretches; never, where nothing is laid out in time.
+#[derive(Debug, Clone, Copy)]
+struct Looks {
+    many: u64,
+    every: SimDuration,
+}
+
+impl Looks {
+    fn of(simulation: &Simulation) -> Looks {
+        let horizon = simulation.plan().horizon.0;
+        let every = (horizon / MOST_LOOKS).max(LEAST_LOOK_NS);
+        let is_on = simulation.world.meters.timeline.is_on();
+        Looks {
+            many: if is_on { horizon / every } else { 0 },
+            every: SimDuration(every),
+        }
+    }
+}
+
+/// Replicas that are there and answer.
+fn replicas_up(simulation: &Simulation) -> f64 {
+    let pools = 0..simulation.plan().pools.len();
+    let up = pools.map(|pool| {
+        let view = simulation.world.pool_view(pool as u16, simulation.now());
+        f64::from(view.up)
+    });
+    up.sum()
+}
+
+fn levels_of(simulation: &Simulation, looks: Looks, replicas: Vec<f64>) -> Option<Levels> {
     let timeline = &simulation.world.meters.timeline;
     if !timeline.is_on() {
         return None;
     }
-    let all = f64::from(simulation.plan().replicas());
     let buckets = timeline.buckets();
     Some(Levels {
         width_s: timeline.width().as_secs_f64(),
         waiting: buckets.iter().map(|it| it.waiting as f64).collect(),
-        replicas: buckets.iter().map(|it| all - it.down as f64).collect(),
+        look_s: looks.every.as_secs_f64(),
+        replicas,
     })
 }
 

@@ -9,6 +9,16 @@ pub enum ReviewError {
     /// The scenario or the criteria are not valid.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
+    /// A criterion is of something that no result or scenario has.
+    #[error("criteria.{id}.{field}: {reason}")]
+    Criterion {
+        /// Its name.
+        id: String,
+        /// `metric` or `probe`.
+        field: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),

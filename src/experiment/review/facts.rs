@@ -27,17 +27,16 @@ fn most(result: &Value, list: &str, of: impl Fn(&Value) -> Option<f64>) -> Optio
     rows(result, list).filter_map(of).max_by(f64::total_cmp)
 }
 
-/// Misses for each one that an objective allows, of the tier that is worst off. Where all requests must
-/// meet it there is no budget: none used, or all of it many times.
+/// Misses for each one that an objective allows, of the tier that is worst off; what is not decided counts as
+/// missed. Where all requests must meet it there is no budget: then it is how many did not.
 fn error_budget_used(result: &Value) -> Option<f64> {
     let used = |row: &Value, got: &str, wanted: &str| {
-        let got = row.get(got)?.as_f64()?;
-        let wanted = row.get(wanted)?.as_f64()?;
-        let missed = 1.0 - got;
-        Some(match 1.0 - wanted {
-            allowed if allowed > 0.0 => missed / allowed,
-            _ if missed > 0.0 => 1e9,
-            _ => 0.0,
+        let number = |name: &str| row.get(name).and_then(Value::as_f64);
+        let (counted, open) = (number("counted")?, number("undecided").unwrap_or(0.0));
+        let missed = counted * (1.0 - number(got)?) + open;
+        Some(match 1.0 - number(wanted)? {
+            allowed if allowed > 0.0 => ratio(missed, counted + open)? / allowed,
+            _ => missed,
         })
     };
     most(result, "slo", |row| {
@@ -47,12 +46,11 @@ fn error_budget_used(result: &Value) -> Option<f64> {
     })
 }
 
-/// Requests answered, of those that were not under way at the end.
+/// Requests answered, of all that came; those under way at the end were not.
 fn answered_share(result: &Value) -> Option<f64> {
     let requests = result.get("requests")?;
     let number = |name: &str| requests.get(name).and_then(Value::as_f64);
-    let over = number("arrived")? - number("in_flight")?;
-    ratio(number("completed")?, over)
+    ratio(number("completed")?, number("arrived")?)
 }
 
 /// The shares of waiting (queue, retries) and of overhead (wires, gateway, window) in the latency.
@@ -73,11 +71,26 @@ fn shares(result: &Value, column: &str) -> [Option<f64>; 2] {
     ]
 }
 
-/// What is asked of a replica over the most that its hardware can do, of the pool that is worst off.
+/// What is asked of the fleet over the most that the hardware of all pools that take requests in can do.
+/// None of nodes that come and go: there is no one number of them.
 fn share_of_physical_limit(result: &Value) -> Option<f64> {
-    let pools = result.get("physics")?;
-    most(pools, "pools", |pool| {
-        let asked = pool.get("offered_requests_per_s_per_replica")?.as_f64()?;
-        ratio(asked, pool.get("max_requests_per_s_per_replica")?.as_f64()?)
-    })
+    let physics = result.get("physics")?;
+    let pool = rows(physics, "pools").next()?;
+    let name = pool.get("name")?.as_str()?;
+    let each = pool.get("offered_requests_per_s_per_replica")?.as_f64()?;
+    let mut pools = rows(result, "pools");
+    let of_name = pools.find(|it| it.get("name").and_then(Value::as_str) == Some(name))?;
+    let replicas = of_name.get("replicas")?.as_f64()?;
+    if replicas == 0.0 || result.get("capacity").is_some_and(|it| !it.is_null()) {
+        return None;
+    }
+    let of_all = |row: &&Value| {
+        let metric = row.get("metric").and_then(Value::as_str);
+        metric == Some("throughput.requests_per_s")
+    };
+    let most = rows(physics, "bounds")
+        .find(of_all)?
+        .get("at_most")?
+        .as_f64()?;
+    ratio(each * replicas, most)
 }

@@ -23,11 +23,17 @@ pub struct Trial {
 /// Why there is nothing to run, in words.
 pub type Missing = String;
 
-/// The changed scenarios that a probe asks for; several where one of several things may be lost.
+/// The changed scenarios that a probe asks for; several where one of several things may be lost. `plan` is
+/// what was run as written, and `ended_s` when that ended.
 ///
 /// # Errors
 /// Why there are none.
-pub fn trials(probe: &Probe, document: &Document, plan: &Plan) -> Result<Vec<Trial>, Missing> {
+pub fn trials(
+    probe: &Probe,
+    document: &Document,
+    plan: &Plan,
+    ended_s: f64,
+) -> Result<Vec<Trial>, Missing> {
     let trial = |what: String, document: Document| Ok(vec![Trial { what, document }]);
     match probe {
         Probe::AsWritten | Probe::Headroom | Probe::Cheapest => Ok(Vec::new()),
@@ -36,7 +42,7 @@ pub fn trials(probe: &Probe, document: &Document, plan: &Plan) -> Result<Vec<Tri
             trial(format!("{factor} times the traffic"), changed)
         }
         Probe::Without { field } => {
-            if at(document, field).is_none() {
+            if document.locate(field).is_default() {
                 return Err(format!("the scenario has no `{field}`"));
             }
             let mut changed = document.clone();
@@ -56,7 +62,7 @@ pub fn trials(probe: &Probe, document: &Document, plan: &Plan) -> Result<Vec<Tri
             let changes = set.iter().map(|(path, value)| format!("{path} = {value}"));
             trial(changes.collect::<Vec<_>>().join(", "), changed)
         }
-        Probe::Loss { of, accelerators } => losses(*of, *accelerators, document, plan),
+        Probe::Loss { of, accelerators } => losses((*of, *accelerators), document, plan, ended_s),
     }
 }
 
@@ -121,16 +127,15 @@ pub fn with_traffic(
 }
 
 fn losses(
-    of: Lost,
-    accelerators: u32,
+    (of, accelerators): (Lost, u32),
     document: &Document,
     plan: &Plan,
+    ended_s: f64,
 ) -> Result<Vec<Trial>, Missing> {
     let at_s = {
-        let (from, to) = (
-            plan.fleet.warmup.as_secs_f64(),
-            plan.fleet.horizon.as_secs_f64(),
-        );
+        // A trace or a number of requests may end before the horizon.
+        let from = plan.fleet.warmup.as_secs_f64();
+        let to = plan.fleet.horizon.as_secs_f64().min(ended_s).max(from);
         from + LOST_AT * (to - from)
     };
     let scenario = &plan.scenario;

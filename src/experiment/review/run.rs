@@ -12,15 +12,17 @@ use super::criteria::{Better, Criteria, Criterion, Probe};
 use super::error::ReviewError;
 use super::facts::facts;
 use super::probe::{Missing, trials};
-use super::score::{Figure, Scored, dimensions, whole};
-use super::search::{carried, cheapest, headroom};
+use super::score::{Figure, Scored, cost_most, dimensions, whole};
+use super::search::{carried, cheapest, headroom, met_as_written};
 use crate::experiment::claims::no_evidence;
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::{Control, Outcome, run_plan};
+use crate::experiment::variants::before_it_begins;
 use crate::measure::Interval;
 use crate::report::diagram::{graph, mermaid, text};
 use crate::report::number::significant;
 use crate::scenario::resolve::{Plan, resolve};
+use crate::scenario::schema::Scenario;
 use crate::scenario::{Document, ScenarioError};
 
 /// Criteria that a card names as those to begin with.
@@ -104,6 +106,7 @@ pub fn review(
     control: Control<'_>,
 ) -> Result<Card, ReviewError> {
     let plan = resolve(document, base_dir)?;
+    check(criteria, &plan)?;
     let simulations = AtomicU64::new(0);
     let base = run(plan.clone(), control, &simulations)?;
     let bench = Bench {
@@ -138,6 +141,56 @@ pub fn review(
     Ok(card(&bench, criteria, &scored, simulations))
 }
 
+/// Sections that every result has: what leads nowhere in them is a mistake.
+const ALWAYS_THERE: [&str; 4] = ["card", "latency", "throughput", "sim"];
+
+/// Refuses criteria of what no result and no scenario has, before anything runs.
+fn check(criteria: &Criteria, plan: &Plan) -> Result<(), ReviewError> {
+    let mut result = before_it_begins(plan)?;
+    let mut card = facts(&result);
+    for found in ["headroom", "cost_over_cheapest"] {
+        card[found] = Value::Null;
+    }
+    result["card"] = card;
+    let schema = schemars::schema_for!(Scenario);
+    let fields = schema.get("properties").and_then(Value::as_object);
+    let is_field = |path: &str| {
+        let head = path.split('.').next().unwrap_or_default();
+        fields.is_none_or(|fields| fields.contains_key(head))
+    };
+    for criterion in &criteria.criteria {
+        let refused = |field: &'static str, reason: String| ReviewError::Criterion {
+            id: criterion.id.clone(),
+            field,
+            reason,
+        };
+        let metric = Metric::parse(&criterion.metric);
+        let metric = metric.map_err(|error| refused("metric", error.to_string()))?;
+        for path in metric.paths() {
+            let path = path.strip_prefix("as_written.").unwrap_or(path);
+            let head = path.split('.').next().unwrap_or_default();
+            let is_there = result.get(head).is_some();
+            if is_there && !ALWAYS_THERE.contains(&head) {
+                continue;
+            }
+            let found = Metric::parse(path).and_then(|it| it.check_fields(&result));
+            found.map_err(|error| refused("metric", error.to_string()))?;
+        }
+        let paths: Vec<&str> = match &criterion.probe {
+            Probe::Without { field } => vec![field],
+            Probe::Set { set } => set.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        };
+        if let Some(path) = paths.into_iter().find(|path| !is_field(path)) {
+            let reason = format!(
+                "`{path}` is no field of a scenario; `seatrial schema` lists them, with their meaning"
+            );
+            return Err(refused("probe", reason));
+        }
+    }
+    Ok(())
+}
+
 fn key(probe: &Probe) -> String {
     json!(probe).to_string()
 }
@@ -152,19 +205,17 @@ fn shown(probe: &Probe, bench: &Bench<'_, '_>) -> Result<Result<Vec<Shown>, Miss
                 card.extend(more.clone());
             }
         }
+        if more.as_object().is_some_and(|more| !more.is_empty()) {
+            // What was found of all replications together is none of each.
+            shown.replications.clear();
+        }
         Ok(vec![shown])
     };
     match probe {
         Probe::AsWritten => return Ok(as_written("as written".to_owned(), json!({}))),
         Probe::Headroom => {
-            return Ok(headroom(bench)?.and_then(|found| {
-                let sure = if found.at_least {
-                    "the most that was tried"
-                } else {
-                    "to 5 %"
-                };
-                as_written(sure.to_owned(), json!({ "headroom": found.factor }))
-            }));
+            return Ok(headroom(bench)?
+                .and_then(|found| as_written(found.words(), json!({ "headroom": found.factor }))));
         }
         Probe::Cheapest => {
             return Ok(cheapest(bench)?.and_then(|found| {
@@ -176,7 +227,12 @@ fn shown(probe: &Probe, bench: &Bench<'_, '_>) -> Result<Result<Vec<Shown>, Miss
         }
         _ => {}
     }
-    let trials = match trials(probe, bench.document, bench.plan) {
+    let trials = match trials(
+        probe,
+        bench.document,
+        &bench.base.plan,
+        bench.base.result.sim.end_s,
+    ) {
         Ok(trials) => trials,
         Err(why) => return Ok(Err(why)),
     };
@@ -242,9 +298,13 @@ fn figure(criterion: &Criterion, runs: &[Shown], confidence: f64) -> Result<Figu
     let metric = Metric::parse(&criterion.metric).map_err(|error| error.to_string())?;
     let figures = runs.iter().map(|run| one(&metric, run, confidence));
     let figures: Vec<Figure> = figures.collect::<Result<_, _>>()?;
-    let worst = figures.into_iter().max_by(|a, b| match criterion.better {
-        Better::Less => a.value.total_cmp(&b.value),
-        Better::More => b.value.total_cmp(&a.value),
+    let worst = figures.into_iter().max_by(|a, b| {
+        // By the end that is scored.
+        let ends = |it: &Figure| it.span.unwrap_or((it.value, it.value));
+        match criterion.better {
+            Better::Less => ends(a).1.total_cmp(&ends(b).1),
+            Better::More => ends(b).0.total_cmp(&ends(a).0),
+        }
     });
     worst.ok_or_else(|| "there is nothing of the kind".to_owned())
 }
@@ -286,8 +346,7 @@ fn missing(error: MetricError) -> Missing {
 
 fn card(bench: &Bench<'_, '_>, criteria: &Criteria, scored: &[Scored], simulations: u64) -> Card {
     let dimensions = dimensions(criteria, scored);
-    let mut first: Vec<&Scored> = scored.iter().filter(|it| it.lost() > 0.0).collect();
-    first.sort_by(|a, b| b.lost().total_cmp(&a.lost()));
+    let first = cost_most(&dimensions);
     let result = &bench.base.result;
     let mut assumptions = result.assumptions.clone();
     assumptions.push(
@@ -295,6 +354,14 @@ fn card(bench: &Bench<'_, '_>, criteria: &Criteria, scored: &[Scored], simulatio
          nothing of scores 1"
             .to_owned(),
     );
+    let mut warnings = result.warnings.clone();
+    if result.replications == 1 && !bench.plan.is_certain() {
+        warnings.push(
+            "one replication of what is random: values have no intervals, and scores may be luck; \
+             --replications 5 gives intervals"
+                .to_owned(),
+        );
+    }
     let budget = bench.base.document.get("budget").and_then(Value::as_array);
     let drawn = graph(bench.plan, Some(result));
     let sum = |column: &str| {
@@ -312,15 +379,15 @@ fn card(bench: &Bench<'_, '_>, criteria: &Criteria, scored: &[Scored], simulatio
         criteria: criteria.name.clone(),
         score: whole(&dimensions),
         dimensions,
-        first: first.iter().take(FIRST).map(|it| it.id.clone()).collect(),
-        objectives_met: carried(bench.base),
+        first: first.into_iter().take(FIRST).collect(),
+        objectives_met: met_as_written(bench.base),
         e2e_ms: [sum("mean_ms"), sum("at_p99_ms")],
         budget: budget.cloned().unwrap_or_default(),
         fleet: result.pools.clone(),
         diagram: text(&drawn),
         mermaid: mermaid(&drawn),
         assumptions,
-        warnings: result.warnings.clone(),
+        warnings,
         simulations,
     }
 }

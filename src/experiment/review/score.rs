@@ -102,8 +102,8 @@ impl Scored {
         scored
     }
 
-    /// What it costs its dimension, in weighted points below the best.
-    pub fn lost(&self) -> f64 {
+    /// Weighted points below the best.
+    fn lost(&self) -> f64 {
         self.score
             .map_or(0.0, |it| f64::from(5 - it.min(5)) * self.weight)
     }
@@ -125,6 +125,20 @@ pub fn dimensions(criteria: &Criteria, scored: &[Scored]) -> Vec<ScoredDimension
     };
     let all = Dimension::ALL.into_iter().map(of);
     all.filter(|it| !it.criteria.is_empty()).collect()
+}
+
+/// The criteria that cost the whole anything, by their names, those that cost most first.
+pub fn cost_most(dimensions: &[ScoredDimension]) -> Vec<String> {
+    let mut costs: Vec<(f64, &Scored)> = Vec::new();
+    for dimension in dimensions {
+        let counted = dimension.criteria.iter().filter(|it| it.score.is_some());
+        let all: f64 = counted.map(|it| it.weight).sum();
+        let each = dimension.criteria.iter();
+        costs.extend(each.map(|it| (it.lost() * dimension.weight / all, it)));
+    }
+    costs.retain(|(cost, _)| *cost > 0.0);
+    costs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    costs.into_iter().map(|(_, it)| it.id.clone()).collect()
 }
 
 /// The score of the whole.

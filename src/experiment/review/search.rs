@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::experiment::runner::{Outcome, Unsettled};
+use crate::experiment::runner::Outcome;
 use crate::experiment::sizing::least;
 use crate::scenario::resolve::Plan;
+use crate::scenario::workload::Arrivals;
 
 use super::error::ReviewError;
 use super::probe::{Missing, with_traffic};
@@ -21,18 +22,38 @@ const LARGER: u32 = 4;
 pub fn carried(outcome: &Outcome) -> Option<bool> {
     let stated = || outcome.result.slo.iter().filter(|row| row.target.is_some());
     stated().next()?;
-    let sound =
-        outcome.result.partial.is_none() && outcome.unsettled != Some(Unsettled::Overloaded);
+    // What grows until the end of a run shows nothing of the long run.
+    let sound = outcome.result.partial.is_none() && outcome.unsettled.is_none();
     Some(sound && stated().all(|row| row.met == Some(true)))
 }
 
+/// Whether the run itself met all objectives, as `run` says; none where there are none.
+pub fn met_as_written(outcome: &Outcome) -> Option<bool> {
+    let mut stated = outcome.result.slo.iter().filter(|row| row.target.is_some());
+    let first = stated.next()?.met == Some(true);
+    Some(outcome.result.partial.is_none() && first && stated.all(|row| row.met == Some(true)))
+}
+
 /// The most traffic that is carried.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Headroom {
     /// In times of what is stated, to 5 %; 0 where not even the least that was tried is.
     pub factor: f64,
     /// Whether that is the most that was tried.
     pub at_least: bool,
+    /// Why more could not be tried, if so.
+    pub bounded_by: Option<String>,
+}
+
+impl Headroom {
+    /// How well it is known.
+    pub fn words(&self) -> String {
+        match (&self.bounded_by, self.at_least) {
+            (Some(why), _) => format!("the most that could be tried: {why}"),
+            (None, true) => "the most that was tried".to_owned(),
+            (None, false) => "to 5 %".to_owned(),
+        }
+    }
 }
 
 /// A factor of traffic.
@@ -49,6 +70,7 @@ pub fn headroom(bench: &Bench<'_, '_>) -> Result<Result<Headroom, Missing>, Revi
     if carried(bench.base).is_none() {
         return Ok(Err("the scenario states no objective".to_owned()));
     }
+    let mut refused: BTreeMap<u32, String> = BTreeMap::new();
     let mut failing = |index: u32| -> Result<bool, ReviewError> {
         if index > GRID.1 {
             return Ok(true);
@@ -57,14 +79,26 @@ pub fn headroom(bench: &Bench<'_, '_>) -> Result<Result<Headroom, Missing>, Revi
             return Ok(carried(bench.base) == Some(false));
         }
         let document = with_traffic(bench.document, &plan.scenario, factor(index))?;
+        if let Err(error) = bench.resolved(&document) {
+            refused.insert(index, error.to_string());
+            return Ok(true);
+        }
         let outcome = bench.run(&document)?;
         Ok(carried(&outcome) != Some(true))
     };
     let found = least((GRID.0 + 1, 4), GRID.1 + 1, &mut failing)?;
     let fails = found.unwrap_or(GRID.1 + 1);
+    let most = if fails == 1 { 0.0 } else { factor(fails - 1) };
     Ok(Ok(Headroom {
-        factor: if fails == 1 { 0.0 } else { factor(fails - 1) },
+        factor: match &plan.scenario.workload.arrivals {
+            // Users are whole.
+            Arrivals::ClosedLoop { users, .. } => {
+                (f64::from(*users) * most).round() / f64::from(*users)
+            }
+            _ => most,
+        },
         at_least: fails > GRID.1,
+        bounded_by: refused.remove(&fails),
     }))
 }
 
@@ -100,6 +134,7 @@ pub fn cheapest(bench: &Bench<'_, '_>) -> Result<Result<Cheapest, Missing>, Revi
     let mut fleets = Fleets {
         bench,
         known: BTreeMap::new(),
+        refused: None,
     };
     let written: Vec<u32> = plan.fleet.pools.iter().map(|pool| pool.at_start).collect();
     let Some(mut fleet) = fleets.enough(&written)? else {
@@ -119,6 +154,12 @@ pub fn cheapest(bench: &Bench<'_, '_>) -> Result<Result<Cheapest, Missing>, Revi
         };
         let start = now.saturating_sub(1).max(1);
         fleet[index] = least((start, 1), now, &mut enough)?.unwrap_or(now);
+    }
+    if let Some(why) = fleets.refused {
+        return Ok(Err(format!(
+            "a smaller fleet that was to be tried is no valid scenario, so that the cheapest is not known \
+             ({why}); `seatrial size` takes knobs of your own"
+        )));
     }
     let names = plan.fleet.pools.iter().map(|pool| pool.name.clone());
     let priced = usd(bench.base).is_some();
@@ -157,6 +198,8 @@ fn usd(outcome: &Outcome) -> Option<f64> {
 struct Fleets<'a, 'b, 'c> {
     bench: &'a Bench<'b, 'c>,
     known: BTreeMap<Vec<u32>, (bool, Option<f64>)>,
+    /// Why a fleet is no valid scenario, if one is not.
+    refused: Option<String>,
 }
 
 impl Fleets<'_, '_, '_> {
@@ -175,14 +218,15 @@ impl Fleets<'_, '_, '_> {
         Ok(found.0)
     }
 
-    fn run(&self, fleet: &[u32]) -> Result<(bool, Option<f64>), ReviewError> {
+    fn run(&mut self, fleet: &[u32]) -> Result<(bool, Option<f64>), ReviewError> {
         let mut document = self.bench.document.clone();
         for (index, replicas) in fleet.iter().enumerate() {
             let value = toml::Value::Integer(i64::from(*replicas));
             document.set_value(&format!("pools.{index}.replicas"), value)?;
         }
-        // A fault may be of a node that is not there: then it is another scenario, and does not do.
-        if self.bench.resolved(&document).is_err() {
+        // A fault may be of a node that is not there.
+        if let Err(error) = self.bench.resolved(&document) {
+            self.refused.get_or_insert(error.to_string());
             return Ok((false, None));
         }
         let outcome = self.bench.run(&document)?;

@@ -102,7 +102,7 @@ pub fn worth_a_look(
     many: usize,
     worth: f64,
 ) -> Vec<usize> {
-    let Some(mut told) = logarithms(known) else {
+    let Some(mut told) = scaled(known) else {
         return Vec::new();
     };
     let best = told.iter().map(|it| it.1).fold(f64::INFINITY, f64::min);
@@ -131,23 +131,28 @@ pub fn worth_a_look(
     chosen
 }
 
-/// Logarithms of what is known; none where no objective is above 0, or all are alike unknown.
-fn logarithms(known: &[(usize, Option<f64>)]) -> Option<Vec<(usize, f64)>> {
-    let mut found: Vec<f64> = Vec::new();
-    for (_, objective) in known {
-        if let Some(objective) = objective.filter(|it| it.is_finite()) {
-            if objective <= 0.0 {
-                return None;
-            }
-            found.push(objective.ln());
-        }
-    }
+/// Whether there is anything for a model to go by.
+pub fn is_known(known: &[(usize, Option<f64>)]) -> bool {
+    known.iter().any(|it| it.1.is_some_and(f64::is_finite))
+}
+
+/// Logarithms of what is known; where an objective is not above 0, shares of the widest difference.
+/// None where no objective is known.
+fn scaled(known: &[(usize, Option<f64>)]) -> Option<Vec<(usize, f64)>> {
+    let objectives = known
+        .iter()
+        .filter_map(|it| it.1.filter(|it| it.is_finite()));
+    let low = objectives.clone().fold(f64::INFINITY, f64::min);
+    let high = objectives.clone().fold(f64::NEG_INFINITY, f64::max);
+    let widest = if high > low { high - low } else { 1.0 };
+    let scale = |it: f64| if low > 0.0 { it.ln() } else { it / widest };
+    let found: Vec<f64> = objectives.map(scale).collect();
     let greatest = found.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let (_, deviation) = moments(&found)?;
     let beyond = greatest + BEYOND * deviation.max(0.1);
     let told = known.iter().map(|(at, objective)| {
         let found = objective.filter(|it| it.is_finite());
-        (*at, found.map_or(beyond, f64::ln))
+        (*at, found.map_or(beyond, scale))
     });
     Some(told.collect())
 }
@@ -308,6 +313,26 @@ mod tests {
         }
         assert!(known.iter().any(|it| it.0 == least), "{known:?}");
         assert!(known.len() <= 60, "{} looks of 400", known.len());
+    }
+
+    #[test]
+    fn objectives_that_are_not_above_zero_are_modelled_too() {
+        let points = points(&grid(12));
+        // A profit that is to be great, as its negative.
+        let cost = |at: usize| (points[at][0] - 0.6).powi(2) + (points[at][1] - 0.3).powi(2) - 0.5;
+        let least = (0..points.len())
+            .min_by(|a, b| cost(*a).total_cmp(&cost(*b)))
+            .unwrap_or(0);
+        let mut known: Vec<(usize, Option<f64>)> = spread(&points, 8)
+            .into_iter()
+            .map(|at| (at, Some(cost(at))))
+            .collect();
+        for _ in 0..8 {
+            let next = worth_a_look(&points, &known, 4, 0.002);
+            known.extend(next.into_iter().map(|at| (at, Some(cost(at)))));
+        }
+        assert!(known.iter().any(|it| it.0 == least), "{known:?}");
+        assert!(!is_known(&[(0, None), (1, Some(f64::INFINITY))]));
     }
 
     #[test]

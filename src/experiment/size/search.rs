@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::bench::{Bench, Halt, Purse};
 use super::error::SizeError;
-use super::model::{points, spread, worth_a_look};
+use super::model::{is_known, points, spread, worth_a_look};
 use super::outcome::{CaseOutcome, Design, SizeOutcome};
 use super::schema::EVENTS_PER_CPU_S;
 use super::setup::{At, Ready};
@@ -193,18 +193,18 @@ impl<'a> Search<'a> {
         let mut looked: Vec<usize> = Vec::new();
         let replications = self.looks[0];
         while !fresh.is_empty() {
+            looked.extend(&fresh);
+            self.left_out = points.len() - looked.len();
             self.look_at(&fresh, first, replications, &mut known)?;
-            looked.append(&mut fresh);
             let objective = |kind: &usize| (*kind, known.get(kind).map(|it| it.objective));
             let told: Vec<(usize, Option<f64>)> = looked.iter().map(objective).collect();
             fresh = worth_a_look(&points, &told, AT_ONCE, WORTH);
-            if known.is_empty() && looked.len() < points.len() {
-                // Nothing will do so far, so that a model has nothing to go by.
+            if !is_known(&told) && looked.len() < points.len() {
+                // Nothing will do so far, or nothing has a figure: a model has nothing to go by.
                 let more = spread(&points, looked.len() * 2).into_iter();
                 fresh = more.filter(|kind| !looked.contains(kind)).collect();
             }
         }
-        self.left_out = points.len() - looked.len();
         looked.sort_unstable();
         Ok(looked)
     }
@@ -226,7 +226,7 @@ impl<'a> Search<'a> {
         });
         let work: Vec<_> = work.collect();
         let mut purses = Vec::new();
-        let mut halted = None;
+        let mut halted = Vec::new();
         for (kind, found, purse, seen) in work {
             purses.push(purse);
             self.seen
@@ -235,14 +235,24 @@ impl<'a> Search<'a> {
                 Ok(Some(promise)) => _ = known.insert(kind, promise),
                 Ok(None) => _ = known.remove(&kind),
                 Err(Halt::Failed(error)) => return Err(error.into()),
-                Err(Halt::Budget) => halted = Some(Halt::Budget),
+                Err(Halt::Budget) => halted.push(kind),
             }
         }
         self.purse.gather(purses);
-        match halted {
-            Some(halt) => Err(halt),
-            None => Ok(()),
+        // A share may be too small where the whole is not: one after another, on what is left.
+        for kind in halted {
+            let start = known.get(&kind).map_or(first, |it| (it.level, 1));
+            let (mut purse, mut seen) = (std::mem::take(&mut self.purse), Vec::new());
+            let found = self.promise(kind, start, replications, &mut purse, &mut seen);
+            self.purse = purse;
+            self.seen
+                .extend(seen.into_iter().map(|at| (at, replications)));
+            match found? {
+                Some(promise) => _ = known.insert(kind, promise),
+                None => _ = known.remove(&kind),
+            }
         }
+        Ok(())
     }
 
     /// Where to begin, and the first step: where closed forms do, or in the middle with long steps.

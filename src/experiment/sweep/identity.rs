@@ -20,12 +20,28 @@ pub const SOURCES: &str = env!("SEATRIAL_SOURCES");
 /// The part of the points that one process runs: those whose number leaves `index` when it is
 /// divided by `of`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "WrittenShard")]
 pub struct Shard {
     /// From 0.
     pub index: u32,
     /// How many there are.
     pub of: u32,
+}
+
+/// A part as a file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenShard {
+    index: u32,
+    of: u32,
+}
+
+impl TryFrom<WrittenShard> for Shard {
+    type Error = String;
+
+    fn try_from(it: WrittenShard) -> Result<Shard, String> {
+        format!("{}/{}", it.index, it.of).parse()
+    }
 }
 
 impl Shard {
@@ -126,7 +142,7 @@ impl Header {
             let only = |a: &Header, b: &Header| {
                 let found = a.files.iter().find(|file| !b.files.contains(file));
                 found.map_or("none".to_owned(), |it| {
-                    format!("{} {}", it.file, &it.sha256[..12])
+                    format!("{} {}", it.file, start_of(&it.sha256))
                 })
             };
             return Err(other(
@@ -203,6 +219,11 @@ pub fn hashes(files: &BTreeSet<PathBuf>) -> Result<Vec<FileHash>, SweepError> {
     // One file by two paths is one file.
     hashed.dedup();
     Ok(hashed)
+}
+
+/// The start of a hash, for messages; a damaged file may have a shorter one.
+pub(super) fn start_of(hash: &str) -> String {
+    hash.chars().take(12).collect()
 }
 
 #[cfg(test)]

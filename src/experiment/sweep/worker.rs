@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::SweepError;
-use super::identity::{Header, hashes};
+use super::identity::{Header, hashes, start_of};
 use super::point::Found;
 use super::setup::Setup;
 use crate::experiment::runner::Control;
@@ -68,8 +68,8 @@ impl Worker {
             let there = known.iter().find(|file| file.file == other.file);
             return Err(SweepError::Elsewhere {
                 what: "content of the file",
-                here: format!("{} {}", other.file, &other.sha256[..12]),
-                there: there.map_or("none".to_owned(), |file| file.sha256[..12].to_owned()),
+                here: format!("{} {}", other.file, start_of(&other.sha256)),
+                there: there.map_or("none".to_owned(), |file| start_of(&file.sha256)),
             });
         }
         seen.extend(files);

@@ -157,9 +157,15 @@ fn one(page: &mut Page, outcome: &SizeOutcome, case: &CaseOutcome) {
         ));
     }
     if case.left_out > 0 {
+        let why = match case.cut_short {
+            Some(_) => "",
+            None => {
+                ": a model of the objective, fitted to those that were, expects none of them to be \
+                     half a percent better"
+            }
+        };
         said.push(format!(
-            "{} of the other knobs were not looked at: a model of the objective, fitted to those that were, \
-             expects none of them to be half a percent better.",
+            "{} of the other knobs were not looked at{why}.",
             plural(case.left_out as u64, "combination")
         ));
     }
