@@ -199,7 +199,7 @@ fn what_is_lost_is_lost_while_there_is_traffic() {
 fn a_fleet_that_cannot_be_smaller_is_not_called_the_cheapest() {
     // A rack that names all four nodes.
     let rack = format!(
-        "{EXACT}\n[[faults.racks]]\nname = \"r\"\nmembers = [{{ pool = \"nodes\", first = 0, count = 4 }}]\n"
+        "{EXACT}\n[[faults.racks]]\nname = \"r\"\nmembers = [{{ pool = \"nodes\", replicas = 4 }}]\n"
     );
     let dir = folder(&rack);
     let card = card(dir.path(), &[]);
