@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -63,7 +64,8 @@ def run(
         ray.init()
     given = dict(options or {})
     threads = max(1, int(given.get("num_cpus", 1)))
-    task = ray.remote(_find).options(**{"max_retries": retries, **given})
+    retries = int(given.setdefault("max_retries", retries))
+    task = ray.remote(_find).options(**given)
     packed = pack(sweep.files)
     freight = [ray.put(packed)]
     header = sweep.header
@@ -82,8 +84,20 @@ def run(
             landed = {ref: flight.pop(ref) for ref in _landed(list(flight))}
             _keep(parts, landed, retries)
     finally:
-        for ref in flight:
-            ray.cancel(ref)
+        _call_off(parts, flight, retries)
+
+
+def _call_off(
+    parts: list[_native.Part], flight: dict[Any, tuple[int, list[int]]], retries: int
+) -> None:
+    """Keeps what has come back by now, and calls off the rest; what failed of it is told already."""
+    if not flight:
+        return
+    here, others = ray.wait(list(flight), num_returns=len(flight), timeout=0)
+    for ref in others:
+        ray.cancel(ref)
+    with contextlib.suppress(RayError, RuntimeError, ValueError):
+        _keep(parts, {ref: flight[ref] for ref in here}, retries)
 
 
 def _keep(parts: list[_native.Part], landed: dict[Any, tuple[int, list[int]]], retries: int) -> None:
@@ -145,7 +159,8 @@ def _cause(error: RayError, points: list[int], retries: int) -> BaseException:
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
         return error.cause
     named = ", ".join(map(str, points))
+    often = "" if retries < 0 else f" (of {retries} allowed beginnings anew)"
     return RuntimeError(
-        f"points {named}: their task was lost and begun again {retries} times: {error}; "
+        f"points {named}: Ray could not run their task{often}: {error}; "
         "the points that were finished are kept, and the same call goes on from there"
     )

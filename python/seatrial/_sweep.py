@@ -96,6 +96,7 @@ def sweep(
         KeyboardInterrupt: Ctrl-C; what was finished is kept.
     """
     _check(engine, shards, threads, chunk)
+    _check_used(engine, threads=threads, chunk=chunk, ray_options=ray_options)
     whole = _native.Sweep(experiment)
     folder = Path("out") / whole.name if out is None else Path(out)
     spans = [None] if shards is None else [(index, shards) for index in range(shards)]
@@ -168,6 +169,15 @@ def merge(
 def _table(folder: Path, as_pandas: bool) -> pa.Table | pd.DataFrame:
     table = pq.read_table(folder / "points.parquet")
     return table.to_pandas() if as_pandas else table
+
+
+def _check_used(engine: str, **options: object) -> None:
+    """Refuses options that would do nothing."""
+    of_other = ("threads",) if engine == "ray" else ("chunk", "ray_options")
+    for name in of_other:
+        if options[name] is not None:
+            other = "local" if engine == "ray" else "ray"
+            raise ValueError(f'{name}: is for engine="{other}" and does nothing here; leave it out')
 
 
 def _check(engine: str, shards: int | None, threads: int | None, chunk: int | None) -> None:
