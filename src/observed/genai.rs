@@ -215,3 +215,26 @@ fn seconds(attributes: &dyn Attributes, names: &[&str], faults: &mut Faults) -> 
     }
     ns
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_by_whole_words() {
+        for (error, ending) in [
+            ("RateLimitError", Ending::Rejected),
+            ("429", Ending::Rejected),
+            ("rate_limit_exceeded", Ending::Rejected),
+            ("load_shed", Ending::Shed),
+            ("LoadShedError", Ending::Shed),
+            ("APITimeoutError", Ending::TimedOut),
+            ("client disconnected", Ending::Cancelled),
+            ("Connection could not be established", Ending::Failed),
+            ("EngineCrashedError", Ending::Failed),
+            ("failed to generate", Ending::Failed),
+        ] {
+            assert_eq!(ending_of_error(error), ending, "{error}");
+        }
+    }
+}

@@ -217,10 +217,11 @@ impl Reader {
             self.restarts += u64::from(value < then);
             let count = rise(*then, *value).round() as u64;
             match key.0 {
-                PROMPT => bin.prompt_tokens += count,
-                OUTPUT => bin.output_tokens += count,
-                SUCCESS_ABORTED => bin.ended[5] += count,
-                _ => bin.ended[0] += count,
+                PROMPT => add(&mut bin.prompt_tokens, count),
+                OUTPUT => add(&mut bin.output_tokens, count),
+                SUCCESS_ABORTED => add(&mut bin.ended[5], count),
+                SUCCESS_FAILED => add(&mut bin.ended[4], count),
+                _ => add(&mut bin.ended[0], count),
             }
         }
         for (key, edges) in &now.histograms {
@@ -324,6 +325,7 @@ impl Reader {
 
 /// The part of [`SUCCESS`] that was aborted, as a counter of its own.
 const SUCCESS_ABORTED: &str = "aborted";
+const SUCCESS_FAILED: &str = "failed";
 
 impl Scrape {
     fn take(&mut self, sample: &Sample<'_>) {
@@ -334,8 +336,11 @@ impl Scrape {
         }
         match sample.name {
             SUCCESS => {
-                let aborted = sample.label("finished_reason") == Some("abort");
-                let name = if aborted { SUCCESS_ABORTED } else { SUCCESS };
+                let name = match sample.label("finished_reason") {
+                    Some("abort") => SUCCESS_ABORTED,
+                    Some("error") => SUCCESS_FAILED,
+                    _ => SUCCESS,
+                };
                 self.counters.insert((name, labels()), value);
             }
             PROMPT => {
@@ -383,6 +388,11 @@ fn edge_ns(text: &str) -> Option<u64> {
         "+Inf" => Some(u64::MAX),
         text => stamp::number(text, 9).ok(),
     }
+}
+
+/// Adds to a count; what a hostile scrape says is beyond all counts stays at the greatest.
+fn add(count: &mut u64, more: u64) {
+    *count = count.saturating_add(more);
 }
 
 /// By how much a counter rose; one that fell began anew.

@@ -55,8 +55,9 @@ impl Latencies {
         if count == 0 {
             return;
         }
-        self.buckets.entry(high_ns).or_insert((low_ns, 0)).1 += count;
-        self.count += count;
+        let bucket = &mut self.buckets.entry(high_ns).or_insert((low_ns, 0)).1;
+        *bucket = bucket.saturating_add(count);
+        self.count = self.count.saturating_add(count);
     }
 
     /// Adds all that others hold.
@@ -72,7 +73,7 @@ impl Latencies {
         let rank = (q.clamp(0.0, 1.0) * self.count as f64).ceil().max(1.0);
         let mut below = 0_u64;
         for (high, (low, count)) in &self.buckets {
-            below += count;
+            below = below.saturating_add(*count);
             if below as f64 >= rank {
                 return Some(Bracket {
                     low_ns: *low,

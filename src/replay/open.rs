@@ -73,6 +73,12 @@ impl Open {
         if stage.plan(&open.changes(between.min(high))).is_err() {
             open.whole = true;
             (open.low, open.high) = (low.ceil(), high.floor());
+            if open.low >= open.high {
+                let value = format!("{path}={low}..{high}");
+                let allowed =
+                    "must have two whole numbers between its bounds, as it takes whole ones";
+                return Err(ReplayError::option("--fit", value, allowed, "widen it"));
+            }
         }
         for value in [open.low, open.high] {
             stage

@@ -19,6 +19,8 @@ use crate::scenario::schema::Slo;
 
 /// Of the calm window this share is fitted to; the rest says what noise is.
 const FITTED: f64 = 2.0 / 3.0;
+/// Stretches that a night is laid out in at most.
+const MOST_BINS: usize = 20_000;
 /// What is simulated before the calm window and not compared, of its length.
 const LEAD: f64 = 0.25;
 /// Nights that what-ifs are simulated for at most.
@@ -60,10 +62,11 @@ pub fn replay(
     let fit = fit_calm(&stage, night, settings)?;
     let plan = stage.plan(&fit.changes())?;
     let objectives: Vec<Option<Slo>> = plan.fleet.tiers.iter().map(|tier| tier.slo).collect();
+    let told = as_told(&objectives, night);
     let nights = simulate_nights(&stage, &fit, settings.nights)?;
     let span_s = night.span_ns() as f64 / 1e9;
     let minutes = Minutes::of(span_s, settings.bin_s);
-    let pairs = pairs(night, &nights, &objectives, minutes);
+    let pairs = pairs(night, &nights, &told, minutes);
     let stretches = stretches(settings, !fit.parameters.is_empty(), span_s);
     let requests: Vec<Vec<Seen>> = nights.into_iter().map(|it| it.requests).collect();
     let few = &requests[..requests.len().min(WHAT_IF_NIGHTS)];
@@ -79,8 +82,8 @@ pub fn replay(
         scores: scores(&pairs, &stretches, minutes),
         quantiles: quantile_errors(&night.requests, &requests, &stretches),
         what_ifs: what_ifs.collect::<Result<_, _>>()?,
-        observed: Figures::of(&observed, &objectives),
-        simulated: Figures::of(&requests[0], &objectives),
+        observed: Figures::of(&observed, &told),
+        simulated: Figures::of(&requests[0], &told),
         nights: requests.len(),
         fit,
         minutes,
@@ -89,11 +92,31 @@ pub fn replay(
     })
 }
 
+/// The objectives as far as the log tells of them: both sides are judged by the same bounds.
+fn as_told(objectives: &[Option<Slo>], night: &Night) -> Vec<Option<Slo>> {
+    let has_first_tokens = night.requests.iter().any(|it| it.ttft_ns.is_some());
+    let of = |slo: &Option<Slo>| {
+        slo.map(|slo| Slo {
+            ttft_ms: slo.ttft_ms.filter(|_| has_first_tokens),
+            tpot_ms: slo.tpot_ms.filter(|_| has_first_tokens),
+            ..slo
+        })
+    };
+    objectives.iter().map(of).collect()
+}
+
 /// Refuses windows of which nothing could be said: the calm one is fitted to and is what noise is told by.
 fn check_windows(night: &Night, settings: &Settings) -> Result<(), ReplayError> {
     let calm = settings.calm;
     let span_s = night.span_ns() as f64 / 1e9;
-    let bin_s = Minutes::of(span_s, settings.bin_s).bin_s;
+    let Minutes { bin_s, count } = Minutes::of(span_s, settings.bin_s);
+    if count > MOST_BINS {
+        let allowed = format!(
+            "must divide the {span_s:.0} s of the log into {MOST_BINS} stretches at most, and makes {count}"
+        );
+        let remedy = "give a longer one, or take a stray stamp out of the log";
+        return Err(ReplayError::option("--bin", bin_s, allowed, remedy));
+    }
     let shown = |window: &Window| format!("{}..{}", window.from_s, window.to_s);
     if let Some(incident) = settings
         .incident

@@ -66,6 +66,16 @@ fn p99_ms(ns: impl Iterator<Item = u64>) -> Option<f64> {
     quantile_of_sorted(&values, 0.99)
 }
 
+/// What a replay takes from the log, or judges both nights by: a change of it would do nothing.
+const OF_THE_LOG: [&str; 6] = [
+    "workload.arrivals",
+    "workload.prompt_tokens",
+    "workload.output_tokens",
+    "run.horizon_s",
+    "run.warmup_s",
+    "slo.",
+];
+
 /// Simulates the nights again with a change, each on its own luck and fitted values.
 ///
 /// # Errors
@@ -83,6 +93,13 @@ pub fn what_if(
         .split_once('=')
         .ok_or_else(|| ReplayError::option("--what-if", change, words, remedy))?;
     let (path, value) = (path.trim().to_owned(), value.trim().to_owned());
+    if let Some(what) = OF_THE_LOG.iter().find(|it| path.starts_with(**it)) {
+        let allowed = format!(
+            "must be of the fleet: `{what}` is the log's, or what both nights are judged by"
+        );
+        let remedy = "change the fleet, its clients or its faults";
+        return Err(ReplayError::option("--what-if", change, allowed, remedy));
+    }
     let changed: Result<Vec<Vec<Seen>>, ReplayError> = (0..nights.len())
         .into_par_iter()
         .map(|night| {

@@ -58,7 +58,8 @@ fn head(page: &mut Page, outcome: &Outcome) {
         ));
     }
     if !log.has_ttft {
-        notes.push("the log has no times of first tokens: those are simulated only".to_owned());
+        notes.push("the log has no times of first tokens: those are simulated only, and goodput is judged without them"
+                .to_owned());
     }
     for note in notes {
         page.item(&note);
