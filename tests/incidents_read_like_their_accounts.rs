@@ -144,6 +144,11 @@ fn the_made_up_logs_are_replayed() {
         "traces/incident-sticky-misroute.csv.gz",
         "--calm",
         "0..96",
+        // As by default: with both overheads open neither is told apart from the other.
+        "--set",
+        "pools.standard.overhead_per_seq_us=5",
+        "--set",
+        "pools.long.overhead_per_seq_us=5",
     ]);
     let fixed = &found["fit"]["parameters"][0];
     let (low, high) = (
