@@ -120,7 +120,7 @@ fn the_made_up_logs_are_replayed() {
         ),
         (
             "incident-sticky-misroute",
-            &["--calm", "0..96", "--incident", "96..1104"],
+            &["--calm", "0..96", "--incident", "96..1104", "--bin", "5"],
         ),
     ] {
         let (scenario, log) = (
@@ -144,6 +144,8 @@ fn the_made_up_logs_are_replayed() {
         "traces/incident-sticky-misroute.csv.gz",
         "--calm",
         "0..96",
+        "--bin",
+        "5",
         // As by default: with both overheads open neither is told apart from the other.
         "--set",
         "pools.standard.overhead_per_seq_us=5",

@@ -13,6 +13,8 @@ use crate::experiment::sweep::axis::Setting;
 
 /// Length scales that are tried, in widths of a knob.
 const SCALES: [f64; 6] = [0.15, 0.3, 0.5, 1.0, 2.0, 4.0];
+/// Values of a knob that are tried beside that of the best.
+const NEIGHBOURS: usize = 4;
 /// Variance of what the model does not know of a look, over the variance of all.
 const NUGGET: f64 = 1e-4;
 /// Of combinations without any design that will do, the logarithm of the objective is beyond the greatest
@@ -92,6 +94,26 @@ pub fn spread(points: &[Vec<f64>], many: usize) -> Vec<usize> {
         }
     }
     chosen
+}
+
+/// Those that differ from one in a single knob, of each knob the nearest few.
+pub fn neighbours(kinds: &[Vec<Setting>], points: &[Vec<f64>], of: usize) -> Vec<usize> {
+    let mut found = Vec::new();
+    for knob in 0..kinds[of].len() {
+        let alone = |kind: &Vec<Setting>| {
+            let pairs = kind.iter().zip(&kinds[of]).enumerate();
+            pairs
+                .into_iter()
+                .all(|(at, (a, b))| (at == knob) != (a == b))
+        };
+        let others = (0..kinds.len()).filter(|at| alone(&kinds[*at]));
+        let mut others: Vec<usize> = others.collect();
+        let far = |at: &usize| squared(&points[*at], &points[of]);
+        // A stable sort: of equals the first.
+        others.sort_by(|a, b| far(a).total_cmp(&far(b)));
+        found.extend(others.into_iter().take(NEIGHBOURS));
+    }
+    found
 }
 
 /// The combinations that are worth a look: at most `many`, each expected to improve on the best by more

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::bench::{Bench, Halt, Purse};
 use super::error::SizeError;
-use super::model::{is_known, points, spread, worth_a_look};
+use super::model::{is_known, neighbours, points, spread, worth_a_look};
 use super::outcome::{CaseOutcome, Design, SizeOutcome};
 use super::schema::EVENTS_PER_CPU_S;
 use super::setup::{At, Ready};
@@ -199,6 +199,17 @@ impl<'a> Search<'a> {
             let objective = |kind: &usize| (*kind, known.get(kind).map(|it| it.objective));
             let told: Vec<(usize, Option<f64>)> = looked.iter().map(objective).collect();
             fresh = worth_a_look(&points, &told, AT_ONCE, WORTH);
+            if fresh.is_empty() && is_known(&told) {
+                // The best is not left before what is next to it was looked at.
+                let objective = |it: &(usize, Option<f64>)| it.1.unwrap_or(f64::INFINITY);
+                let best = told
+                    .iter()
+                    .min_by(|a, b| objective(a).total_cmp(&objective(b)));
+                let kinds = &self.bench.setup().kinds;
+                let beside = best.map(|best| neighbours(kinds, &points, best.0));
+                fresh = beside.unwrap_or_default();
+                fresh.retain(|kind| !looked.contains(kind));
+            }
             if !is_known(&told) && looked.len() < points.len() {
                 // Nothing will do so far, or nothing has a figure: a model has nothing to go by.
                 let more = spread(&points, looked.len() * 2).into_iter();
