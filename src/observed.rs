@@ -7,7 +7,7 @@
 //!
 //! | File | What it knows |
 //! |---|---|
-//! | [`format`](self::format) | the formats, and how one is told from another |
+//! | [`mod@format`] | the formats, and how one is told from another |
 //! | [`input`] | files, plain or compressed, with the place of every fault |
 //! | [`attempt`] | one record of a log, not yet joined to others |
 //! | `otlp`, `envoy`, `nginx`, ... | one format each: from text to attempts |

@@ -1,7 +1,7 @@
 //! Synthesis: a generator for a trace, and traces from a generator.
 //!
 //! A generator is the `[workload]` of a scenario. [`fit()`](fit::fit) finds one for a trace and says how well it
-//! keeps each statistic ([`judge`]); [`make`] writes a trace of any length from one, in constant
+//! keeps each statistic ([`judge`]); [`mod@make`] writes a trace of any length from one, in constant
 //! memory; [`presets`] ship some.
 
 pub mod arrivals;

@@ -185,7 +185,7 @@ pub struct Row {
 
 impl Row {
     /// Whether the launches found what they read in the second-level cache, of so many bytes, since
-    /// all together they touched less than [`FOOTPRINT`] times as much. Of operations that do not
+    /// all together they touched less than `FOOTPRINT` times as much. Of operations that do not
     /// read the device's memory, and where it is not told, false.
     #[must_use]
     pub fn in_cache(&self, l2_bytes: u64) -> bool {

@@ -4,7 +4,7 @@
 //! least that looks promising is found with the first few replications (steps that double, then halves);
 //! the cheaper half of the kinds is looked at again with four times as many, until two are left
 //! (successive halving; Karnin, Koren and Somekh, ICML 2013). Of very many kinds only those are looked at
-//! that a model of the objective expects something of ([`super::model`]). Then kinds are decided in the order of
+//! that a model of the objective expects something of (in `model.rs`). Then kinds are decided in the order of
 //! their price: the least of each that is *shown* to meet all constraints, with as many replications as
 //! that takes. It ends when the winner and the runner-up are cheaper than every other kind looks, those
 //! that were dropped among them. Intervals are as wide as Bonferroni has it for all decisions.

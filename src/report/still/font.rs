@@ -18,7 +18,7 @@ pub struct FontError;
 /// drawn.
 ///
 /// # Errors
-/// [`FontError`] when the built-in font is damaged.
+/// `FontError` when the built-in font is damaged.
 pub fn register() -> Result<(), FontError> {
     let registered = REGISTERED.get_or_init(|| {
         let styles = [FontStyle::Normal, FontStyle::Bold];
