@@ -39,6 +39,7 @@
 //! | [`synthesis`] | a generator for a trace, and traces of any length from generators |
 //! | [`theory`] | closed forms that simulated fleets are held against |
 //! | [`inputs`] | which files were read |
+//! | [`outputs`] | files that are written to their last byte |
 //! | [`measure`] | histograms, intervals, warm-up, latency budget, objectives |
 //! | [`money`] | prices, bills in whole nano-dollars, energy |
 //! | [`observed`] | what logs and monitors tell of a real fleet |
@@ -59,6 +60,7 @@ pub mod inputs;
 pub mod measure;
 pub mod money;
 pub mod observed;
+pub mod outputs;
 pub mod perf;
 pub mod replay;
 pub mod report;

@@ -1,13 +1,12 @@
 //! What an import writes: requests as a trace, and as they were observed.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-
-use flate2::{Compression, GzBuilder};
 
 use super::error::ObservedError;
 use super::record::Observed;
+use crate::outputs::Output;
 use crate::report::columns::{Column, Columns, ParquetGroups};
 use crate::trace::HASHED_TOKENS;
 
@@ -45,7 +44,7 @@ const GROUP: usize = 100_000;
 
 /// A file that appears under its name only once it is whole; `.gz` compresses.
 pub struct Whole {
-    file: Option<Box<dyn Write + Send>>,
+    file: Option<Output>,
     part: PathBuf,
     name: PathBuf,
 }
@@ -66,19 +65,9 @@ impl Whole {
             part.push(".partial");
         }
         let part = PathBuf::from(part);
-        let file = BufWriter::new(File::create(&part).map_err(|fault| failed(&fault))?);
-        let packed = name.extension().is_some_and(|ending| ending == "gz");
-        let file: Box<dyn Write + Send> = if packed {
-            Box::new(
-                GzBuilder::new()
-                    .mtime(0)
-                    .write(file, Compression::default()),
-            )
-        } else {
-            Box::new(file)
-        };
+        let file = File::create(&part).map_err(|fault| failed(&fault))?;
         Ok(Whole {
-            file: Some(file),
+            file: Some(Output::to(file, name)),
             part,
             name: name.to_owned(),
         })
@@ -101,11 +90,8 @@ impl Whole {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(&mut self) -> Result<(), ObservedError> {
-        let flushed = match self.file.take() {
-            Some(mut file) => file.flush(),
-            None => Ok(()),
-        };
-        flushed.map_err(|fault| self.failed(&fault))?;
+        let written = self.file.take().map_or(Ok(()), Output::finish);
+        written.map_err(|fault| self.failed(&fault))?;
         if self.part != self.name {
             std::fs::rename(&self.part, &self.name).map_err(|fault| self.failed(&fault))?;
         }

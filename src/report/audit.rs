@@ -1,14 +1,10 @@
 //! The audit log of erasures, as CSV: a line for each erasure and place.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::engine::SimTime;
 use crate::fleet::erasure::audit::AuditRow;
+use crate::outputs::Output;
 
 /// Names of the columns.
 const COLUMNS: [&str; 10] = [
@@ -38,7 +34,7 @@ pub enum AuditError {
 /// Writes the lines of an audit log to a file.
 pub struct AuditFile {
     name: String,
-    writer: csv::Writer<Box<dyn Write + Send>>,
+    writer: csv::Writer<Output>,
 }
 
 impl AuditFile {
@@ -48,17 +44,12 @@ impl AuditFile {
     /// [`AuditError`].
     pub fn create(path: &Path) -> Result<AuditFile, AuditError> {
         let name = path.display().to_string();
-        let packed = name.ends_with(".csv.gz");
-        if !packed && !name.ends_with(".csv") {
+        if ![".csv", ".csv.gz"].iter().any(|end| name.ends_with(end)) {
             return Err(AuditError::Extension(name));
         }
         let failed =
             |error: &dyn std::fmt::Display| AuditError::Write(name.clone(), error.to_string());
-        let file = BufWriter::new(File::create(path).map_err(|error| failed(&error))?);
-        let sink: Box<dyn Write + Send> = match packed {
-            true => Box::new(GzEncoder::new(file, Compression::default())),
-            false => Box::new(file),
-        };
+        let sink = Output::create(path).map_err(|error| failed(&error))?;
         let mut writer = csv::Writer::from_writer(sink);
         writer
             .write_record(COLUMNS)
@@ -100,10 +91,10 @@ impl AuditFile {
     /// [`AuditError::Write`].
     pub fn finish(self) -> Result<(), AuditError> {
         let AuditFile { name, writer } = self;
-        let mut sink = writer
+        let sink = writer
             .into_inner()
             .map_err(|error| AuditError::Write(name.clone(), error.to_string()))?;
-        sink.flush()
+        sink.finish()
             .map_err(|error| AuditError::Write(name, error.to_string()))
     }
 }

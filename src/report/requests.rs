@@ -1,7 +1,6 @@
 //! One row per request, as CSV or Parquet.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 
 use crate::fleet::outcome::RequestRow;
+use crate::outputs::Output;
 use crate::scenario::resolve::Plan;
 
 /// Rows of a Parquet row group: what is held in memory before it is written.
@@ -100,7 +100,7 @@ pub struct RequestFile {
 }
 
 enum Sink {
-    Csv(Box<csv::Writer<Box<dyn Write + Send>>>),
+    Csv(Box<csv::Writer<Output>>),
     Parquet {
         writer: Box<SerializedFileWriter<File>>,
         held: Vec<RequestRow>,
@@ -138,16 +138,8 @@ impl RequestFile {
                     held: Vec::new(),
                 }
             }
-            kind => {
-                let file = BufWriter::new(file);
-                let out: Box<dyn Write + Send> = match kind {
-                    ".csv.gz" => Box::new(flate2::write::GzEncoder::new(
-                        file,
-                        flate2::Compression::default(),
-                    )),
-                    _ => Box::new(file),
-                };
-                let mut writer = csv::Writer::from_writer(out);
+            _ => {
+                let mut writer = csv::Writer::from_writer(Output::to(file, path));
                 writer
                     .write_record(COLUMNS)
                     .map_err(|error| failed(&error))?;
@@ -191,7 +183,10 @@ impl RequestFile {
     /// [`RequestFileError::Write`].
     pub fn finish(self) -> Result<(), RequestFileError> {
         let result = match self.sink {
-            Sink::Csv(mut writer) => writer.flush().map_err(|error| error.to_string()),
+            Sink::Csv(writer) => match writer.into_inner() {
+                Ok(out) => out.finish().map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            },
             Sink::Parquet {
                 mut writer,
                 mut held,

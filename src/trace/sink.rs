@@ -1,12 +1,11 @@
 //! A file that appears under its name only once it is whole.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::{Compression, GzBuilder};
-
 use super::error::TraceError;
+use crate::outputs::Output;
 
 /// Writes a file by `write`, gzipped if its name ends in `.gz`; the same content gives the same
 /// bytes. A link, a pipe or a device is written to, not replaced.
@@ -44,18 +43,9 @@ fn write_file<T, E: From<TraceError>>(
     write: impl FnOnce(&mut dyn Write) -> Result<T, E>,
 ) -> Result<T, E> {
     let failed = |fault: &io::Error| E::from(write_error(out, fault));
-    let mut file = BufWriter::new(file);
-    let done = if out.extension().is_some_and(|ending| ending == "gz") {
-        let mut packed = GzBuilder::new()
-            .mtime(0)
-            .write(&mut file, Compression::default());
-        let done = write(&mut packed)?;
-        packed.finish().map_err(|fault| failed(&fault))?;
-        done
-    } else {
-        write(&mut file)?
-    };
-    file.flush().map_err(|fault| failed(&fault))?;
+    let mut file = Output::to(file, out);
+    let done = write(&mut file)?;
+    file.finish().map_err(|fault| failed(&fault))?;
     Ok(done)
 }
 

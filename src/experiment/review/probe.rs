@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::criteria::{Lost, Probe};
+use crate::experiment::runner::Outcome;
 use crate::scenario::resolve::Plan;
 use crate::scenario::schema::Scenario;
 use crate::scenario::workload::Arrivals;
@@ -23,8 +24,26 @@ pub struct Trial {
 /// Why there is nothing to run, in words.
 pub type Missing = String;
 
-/// The changed scenarios that a probe asks for; several where one of several things may be lost. `plan` is
-/// what was run as written, and `ended_s` when that ended.
+/// What of a run was measured, seconds from its start.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    from_s: f64,
+    to_s: f64,
+}
+
+impl Measured {
+    /// Of a run that has ended: from the end of its warm-up, whoever found that, to where its traffic ended,
+    /// which with a trace or a number of requests may be before the horizon.
+    pub fn of(run: &Outcome) -> Measured {
+        let sim = &run.result.sim;
+        Measured {
+            from_s: sim.warmup_s,
+            to_s: sim.horizon_s.min(sim.end_s).max(sim.warmup_s),
+        }
+    }
+}
+
+/// The changed scenarios that a probe asks for; several where one of several things may be lost.
 ///
 /// # Errors
 /// Why there are none.
@@ -32,7 +51,7 @@ pub fn trials(
     probe: &Probe,
     document: &Document,
     plan: &Plan,
-    ended_s: f64,
+    measured: Measured,
 ) -> Result<Vec<Trial>, Missing> {
     let trial = |what: String, document: Document| Ok(vec![Trial { what, document }]);
     match probe {
@@ -62,7 +81,7 @@ pub fn trials(
             let changes = set.iter().map(|(path, value)| format!("{path} = {value}"));
             trial(changes.collect::<Vec<_>>().join(", "), changed)
         }
-        Probe::Loss { of, accelerators } => losses((*of, *accelerators), document, plan, ended_s),
+        Probe::Loss { of, accelerators } => losses((*of, *accelerators), document, plan, measured),
     }
 }
 
@@ -130,14 +149,9 @@ fn losses(
     (of, accelerators): (Lost, u32),
     document: &Document,
     plan: &Plan,
-    ended_s: f64,
+    measured: Measured,
 ) -> Result<Vec<Trial>, Missing> {
-    let at_s = {
-        // A trace or a number of requests may end before the horizon.
-        let from = plan.fleet.warmup.as_secs_f64();
-        let to = plan.fleet.horizon.as_secs_f64().min(ended_s).max(from);
-        from + LOST_AT * (to - from)
-    };
+    let at_s = measured.from_s + LOST_AT * (measured.to_s - measured.from_s);
     let scenario = &plan.scenario;
     let lost: Vec<(String, Vec<Value>)> = match of {
         Lost::Node => {

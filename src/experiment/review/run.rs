@@ -11,7 +11,7 @@ use super::Card;
 use super::criteria::{Better, Criteria, Criterion, Probe};
 use super::error::ReviewError;
 use super::facts::facts;
-use super::probe::{Missing, trials};
+use super::probe::{Measured, Missing, trials};
 use super::score::{Figure, Scored, cost_most, dimensions, whole};
 use super::search::{carried, cheapest, headroom, met_as_written};
 use crate::experiment::claims::no_evidence;
@@ -227,12 +227,7 @@ fn shown(probe: &Probe, bench: &Bench<'_, '_>) -> Result<Result<Vec<Shown>, Miss
         }
         _ => {}
     }
-    let trials = match trials(
-        probe,
-        bench.document,
-        &bench.base.plan,
-        bench.base.result.sim.end_s,
-    ) {
+    let trials = match trials(probe, bench.document, bench.plan, Measured::of(bench.base)) {
         Ok(trials) => trials,
         Err(why) => return Ok(Err(why)),
     };

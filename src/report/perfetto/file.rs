@@ -5,13 +5,13 @@
 //! `id`; counters (`C`) have numbers in `args`; instants (`i`) have a scope `s`; metadata (`M`) name
 //! processes and threads. Stamps are microseconds; ours have three decimals, which are nanoseconds.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::engine::SimTime;
+use crate::outputs::Output;
 
 /// Why a trace could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum PerfettoError {
 /// A trace that events are written to as they come.
 pub(super) struct TraceFile {
     path: String,
-    out: Box<dyn Write + Send>,
+    out: Output,
     /// Events written, and how many there may be.
     events: u64,
     most: u64,
@@ -62,19 +62,11 @@ impl TraceFile {
         about: &Value,
     ) -> Result<TraceFile, PerfettoError> {
         let name = path.display().to_string();
-        let is_gz = name.ends_with(".json.gz");
-        if !is_gz && !name.ends_with(".json") {
+        if ![".json", ".json.gz"].iter().any(|end| name.ends_with(end)) {
             return Err(PerfettoError::Extension(name));
         }
         let failed = |error: std::io::Error| PerfettoError::Write(name.clone(), error.to_string());
-        let file = BufWriter::new(File::create(path).map_err(failed)?);
-        let mut out: Box<dyn Write + Send> = match is_gz {
-            true => {
-                let level = flate2::Compression::default();
-                Box::new(flate2::write::GzEncoder::new(file, level))
-            }
-            false => Box::new(file),
-        };
+        let mut out = Output::create(path).map_err(failed)?;
         let head = format!("{{\"displayTimeUnit\":\"ms\",\"otherData\":{about},\"traceEvents\":[");
         out.write_all(head.as_bytes()).map_err(failed)?;
         Ok(TraceFile {
@@ -207,7 +199,7 @@ impl TraceFile {
         let path = self.path.clone();
         let failed = |error: std::io::Error| PerfettoError::Write(path.clone(), error.to_string());
         self.out.write_all(b"\n]}\n").map_err(failed)?;
-        self.out.flush().map_err(failed)?;
+        self.out.finish().map_err(failed)?;
         Ok(self.full_at.map(|at| {
             format!(
                 "{}: full after {} events: {} more from {} s on were left out; choose a shorter --window",

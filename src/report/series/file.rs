@@ -1,7 +1,6 @@
 //! The file: CSV or Parquet, in long format.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +10,8 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
+
+use crate::outputs::Output;
 
 /// Rows of a Parquet row group: what is held in memory before it is written.
 const GROUP: usize = 100_000;
@@ -64,7 +65,7 @@ pub struct SeriesFile {
 }
 
 enum Sink {
-    Csv(Box<csv::Writer<Box<dyn Write + Send>>>),
+    Csv(Box<csv::Writer<Output>>),
     Parquet {
         writer: Box<SerializedFileWriter<File>>,
         held: Held,
@@ -100,16 +101,8 @@ impl SeriesFile {
                     held: Held::default(),
                 }
             }
-            kind => {
-                let file = BufWriter::new(file);
-                let out: Box<dyn Write + Send> = match kind {
-                    ".csv.gz" => {
-                        let level = flate2::Compression::default();
-                        Box::new(flate2::write::GzEncoder::new(file, level))
-                    }
-                    _ => Box::new(file),
-                };
-                let mut writer = csv::Writer::from_writer(out);
+            _ => {
+                let mut writer = csv::Writer::from_writer(Output::to(file, path));
                 let head = writer.write_record(COLUMNS);
                 head.map_err(|error| failed(&error))?;
                 Sink::Csv(Box::new(writer))
@@ -147,7 +140,10 @@ impl SeriesFile {
 
     pub(super) fn finish(self) -> Result<(), SeriesError> {
         let written = match self.sink {
-            Sink::Csv(mut writer) => writer.flush().map_err(|error| error.to_string()),
+            Sink::Csv(writer) => match writer.into_inner() {
+                Ok(out) => out.finish().map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            },
             Sink::Parquet {
                 mut writer,
                 mut held,
