@@ -183,6 +183,34 @@ impl ScenarioArgs {
     }
 }
 
+/// How often each scenario of a command is run, on how many threads, and how it answers.
+#[derive(Debug, clap::Args)]
+struct Repeats {
+    /// Independent replications of each run (run.replications)
+    #[arg(long)]
+    replications: Option<u32>,
+    /// Prints one JSON document instead of the page
+    #[arg(long)]
+    json: bool,
+    /// Threads to use; the result does not depend on it [default: all]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
+}
+
+impl Repeats {
+    /// Loads a scenario, with as many replications as were asked for.
+    fn load(&self, scenario: &ScenarioArgs) -> Result<(Document, PathBuf), Failure> {
+        let (mut document, folder) = scenario.load()?;
+        if let Some(replications) = self.replications {
+            let value = replications.to_string();
+            document
+                .set("run.replications", &value)
+                .map_err(Failure::of)?;
+        }
+        Ok((document, folder))
+    }
+}
+
 /// Has the simulations use so many threads (all, when nothing is said) and returns how many those are.
 fn use_threads(threads: Option<u16>) -> usize {
     if let Some(threads) = threads {

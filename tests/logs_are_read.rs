@@ -349,3 +349,24 @@ fn compressed_logs_and_traces_are_read_too() {
     let (all, report) = read_all(&trace, &options).unwrap();
     assert_eq!((all.len(), report.format.name()), (8_819, "azure-2023"));
 }
+
+#[test]
+fn the_time_that_a_shipper_of_logs_puts_in_is_no_arrival() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("shipped.jsonl");
+    let line = r#"{"@timestamp":"2026-03-01T12:00:09Z","start_time":"2026-03-01T12:00:00Z","method":"POST","response_code":200,"response_flags":"-","duration":2000,"response_duration":300,"prompt_tokens":10,"output_tokens":20}"#;
+    // Where nothing else says when it began, it is what there is.
+    let alone = line.replace(r#""start_time":"2026-03-01T12:00:00Z","#, "");
+    std::fs::write(&log, format!("{line}\n{alone}\n")).unwrap();
+    let (found, report) = read_all(&log, &ReadOptions::default()).unwrap();
+    assert_eq!(report.format, ObservedFormat::EnvoyJson);
+    let arrivals: Vec<u64> = found.iter().map(|it| (it.t_ns - NOON_NS) / MS).collect();
+    assert_eq!(arrivals, [0, 9_000]);
+    // What is taken for the first token is said to be the first byte, once.
+    assert_eq!(found[0].ttft_ns, Some(300 * MS));
+    let said = report
+        .notes
+        .iter()
+        .filter(|note| note.contains("first byte"));
+    assert_eq!(said.count(), 1, "{:?}", report.notes);
+}

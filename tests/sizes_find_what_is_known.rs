@@ -281,9 +281,9 @@ at_most = 20
     let exact = exact.fold(f64::INFINITY, f64::min);
     let case = &found["cases"][0];
     let best = case["winner"]["objective"].as_f64().unwrap();
-    // Servers are whole, so that a neighbour may cost a server more; the model may stop at one.
+    // Half a percent is what the model lets go.
     assert!(
-        best <= exact * 1.12 && best >= exact * 0.999,
+        best <= exact * 1.005 && best >= exact * 0.999,
         "{best} {exact}"
     );
     let left_out = case["left_out"].as_u64().unwrap();
@@ -299,7 +299,7 @@ at_most = 20
     let every = &every["cases"][0];
     assert!(every.get("left_out").is_none());
     let least = every["winner"]["objective"].as_f64().unwrap();
-    assert!(best <= least * 1.12, "{best} {least}");
+    assert!(best <= least * 1.005, "{best} {least}");
 }
 
 #[test]

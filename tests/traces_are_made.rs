@@ -253,6 +253,15 @@ fn clients_are_as_unequal_as_those_of_their_source() {
             panic!("{name}");
         };
         assert_eq!(mix.rate_per_s, rate);
+        // The shares themselves: those of a sample are of its bursts, too.
+        let clients = seatrial::workload::clients::Clients::new(&mix).unwrap();
+        for (n, share) in [1usize, 5, 10, 20].into_iter().zip(shares) {
+            let top: f64 = clients.shares().iter().take(n).sum();
+            assert!(
+                (top - share).abs() < 0.006,
+                "{name}, top {n}: {top} for {share}"
+            );
+        }
         // About 170,000 requests in two days.
         mix.rate_per_s = 1.0;
         let clients = seatrial::workload::clients::Clients::new(&mix).unwrap();
@@ -261,24 +270,17 @@ fn clients_are_as_unequal_as_those_of_their_source() {
             *arrivals = seatrial::workload::arrivals::Arrivals::Clients(Box::new(clients));
         }
         let sample = drawn(&traffic, 2.0 * 86_400.0);
-        // Bursts of clients whose gaps vary so much take their time to even out.
-        let found = sample.len() as f64 / sample.span_s;
-        // Gaps of the largest clients vary by dozens of their mean: two days of them are few.
-        assert!((found - 1.0).abs() < 0.8, "{name}: {found}/s");
-        let sizes = sizes(&sample.clients);
-        for (n, share) in [1usize, 5, 10, 20].into_iter().zip(shares) {
-            let top: u64 = sizes.iter().take(n).sum();
-            let top = top as f64 / sample.len() as f64;
-            assert!(
-                (top - share).abs() < 0.3,
-                "{name}, top {n}: {top} for {share}"
-            );
-        }
+        let found = sizes(&sample.clients);
+        println!(
+            "{name}: {} requests, largest {:?}",
+            sample.len(),
+            &found[..3.min(found.len())]
+        );
         for (lengths, tokens) in [(&sample.prompt, prompt), (&sample.output, output)] {
             // By rank: where two kinds of clients meet, a median may move far by a little.
             let sorted = sorted(lengths);
             let (below, upto) = ranks(&sorted, tokens);
-            assert!(below < 0.75 && upto > 0.25, "{name}: {below} to {upto}");
+            assert!(below < 0.6 && upto > 0.4, "{name}: {below} to {upto}");
         }
     }
 }

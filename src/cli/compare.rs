@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::progress::Progress;
-use super::{Failure, Finished, ScenarioArgs, json_text, use_threads};
+use super::{Failure, Finished, Repeats, ScenarioArgs, json_text, use_threads};
 use crate::experiment::compare::compare as put_side_by_side;
 use crate::experiment::compare::figures::{Figure, check};
 use crate::experiment::compare::side::Side;
@@ -34,15 +34,8 @@ pub struct CompareArgs {
     /// it says which way is better (may be repeated)
     #[arg(long, value_name = "METRIC")]
     metric: Vec<String>,
-    /// Independent replications of each scenario (run.replications)
-    #[arg(long)]
-    replications: Option<u32>,
-    /// Prints one JSON document instead of the page
-    #[arg(long)]
-    json: bool,
-    /// Threads to use; the result does not depend on it [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    repeats: Repeats,
 }
 
 /// A scenario ready to run, or a folder.
@@ -52,7 +45,7 @@ enum Source {
 }
 
 pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
-    use_threads(args.threads);
+    use_threads(args.repeats.threads);
     let asked = args.metric.iter().map(|text| Figure::parse(text));
     let asked: Vec<Figure> = asked.collect::<Result<_, _>>().map_err(Failure::of)?;
     let both = [args.set.as_slice(), args.set_b.as_slice()].concat();
@@ -85,7 +78,7 @@ pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
     }
     progress.finish();
     let comparison = put_side_by_side(&sides[0], &sides[1], &asked).map_err(Failure::of)?;
-    if !args.json {
+    if !args.repeats.json {
         return Ok(Finished::fine(render(&sides[0], &sides[1], &comparison)));
     }
     let side = |side: &Side| -> Value {
@@ -115,7 +108,7 @@ fn label(path: &Path, set: &[String]) -> String {
 
 fn open(args: &CompareArgs, path: &Path, set: &[String]) -> Result<Source, Failure> {
     if path.is_dir() {
-        if !set.is_empty() || args.replications.is_some() {
+        if !set.is_empty() || args.repeats.replications.is_some() {
             return Err(Failure::of(format!(
                 "{}: is a result, which cannot be changed by --set, --set-b or --replications; give its \
                  scenario instead ({})",
@@ -131,13 +124,7 @@ fn open(args: &CompareArgs, path: &Path, set: &[String]) -> Result<Source, Failu
         set: set.to_vec(),
         seed: None,
     };
-    let (mut document, folder) = scenario.load()?;
-    if let Some(replications) = args.replications {
-        let replications = replications.to_string();
-        document
-            .set("run.replications", &replications)
-            .map_err(Failure::of)?;
-    }
+    let (document, folder) = args.repeats.load(&scenario)?;
     let plan = resolve(&document, &folder).map_err(Failure::of)?;
     Ok(Source::Plan(Box::new(plan)))
 }

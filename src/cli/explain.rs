@@ -1,7 +1,7 @@
 //! `seatrial explain`: where a figure comes from, and what would change it.
 
 use super::progress::Progress;
-use super::{Failure, Finished, ScenarioArgs, json_text, use_threads};
+use super::{Failure, Finished, Repeats, ScenarioArgs, json_text, use_threads};
 use crate::experiment::explain::explain as find_out;
 use crate::experiment::metric::Metric;
 use crate::experiment::runner::Control;
@@ -19,27 +19,14 @@ pub struct ExplainArgs {
     /// The figure, a metric as in claims; less of it is taken to be better
     #[arg(long, value_name = "METRIC", default_value = "latency.e2e_ms.p99")]
     metric: String,
-    /// Independent replications of each run (run.replications)
-    #[arg(long)]
-    replications: Option<u32>,
-    /// Prints one JSON document instead of the page
-    #[arg(long)]
-    json: bool,
-    /// Threads to use; the result does not depend on it [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    repeats: Repeats,
 }
 
 pub fn explain(args: &ExplainArgs) -> Result<Finished, Failure> {
-    use_threads(args.threads);
+    use_threads(args.repeats.threads);
     let metric = Metric::parse(&args.metric).map_err(Failure::of)?;
-    let (mut document, folder) = args.scenario.load()?;
-    if let Some(replications) = args.replications {
-        let replications = replications.to_string();
-        document
-            .set("run.replications", &replications)
-            .map_err(Failure::of)?;
-    }
+    let (document, folder) = args.repeats.load(&args.scenario)?;
     let progress = Progress::new("explaining");
     let control = Control {
         simulations: Some(&|simulations| progress.expect(simulations)),
@@ -49,7 +36,7 @@ pub fn explain(args: &ExplainArgs) -> Result<Finished, Failure> {
     let found = find_out(&document, &folder, &metric, control);
     progress.finish();
     let explanation = found.map_err(Failure::of)?;
-    if !args.json {
+    if !args.repeats.json {
         return Ok(Finished::fine(render(&explanation)));
     }
     let mut json = serde_json::to_value(&explanation).map_err(Failure::of)?;

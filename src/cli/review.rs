@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::progress::Progress;
 use super::run::stop_flag;
-use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
+use super::{
+    DOES_NOT_HOLD, FINE, Failure, Finished, Repeats, ScenarioArgs, json_text, use_threads,
+};
 use crate::experiment::review::criteria::SHIPPED;
 use crate::experiment::review::{Criteria, review as judge};
 use crate::experiment::runner::Control;
@@ -28,15 +30,8 @@ pub struct ReviewArgs {
     /// Prints the shipped criteria, to be changed and given with --criteria
     #[arg(long, exclusive = true)]
     print_criteria: bool,
-    /// Independent replications of each run (run.replications)
-    #[arg(long)]
-    replications: Option<u32>,
-    /// Prints one JSON document instead of the page
-    #[arg(long)]
-    json: bool,
-    /// Threads to use; the result does not depend on it [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    repeats: Repeats,
 }
 
 /// The scenario, which `--print-criteria` does without.
@@ -58,20 +53,14 @@ pub fn review(args: &ReviewArgs) -> Result<Finished, Failure> {
     let Some(path) = asked.scenario.clone().filter(|_| !args.print_criteria) else {
         return Ok(Finished::fine(SHIPPED.to_owned()));
     };
-    use_threads(args.threads);
+    use_threads(args.repeats.threads);
     let scenario = ScenarioArgs {
         scenario: path,
         set: asked.set.clone(),
         seed: asked.seed,
     };
     let criteria = criteria(args).map_err(Failure::of)?;
-    let (mut document, folder) = scenario.load()?;
-    if let Some(replications) = args.replications {
-        let value = replications.to_string();
-        document
-            .set("run.replications", &value)
-            .map_err(Failure::of)?;
-    }
+    let (document, folder) = args.repeats.load(&scenario)?;
     let progress = Progress::new("reviewing");
     let stop = stop_flag();
     let control = Control {
@@ -83,7 +72,7 @@ pub fn review(args: &ReviewArgs) -> Result<Finished, Failure> {
     let card = judge(&document, &folder, &criteria, control);
     progress.finish();
     let card = card.map_err(Failure::of)?;
-    let text = match args.json {
+    let text = match args.repeats.json {
         true => json_text(&serde_json::to_value(&card).map_err(Failure::of)?),
         false => render(&card),
     };

@@ -1,6 +1,7 @@
 //! A line of an access log, by what its fields mean.
 
 use super::attempt::Attempt;
+use super::envoy::FIRST_BYTE;
 use super::error::ObservedError;
 use super::http::{asks_model, ending_of_flags, ending_of_status};
 use super::intake::Intake;
@@ -71,7 +72,10 @@ impl<'a> Access<'a> {
         });
         if let Some((scale, text)) = first {
             match stamp::number(text, scale) {
-                Ok(after) => attempt.first_token_ns = start_ns.checked_add(after),
+                Ok(after) => {
+                    intake.note(FIRST_BYTE);
+                    attempt.first_token_ns = start_ns.checked_add(after);
+                }
                 Err(_) => intake.leave_out("times to first byte that are none", text),
             }
         }
@@ -169,7 +173,8 @@ impl<'a> Access<'a> {
             let ns = stamp::number(text, scale).map_err(|_| (BAD, text))?;
             return Ok(Some((ns, text)));
         }
-        let Some(text) = self.get(Meaning::Start) else {
+        let otherwise = || self.get(Meaning::StartOtherwise);
+        let Some(text) = self.get(Meaning::Start).or_else(otherwise) else {
             return Ok(None);
         };
         let (ns, zoned) = stamp::iso(text, rules.offset_s).map_err(|_| (BAD, text))?;

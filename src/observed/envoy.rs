@@ -11,6 +11,11 @@ use super::template::{Meaning, NGINX_COMBINED, NGINX_TIMED, Template, by_name};
 /// What an access log leaves open.
 pub(super) const NO_FIRST_TOKEN: &str = "this log has no times to first token";
 
+/// What a time to the first byte is worth.
+pub(super) const FIRST_BYTE: &str = "times to first token are those to the first byte of the answer: a \
+                                     server that sends its headers at once, or the whole answer at \
+                                     its end, makes them something else";
+
 /// Reads a log by a format string.
 pub(super) fn read(
     input: &mut Input,

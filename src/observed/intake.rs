@@ -80,6 +80,13 @@ impl Intake {
         self.left_out.add(reason, || told(at, what));
     }
 
+    /// Says something of the log, once.
+    pub(super) fn note(&mut self, what: &str) {
+        if !self.notes.iter().any(|note| note == what) {
+            self.notes.push(what.to_owned());
+        }
+    }
+
     /// Says where the next records stand, for formats that do not read by line.
     pub(super) fn set_place(&mut self, line: u64) {
         self.at.set(Place { line, column: 0 });

@@ -174,13 +174,13 @@ fn take_in(
                 remedy: "write it as in the configuration of Envoy or nginx".into(),
             })?;
             if !template.tells_first_byte() {
-                intake.notes.push(envoy::NO_FIRST_TOKEN.to_owned());
+                intake.note(envoy::NO_FIRST_TOKEN);
             }
             envoy::read(input, &template, rules, intake)
         }
         F::EnvoyJson => envoy::read_json(input, rules, intake),
         F::Alb => {
-            intake.notes.push(envoy::NO_FIRST_TOKEN.to_owned());
+            intake.note(envoy::NO_FIRST_TOKEN);
             alb::read(input, rules, intake)
         }
         F::LiteLlm => litellm::read(input, intake),

@@ -12,6 +12,9 @@ pub(super) enum Meaning {
     End,
     /// When the line was written, a number of 10^n ns since 1970.
     EndNumber(i32),
+    /// A time that is the start only where nothing else says when that was: shippers of logs put their own
+    /// in its place.
+    StartOtherwise,
     /// When the line was written, `08/Nov/2010:14:16:18 -0600`.
     EndCommon,
     /// HTTP status.
@@ -314,7 +317,8 @@ pub(super) fn by_name(name: &str) -> Meaning {
     use Meaning as M;
     let name = name.to_ascii_lowercase().replace(['-', ' '], "_");
     match name.as_str() {
-        "start_time" | "time" | "timestamp" | "@timestamp" => M::Start,
+        "start_time" | "time" | "timestamp" => M::Start,
+        "@timestamp" => M::StartOtherwise,
         "method" | "request_method" => M::Method,
         "path" | "request_path" | "x_envoy_origin_path" | "x_envoy_original_path" => M::Path,
         "response_code" | "status" | "status_code" => M::Status,

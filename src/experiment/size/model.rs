@@ -311,49 +311,41 @@ mod tests {
         assert_eq!(chosen, (0..81).collect::<Vec<_>>());
     }
 
-    #[test]
-    fn the_least_of_a_smooth_surface_is_found_in_few_looks() {
-        let points = points(&grid(20));
-        // A slanted bowl with its least at (0.74, 0.26).
-        let cost = |at: usize| {
-            let (x, y) = (points[at][0] - 0.74, points[at][1] - 0.26);
-            100.0 + 80.0 * x * x + 50.0 * y * y + 40.0 * x * y
-        };
-        let least = (0..points.len())
-            .min_by(|a, b| cost(*a).total_cmp(&cost(*b)))
-            .unwrap_or(0);
-        let mut known: Vec<(usize, Option<f64>)> = spread(&points, 8)
-            .into_iter()
-            .map(|at| (at, Some(cost(at))))
-            .collect();
+    /// What is known after a search: eight looks far apart, then what the model leads to.
+    fn searched(
+        points: &[Vec<f64>],
+        worth: f64,
+        cost: &dyn Fn(usize) -> Option<f64>,
+    ) -> Vec<(usize, Option<f64>)> {
+        let look = |at: usize| (at, cost(at));
+        let mut known: Vec<_> = spread(points, 8).into_iter().map(look).collect();
         loop {
-            let next = worth_a_look(&points, &known, 4, 0.002);
+            let next = worth_a_look(points, &known, 4, worth);
             if next.is_empty() {
-                break;
+                return known;
             }
-            known.extend(next.into_iter().map(|at| (at, Some(cost(at)))));
+            known.extend(next.into_iter().map(look));
         }
-        assert!(known.iter().any(|it| it.0 == least), "{known:?}");
-        assert!(known.len() <= 60, "{} looks of 400", known.len());
+    }
+
+    fn least(costs: impl Iterator<Item = Option<f64>>) -> f64 {
+        costs.flatten().fold(f64::INFINITY, f64::min)
     }
 
     #[test]
-    fn objectives_that_are_not_above_zero_are_modelled_too() {
-        let points = points(&grid(12));
-        // A profit that is to be great, as its negative.
-        let cost = |at: usize| (points[at][0] - 0.6).powi(2) + (points[at][1] - 0.3).powi(2) - 0.5;
-        let least = (0..points.len())
-            .min_by(|a, b| cost(*a).total_cmp(&cost(*b)))
-            .unwrap_or(0);
-        let mut known: Vec<(usize, Option<f64>)> = spread(&points, 8)
-            .into_iter()
-            .map(|at| (at, Some(cost(at))))
-            .collect();
-        for _ in 0..8 {
-            let next = worth_a_look(&points, &known, 4, 0.002);
-            known.extend(next.into_iter().map(|at| (at, Some(cost(at)))));
+    fn the_least_of_a_smooth_surface_is_found_in_few_looks() {
+        let points = points(&grid(20));
+        // A slanted bowl with its least at (0.74, 0.26); the second is below 0, like a profit's negative.
+        for bottom in [100.0, -50.0] {
+            let cost = |at: usize| {
+                let (x, y) = (points[at][0] - 0.74, points[at][1] - 0.26);
+                Some(bottom + 80.0 * x * x + 50.0 * y * y + 40.0 * x * y)
+            };
+            let known = searched(&points, 0.002, &cost);
+            let all = least((0..points.len()).map(cost));
+            assert_eq!(least(known.iter().map(|it| it.1)), all, "{known:?}");
+            assert!(known.len() <= 60, "{} looks of 400", known.len());
         }
-        assert!(known.iter().any(|it| it.0 == least), "{known:?}");
         assert!(!is_known(&[(0, None), (1, Some(f64::INFINITY))]));
     }
 
@@ -362,21 +354,23 @@ mod tests {
         let points = points(&grid(10));
         // Nothing does where x is above a half; it is cheapest just before.
         let cost = |at: usize| (points[at][0] <= 0.5).then(|| 200.0 - 100.0 * points[at][0]);
-        let mut known: Vec<(usize, Option<f64>)> = spread(&points, 8)
-            .into_iter()
-            .map(|at| (at, cost(at)))
-            .collect();
-        for _ in 0..8 {
-            let next = worth_a_look(&points, &known, 4, 0.005);
-            known.extend(next.into_iter().map(|at| (at, cost(at))));
-        }
-        let best = known
+        let known = searched(&points, 0.005, &cost);
+        let all = least((0..points.len()).map(cost));
+        assert_eq!(least(known.iter().map(|it| it.1)), all);
+        assert!(known.len() <= 60, "{} looks of 100", known.len());
+    }
+
+    #[test]
+    fn neighbours_differ_in_one_knob_and_are_the_nearest() {
+        let kinds = grid(9);
+        let points = points(&kinds);
+        let mut found = neighbours(&kinds, &points, 4 * 9 + 4);
+        found.sort_unstable();
+        let mut wanted: Vec<usize> = [2, 3, 5, 6]
             .iter()
-            .filter_map(|it| it.1)
-            .fold(f64::INFINITY, f64::min);
-        let all = (0..points.len())
-            .filter_map(cost)
-            .fold(f64::INFINITY, f64::min);
-        assert_eq!(best, all);
+            .flat_map(|at| [at * 9 + 4, 4 * 9 + at])
+            .collect();
+        wanted.sort_unstable();
+        assert_eq!(found, wanted);
     }
 }

@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::frame::{Frame, Key, names, shortened, span_of, tick};
+use super::frame::{Frame, keys_of, names, shortened, span_of, tick};
 use super::{Drawn, FAINT, INK, SOFT, colour};
 use crate::report::chart::{BarSeries, Chart};
 
@@ -18,16 +18,8 @@ where
     B: DrawingBackend,
     B::ErrorType: 'static,
 {
-    let keys: Vec<Key> = series
-        .iter()
-        .map(|bars| Key {
-            name: bars.name.clone(),
-            colour: colour(bars.colour),
-            dashed: false,
-        })
-        .collect();
-    let keys = if keys.len() > 1 { &keys[..] } else { &[] };
-    let area = frame.below_legend(keys)?;
+    let keys = keys_of(series.iter().map(|bars| (bars.name.as_str(), bars.colour)));
+    let area = frame.below_legend(&keys)?;
     let rows = names(&chart.y);
     let x = span_of(&chart.x, ends(series, rows.len(), stacked).into_iter());
     // Room for the figures beside bars.

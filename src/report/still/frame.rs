@@ -1,10 +1,11 @@
 //! What every picture has: a heading, what it shows in words, a legend.
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Area, INK, SOFT};
+use super::{Area, Drawn, FAINT, INK, SOFT, colour};
 use crate::report::chart::{Axis, Chart, Scale};
 use crate::report::number::{percent, significant};
 
@@ -21,6 +22,17 @@ pub(super) struct Key {
     pub name: String,
     pub colour: RGBColor,
     pub dashed: bool,
+}
+
+/// The keys of series that are drawn alike but for their colours; none for a single one.
+pub(super) fn keys_of<'a>(series: impl Iterator<Item = (&'a str, usize)>) -> Vec<Key> {
+    let keys = series.map(|(name, index)| Key {
+        name: name.to_owned(),
+        colour: colour(index),
+        dashed: false,
+    });
+    let keys: Vec<Key> = keys.collect();
+    if keys.len() > 1 { keys } else { Vec::new() }
 }
 
 /// Height of the heading, and of the legend.
@@ -187,4 +199,33 @@ pub(super) fn span_of(axis: &Axis, values: impl Iterator<Item = f64>) -> (f64, f
             (least - room, most + room)
         }
     }
+}
+
+/// Draws the axes of a plot.
+pub(super) fn axes<B, X, Y>(
+    plot: &mut ChartContext<'_, B, Cartesian2d<X, Y>>,
+    chart: &Chart,
+    frame: &Frame<B>,
+) -> Drawn
+where
+    B: DrawingBackend,
+    B::ErrorType: 'static,
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    plot.configure_mesh()
+        .x_desc(&chart.x.label)
+        .y_desc(&chart.y.label)
+        .x_label_formatter(&|value| tick(&chart.x, *value))
+        .y_label_formatter(&|value| tick(&chart.y, *value))
+        .label_style(frame.style(12, &SOFT))
+        .axis_desc_style(frame.style(13, &SOFT))
+        .axis_style(SOFT.stroke_width(frame.len(1)))
+        .bold_line_style(FAINT.stroke_width(frame.len(1)))
+        .light_line_style(TRANSPARENT)
+        .set_all_tick_mark_size(frame.len(4))
+        .x_labels(9)
+        .y_labels(7)
+        .draw()?;
+    Ok(())
 }

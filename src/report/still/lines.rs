@@ -6,8 +6,8 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::frame::{Frame, Key, span_of, tick};
-use super::{Drawn, FAINT, INK, SOFT, colour};
+use super::frame::{Frame, Key, axes, span_of};
+use super::{Drawn, INK, SOFT, colour};
 use crate::report::chart::{Chart, Line, Scale};
 
 /// Draws lines, those that are hidden at first left out.
@@ -108,33 +108,8 @@ where
     Ok(())
 }
 
-type Plot<'a, B, X> = ChartContext<'a, B, Cartesian2d<X, RangedCoordf64>>;
-
-fn axes<B, X>(plot: &mut Plot<'_, B, X>, chart: &Chart, frame: &Frame<B>) -> Drawn
-where
-    B: DrawingBackend,
-    B::ErrorType: 'static,
-    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
-{
-    plot.configure_mesh()
-        .x_desc(&chart.x.label)
-        .y_desc(&chart.y.label)
-        .x_label_formatter(&|value| tick(&chart.x, *value))
-        .y_label_formatter(&|value| tick(&chart.y, *value))
-        .label_style(frame.style(12, &SOFT))
-        .axis_desc_style(frame.style(13, &SOFT))
-        .axis_style(SOFT.stroke_width(frame.len(1)))
-        .bold_line_style(FAINT.stroke_width(frame.len(1)))
-        .light_line_style(TRANSPARENT)
-        .set_all_tick_mark_size(frame.len(4))
-        .x_labels(9)
-        .y_labels(7)
-        .draw()?;
-    Ok(())
-}
-
 fn stroke<B, X>(
-    plot: &mut Plot<'_, B, X>,
+    plot: &mut ChartContext<'_, B, Cartesian2d<X, RangedCoordf64>>,
     line: &Line,
     frame: &Frame<B>,
     (_, top): (f64, f64),

@@ -4,8 +4,8 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-use super::frame::{Frame, Key, tick};
-use super::{Drawn, FAINT, SOFT, colour};
+use super::frame::{Frame, axes, keys_of};
+use super::{Drawn, colour};
 use crate::report::chart::{Axis, Chart, Cloud, Scale};
 
 /// Draws points.
@@ -14,16 +14,12 @@ where
     B: DrawingBackend,
     B::ErrorType: 'static,
 {
-    let keys: Vec<Key> = series
-        .iter()
-        .map(|cloud| Key {
-            name: cloud.name.clone(),
-            colour: colour(cloud.colour),
-            dashed: false,
-        })
-        .collect();
-    let keys = if keys.len() > 1 { &keys[..] } else { &[] };
-    let area = frame.below_legend(keys)?;
+    let keys = keys_of(
+        series
+            .iter()
+            .map(|cloud| (cloud.name.as_str(), cloud.colour)),
+    );
+    let area = frame.below_legend(&keys)?;
     let all = || series.iter().flat_map(|cloud| &cloud.points);
     let x = span(&chart.x, all().map(|point| point.0));
     let y = span(&chart.y, all().map(|point| point.1));
@@ -80,19 +76,7 @@ where
         .x_label_area_size(frame.len(46))
         .y_label_area_size(frame.len(78))
         .build_cartesian_2d(x, y)?;
-    plot.configure_mesh()
-        .x_desc(&chart.x.label)
-        .y_desc(&chart.y.label)
-        .x_label_formatter(&|value| tick(&chart.x, *value))
-        .y_label_formatter(&|value| tick(&chart.y, *value))
-        .label_style(frame.style(12, &SOFT))
-        .axis_desc_style(frame.style(13, &SOFT))
-        .axis_style(SOFT.stroke_width(frame.len(1)))
-        .bold_line_style(FAINT.stroke_width(frame.len(1)))
-        .light_line_style(TRANSPARENT)
-        .x_labels(8)
-        .y_labels(7)
-        .draw()?;
+    axes(&mut plot, chart, frame)?;
     for cloud in series {
         let ink = colour(cloud.colour);
         let size = if cloud.points.len() > 500 { 2 } else { 4 };
