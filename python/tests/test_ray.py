@@ -63,7 +63,7 @@ def test_what_is_wrong_on_a_worker_is_told_in_the_words_of_the_library(
         _ray.run(elsewhere, [part], **settings)  # type: ignore[arg-type]
     # A point that brings its worker down whenever it is run ends the sweep.
     monkeypatch.setattr(_ray, "_find", lambda *_: os._exit(1))
-    with pytest.raises(RuntimeError, match="^points 0, 1, 2, 3, 4: their task was lost"):
+    with pytest.raises(RuntimeError, match="^points 0, 1, 2, 3, 4: Ray could not run their task"):
         _ray.run(sweep, [part], **settings)
     assert lines(small / "o/journal.jsonl") == 1
 
