@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use rayon::prelude::*;
 use serde_json::Value;
 
 fn experiments() -> Vec<PathBuf> {
@@ -36,49 +37,45 @@ fn run(scenario: &Path, more: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs an experiment twice, and tells what it did.
+fn twice(scenario: &Path) -> String {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let out = |dir: &tempfile::TempDir| dir.path().to_str().unwrap().to_owned();
+    // One run prints JSON and the other the page; each writes both to its folder.
+    let (first, second) = (out(&one), out(&two));
+    let json = ["--json", "--omit-timing", "--threads", "1", "--out", &first];
+    let json = run(scenario, &json);
+    let page = run(scenario, &["--threads", "2", "--out", &second]);
+    let name = scenario.display();
+    let read = |dir: &tempfile::TempDir, file: &str| {
+        std::fs::read_to_string(dir.path().join(file)).unwrap()
+    };
+    assert!(json == read(&one, "result.json"), "{name}: JSON and --out");
+    assert!(json == read(&two, "result.json"), "{name}: JSON again");
+    assert!(page == read(&two, "report.txt"), "{name}: page and --out");
+    assert!(page == read(&one, "report.txt"), "{name}: page again");
+    let (one, two) = (read(&one, "scenario.toml"), read(&two, "scenario.toml"));
+    assert!(one == two, "{name}: scenario.toml");
+    let result: Value = serde_json::from_str(&json).unwrap();
+    let file = scenario.file_name().unwrap().to_str().unwrap();
+    let mut digests = format!("{file} {} {}\n", result["digest"], result["outcome_digest"]);
+    let variants = result["variants"].as_object();
+    for (name, variant) in variants.into_iter().flatten() {
+        digests += &format!("  {name} {}\n", variant["outcome_digest"]);
+    }
+    digests
+}
+
 #[test]
 fn every_experiment_gives_the_same_bytes_on_one_thread_and_on_two() {
     let found = experiments();
     assert!(!found.is_empty());
-    let mut digests = String::new();
-    for scenario in found {
-        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let out = |dir: &tempfile::TempDir| dir.path().to_str().unwrap().to_owned();
-        // One run prints JSON and the other the page; each writes both to its folder.
-        let json = run(
-            &scenario,
-            &[
-                "--json",
-                "--omit-timing",
-                "--threads",
-                "1",
-                "--out",
-                &out(&one),
-            ],
-        );
-        let page = run(&scenario, &["--threads", "2", "--out", &out(&two)]);
-        let name = scenario.display();
-        let read = |dir: &tempfile::TempDir, file: &str| {
-            std::fs::read_to_string(dir.path().join(file)).unwrap()
-        };
-        assert!(json == read(&one, "result.json"), "{name}: JSON and --out");
-        assert!(json == read(&two, "result.json"), "{name}: JSON again");
-        assert!(page == read(&two, "report.txt"), "{name}: page and --out");
-        assert!(page == read(&one, "report.txt"), "{name}: page again");
-        let (one, two) = (read(&one, "scenario.toml"), read(&two, "scenario.toml"));
-        assert!(one == two, "{name}: scenario.toml");
-        let result: Value = serde_json::from_str(&json).unwrap();
-        let file = scenario.file_name().unwrap().to_str().unwrap();
-        digests += &format!("{file} {} {}\n", result["digest"], result["outcome_digest"]);
-        let variants = result["variants"].as_object();
-        for (name, variant) in variants.into_iter().flatten() {
-            digests += &format!("  {name} {}\n", variant["outcome_digest"]);
-        }
-    }
+    // Several at a time: a run on one thread leaves the other processors idle.
+    let digests: Vec<String> = found.par_iter().map(|scenario| twice(scenario)).collect();
     // What they did when they were last looked at: a part that is off changes none of them. The
     // last bits of logarithms are another platform's own.
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        insta::assert_snapshot!("digests_of_experiments", digests);
+        insta::assert_snapshot!("digests_of_experiments", digests.concat());
     }
 }
 

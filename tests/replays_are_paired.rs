@@ -106,6 +106,10 @@ fn bad_input_is_refused_with_a_remedy() {
         ),
         (
             &["--calm", "0..10", "--fit", "gateway.cost_ms=0..5"],
+            "must hold 3 stretches",
+        ),
+        (
+            &["--calm", "0..15", "--fit", "gateway.cost_ms=0..5"],
             "400 requests or more",
         ),
         (&["--calm", "0..60", "--start", "never"], "--start never"),

@@ -244,7 +244,8 @@ at_most = 20
 #[test]
 fn a_model_finds_the_best_of_many_combinations_by_few_of_them() {
     let dir = folder();
-    // A price that falls with the time of service, and a hop that is cheapest at 4 ms: 168 combinations.
+    // A price that falls with the time of service, and a hop that is cheapest at 4 ms: 98 combinations.
+    // The bound is far from the quantiles of all that counts: 19.4 ms of the cheapest, 12.0 of the next.
     let text = r#"
 name = "modelled"
 scenario = "s.toml"
@@ -255,7 +256,7 @@ objective = "scenario.pools.servers.servers * (1 + 60 / scenario.pools.servers.s
 [[knobs]]
 path = "pools.servers.servers"
 name = "servers"
-range = { from = 1, to = 30, step = 1 }
+range = { from = 1, to = 14, step = 1 }
 [[knobs]]
 path = "pools.servers.service.mean_ms"
 name = "service_ms"
@@ -263,11 +264,11 @@ range = { from = 10, to = 75, step = 5 }
 [[knobs]]
 path = "network.to_replica_ms"
 name = "hop_ms"
-range = { from = 0, to = 11, step = 1 }
+range = { from = 1, to = 7, step = 1 }
 [[constraints]]
 name = "waits"
 metric = "latency.queue_ms.p90"
-at_most = 20
+at_most = 25
 "#;
     fs::write(dir.path().join("z.toml"), text).unwrap();
     let found: Value =
@@ -275,7 +276,7 @@ at_most = 20
     let exact = (0..14)
         .map(|step| 10.0 + 5.0 * f64::from(step))
         .map(|service_ms| {
-            let servers = servers_for_wait(0.1, 1.0 / service_ms, 20.0, 0.1).unwrap();
+            let servers = servers_for_wait(0.1, 1.0 / service_ms, 25.0, 0.1).unwrap();
             servers as f64 * (1.0 + 60.0 / service_ms)
         });
     let exact = exact.fold(f64::INFINITY, f64::min);
@@ -287,7 +288,7 @@ at_most = 20
         "{best} {exact}"
     );
     let left_out = case["left_out"].as_u64().unwrap();
-    assert!(left_out > 84, "{left_out} of 168 were left out");
+    assert!(left_out > 49, "{left_out} of 98 were left out");
     // The same file with every combination has the same answer.
     fs::write(
         dir.path().join("y.toml"),

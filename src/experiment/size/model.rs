@@ -14,7 +14,7 @@ use crate::experiment::sweep::axis::Setting;
 /// Length scales that are tried, in widths of a knob.
 const SCALES: [f64; 6] = [0.15, 0.3, 0.5, 1.0, 2.0, 4.0];
 /// Values of a knob that are tried beside that of the best.
-const NEIGHBOURS: usize = 4;
+const NEIGHBOURS: usize = 8;
 /// Variance of what the model does not know of a look, over the variance of all.
 const NUGGET: f64 = 1e-4;
 /// Of combinations without any design that will do, the logarithm of the objective is beyond the greatest
@@ -366,7 +366,7 @@ mod tests {
         let points = points(&kinds);
         let mut found = neighbours(&kinds, &points, 4 * 9 + 4);
         found.sort_unstable();
-        let mut wanted: Vec<usize> = [2, 3, 5, 6]
+        let mut wanted: Vec<usize> = [0, 1, 2, 3, 5, 6, 7, 8]
             .iter()
             .flat_map(|at| [at * 9 + 4, 4 * 9 + at])
             .collect();
