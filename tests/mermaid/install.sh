@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts Mermaid's package into a folder, for tests/diagrams_show_the_fleet.rs:
-#   tests/mermaid/install.sh /tmp/mermaid && SEATRIAL_MERMAID=/tmp/mermaid cargo test --test diagrams_show_the_fleet
+# Puts Mermaid's package into a folder, for tests/views/diagrams_show_the_fleet.rs:
+#   tests/mermaid/install.sh /tmp/mermaid && SEATRIAL_MERMAID=/tmp/mermaid cargo test --test views diagrams_show_the_fleet
 set -eu
 mkdir -p "$1"
 cd "$1"

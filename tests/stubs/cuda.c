@@ -1,6 +1,6 @@
 // A driver without a device behind it: memory is the host's, kernels do nothing but fill buffers
 // with random numbers (with EMULATOR, `tests/kernels` does what they do), time is made up.
-// What it lacks or answers is chosen by defines, see tests/gpu_libraries_may_be_missing.rs.
+// What it lacks or answers is chosen by defines, see tests/calibration/gpu_libraries_may_be_missing.rs.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,0 +1,16 @@
+//! What the command line and the files it reads promise.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bench_table;
+mod cli_contract;
+mod cli_faults;
+mod cli_logs;
+mod cli_pages_snapshots;
+mod cli_refuses_bad_input;
+mod scenario_fields;
+mod scenario_overrides;
+mod scenario_problems;
+mod scenario_text;
+mod warnings_are_given;
