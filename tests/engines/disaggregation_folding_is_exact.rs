@@ -14,7 +14,7 @@ use seatrial::fleet::simulation::Hooks;
 use seatrial::scenario::resolve::resolve;
 use seatrial::scenario::{Document, SourceText};
 
-const CASES: u32 = 2_000;
+const CASES: u32 = 1_000;
 
 #[derive(Debug, Clone)]
 struct Case {

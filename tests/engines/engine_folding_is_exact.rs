@@ -15,7 +15,7 @@ use seatrial::measure::LatencyHistogram;
 use seatrial::scenario::resolve::resolve;
 use seatrial::scenario::{Document, SourceText};
 
-const CASES: u32 = 2_000;
+const CASES: u32 = 1_000;
 const STEP: usize = 7;
 
 /// `(model, accelerator, tp)`: dense, with a sliding window, and with experts.

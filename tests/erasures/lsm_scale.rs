@@ -52,8 +52,8 @@ fn a_store_of_many_records_is_small() {
     run(20_000, 2_000_000, 100);
 }
 
-/// The shape that a whole fleet needs: half a minute, and 260 MB.
+/// The shape that a whole fleet needs.
 #[test]
-fn a_hundred_million_records_of_a_million_subjects() {
-    run(1_000_000, 100_000_000, 1_000);
+fn forty_million_records_of_a_million_subjects() {
+    run(1_000_000, 40_000_000, 1_000);
 }

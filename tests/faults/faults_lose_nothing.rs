@@ -288,7 +288,7 @@ fn check(text: &str, faults: &[String]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn nothing_is_lost_and_the_dead_serve_nobody(

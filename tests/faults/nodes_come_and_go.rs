@@ -348,7 +348,7 @@ fn interruption() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn nothing_is_lost_and_the_bill_adds_up(

@@ -109,7 +109,14 @@ fn bad_input_is_refused_with_a_remedy() {
             "must hold 3 stretches",
         ),
         (
-            &["--calm", "0..15", "--fit", "gateway.cost_ms=0..5"],
+            &[
+                "--calm",
+                "0..18",
+                "--bin",
+                "1",
+                "--fit",
+                "gateway.cost_ms=0..5",
+            ],
             "400 requests or more",
         ),
         (&["--calm", "0..60", "--start", "never"], "--start never"),
