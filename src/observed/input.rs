@@ -17,6 +17,8 @@ pub const MAX_LINE_BYTES: usize = 16 << 20;
 /// How much of the start is looked at to tell the format, bytes.
 const HEAD_BYTES: usize = 64 << 10;
 const BOM: &[u8] = "\u{feff}".as_bytes();
+/// The byte-order marks of UTF-16.
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// A place in a text: line from 1, bytes of that line read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,33 @@ pub struct Place {
     pub line: u64,
     /// Bytes of it that were read.
     pub column: u64,
+}
+
+/// How much more may be read before what is being read is too long to be held in memory; none while
+/// nothing of it is held.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Allowance(Rc<Cell<Option<u64>>>);
+
+impl Allowance {
+    /// From here on, as much as a line may have.
+    pub(super) fn begin(&self) {
+        self.0.set(Some(MAX_LINE_BYTES as u64));
+    }
+
+    /// From here on, any length.
+    pub(super) fn lift(&self) {
+        self.0.set(None);
+    }
+
+    fn is_spent(&self) -> bool {
+        self.0.get() == Some(0)
+    }
+
+    fn spend(&self, bytes: usize) {
+        if let Some(left) = self.0.get() {
+            self.0.set(Some(left.saturating_sub(bytes as u64)));
+        }
+    }
 }
 
 /// What [`Input::next_line`] found.
@@ -46,6 +75,7 @@ pub struct Input {
     head: Vec<u8>,
     at: Rc<Cell<Place>>,
     last: u8,
+    allowance: Allowance,
     fault: Option<ObservedError>,
 }
 
@@ -85,6 +115,9 @@ impl Input {
         if head.starts_with(BOM) {
             head.drain(..BOM.len());
         }
+        if UTF_16.iter().any(|mark| head.starts_with(mark)) {
+            return Err(ObservedError::Utf16 { path: name });
+        }
         let reader = Box::new(io::Cursor::new(head.clone()).chain(reader));
         Ok(Input {
             name,
@@ -93,6 +126,7 @@ impl Input {
             head,
             at: Rc::new(Cell::new(Place { line: 1, column: 0 })),
             last: b'\n',
+            allowance: Allowance::default(),
             fault: None,
         })
     }
@@ -148,6 +182,17 @@ impl Input {
             (true, true) => Line::TooLong,
             (true, false) => Line::Whole,
         })
+    }
+
+    /// Whether the line that [`Input::next_line`] last gave breaks off with the text, without an end.
+    pub(super) fn line_breaks_off(&self) -> bool {
+        self.last != b'\n'
+    }
+
+    /// How much more may be read through [`Read`] and [`BufRead`] of what is held in memory; it is
+    /// counted down here.
+    pub(super) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
     }
 
     /// The number of the line that [`Input::next_line`] last gave.
@@ -221,6 +266,17 @@ impl Read for Input {
 
 impl BufRead for Input {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.allowance.is_spent() {
+            self.fault = Some(ObservedError::TooLarge {
+                path: self.name.clone(),
+                line: self.at.get().line,
+                what: "item or row",
+                limit: "16 MiB",
+                remedy: "leave recorded prompts and answers out of it; of CSV, check that every \
+                         quote is closed",
+            });
+            return Err(io::Error::other("longer than what is held in memory"));
+        }
         // Asked for twice: what the first found cannot be handed out after the error was kept.
         if let Err(fault) = self.reader.fill_buf()
             && fault.kind() != ErrorKind::Interrupted
@@ -248,6 +304,7 @@ impl BufRead for Input {
             self.at.set(at);
             self.last = taken.last().copied().unwrap_or(self.last);
         }
+        self.allowance.spend(bytes);
         self.reader.consume(bytes);
     }
 }
