@@ -306,7 +306,7 @@ fn the_length_of_one_document() {
     for rows in [2_000, 200_000] {
         let pieces = rows * 6;
         let made = Made::new(pieces, move |n, out: &mut Vec<u8>| {
-            bench_piece(rows, n, out)
+            bench_piece(rows, n, out);
         });
         let (report, peak) = read_made(made, &options(2_000));
         assert_eq!(report.format.name(), "vllm-bench");

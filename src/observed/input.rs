@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -70,7 +70,8 @@ pub enum Line {
 /// A text that is read once, from its start.
 pub struct Input {
     name: Text,
-    reader: Box<dyn BufRead>,
+    /// A document is taken byte by byte: the buffer is here, not behind the box.
+    reader: BufReader<Box<dyn Read>>,
     packed: Option<&'static str>,
     head: Vec<u8>,
     at: Rc<Cell<Place>>,
@@ -118,7 +119,8 @@ impl Input {
         if UTF_16.iter().any(|mark| head.starts_with(mark)) {
             return Err(ObservedError::Utf16 { path: name });
         }
-        let reader = Box::new(io::Cursor::new(head.clone()).chain(reader));
+        let reader: Box<dyn Read> = Box::new(io::Cursor::new(head.clone()).chain(reader));
+        let reader = BufReader::with_capacity(HEAD_BYTES, reader);
         Ok(Input {
             name,
             reader,
@@ -189,7 +191,7 @@ impl Input {
         self.last != b'\n'
     }
 
-    /// How much more may be read through [`Read`] and [`BufRead`] of what is held in memory; it is
+    /// How much more may be read through [`Read`] of what is held in memory; it is
     /// counted down here.
     pub(super) fn allowance(&self) -> Allowance {
         self.allowance.clone()
@@ -240,6 +242,47 @@ impl Input {
         self.fault.take()
     }
 
+    /// Takes so many bytes of those that are in the buffer.
+    fn consume(&mut self, bytes: usize) {
+        let taken = self.reader.buffer();
+        let taken = &taken[..bytes.min(taken.len())];
+        let Some(last) = taken.last() else {
+            return;
+        };
+        self.last = *last;
+        let mut at = self.at.get();
+        match taken {
+            [b'\n'] => (at.line, at.column) = (at.line + 1, 0),
+            [_] => at.column += 1,
+            _ => {
+                at.line += memchr::memchr_iter(b'\n', taken).count() as u64;
+                at.column = match memchr::memrchr(b'\n', taken) {
+                    Some(end) => (taken.len() - end - 1) as u64,
+                    None => at.column + taken.len() as u64,
+                };
+            }
+        }
+        self.at.set(at);
+        self.allowance.spend(bytes);
+        self.reader.consume(bytes);
+    }
+
+    /// Says so where what is being read is too long to be held.
+    fn check_allowance(&mut self) -> io::Result<()> {
+        if !self.allowance.is_spent() {
+            return Ok(());
+        }
+        self.fault = Some(ObservedError::TooLarge {
+            path: self.name.clone(),
+            line: self.at.get().line,
+            what: "item or row",
+            limit: "16 MiB",
+            remedy: "leave recorded prompts and answers out of it; of CSV, check that every quote \
+                     is closed",
+        });
+        Err(io::Error::other("longer than what is held in memory"))
+    }
+
     fn failed(&self, fault: &io::Error) -> ObservedError {
         ObservedError::reading(&self.name, self.packed, self.at.get().line, fault)
     }
@@ -256,55 +299,21 @@ impl std::fmt::Debug for Input {
 
 impl Read for Input {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let chunk = self.fill_buf()?;
-        let taken = chunk.len().min(into.len());
-        into[..taken].copy_from_slice(&chunk[..taken]);
+        self.check_allowance()?;
+        let taken = match self.reader.fill_buf() {
+            Ok(chunk) => {
+                let taken = chunk.len().min(into.len());
+                into[..taken].copy_from_slice(&chunk[..taken]);
+                taken
+            }
+            Err(fault) => {
+                if fault.kind() != ErrorKind::Interrupted {
+                    self.fault = Some(self.failed(&fault));
+                }
+                return Err(fault);
+            }
+        };
         self.consume(taken);
         Ok(taken)
-    }
-}
-
-impl BufRead for Input {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.allowance.is_spent() {
-            self.fault = Some(ObservedError::TooLarge {
-                path: self.name.clone(),
-                line: self.at.get().line,
-                what: "item or row",
-                limit: "16 MiB",
-                remedy: "leave recorded prompts and answers out of it; of CSV, check that every \
-                         quote is closed",
-            });
-            return Err(io::Error::other("longer than what is held in memory"));
-        }
-        // Asked for twice: what the first found cannot be handed out after the error was kept.
-        if let Err(fault) = self.reader.fill_buf()
-            && fault.kind() != ErrorKind::Interrupted
-        {
-            self.fault = Some(self.failed(&fault));
-            return Err(fault);
-        }
-        self.reader.fill_buf()
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        if bytes == 0 {
-            return;
-        }
-        // The buffer still holds them: this reads nothing.
-        if let Ok(chunk) = self.reader.fill_buf() {
-            let taken = &chunk[..bytes.min(chunk.len())];
-            let mut at = self.at.get();
-            let ends = memchr::memchr_iter(b'\n', taken).count() as u64;
-            at.line += ends;
-            at.column = match memchr::memrchr(b'\n', taken) {
-                Some(end) => (taken.len() - end - 1) as u64,
-                None => at.column + taken.len() as u64,
-            };
-            self.at.set(at);
-            self.last = taken.last().copied().unwrap_or(self.last);
-        }
-        self.allowance.spend(bytes);
-        self.reader.consume(bytes);
     }
 }
