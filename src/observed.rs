@@ -18,15 +18,18 @@
 //! | [`series`] | counts and latencies by minute, of requests or of scrapes |
 
 pub mod access;
+mod access_line;
 mod alb;
 pub mod attempt;
 mod bare;
 mod bench;
+mod cells;
 mod envoy;
 pub mod error;
 pub mod export;
 pub mod format;
 mod genai;
+mod group;
 mod http;
 pub mod infer;
 pub mod input;
@@ -34,18 +37,24 @@ pub mod intake;
 mod items;
 pub mod join;
 mod litellm;
+mod meaning;
 mod otlp;
+mod parquet_rows;
 pub mod prometheus;
 pub mod read;
 pub mod record;
 pub mod report;
+mod rises;
 mod rows;
 mod scrape;
 pub mod series;
 pub mod series_file;
+mod skew;
+mod snapshot;
 mod sort;
 mod stamp;
 mod template;
+mod vllm_bench;
 mod weka;
 pub mod write;
 

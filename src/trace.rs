@@ -14,6 +14,7 @@ pub(crate) mod packed;
 pub(crate) mod parse;
 pub mod reader;
 pub mod sink;
+mod sorted;
 pub mod source;
 mod spread;
 pub mod stats;

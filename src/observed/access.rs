@@ -4,10 +4,10 @@ use super::attempt::Attempt;
 use super::envoy::FIRST_BYTE;
 use super::error::ObservedError;
 use super::http::{asks_model, ending_of_flags, ending_of_status};
-use super::intake::Intake;
+use super::intake::{Intake, is_no_id};
+use super::meaning::Meaning;
 use super::record::Ending;
 use super::stamp;
-use super::template::Meaning;
 
 /// Which lines count, and how stamps without a zone are read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -71,15 +71,14 @@ impl<'a> Access<'a> {
             _ => None,
         });
         if let Some((scale, text)) = first {
-            match stamp::number(text, scale) {
-                Ok(after) => {
-                    intake.note(FIRST_BYTE);
-                    attempt.first_token_ns = start_ns.checked_add(after);
-                }
-                Err(_) => intake.leave_out("times to first byte that are none", text),
+            let after = stamp::number(text, scale).ok();
+            attempt.first_token_ns = after.and_then(|after| start_ns.checked_add(after));
+            match attempt.first_token_ns {
+                Some(_) => intake.note(FIRST_BYTE),
+                None => intake.leave_out("times to first byte that are none", text),
             }
         }
-        (attempt.ending, attempt.code) = self.ending()?;
+        (attempt.ending, attempt.code) = self.ending(intake)?;
         attempt.bytes_in = self.whole(Meaning::BytesIn, "with a number of bytes that is none")?;
         attempt.bytes_out = self.whole(Meaning::BytesOut, "with a number of bytes that is none")?;
         const TOKENS: &str = "with a number of tokens that is none";
@@ -88,9 +87,13 @@ impl<'a> Access<'a> {
         attempt.cached = self.whole(Meaning::CachedTokens, TOKENS)?;
         let tries: Option<u32> =
             self.whole(Meaning::Attempts, "with a number of tries that is none")?;
+        // No try at all went to a server where the request was refused before.
         attempt.attempts = tries.unwrap_or(1).max(1);
         let trace = self.get(Meaning::TraceId).map(trace_of);
-        attempt.key = self.get(Meaning::RequestId).or(trace).map(Box::from);
+        let trace = trace.filter(|id| !is_no_id(id));
+        // A client that tries again sends another request of the same trace; its proxy gives each
+        // an id of its own.
+        attempt.key = trace.or(self.get(Meaning::RequestId)).map(Box::from);
         attempt.model = self.get(Meaning::Model).map(Box::from);
         attempt.tenant = self.get(Meaning::Tenant).map(Box::from);
         attempt.session = self.get(Meaning::Session).map(Box::from);
@@ -205,7 +208,7 @@ impl<'a> Access<'a> {
         Ok(Some((ns, text)))
     }
 
-    fn ending(&self) -> Result<(Ending, Option<Box<str>>), Skip<'a>> {
+    fn ending(&self, intake: &mut Intake) -> Result<(Ending, Option<Box<str>>), Skip<'a>> {
         let flags = self.get(Meaning::Flags);
         let status = self.get(Meaning::Status);
         let code = match status {
@@ -223,7 +226,11 @@ impl<'a> Access<'a> {
             ))?),
             None => None,
         };
-        let ending = by_flags.or(by_status).unwrap_or(Ending::Completed);
+        let ending = by_flags.or(by_status).unwrap_or_else(|| {
+            let what = flags.unwrap_or("no status and no flags");
+            intake.leave_out("endings: they are taken for completed", what);
+            Ending::Completed
+        });
         let shown = match (status, flags) {
             (Some(status), Some(flags)) => Some(format!("{status} {flags}")),
             (Some(status), None) if status != "200" => Some(status.to_owned()),

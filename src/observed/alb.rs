@@ -9,7 +9,7 @@ use super::envoy::each_line;
 use super::error::ObservedError;
 use super::input::Input;
 use super::intake::Intake;
-use super::template::Meaning;
+use super::meaning::Meaning;
 
 /// Positions of fields, and what they mean.
 const FIELDS: [(usize, Meaning); 8] = [

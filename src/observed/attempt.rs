@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Blocks, Ending};
 
+/// What an allocator takes beside what it was asked for, bytes.
+pub(super) const ALLOCATION: usize = 16;
+
 /// One record of a log, not yet joined to others. Stamps are ns since 1970, or since the log's
 /// own zero where it has no dates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +84,23 @@ impl Attempt {
             code: None,
             number: 0,
         }
+    }
+
+    /// What it takes in memory, bytes, near enough to bound what is held.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [
+            &self.key,
+            &self.span,
+            &self.parent,
+            &self.logger,
+            &self.tenant,
+            &self.session,
+            &self.model,
+            &self.code,
+        ];
+        let texts = texts.into_iter().flatten().map(|it| it.len() + ALLOCATION);
+        let hashes = self.blocks.as_ref().map(|it| it.hashes.len() * 8);
+        size_of::<Attempt>() + texts.sum::<usize>() + hashes.map_or(0, |it| it + ALLOCATION)
     }
 
     /// Whether its end is before its start.

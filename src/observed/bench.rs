@@ -1,5 +1,4 @@
-//! Results of load generators: AIPerf's `profile_export.jsonl`, GuideLLM's report, and what
-//! `vllm bench serve --save-result --save-detailed` saves.
+//! Results of load generators: AIPerf's `profile_export.jsonl` and GuideLLM's report.
 
 use serde_json::Value;
 
@@ -13,21 +12,32 @@ use super::items::{self, Beside, Way};
 use super::record::Ending;
 use super::stamp;
 
-type Refused = (&'static str, String);
+/// Why a record is skipped, and what is there.
+pub(super) type Refused = (&'static str, String);
+
+/// Ends that are no time.
+pub(super) const NO_END: &str = "ends that are no time";
+/// Times to first token that are no time.
+pub(super) const NO_FIRST: &str = "times to first token that are none";
 
 /// A number in s, in ns.
-fn seconds(value: &Value) -> Option<u64> {
+pub(super) fn seconds(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => stamp::number(&number.to_string(), 9).ok(),
         _ => None,
     }
 }
 
-fn tokens(value: &Value) -> Option<u32> {
+/// A number of tokens.
+pub(super) fn tokens(value: &Value) -> Option<u32> {
     whole(value).and_then(|it| u32::try_from(it).ok())
 }
 
-fn hand_over(attempt: Result<Attempt, Refused>, intake: &mut Intake) -> Result<(), ObservedError> {
+/// Hands a request over, or counts why it is none.
+pub(super) fn hand_over(
+    attempt: Result<Attempt, Refused>,
+    intake: &mut Intake,
+) -> Result<(), ObservedError> {
     match attempt {
         Ok(attempt) => intake.take(attempt),
         Err((reason, what)) => {
@@ -41,7 +51,10 @@ fn hand_over(attempt: Result<Attempt, Refused>, intake: &mut Intake) -> Result<(
 pub(super) fn read_aiperf(input: &mut Input, intake: &mut Intake) -> Result<(), ObservedError> {
     each_line(input, intake, |line, intake| {
         match serde_json::from_str::<Value>(line) {
-            Ok(record) => hand_over(aiperf(&record), intake),
+            Ok(record) => {
+                let attempt = aiperf(&record, intake);
+                hand_over(attempt, intake)
+            }
             Err(error) => {
                 intake.skip(items::fault_of(&error), line);
                 Ok(())
@@ -50,7 +63,7 @@ pub(super) fn read_aiperf(input: &mut Input, intake: &mut Intake) -> Result<(), 
     })
 }
 
-fn aiperf(record: &Value) -> Result<Attempt, Refused> {
+fn aiperf(record: &Value, intake: &mut Intake) -> Result<Attempt, Refused> {
     let metadata = record.get("metadata").unwrap_or(&Value::Null);
     let phase = metadata.get("benchmark_phase").and_then(Value::as_str);
     if phase == Some("warmup") {
@@ -62,7 +75,7 @@ fn aiperf(record: &Value) -> Result<Attempt, Refused> {
         return Err(("without a start", found.unwrap_or_default()));
     };
     let mut attempt = Attempt::at(start);
-    attempt.end_ns = metadata.get("request_end_ns").and_then(whole);
+    attempt.end_ns = end_of(metadata.get("request_end_ns"), whole, intake);
     let metric = |name: &str| record.get("metrics")?.get(name);
     for (name, slot) in [
         ("input_sequence_length", &mut attempt.prompt),
@@ -101,6 +114,20 @@ fn aiperf(record: &Value) -> Result<Attempt, Refused> {
     Ok(attempt)
 }
 
+/// An end, where there is one; what is none is counted.
+fn end_of(
+    value: Option<&Value>,
+    read: impl Fn(&Value) -> Option<u64>,
+    intake: &mut Intake,
+) -> Option<u64> {
+    let value = value.filter(|it| !it.is_null())?;
+    let end = read(value);
+    if end.is_none() {
+        intake.leave_out(NO_END, &value.to_string());
+    }
+    end
+}
+
 /// `{"value", "unit"}` in ns.
 fn with_unit(metric: &Value) -> Option<u64> {
     let scale = match metric.get("unit").and_then(Value::as_str).unwrap_or("ms") {
@@ -128,11 +155,12 @@ const GUIDELLM: Way = Way {
 /// Reads the requests of all benchmarks of a report of GuideLLM.
 pub(super) fn read_guidellm(input: &mut Input, intake: &mut Intake) -> Result<(), ObservedError> {
     items::read(input, GUIDELLM, intake, &mut |beside, item, intake| {
-        hand_over(guidellm(beside, &item), intake)
+        let attempt = guidellm(beside, &item, intake);
+        hand_over(attempt, intake)
     })
 }
 
-fn guidellm(beside: &Beside, item: &Value) -> Result<Attempt, Refused> {
+fn guidellm(beside: &Beside, item: &Value, intake: &mut Intake) -> Result<Attempt, Refused> {
     // Names of releases since 0.4, then older ones.
     let field = |names: &[&str]| {
         let mut found = names.iter().filter_map(|name| item.get(name));
@@ -148,14 +176,21 @@ fn guidellm(beside: &Beside, item: &Value) -> Result<Attempt, Refused> {
     };
     let mut attempt = Attempt::at(start_ns);
     let end = field(&["request_end_time", "end_time"]).or(timing("request_end"));
-    attempt.end_ns = end.and_then(seconds);
+    attempt.end_ns = end_of(end, seconds, intake);
     let first = field(&["first_token_time"]).or(timing("first_token_iteration"));
+    let first = first.filter(|it| !it.is_null());
+    let after = field(&["time_to_first_token_ms"]);
     attempt.first_token_ns = first.and_then(seconds).or_else(|| {
-        let Value::Number(ms) = field(&["time_to_first_token_ms"])? else {
+        let Value::Number(ms) = after? else {
             return None;
         };
         start_ns.checked_add(stamp::number(&ms.to_string(), 6).ok()?)
     });
+    if let Some(told) = first.or(after)
+        && attempt.first_token_ns.is_none()
+    {
+        intake.leave_out(NO_FIRST, &told.to_string());
+    }
     for (name, slot) in [
         ("prompt_tokens", &mut attempt.prompt),
         ("output_tokens", &mut attempt.output),
@@ -186,90 +221,6 @@ fn guidellm(beside: &Beside, item: &Value) -> Result<Attempt, Refused> {
     };
     if attempt.ending != Ending::Completed {
         attempt.code = Some(beside.key.into());
-    }
-    Ok(attempt)
-}
-
-/// The most of a result of `vllm bench serve` that is read: it is one document of columns.
-const MOST_BYTES: u64 = 1 << 30;
-
-/// Reads a result of `vllm bench serve`, which has a list for each column.
-pub(super) fn read_vllm(input: &mut Input, intake: &mut Intake) -> Result<(), ObservedError> {
-    let limited = std::io::Read::take(&mut *input, MOST_BYTES);
-    let parsed = serde_json::from_reader::<_, Value>(std::io::BufReader::new(limited));
-    if let Some(error) = input.take_fault() {
-        return Err(error);
-    }
-    let document = match parsed {
-        Ok(document) => document,
-        Err(error) => {
-            intake.skip(items::fault_of(&error), "the whole result is lost");
-            return Ok(());
-        }
-    };
-    let list = |name: &str| document.get(name).and_then(Value::as_array);
-    let Some(inputs) = list("input_lens") else {
-        intake.skip(
-            "results without a row for each request: save with --save-detailed",
-            "no `input_lens`",
-        );
-        return Ok(());
-    };
-    intake.notes.push(
-        "stamps are of the client's clock, which has no dates; an end is the first token and the \
-         gaps after it"
-            .to_owned(),
-    );
-    let model = document.get("model_id").and_then(Value::as_str);
-    for (index, prompt) in inputs.iter().enumerate() {
-        let at = |name: &str| list(name).and_then(|list| list.get(index));
-        let attempt = vllm_request(prompt, &at).map(|mut attempt| {
-            attempt.model = model.map(Box::from);
-            attempt
-        });
-        let attempt =
-            attempt.map_err(|(reason, what)| (reason, format!("request {index}: {what}")));
-        hand_over(attempt, intake)?;
-    }
-    Ok(())
-}
-
-fn vllm_request<'a>(
-    prompt: &Value,
-    at: &dyn Fn(&str) -> Option<&'a Value>,
-) -> Result<Attempt, Refused> {
-    let found = at("start_times");
-    // The clock is that of the client's process: it has no dates.
-    let Some(start) = found.and_then(seconds) else {
-        let what = found.map_or("no `start_times`".to_owned(), Value::to_string);
-        return Err(("without a start", what));
-    };
-    let mut attempt = Attempt::at(start);
-    let bad = |name: &str, value: &Value| {
-        (
-            "with a number of tokens that is none",
-            format!("{name} = {value}"),
-        )
-    };
-    attempt.prompt = Some(tokens(prompt).ok_or_else(|| bad("input_lens", prompt))?);
-    if let Some(output) = at("output_lens") {
-        attempt.output = Some(tokens(output).ok_or_else(|| bad("output_lens", output))?);
-    }
-    let error = at("errors").and_then(Value::as_str).unwrap_or("");
-    if !error.is_empty() || attempt.output == Some(0) {
-        attempt.ending = ending_of_error(error);
-        attempt.code = Some("errors".into());
-        return Ok(attempt);
-    }
-    let ttft = at("ttfts").and_then(seconds);
-    attempt.first_token_ns = ttft.and_then(|ns| start.checked_add(ns));
-    // It saves no end: it is that of the last of the gaps between tokens.
-    if let (Some(first), Some(Value::Array(gaps))) = (attempt.first_token_ns, at("itls")) {
-        let gaps = gaps
-            .iter()
-            .map(seconds)
-            .try_fold(0_u64, |sum, gap| gap.and_then(|gap| sum.checked_add(gap)));
-        attempt.end_ns = gaps.and_then(|ns| first.checked_add(ns));
     }
     Ok(attempt)
 }

@@ -6,10 +6,15 @@ use super::access::{Access, Rules};
 use super::error::ObservedError;
 use super::input::{Input, Line};
 use super::intake::Intake;
-use super::template::{Meaning, NGINX_COMBINED, NGINX_TIMED, Template, by_name};
+use super::meaning::{Meaning, by_name};
+use super::template::{NGINX_COMBINED, NGINX_TIMED, Template};
 
 /// What an access log leaves open.
 pub(super) const NO_FIRST_TOKEN: &str = "this log has no times to first token";
+
+/// What is taken for the ending where a log has none.
+pub(super) const NO_ENDING: &str =
+    "this log has no status and no flags: every request is taken to have completed";
 
 /// What a time to the first byte is worth.
 pub(super) const FIRST_BYTE: &str = "times to first token are those to the first byte of the answer: a \
@@ -35,7 +40,8 @@ pub(super) fn read(
 /// The usual format of an nginx log, by its first line.
 pub(super) fn nginx_template(head: &[u8]) -> &'static str {
     let text = String::from_utf8_lossy(head);
-    let line = text.lines().next().unwrap_or("");
+    let mut lines = text.lines();
+    let line = lines.find(|line| !line.trim().is_empty()).unwrap_or("");
     // `combined` ends in a quoted user agent.
     match line.trim_end().ends_with('"') {
         true => NGINX_COMBINED,
@@ -80,6 +86,15 @@ pub(super) fn each_line(
     intake: &mut Intake,
     mut take: impl FnMut(&str, &mut Intake) -> Result<(), ObservedError>,
 ) -> Result<(), ObservedError> {
+    each_line_and_end(input, intake, |line, _, intake| take(line, intake))
+}
+
+/// Every line that is text, and whether it has an end; what is no text is counted.
+pub(super) fn each_line_and_end(
+    input: &mut Input,
+    intake: &mut Intake,
+    mut take: impl FnMut(&str, bool, &mut Intake) -> Result<(), ObservedError>,
+) -> Result<(), ObservedError> {
     let mut line = Vec::new();
     loop {
         let found = input.next_line(&mut line)?;
@@ -90,7 +105,11 @@ pub(super) fn each_line(
             Line::TooLong => intake.skip("lines longer than 16 MiB", ""),
             Line::Whole => match std::str::from_utf8(&line) {
                 Ok(text) if text.trim().is_empty() => {}
-                Ok(text) => take(text, intake)?,
+                Ok(text) => {
+                    // One may stand within, where files were put one after another.
+                    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+                    take(text, !input.line_breaks_off(), intake)?;
+                }
                 Err(_) => intake.skip("lines that are not UTF-8", &String::from_utf8_lossy(&line)),
             },
         }

@@ -62,6 +62,34 @@ pub enum ObservedError {
         remedy: &'static str,
         option: &'static str,
     },
+    /// One thing that is longer than what is held in memory.
+    #[error(
+        "log `{path}`, line {line}: one {what} is longer than {limit}, the most that is held in memory; {remedy}"
+    )]
+    TooLarge {
+        path: Text,
+        line: u64,
+        what: &'static str,
+        limit: &'static str,
+        remedy: &'static str,
+    },
+    /// More requests at once than are held in memory.
+    #[error(
+        "log `{path}`: {count} requests are under way or wait for another try at once, which is more than the {limit_mib} MiB that are held in memory; give a shorter --retry-window-s (0 joins no tries), and check that durations have the right unit"
+    )]
+    TooManyOpen {
+        path: Text,
+        count: usize,
+        limit_mib: usize,
+    },
+    /// Text in another encoding.
+    #[error("log `{path}` is UTF-16; only UTF-8 is read: convert it (`iconv -f utf-16 -t utf-8`)")]
+    Utf16 { path: Text },
+    /// Compressed with a window that takes more memory than is given to it.
+    #[error(
+        "log `{path}`: it was packed by zstd with a window of more than 128 MiB, the most that is held in memory; pack it again without --long=N and --ultra"
+    )]
+    Window { path: Text },
     /// A setting that is not allowed.
     #[error("{option} {value}: {why}; {remedy}")]
     Option {
@@ -102,7 +130,12 @@ impl ObservedError {
         line: u64,
         fault: &io::Error,
     ) -> Self {
-        let (path, detail) = (path.clone(), fault.to_string().into());
+        let (path, detail) = (path.clone(), fault.to_string());
+        // What zstd says of a frame whose window is beyond its limit.
+        if packed == Some("zstd") && detail.contains("too much memory") {
+            return ObservedError::Window { path };
+        }
+        let detail = detail.into();
         match packed {
             Some(kind) => ObservedError::Damaged {
                 path,

@@ -1,17 +1,16 @@
-//! Requests written as logs of a real fleet: OTLP/JSON spans, or access logs of Envoy.
+//! Requests written as logs of a real fleet: OTLP/JSON spans, or access logs of Envoy or nginx.
 //!
 //! What a log cannot say is lost, and the report says so: an access log has milliseconds, bytes
 //! instead of tokens and no first token, unless its format string has commands for them.
 
-use std::fmt::Write as _;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
+use super::access_line::line;
 use super::error::ObservedError;
 use super::record::{Ending, Observed};
-use super::template::{ENVOY_DEFAULT, Meaning, Template};
+use super::template::{ENVOY_DEFAULT, NGINX_TIMED, Template};
 use crate::trace::error::shorten;
 
 /// A format that requests are written in.
@@ -21,6 +20,8 @@ pub enum ExportFormat {
     Otlp,
     /// An access log of Envoy.
     Envoy,
+    /// An access log of nginx.
+    Nginx,
 }
 
 impl ExportFormat {
@@ -30,6 +31,7 @@ impl ExportFormat {
         match self {
             ExportFormat::Otlp => "otlp",
             ExportFormat::Envoy => "envoy",
+            ExportFormat::Nginx => "nginx",
         }
     }
 }
@@ -38,9 +40,9 @@ impl FromStr for ExportFormat {
     type Err = String;
 
     fn from_str(text: &str) -> Result<ExportFormat, String> {
-        let all = [ExportFormat::Otlp, ExportFormat::Envoy];
+        let all = [ExportFormat::Otlp, ExportFormat::Envoy, ExportFormat::Nginx];
         let found = all.into_iter().find(|format| format.name() == text);
-        found.ok_or_else(|| "must be otlp or envoy".to_owned())
+        found.ok_or_else(|| "must be otlp, envoy or nginx".to_owned())
     }
 }
 
@@ -54,7 +56,7 @@ pub struct ExportOptions {
     pub format: ExportFormat,
     /// When the requests' own zero was, ns since 1970.
     pub start_ns: u64,
-    /// Envoy's format string, instead of its default one.
+    /// The format string of an access log, instead of the default one.
     pub log_format: Option<String>,
     /// Bytes that a token has in an access log.
     pub bytes_per_token: u32,
@@ -74,18 +76,11 @@ impl Exporter {
     /// # Errors
     /// When the format string cannot be used.
     pub fn new(options: ExportOptions) -> Result<Exporter, ObservedError> {
+        let stated = options.log_format.as_deref();
         let template = match options.format {
             ExportFormat::Otlp => None,
-            ExportFormat::Envoy => {
-                let text = options.log_format.as_deref().unwrap_or(ENVOY_DEFAULT);
-                let made = Template::new(text).map_err(|why| ObservedError::Option {
-                    option: "--log-format",
-                    value: shorten(text),
-                    why: why.into(),
-                    remedy: "write it as in the configuration of Envoy".into(),
-                })?;
-                Some(made)
-            }
+            ExportFormat::Envoy => Some(writable(stated.unwrap_or(ENVOY_DEFAULT), true)?),
+            ExportFormat::Nginx => Some(writable(stated.unwrap_or(NGINX_TIMED), false)?),
         };
         Ok(Exporter {
             options,
@@ -98,7 +93,7 @@ impl Exporter {
     /// Adds a request, and gives what text there is by now.
     ///
     /// # Errors
-    /// When its time is beyond the year 2554.
+    /// When its time is beyond the year 2554, or a value cannot be written by the format string.
     pub fn add(&mut self, request: &Observed) -> Result<String, ObservedError> {
         self.written += 1;
         let far = || ObservedError::Option {
@@ -112,7 +107,13 @@ impl Exporter {
         let end = start.checked_add(request.e2e_ns.unwrap_or(0));
         let end = end.ok_or_else(far)?;
         match &self.template {
-            Some(template) => Ok(self.line(template, request, start)),
+            Some(template) => line(
+                template,
+                request,
+                start,
+                self.written,
+                self.options.bytes_per_token,
+            ),
             None => {
                 let span = self.span(request, start, end);
                 self.spans.push(span);
@@ -194,76 +195,51 @@ impl Exporter {
             "status": if completed { json!({}) } else { json!({"code": 2}) },
         })
     }
+}
 
-    fn line(&self, template: &Template, request: &Observed, start: u64) -> String {
-        let (status, flags) = match request.ending {
-            Ending::Completed => ("200", "-"),
-            Ending::Rejected => ("503", "UO"),
-            Ending::Shed => ("503", "OM"),
-            Ending::TimedOut => ("504", "UT"),
-            Ending::Failed => ("503", "UF"),
-            Ending::Cancelled => ("0", "DC"),
-        };
-        let completed = request.ending == Ending::Completed;
-        let ms = |ns: u64| (ns / 1_000_000).to_string();
-        let bytes =
-            |tokens: u32| (u64::from(tokens) * u64::from(self.options.bytes_per_token)).to_string();
-        let value = |meaning: Meaning| {
-            use Meaning as M;
-            match meaning {
-                M::Start => iso_ms(start),
-                M::StartNumber(scale) => epoch(start, scale),
-                M::Status => Some(status.to_owned()),
-                M::Flags => Some(flags.to_owned()),
-                M::BytesIn => Some(bytes(request.prompt.count)),
-                M::BytesOut if completed => Some(bytes(request.output.count)),
-                M::BytesOut => Some("0".to_owned()),
-                M::Duration(_) => request.e2e_ns.map(ms),
-                M::FirstByte(_) => request.ttft_ns.map(ms),
-                M::RequestId => Some(format!("{:032x}", self.written)),
-                M::Method => Some("POST".to_owned()),
-                M::Path => Some("/v1/chat/completions".to_owned()),
-                M::Attempts => Some(request.attempts.to_string()),
-                M::PromptTokens => Some(request.prompt.count.to_string()),
-                M::OutputTokens if completed => Some(request.output.count.to_string()),
-                M::CachedTokens => request.cached_tokens.map(|it| it.to_string()),
-                M::Model => request.model.clone(),
-                M::Tenant => request.tenant.clone(),
-                M::Session => request.session.clone(),
-                _ => None,
-            }
-        };
-        format!("{}\n", template.render(&value))
+/// A format string that lines are written by, of Envoy's or nginx's as asked for.
+fn writable(text: &str, envoy: bool) -> Result<Template, ObservedError> {
+    let refuse = |why: String, remedy: &str| ObservedError::Option {
+        option: "--log-format",
+        value: shorten(text),
+        why: why.into(),
+        remedy: remedy.into(),
+    };
+    let server = if envoy { "Envoy" } else { "nginx" };
+    let as_configured = format!("write it as in the configuration of {server}");
+    let template = Template::new(text).map_err(|why| refuse(why, &as_configured))?;
+    match (envoy, template.is_envoy()) {
+        (true, false) => Err(refuse(
+            "is a format string of nginx".to_owned(),
+            "write with --to nginx, or give commands of Envoy such as %START_TIME%",
+        )),
+        (false, true) => Err(refuse(
+            "is a format string of Envoy".to_owned(),
+            "write with --to envoy, or give variables of nginx such as $msec",
+        )),
+        _ => match odd_time(text) {
+            Some(argument) => Err(refuse(
+                format!("has a START_TIME that is not written as `{argument}`"),
+                "leave its argument out, or write %START_TIME(%s.%3f)%",
+            )),
+            None => Ok(template),
+        },
     }
 }
 
-/// `2016-04-15T20:17:00.310Z`, to the millisecond before.
-fn iso_ms(ns: u64) -> Option<String> {
-    let when = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ns)).ok()?;
-    let mut text = String::new();
-    // Writing to a text cannot fail.
-    let _ = write!(
-        text,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        when.year(),
-        u8::from(when.month()),
-        when.day(),
-        when.hour(),
-        when.minute(),
-        when.second(),
-        when.millisecond()
-    );
-    Some(text)
-}
-
-/// ns since 1970 in units of 10^`scale` ns, to the millisecond before.
-fn epoch(ns: u64, scale: i32) -> Option<String> {
-    let ms = ns / 1_000_000;
-    Some(match scale {
-        9 => format!("{}.{:03}", ms / 1000, ms % 1000),
-        6 => ms.to_string(),
-        3 => (ms * 1000).to_string(),
-        0 => (ms * 1_000_000).to_string(),
-        _ => return None,
-    })
+/// The argument of a start time that is not written so.
+fn odd_time(text: &str) -> Option<&str> {
+    const WRITTEN: [&str; 5] = [
+        "%Y-%m-%dT%H:%M:%S.%3fZ",
+        "%s.%3f",
+        "%s%3f",
+        "%s%6f",
+        "%s%9f",
+    ];
+    const COMMAND: &str = "%START_TIME(";
+    let mut arguments = text.match_indices(COMMAND).filter_map(|(at, _)| {
+        let rest = &text[at + COMMAND.len()..];
+        rest.split(')').next()
+    });
+    arguments.find(|argument| !WRITTEN.contains(argument))
 }

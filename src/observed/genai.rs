@@ -94,10 +94,17 @@ pub(super) fn fill(attempt: &mut Attempt, attributes: &dyn Attributes, faults: &
     ];
     if let Some(after) = seconds(attributes, &FIRST, faults) {
         attempt.first_token_ns = attempt.start_ns.checked_add(after);
+        if attempt.first_token_ns.is_none() {
+            faults.push(("times to first token that are none", format!("{after} ns")));
+        }
     }
     let resent = attributes.get("http.request.resend_count");
-    if let Some(resent) = resent.and_then(whole) {
-        attempt.attempts = u32::try_from(resent).map_or(u32::MAX, |n| n.saturating_add(1));
+    if let Some(resent) = resent {
+        let tries = whole(resent).and_then(|it| u32::try_from(it).ok()?.checked_add(1));
+        match tries {
+            Some(tries) => attempt.attempts = tries,
+            None => faults.push(("numbers of tries that are none", resent.to_string())),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -17,6 +17,8 @@ pub const MAX_LINE_BYTES: usize = 16 << 20;
 /// How much of the start is looked at to tell the format, bytes.
 const HEAD_BYTES: usize = 64 << 10;
 const BOM: &[u8] = "\u{feff}".as_bytes();
+/// The byte-order marks of UTF-16.
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// A place in a text: line from 1, bytes of that line read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,33 @@ pub struct Place {
     pub line: u64,
     /// Bytes of it that were read.
     pub column: u64,
+}
+
+/// How much more may be read before what is being read is too long to be held in memory; none while
+/// nothing of it is held.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Allowance(Rc<Cell<Option<u64>>>);
+
+impl Allowance {
+    /// From here on, as much as a line may have.
+    pub(super) fn begin(&self) {
+        self.0.set(Some(MAX_LINE_BYTES as u64));
+    }
+
+    /// From here on, any length.
+    pub(super) fn lift(&self) {
+        self.0.set(None);
+    }
+
+    fn is_spent(&self) -> bool {
+        self.0.get() == Some(0)
+    }
+
+    fn spend(&self, bytes: usize) {
+        if let Some(left) = self.0.get() {
+            self.0.set(Some(left.saturating_sub(bytes as u64)));
+        }
+    }
 }
 
 /// What [`Input::next_line`] found.
@@ -41,11 +70,13 @@ pub enum Line {
 /// A text that is read once, from its start.
 pub struct Input {
     name: Text,
-    reader: Box<dyn BufRead>,
+    /// A document is taken byte by byte: the buffer is here, not behind the box.
+    reader: BufReader<Box<dyn Read>>,
     packed: Option<&'static str>,
     head: Vec<u8>,
     at: Rc<Cell<Place>>,
     last: u8,
+    allowance: Allowance,
     fault: Option<ObservedError>,
 }
 
@@ -85,7 +116,11 @@ impl Input {
         if head.starts_with(BOM) {
             head.drain(..BOM.len());
         }
-        let reader = Box::new(io::Cursor::new(head.clone()).chain(reader));
+        if UTF_16.iter().any(|mark| head.starts_with(mark)) {
+            return Err(ObservedError::Utf16 { path: name });
+        }
+        let reader: Box<dyn Read> = Box::new(io::Cursor::new(head.clone()).chain(reader));
+        let reader = BufReader::with_capacity(HEAD_BYTES, reader);
         Ok(Input {
             name,
             reader,
@@ -93,6 +128,7 @@ impl Input {
             head,
             at: Rc::new(Cell::new(Place { line: 1, column: 0 })),
             last: b'\n',
+            allowance: Allowance::default(),
             fault: None,
         })
     }
@@ -150,6 +186,17 @@ impl Input {
         })
     }
 
+    /// Whether the line that [`Input::next_line`] last gave breaks off with the text, without an end.
+    pub(super) fn line_breaks_off(&self) -> bool {
+        self.last != b'\n'
+    }
+
+    /// How much more may be read through [`Read`] of what is held in memory; it is
+    /// counted down here.
+    pub(super) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
+    }
+
     /// The number of the line that [`Input::next_line`] last gave.
     pub fn line_read(&self) -> u64 {
         let at = self.at.get();
@@ -195,6 +242,47 @@ impl Input {
         self.fault.take()
     }
 
+    /// Takes so many bytes of those that are in the buffer.
+    fn consume(&mut self, bytes: usize) {
+        let taken = self.reader.buffer();
+        let taken = &taken[..bytes.min(taken.len())];
+        let Some(last) = taken.last() else {
+            return;
+        };
+        self.last = *last;
+        let mut at = self.at.get();
+        match taken {
+            [b'\n'] => (at.line, at.column) = (at.line + 1, 0),
+            [_] => at.column += 1,
+            _ => {
+                at.line += memchr::memchr_iter(b'\n', taken).count() as u64;
+                at.column = match memchr::memrchr(b'\n', taken) {
+                    Some(end) => (taken.len() - end - 1) as u64,
+                    None => at.column + taken.len() as u64,
+                };
+            }
+        }
+        self.at.set(at);
+        self.allowance.spend(bytes);
+        self.reader.consume(bytes);
+    }
+
+    /// Says so where what is being read is too long to be held.
+    fn check_allowance(&mut self) -> io::Result<()> {
+        if !self.allowance.is_spent() {
+            return Ok(());
+        }
+        self.fault = Some(ObservedError::TooLarge {
+            path: self.name.clone(),
+            line: self.at.get().line,
+            what: "item or row",
+            limit: "16 MiB",
+            remedy: "leave recorded prompts and answers out of it; of CSV, check that every quote \
+                     is closed",
+        });
+        Err(io::Error::other("longer than what is held in memory"))
+    }
+
     fn failed(&self, fault: &io::Error) -> ObservedError {
         ObservedError::reading(&self.name, self.packed, self.at.get().line, fault)
     }
@@ -211,43 +299,21 @@ impl std::fmt::Debug for Input {
 
 impl Read for Input {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let chunk = self.fill_buf()?;
-        let taken = chunk.len().min(into.len());
-        into[..taken].copy_from_slice(&chunk[..taken]);
+        self.check_allowance()?;
+        let taken = match self.reader.fill_buf() {
+            Ok(chunk) => {
+                let taken = chunk.len().min(into.len());
+                into[..taken].copy_from_slice(&chunk[..taken]);
+                taken
+            }
+            Err(fault) => {
+                if fault.kind() != ErrorKind::Interrupted {
+                    self.fault = Some(self.failed(&fault));
+                }
+                return Err(fault);
+            }
+        };
         self.consume(taken);
         Ok(taken)
-    }
-}
-
-impl BufRead for Input {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        // Asked for twice: what the first found cannot be handed out after the error was kept.
-        if let Err(fault) = self.reader.fill_buf()
-            && fault.kind() != ErrorKind::Interrupted
-        {
-            self.fault = Some(self.failed(&fault));
-            return Err(fault);
-        }
-        self.reader.fill_buf()
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        if bytes == 0 {
-            return;
-        }
-        // The buffer still holds them: this reads nothing.
-        if let Ok(chunk) = self.reader.fill_buf() {
-            let taken = &chunk[..bytes.min(chunk.len())];
-            let mut at = self.at.get();
-            let ends = memchr::memchr_iter(b'\n', taken).count() as u64;
-            at.line += ends;
-            at.column = match memchr::memrchr(b'\n', taken) {
-                Some(end) => (taken.len() - end - 1) as u64,
-                None => at.column + taken.len() as u64,
-            };
-            self.at.set(at);
-            self.last = taken.last().copied().unwrap_or(self.last);
-        }
-        self.reader.consume(bytes);
     }
 }

@@ -1,7 +1,7 @@
 //! Where every format hands over what it read: checked, counted and sorted by start.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::attempt::Attempt;
@@ -34,6 +34,10 @@ pub struct Intake {
     pub(super) sorter: Sorter,
     pub(super) lengths: Lengths,
     skews: Vec<Skew>,
+    /// Clocks of `skews` that some record was written by.
+    skewed: BTreeSet<String>,
+    /// Some of the services that records are of, for a message.
+    loggers: BTreeSet<String>,
     latest_ns: u64,
     /// Stamps with a zone, and without one.
     pub(super) zones: [u64; 2],
@@ -43,11 +47,17 @@ pub struct Intake {
 
 /// Codes that are told apart; further ones are counted together.
 const MOST_CODES: usize = 64;
+/// Letters of a code that tell it apart.
+const CODE_LETTERS: usize = 60;
+/// Services that a message names.
+const MOST_LOGGERS: usize = 8;
+/// The largest record: 130,000 hashes of blocks, which are some 2 million tokens.
+const MOST_RECORD_BYTES: usize = 1 << 20;
 
 impl Intake {
     pub(super) fn new(
         at: Rc<Cell<Place>>,
-        most_held: usize,
+        sorter: Sorter,
         lengths: Lengths,
         skews: Vec<Skew>,
     ) -> Intake {
@@ -58,9 +68,11 @@ impl Intake {
             left_out: Skips::default(),
             codes: BTreeMap::new(),
             out_of_order: 0,
-            sorter: Sorter::new(most_held),
+            sorter,
             lengths,
             skews,
+            skewed: BTreeSet::new(),
+            loggers: BTreeSet::new(),
             latest_ns: 0,
             zones: [0; 2],
             notes: Vec::new(),
@@ -111,12 +123,20 @@ impl Intake {
     /// # Errors
     /// When it cannot be sorted on disk.
     pub(super) fn take(&mut self, mut attempt: Attempt) -> Result<(), ObservedError> {
+        if attempt.bytes() > MOST_RECORD_BYTES {
+            self.skip("of more than 1 MiB: ids and hashes of no one request", "");
+            return Ok(());
+        }
         if !self.shift(&mut attempt) {
             self.skip(
                 "with a stamp out of range",
                 "its clock's lead takes it out of it",
             );
             return Ok(());
+        }
+        if attempt.key.as_deref().is_some_and(is_no_id) {
+            self.leave_out("ids of nothing but zeros: they tell no requests apart", "");
+            attempt.key = None;
         }
         if attempt.is_reversed() {
             let end = attempt.end_ns.unwrap_or_default();
@@ -145,7 +165,33 @@ impl Intake {
         self.sorter.push(attempt)
     }
 
+    /// Whether each stated lead was of a clock that wrote something.
+    ///
+    /// # Errors
+    /// When one was not: its name is another one in the log.
+    pub(super) fn check_skews(&self) -> Result<(), ObservedError> {
+        let mut skews = self.skews.iter();
+        let Some(idle) = skews.find(|it| !self.skewed.contains(&it.logger)) else {
+            return Ok(());
+        };
+        let known: Vec<&str> = self.loggers.iter().map(String::as_str).collect();
+        let known = match known.is_empty() {
+            true => "it names no service".to_owned(),
+            false => format!("it has {}", known.join(", ")),
+        };
+        Err(ObservedError::Option {
+            option: "--skew",
+            value: shorten(&idle.logger),
+            why: format!("no record of the log is of this service: {known}").into(),
+            remedy: "name a service as the log does (service.name), or remove it".into(),
+        })
+    }
+
     fn count_code(&mut self, code: &str, ending: Ending) {
+        let code = match code.char_indices().nth(CODE_LETTERS) {
+            Some((end, _)) => &code[..end],
+            None => code,
+        };
         let known = self.codes.contains_key(code) || self.codes.len() < MOST_CODES;
         let name = if known { code } else { "others" };
         match self.codes.get_mut(name) {
@@ -157,8 +203,17 @@ impl Intake {
     }
 
     /// Takes a stated lead of its clock out of a record; false where that is out of range.
-    fn shift(&self, attempt: &mut Attempt) -> bool {
+    fn shift(&mut self, attempt: &mut Attempt) -> bool {
+        if self.skews.is_empty() {
+            return true;
+        }
         let logger = attempt.logger.as_deref();
+        if let Some(name) = logger
+            && self.loggers.len() < MOST_LOGGERS
+            && !self.loggers.contains(name)
+        {
+            self.loggers.insert(name.to_owned());
+        }
         let Some(skew) = self
             .skews
             .iter()
@@ -166,6 +221,9 @@ impl Intake {
         else {
             return true;
         };
+        if !self.skewed.contains(&skew.logger) {
+            self.skewed.insert(skew.logger.clone());
+        }
         let moved = |ns: u64| {
             let ns = i128::from(ns) - i128::from(skew.lead_ns);
             u64::try_from(ns).ok()
@@ -178,6 +236,11 @@ impl Intake {
         attempt.first_token_ns = attempt.first_token_ns.and_then(moved);
         true
     }
+}
+
+/// Whether an id is one that stands for none: tracing that is off writes zeros.
+pub(super) fn is_no_id(id: &str) -> bool {
+    id.len() >= 16 && id.bytes().all(|byte| matches!(byte, b'0' | b'-'))
 }
 
 /// A place and what is there.

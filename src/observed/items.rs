@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::Value;
 
 use super::error::ObservedError;
-use super::input::{Input, Line};
+use super::input::{Allowance, Input, Line};
 use super::intake::Intake;
 
 /// Which keys lead to the items of a document, and which values beside them are kept.
@@ -42,7 +42,7 @@ pub(super) fn read(
     intake: &mut Intake,
     take: &mut Take<'_>,
 ) -> Result<(), ObservedError> {
-    let mut by_line = first_line_is_whole(input.head());
+    let mut by_line = first_line_is_whole(input.head()) || second_line_is_whole(input.head(), way);
     let mut line = Vec::new();
     loop {
         if input.only_blank_left()? {
@@ -73,6 +73,21 @@ fn first_line_is_whole(head: &[u8]) -> bool {
     }
 }
 
+/// Whether the second line is a document: so the first is a broken one, not the start of a longer
+/// one.
+fn second_line_is_whole(head: &[u8], way: Way) -> bool {
+    let mut lines = head.split_inclusive(|byte| *byte == b'\n');
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
+        return false;
+    };
+    if !first.starts_with(b"{") || !second.starts_with(b"{") {
+        return false;
+    }
+    let parsed = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(second);
+    let outer = way.keys.first().copied().unwrap_or(&["requests"]);
+    parsed.is_ok_and(|keys| outer.iter().any(|key| keys.contains_key(*key)))
+}
+
 /// Reads a line that is a document of its own: nothing of it counts unless all of it is valid.
 fn one_line(
     line: &[u8],
@@ -89,7 +104,8 @@ fn one_line(
     }
     let here = intake.place_now();
     intake.set_place(number);
-    let mut passage = Passage::new(way, intake, take);
+    // A line is as long as it may be.
+    let mut passage = Passage::new(way, intake, take, Allowance::default());
     let mut reader = serde_json::Deserializer::from_slice(line);
     let done = Level {
         depth: 0,
@@ -116,7 +132,9 @@ fn document(
     take: &mut Take<'_>,
 ) -> Result<(), ObservedError> {
     loop {
-        let mut passage = Passage::new(way, intake, take);
+        let allowance = input.allowance();
+        allowance.begin();
+        let mut passage = Passage::new(way, intake, take, allowance.clone());
         let mut reader = serde_json::Deserializer::from_reader(&mut *input);
         let done = Level {
             depth: 0,
@@ -124,6 +142,7 @@ fn document(
         }
         .deserialize(&mut reader);
         let failed = passage.failed.take();
+        allowance.lift();
         if let Some(error) = failed {
             return Err(error);
         }
@@ -155,11 +174,14 @@ struct Passage<'a, 'b> {
     intake: &'a mut Intake,
     take: &'a mut Take<'b>,
     failed: Option<ObservedError>,
+    /// What is held of the document begins anew with each item and each key.
+    allowance: Allowance,
 }
 
 impl<'a, 'b> Passage<'a, 'b> {
-    fn new(way: Way, intake: &'a mut Intake, take: &'a mut Take<'b>) -> Self {
+    fn new(way: Way, intake: &'a mut Intake, take: &'a mut Take<'b>, allowance: Allowance) -> Self {
         Passage {
+            allowance,
             way,
             beside: Beside::default(),
             intake,
@@ -215,6 +237,7 @@ impl<'de> Visitor<'de> for Level<'_, '_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let (depth, passage) = (self.depth, self.passage);
         loop {
+            passage.allowance.begin();
             let level = Level {
                 depth,
                 passage: &mut *passage,
@@ -245,8 +268,10 @@ impl<'de> Visitor<'de> for Level<'_, '_, '_> {
                 let value = map.next_value::<Value>()?;
                 passage.beside.values.insert(kept, value);
             } else {
+                passage.allowance.lift();
                 map.next_value::<IgnoredAny>()?;
             }
+            passage.allowance.begin();
         }
         Ok(())
     }

@@ -4,75 +4,97 @@
 //! not complete and this one starts within a window after it ended (a retry), or if they overlap
 //! and one of them did not complete (a hedge); a span within another is a view of the same try.
 //! After a request that completed, its key begins another one: the next call of a conversation.
+//!
+//! Requests come out by arrival, so those that are over wait for one before them that is not. Where
+//! that takes more memory than it may, they wait on disk, and come out at the end. Those that are
+//! not over are held in memory: a log with more of them than fit is refused.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::attempt::Attempt;
-use super::record::Ending;
-use super::report::{Joined, SkewEstimate};
+use super::error::ObservedError;
+use super::group::{Group, Member, fill};
+use super::report::Joined;
+use super::skew::Skews;
+use super::sort::{Merge, Sorter};
+use crate::trace::error::Text;
 
 /// Records of one request: a key that a whole log shares is none that tells requests apart.
 const MOST_MEMBERS: usize = 256;
-/// Pairs of spans whose clocks are compared, of each two services.
-const PAIRS_KEPT: usize = 1024;
+
+/// When a request came, and its number in the log.
+type Place = (u64, u64);
 
 /// Joins tries; it holds the requests of the window, so that they come out by arrival.
 #[derive(Debug)]
 pub struct Joiner {
+    name: Text,
     window_ns: u64,
-    open: BTreeMap<(u64, u64), Group>,
-    by_key: BTreeMap<Box<str>, (u64, u64)>,
+    limits: Limits,
+    open: BTreeMap<Place, Group>,
+    /// What `open` takes, bytes.
+    bytes: usize,
+    /// More bytes than this are looked through for requests that are over.
+    relieve_at: usize,
+    by_key: BTreeMap<Box<str>, Place>,
     ready: VecDeque<Attempt>,
+    /// Requests that are over and come after one that was not when they were put here; once there
+    /// are any, all that follow.
+    late: Option<Sorter>,
+    rest: Option<Merge>,
     pub(super) joined: Joined,
-    skews: BTreeMap<(Box<str>, Box<str>), Leads>,
+    pub(super) skews: Skews,
 }
 
-/// One request: its tries so far.
-#[derive(Debug)]
-struct Group {
-    whole: Attempt,
-    /// The tries, or spans, that it is made of.
-    members: Vec<Member>,
-    /// Whether a try of it completed.
-    completed: bool,
-    /// The end of the last try that ended; the start of the last one without an end.
-    ends_ns: u64,
-}
-
-#[derive(Debug)]
-struct Member {
-    span: Option<Box<str>>,
-    parent: Option<Box<str>>,
-    logger: Option<Box<str>>,
-    start_ns: u64,
-    end_ns: Option<u64>,
-    /// Spans directly within it.
-    within: u32,
-}
-
-#[derive(Debug, Default)]
-struct Leads {
-    pairs: u64,
-    impossible: u64,
-    leads_ns: Vec<i64>,
+/// How much of a log is held in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Records to be sorted; more are sorted on disk.
+    pub held: usize,
+    /// Bytes of them; also of requests that are over and wait for one that is not.
+    pub held_bytes: usize,
+    /// Bytes of requests that are not over; a log with more is refused.
+    pub open_bytes: usize,
 }
 
 impl Joiner {
-    /// Joins tries that start within so long after the one before ended; with 0, none.
-    pub fn new(window_ns: u64) -> Joiner {
+    /// Joins tries that start within so long after the one before ended; with 0, none. `name`
+    /// stands for the log in errors.
+    pub(super) fn new(name: Text, window_ns: u64, limits: Limits) -> Joiner {
         Joiner {
+            name,
             window_ns,
+            limits,
             open: BTreeMap::new(),
+            bytes: 0,
+            relieve_at: limits.held_bytes,
             by_key: BTreeMap::new(),
             ready: VecDeque::new(),
+            late: None,
+            rest: None,
             joined: Joined::default(),
-            skews: BTreeMap::new(),
+            skews: Skews::default(),
         }
     }
 
     /// Takes the next attempt by start.
-    pub fn push(&mut self, attempt: Attempt) {
-        self.release(Some(attempt.start_ns));
+    ///
+    /// # Errors
+    /// When more requests are under way at once than are held in memory, or what waits for them
+    /// cannot be put on disk.
+    pub(super) fn push(&mut self, attempt: Attempt) -> Result<(), ObservedError> {
+        let now_ns = attempt.start_ns;
+        self.release(Some(now_ns))?;
+        self.join(attempt);
+        self.joined.most_held = self.joined.most_held.max(self.open.len() as u64);
+        match self.bytes > self.relieve_at {
+            true => self.relieve(now_ns),
+            false => Ok(()),
+        }
+    }
+
+    /// Finds the request that an attempt belongs to, or begins one.
+    fn join(&mut self, attempt: Attempt) {
         let key = attempt.key.clone().filter(|_| self.window_ns > 0);
         let found = key.as_ref().and_then(|key| self.by_key.get(key)).copied();
         if let Some(place) = found
@@ -84,15 +106,18 @@ impl Joiner {
                 self.surround(place, inner, attempt);
                 return;
             }
+            let before = group.bytes();
             if let Some(outer) = group.around(&attempt) {
                 let inner = Member::of(&attempt);
-                note_skew(&mut self.skews, &group.members[outer], &inner);
+                self.skews.note(&group.members[outer], &inner);
                 self.joined.within += 1;
                 group.absorb_view(outer, &attempt);
+                self.bytes = self.bytes - before + group.bytes();
                 return;
             }
             if group.tries_again(&attempt, self.window_ns) {
                 group.absorb_try(&attempt);
+                self.bytes = self.bytes - before + group.bytes();
                 return;
             }
         }
@@ -100,13 +125,28 @@ impl Joiner {
         if let Some(key) = key {
             self.by_key.insert(key, place);
         }
-        self.open.insert(place, Group::of(attempt));
-        self.joined.most_held = self.joined.most_held.max(self.open.len() as u64);
+        self.put_in(place, Group::of(attempt));
+    }
+
+    fn put_in(&mut self, place: Place, group: Group) {
+        self.bytes += group.bytes();
+        self.open.insert(place, group);
+    }
+
+    fn take_out(&mut self, place: Place) -> Option<Group> {
+        let group = self.open.remove(&place)?;
+        self.bytes -= group.bytes();
+        if let Some(key) = &group.whole.key
+            && self.by_key.get(key) == Some(&place)
+        {
+            self.by_key.remove(key);
+        }
+        Some(group)
     }
 
     /// A span around what was taken for the request: its clock is behind, so that it came later.
     fn surround(&mut self, place: (u64, u64), inner: usize, outer: Attempt) {
-        let Some(group) = self.open.remove(&place) else {
+        let Some(group) = self.take_out(place) else {
             return;
         };
         let new_place = (outer.start_ns, outer.number);
@@ -115,213 +155,90 @@ impl Joiner {
         }
         let mut around = Group::of(outer);
         if let Some(member) = group.members.get(inner) {
-            note_skew(&mut self.skews, &around.members[0], member);
+            self.skews.note(&around.members[0], member);
         }
         around.whole.first_token_ns = around.whole.first_token_ns.or(group.whole.first_token_ns);
         fill(&mut around.whole, &group.whole);
         around.members.extend(group.members);
-        self.open.insert(new_place, around);
+        around.members_bytes += group.members_bytes;
+        self.put_in(new_place, around);
     }
 
     /// The next request, by arrival; none until more attempts came.
-    pub fn pop(&mut self) -> Option<Attempt> {
-        self.ready.pop_front()
+    ///
+    /// # Errors
+    /// When what was put on disk cannot be read again.
+    pub(super) fn pop(&mut self) -> Result<Option<Attempt>, ObservedError> {
+        if let Some(next) = self.ready.pop_front() {
+            return Ok(Some(next));
+        }
+        self.rest.as_mut().and_then(Iterator::next).transpose()
     }
 
     /// No attempt will follow: all requests are ready.
-    pub fn finish(&mut self) {
-        self.release(None);
-    }
-
-    /// What comparing clocks found.
-    pub fn skew(&self) -> Vec<SkewEstimate> {
-        let one = |((against, of), leads): (&(Box<str>, Box<str>), &Leads)| {
-            let mut sorted = leads.leads_ns.clone();
-            sorted.sort_unstable();
-            let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
-            SkewEstimate {
-                of: of.to_string(),
-                against: against.to_string(),
-                pairs: leads.pairs,
-                impossible: leads.impossible,
-                lead_ms: median as f64 / 1e6,
-            }
-        };
-        self.skews.iter().map(one).collect()
+    ///
+    /// # Errors
+    /// When something cannot be put on disk.
+    pub(super) fn finish(&mut self) -> Result<(), ObservedError> {
+        self.release(None)?;
+        self.rest = self.late.take().map(Sorter::finish).transpose()?;
+        Ok(())
     }
 
     /// Moves what no later attempt can belong to out, in order of arrival.
-    fn release(&mut self, now_ns: Option<u64>) {
-        while let Some(entry) = self.open.first_entry() {
-            let group = entry.get();
+    fn release(&mut self, now_ns: Option<u64>) -> Result<(), ObservedError> {
+        while let Some((place, group)) = self.open.first_key_value() {
             if now_ns.is_some_and(|now| group.may_grow(now, self.window_ns)) {
-                return;
+                return Ok(());
             }
-            let place = *entry.key();
-            let group = entry.remove();
-            if let Some(key) = &group.whole.key
-                && self.by_key.get(key) == Some(&place)
-            {
-                self.by_key.remove(key);
+            let place = *place;
+            let Some(group) = self.take_out(place) else {
+                return Ok(());
+            };
+            self.count(&group.whole);
+            match &mut self.late {
+                None => self.ready.push_back(group.whole),
+                Some(late) => late.push(group.whole)?,
             }
-            let tries = group.whole.attempts;
-            if tries > 1 {
-                self.joined.requests += 1;
-                self.joined.retries += u64::from(tries - 1);
-            }
-            self.ready.push_back(group.whole);
         }
+        Ok(())
     }
-}
 
-impl Group {
-    fn of(attempt: Attempt) -> Group {
-        Group {
-            completed: attempt.ending == Ending::Completed,
-            ends_ns: attempt.end_ns.unwrap_or(attempt.start_ns),
-            members: vec![Member::of(&attempt)],
-            whole: attempt,
+    /// Puts what is over on disk, and refuses a log of which the rest does not fit in memory.
+    fn relieve(&mut self, now_ns: u64) -> Result<(), ObservedError> {
+        let over = |group: &Group| !group.may_grow(now_ns, self.window_ns);
+        let places = self.open.iter().filter(|(_, group)| over(group));
+        let places: Vec<Place> = places.map(|(place, _)| *place).collect();
+        for place in places {
+            let Some(group) = self.take_out(place) else {
+                continue;
+            };
+            self.count(&group.whole);
+            self.joined.on_disk += 1;
+            let Limits {
+                held, held_bytes, ..
+            } = self.limits;
+            let late = &mut self.late;
+            late.get_or_insert_with(|| Sorter::new(held, held_bytes))
+                .push(group.whole)?;
         }
-    }
-
-    /// Whether an attempt that starts now may belong to it.
-    fn may_grow(&self, now_ns: u64, window_ns: u64) -> bool {
-        if self.whole.key.is_none() || window_ns == 0 {
-            return false;
+        if self.bytes > self.limits.open_bytes {
+            return Err(ObservedError::TooManyOpen {
+                path: self.name.clone(),
+                count: self.open.len(),
+                limit_mib: self.limits.open_bytes >> 20,
+            });
         }
-        let wait_ns = if self.completed { 0 } else { window_ns };
-        now_ns <= self.ends_ns.saturating_add(wait_ns)
+        // Looking again only once as much has come: each request is looked at a few times at most.
+        let again = self.bytes.saturating_mul(2).min(self.limits.open_bytes);
+        self.relieve_at = again.max(self.limits.held_bytes);
+        Ok(())
     }
 
-    /// The member that an attempt is within: its parent, or what another service logged around it.
-    fn around(&self, attempt: &Attempt) -> Option<usize> {
-        let by_name = self.members.iter().position(|member| {
-            let parent = attempt.parent.as_ref();
-            parent.is_some() && member.span.as_ref() == parent
-        });
-        by_name.or_else(|| {
-            self.members
-                .iter()
-                .position(|member| member.logger != attempt.logger && member.holds(attempt))
-        })
-    }
-
-    /// The member that is a part of an attempt, by its parent's name.
-    fn part_of(&self, attempt: &Attempt) -> Option<usize> {
-        let named = attempt.span.is_some();
-        let mut members = self.members.iter();
-        named
-            .then(|| members.position(|member| member.parent == attempt.span))
-            .flatten()
-    }
-
-    fn tries_again(&self, attempt: &Attempt, window_ns: u64) -> bool {
-        let overlaps = attempt.start_ns < self.ends_ns;
-        if self.completed {
-            return overlaps && attempt.ending != Ending::Completed;
+    fn count(&mut self, request: &Attempt) {
+        if request.attempts > 1 {
+            self.joined.requests += 1;
+            self.joined.retries += u64::from(request.attempts - 1);
         }
-        attempt.start_ns <= self.ends_ns.saturating_add(window_ns)
-    }
-
-    /// Takes in a span that is within one of it.
-    fn absorb_view(&mut self, outer: usize, attempt: &Attempt) {
-        let member = &mut self.members[outer];
-        // Two spans of one logger within another are two tries of it.
-        member.within += 1;
-        let within = member.within;
-        let whole = &mut self.whole;
-        whole.attempts = whole.attempts.max(within);
-        if attempt.ending == Ending::Completed {
-            whole.first_token_ns = whole.first_token_ns.or(attempt.first_token_ns);
-        }
-        fill(whole, attempt);
-        self.members.push(Member::of(attempt));
-    }
-
-    /// Takes in another try.
-    fn absorb_try(&mut self, attempt: &Attempt) {
-        let whole = &mut self.whole;
-        whole.attempts = whole.attempts.saturating_add(attempt.attempts);
-        let completes = attempt.ending == Ending::Completed;
-        let ends_ns = attempt.end_ns.unwrap_or(attempt.start_ns);
-        // The answer is that of the try that completed, else of the last to end.
-        if !self.completed && (completes || ends_ns >= self.ends_ns) {
-            whole.ending = attempt.ending;
-            whole.code.clone_from(&attempt.code);
-            whole.first_token_ns = attempt.first_token_ns;
-            whole.end_ns = attempt.end_ns;
-            whole.output = attempt.output;
-            whole.bytes_out = attempt.bytes_out;
-            self.ends_ns = ends_ns;
-        }
-        self.completed |= completes;
-        fill(whole, attempt);
-        self.members.push(Member::of(attempt));
-    }
-}
-
-/// Takes from another view of a request what it does not know yet.
-fn fill(whole: &mut Attempt, other: &Attempt) {
-    whole.prompt = whole.prompt.or(other.prompt);
-    whole.cached = whole.cached.or(other.cached);
-    whole.bytes_in = whole.bytes_in.or(other.bytes_in);
-    if whole.ending == Ending::Completed && other.ending == Ending::Completed {
-        whole.output = whole.output.or(other.output);
-    }
-    let texts = [
-        (&mut whole.tenant, &other.tenant),
-        (&mut whole.session, &other.session),
-        (&mut whole.model, &other.model),
-    ];
-    for (mine, theirs) in texts {
-        if mine.is_none() {
-            mine.clone_from(theirs);
-        }
-    }
-    if whole.blocks.is_none() {
-        whole.blocks.clone_from(&other.blocks);
-    }
-}
-
-impl Member {
-    fn of(attempt: &Attempt) -> Member {
-        Member {
-            span: attempt.span.clone(),
-            parent: attempt.parent.clone(),
-            logger: attempt.logger.clone(),
-            start_ns: attempt.start_ns,
-            end_ns: attempt.end_ns,
-            within: 0,
-        }
-    }
-
-    fn holds(&self, attempt: &Attempt) -> bool {
-        let (Some(mine), Some(theirs)) = (self.end_ns, attempt.end_ns) else {
-            return false;
-        };
-        self.start_ns <= attempt.start_ns && theirs <= mine
-    }
-}
-
-/// Compares the clocks of two services that logged a span and the one within it.
-fn note_skew(skews: &mut BTreeMap<(Box<str>, Box<str>), Leads>, outer: &Member, inner: &Member) {
-    let (Some(against), Some(of)) = (&outer.logger, &inner.logger) else {
-        return;
-    };
-    let (Some(outer_end), Some(inner_end)) = (outer.end_ns, inner.end_ns) else {
-        return;
-    };
-    if against == of {
-        return;
-    }
-    let leads = skews.entry((against.clone(), of.clone())).or_default();
-    leads.pairs += 1;
-    let before = i128::from(inner.start_ns) - i128::from(outer.start_ns);
-    let after = i128::from(inner_end) - i128::from(outer_end);
-    leads.impossible += u64::from(before < 0 || after > 0);
-    if leads.leads_ns.len() < PAIRS_KEPT
-        && let Ok(lead) = i64::try_from((before + after) / 2)
-    {
-        leads.leads_ns.push(lead);
     }
 }

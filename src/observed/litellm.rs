@@ -26,7 +26,12 @@ const CALLS: [&str; 10] = [
     "",
 ];
 
-pub(super) fn read(input: &mut Input, intake: &mut Intake) -> Result<(), ObservedError> {
+/// Reads payloads, one a line; stamps without a zone are `offset_s` east of UTC.
+pub(super) fn read(
+    input: &mut Input,
+    offset_s: i32,
+    intake: &mut Intake,
+) -> Result<(), ObservedError> {
     each_line(input, intake, |line, intake| {
         let record = match serde_json::from_str::<Value>(line) {
             Ok(record @ Value::Object(_)) => record,
@@ -41,8 +46,15 @@ pub(super) fn read(input: &mut Input, intake: &mut Intake) -> Result<(), Observe
         };
         // A callback may log the payload within what it was given.
         let payload = record.get("standard_logging_object").unwrap_or(&record);
-        match attempt(payload) {
-            Ok(attempt) => intake.take(attempt),
+        let mut zones = Zones {
+            offset_s,
+            seen: Vec::new(),
+        };
+        match attempt(payload, &mut zones) {
+            Ok(attempt) => {
+                zones.seen.iter().for_each(|zoned| intake.saw_zone(*zoned));
+                intake.take(attempt)
+            }
             Err((reason, what)) => {
                 intake.skip(reason, &what);
                 Ok(())
@@ -51,16 +63,22 @@ pub(super) fn read(input: &mut Input, intake: &mut Intake) -> Result<(), Observe
     })
 }
 
-fn attempt(payload: &Value) -> Result<Attempt, (&'static str, String)> {
+/// How stamps without a zone are read, and whether those that were read had one.
+struct Zones {
+    offset_s: i32,
+    seen: Vec<bool>,
+}
+
+fn attempt(payload: &Value, zones: &mut Zones) -> Result<Attempt, (&'static str, String)> {
     let text = |name: &str| payload.get(name).and_then(Value::as_str).unwrap_or("");
     let call = text("call_type");
     if !CALLS.contains(&call) {
         return Err(("calls that ask no model for text", call.to_owned()));
     }
-    let when = |name: &str| -> Result<Option<u64>, (&'static str, String)> {
+    let mut when = |name: &str| -> Result<Option<u64>, (&'static str, String)> {
         match payload.get(name).filter(|it| !it.is_null()) {
             None => Ok(None),
-            Some(value) => match seconds(value) {
+            Some(value) => match seconds(value, zones) {
                 // It is 0 where nothing is known.
                 Some(ns) => Ok(Some(ns).filter(|ns| *ns > 0)),
                 None => Err(("with a time that is none", format!("{name} = {value}"))),
@@ -102,11 +120,15 @@ fn attempt(payload: &Value) -> Result<Attempt, (&'static str, String)> {
     Ok(attempt)
 }
 
-/// A stamp in s since 1970, or as ISO 8601.
-fn seconds(value: &Value) -> Option<u64> {
+/// A stamp in s since 1970, or as ISO 8601: texts come from a clock of Python that knows no zone.
+fn seconds(value: &Value, zones: &mut Zones) -> Option<u64> {
     match value {
         Value::Number(number) => stamp::number(&number.to_string(), 9).ok(),
-        Value::String(text) => stamp::iso(text, 0).ok().map(|it| it.0),
+        Value::String(text) => {
+            let (ns, zoned) = stamp::iso(text, zones.offset_s).ok()?;
+            zones.seen.push(zoned);
+            Some(ns)
+        }
         _ => None,
     }
 }

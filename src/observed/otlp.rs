@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::attempt::Attempt;
+use super::bench::NO_END;
 use super::error::ObservedError;
 use super::genai::{self, Attributes, Faults, NoRequest};
 use super::input::Input;
@@ -85,16 +86,19 @@ fn span(
         return Ok(());
     };
     let mut attempt = Attempt::at(start_ns);
-    attempt.end_ns = nanos(["endTimeUnixNano", "end_time_unix_nano"]);
+    let ends = ["endTimeUnixNano", "end_time_unix_nano"];
+    attempt.end_ns = nanos(ends);
     let mut faults = Faults::new();
+    // An end of 0 is one that is not known.
+    let ends = ends.iter().find_map(|name| item.get(name));
+    if let Some(told) = ends.filter(|it| !it.is_null() && genai::whole(it) != Some(0))
+        && attempt.end_ns.is_none()
+    {
+        faults.push((NO_END, told.to_string()));
+    }
     genai::fill(&mut attempt, attributes, &mut faults);
     attempt.first_token_ns = attempt.first_token_ns.or_else(|| first_token_event(item));
-    let is_error = match item.pointer("/status/code") {
-        Some(Value::String(code)) => code == "STATUS_CODE_ERROR" || code == "2",
-        Some(code) => code.as_u64() == Some(2),
-        None => false,
-    };
-    (attempt.ending, attempt.code) = genai::ending(attributes, is_error);
+    (attempt.ending, attempt.code) = genai::ending(attributes, is_error(item));
     attempt.key = id(item, &["traceId", "trace_id"]);
     attempt.span = id(item, &["spanId", "span_id"]);
     attempt.parent = id(item, &["parentSpanId", "parent_span_id"]);
@@ -102,6 +106,19 @@ fn span(
     attempt.logger =
         resource.and_then(|resource| genai::text(&Listed(resource), &["service.name"]));
     hand_over(attempt, faults, intake)
+}
+
+/// Whether a span's status is that of an error: a number, or a name with or without what all names
+/// begin with.
+fn is_error(item: &Value) -> bool {
+    match item.pointer("/status/code") {
+        Some(Value::String(code)) => {
+            let name = code.trim_start_matches("STATUS_CODE_");
+            name.eq_ignore_ascii_case("ERROR") || name == "2"
+        }
+        Some(code) => code.as_u64() == Some(2),
+        None => false,
+    }
 }
 
 /// The stamp of an event that tells of the first token or chunk.
@@ -130,6 +147,7 @@ fn flat_span(
         return Ok(());
     }
     let mut zoneless = false;
+    let mut faults = Faults::new();
     let mut when = |name: &str| {
         let text = item.get(name)?.as_str()?;
         let (ns, zoned) = stamp::iso(text, offset_s).ok()?;
@@ -137,6 +155,11 @@ fn flat_span(
         Some(ns)
     };
     let (start, end) = (when("start_time"), when("end_time"));
+    if let Some(told) = item.get("end_time").filter(|it| !it.is_null())
+        && end.is_none()
+    {
+        faults.push((NO_END, told.to_string()));
+    }
     let Some(start_ns) = start else {
         let what = item.get("start_time").map(Value::to_string);
         intake.skip("without a start", &what.unwrap_or_default());
@@ -145,10 +168,8 @@ fn flat_span(
     intake.saw_zone(!zoneless);
     let mut attempt = Attempt::at(start_ns);
     attempt.end_ns = end;
-    let mut faults = Faults::new();
     genai::fill(&mut attempt, &attributes, &mut faults);
-    let is_error = item.pointer("/status/code").and_then(Value::as_u64) == Some(2);
-    (attempt.ending, attempt.code) = genai::ending(&attributes, is_error);
+    (attempt.ending, attempt.code) = genai::ending(&attributes, is_error(item));
     let trace = beside.values.get("trace_id").and_then(Value::as_str);
     attempt.key = id(item, &["trace_id"]).or_else(|| trace.map(Box::from));
     attempt.span = id(item, &["span_id"]);

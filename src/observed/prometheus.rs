@@ -7,15 +7,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::envoy::each_line;
+use super::envoy::each_line_and_end;
 use super::error::ObservedError;
 use super::infer::{Inference, Lengths};
 use super::input::Input;
 use super::intake::Intake;
+use super::read::zone_of;
 use super::report::Skips;
+use super::rises::{rise, rises};
 use super::scrape::Sample;
 use super::series::{MOST_BINS, ObservedBin, ObservedSeries, SeriesSource};
+use super::snapshot::{OUTPUT, PROMPT, SUCCESS_ABORTED, SUCCESS_FAILED, Snapshot, TTFT};
+use super::sort::Sorter;
 use super::stamp;
+use crate::trace::error::Text;
+
+/// How to read scrapes.
+#[derive(Debug, Clone)]
+pub struct ScrapeOptions {
+    /// Width of a bin of the series, ns, 1 or more.
+    pub bin_ns: u64,
+    /// How far scrapes without a stamp are apart, ns; none leaves them out.
+    pub every_ns: Option<u64>,
+    /// Where stamps without a zone were written, s east of UTC.
+    pub offset_s: i32,
+}
 
 /// What reading scrapes found.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,33 +40,26 @@ pub struct ScrapeReport {
     pub scrapes: u64,
     /// Samples read, of any metric.
     pub samples: u64,
-    /// Lines skipped, by reason.
+    /// Lines and samples skipped, by reason.
     pub skipped: Skips,
+    /// Values left out of scrapes that were kept, by reason.
+    pub left_out: Skips,
     /// Times that a counter began anew: a replica restarted.
     pub restarts: u64,
     /// The series.
     pub series: ObservedSeries,
 }
 
-const TTFT: &str = "vllm:time_to_first_token_seconds";
-const E2E: &str = "vllm:e2e_request_latency_seconds";
-const SUCCESS: &str = "vllm:request_success_total";
-const PROMPT: &str = "vllm:prompt_tokens_total";
-const OUTPUT: &str = "vllm:generation_tokens_total";
-const RUNNING: &str = "vllm:num_requests_running";
-const WAITING: &str = "vllm:num_requests_waiting";
-const KV: [&str; 2] = ["vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"];
+/// The most that one scrape may take in memory, bytes: some 200,000 series.
+const MOST_SCRAPE_BYTES: usize = 64 << 20;
 
-/// Reads a file of scrapes into bins of `bin_ns`; scrapes without a stamp are `every_ns` apart.
+/// Reads a file of scrapes into bins.
 ///
 /// # Errors
-/// When the file cannot be read, or has fewer than two scrapes with a stamp.
-pub fn read_scrapes(
-    path: &Path,
-    bin_ns: u64,
-    every_ns: Option<u64>,
-) -> Result<ScrapeReport, ObservedError> {
-    read_scrapes_of(Input::open(path)?, bin_ns, every_ns)
+/// When the file cannot be read, has fewer than two scrapes with a stamp, or one that does not fit
+/// in memory.
+pub fn read_scrapes(path: &Path, options: &ScrapeOptions) -> Result<ScrapeReport, ObservedError> {
+    read_scrapes_of(Input::open(path)?, options)
 }
 
 /// As [`read_scrapes`], from an input that is open.
@@ -59,157 +68,173 @@ pub fn read_scrapes(
 /// As [`read_scrapes`].
 pub fn read_scrapes_of(
     mut input: Input,
-    bin_ns: u64,
-    every_ns: Option<u64>,
+    options: &ScrapeOptions,
 ) -> Result<ScrapeReport, ObservedError> {
-    let mut reader = Reader::new(bin_ns.max(1), every_ns);
+    let mut reader = Reader::new(input.name().clone(), options);
     let lengths = Lengths::new(Inference::default());
-    let mut intake = Intake::new(input.place(), 1, lengths, Vec::new());
-    each_line(&mut input, &mut intake, |line, intake| {
-        if let Some(comment) = line.trim_start().strip_prefix('#') {
-            reader.comment(comment, intake);
+    let mut intake = Intake::new(input.place(), Sorter::new(1, 0), lengths, Vec::new());
+    each_line_and_end(&mut input, &mut intake, |line, has_end, intake| {
+        if !has_end {
+            // The format demands one; without it, the value may be cut short.
+            intake.skip("last lines without an end: they may be cut short", line);
             return Ok(());
+        }
+        if let Some(comment) = line.trim_start().strip_prefix('#') {
+            return reader.comment(comment, intake);
         }
         match Sample::of(line) {
             Some(sample) => reader.sample(&sample, intake),
-            None => intake.skip("lines that are no sample", line),
+            None => {
+                intake.skip("lines that are no sample", line);
+                Ok(())
+            }
         }
-        Ok(())
     })?;
-    reader.end_scrape(&mut intake);
-    reader.finish(&input, intake)
+    reader.end_scrape(&mut intake)?;
+    reader.finish(intake)
 }
 
-/// Cumulative counts of one histogram of one replica, by upper edge in ns.
-type Cumulative = BTreeMap<u64, f64>;
-
 struct Reader {
-    bin_ns: u64,
-    every_ns: Option<u64>,
+    name: Text,
+    options: ScrapeOptions,
     scrapes: u64,
     samples: u64,
     restarts: u64,
     /// Stamp that a comment gave the scrape under way.
     stated_ns: Option<u64>,
-    now: Scrape,
-    before: Option<(u64, Scrape)>,
+    now: Snapshot,
+    before: Option<(u64, Snapshot)>,
     bins: BTreeMap<u64, ObservedBin>,
+    /// Running, waiting, KV usage and replicas of each bin: sums, and of how many scrapes.
     gauges: BTreeMap<u64, [(f64, u64); 4]>,
     timeless: u64,
     out_of_order: u64,
+    told_twice: u64,
     edges_ns: BTreeSet<u64>,
 }
 
-/// One scrape.
-#[derive(Debug, Default)]
-struct Scrape {
-    at_ns: Option<u64>,
-    seen: BTreeSet<String>,
-    /// Counters by metric and labels.
-    counters: BTreeMap<(&'static str, String), f64>,
-    histograms: BTreeMap<(&'static str, String), Cumulative>,
-    sums: BTreeMap<(&'static str, String), f64>,
-    /// Gauges: running, waiting, KV usage; sums and numbers of replicas.
-    gauges: [(f64, u64); 3],
-}
-
 impl Reader {
-    fn new(bin_ns: u64, every_ns: Option<u64>) -> Reader {
+    fn new(name: Text, options: &ScrapeOptions) -> Reader {
         Reader {
-            bin_ns,
-            every_ns,
+            name,
+            options: ScrapeOptions {
+                bin_ns: options.bin_ns.max(1),
+                ..options.clone()
+            },
             scrapes: 0,
             samples: 0,
             restarts: 0,
             stated_ns: None,
-            now: Scrape::default(),
+            now: Snapshot::default(),
             before: None,
             bins: BTreeMap::new(),
             gauges: BTreeMap::new(),
             timeless: 0,
             out_of_order: 0,
+            told_twice: 0,
             edges_ns: BTreeSet::new(),
         }
     }
 
-    /// A comment may end a scrape, and may say when the next one was.
-    fn comment(&mut self, comment: &str, intake: &mut Intake) {
+    /// A comment may end a scrape, and may say when the next one was: `# scrape 1772366400`, or any
+    /// that ends in a date and time.
+    fn comment(&mut self, comment: &str, intake: &mut Intake) -> Result<(), ObservedError> {
         let comment = comment.trim();
         if comment.starts_with("HELP") || comment.starts_with("TYPE") {
-            return;
+            return Ok(());
         }
         let last = comment.split_whitespace().next_back().unwrap_or("");
-        let stated = match stamp::iso(last, 0) {
-            Ok((ns, _)) => Some(ns),
-            Err(_) => stamp::number(last, 9).ok().filter(|ns| *ns > 0),
+        let stated = match stamp::iso(last, self.options.offset_s) {
+            Ok((ns, zoned)) => {
+                intake.saw_zone(zoned);
+                Some(ns)
+            }
+            Err(_) if comment.starts_with("scrape") => {
+                let stated = stamp::number(last, 9).ok().filter(|ns| *ns > 0);
+                if stated.is_none() && last != "scrape" {
+                    intake.leave_out("stamps of scrapes that are no time", last);
+                }
+                stated
+            }
+            Err(_) => None,
         };
         if comment == "EOF" || stated.is_some() {
-            self.end_scrape(intake);
+            self.end_scrape(intake)?;
         }
         if stated.is_some() {
             self.stated_ns = stated;
         }
+        Ok(())
     }
 
-    fn sample(&mut self, sample: &Sample<'_>, intake: &mut Intake) {
-        let identity = format!("{}{{{}}}", sample.name, sample.labels);
-        if self.now.seen.contains(&identity) {
+    fn sample(&mut self, sample: &Sample<'_>, intake: &mut Intake) -> Result<(), ObservedError> {
+        if self.now.knows(sample) {
             // The same series again: the next scrape.
-            self.end_scrape(intake);
+            self.end_scrape(intake)?;
+            self.now.knows(sample);
         }
-        self.now.seen.insert(identity);
+        if self.now.bytes > MOST_SCRAPE_BYTES {
+            return Err(ObservedError::TooLarge {
+                path: self.name.clone(),
+                line: intake.place_now().line,
+                what: "scrape",
+                limit: "64 MiB of series",
+                remedy: "keep only vLLM's metrics (grep '^vllm:'), or begin each scrape with \
+                         `# scrape` and its time",
+            });
+        }
         self.samples += 1;
-        if let Some(ms) = sample.at_ms {
-            self.now.at_ns = ms.checked_mul(1_000_000);
+        self.now.at_ns = sample.at_ns.or(self.now.at_ns);
+        if let Err(reason) = self.now.take(sample) {
+            intake.skip(reason, &format!("{} {}", sample.name, sample.value));
         }
-        self.now.take(sample);
+        Ok(())
     }
 
     /// Puts what the scrape has into its bin.
-    fn end_scrape(&mut self, intake: &mut Intake) {
-        if self.now.seen.is_empty() {
-            return;
+    fn end_scrape(&mut self, intake: &mut Intake) -> Result<(), ObservedError> {
+        if self.now.is_empty() {
+            return Ok(());
         }
         let now = std::mem::take(&mut self.now);
         let stated = self.stated_ns.take();
-        let counted = self
-            .every_ns
-            .map(|every| every.saturating_mul(self.scrapes));
+        let every = self.options.every_ns;
+        let counted = every.and_then(|every| every.checked_mul(self.scrapes));
         let Some(at_ns) = now.at_ns.or(stated).or(counted) else {
             self.timeless += 1;
             intake.skip("scrapes without a stamp", "");
-            return;
+            return Ok(());
         };
         self.scrapes += 1;
-        let gauges = self.gauges.entry(at_ns / self.bin_ns).or_default();
-        for (kept, (sum, replicas)) in gauges.iter_mut().zip(now.gauges) {
-            if replicas > 0 {
-                kept.0 += sum;
+        self.told_twice += u64::from(now.told_twice);
+        let [running, waiting] = now.gauges.map(|(sum, of)| (of > 0).then_some(sum));
+        let replicas = Some(now.replicas() as f64).filter(|it| *it > 0.0);
+        let told = [running, waiting, now.kv_usage(), replicas];
+        let gauges = self.gauges.entry(at_ns / self.options.bin_ns).or_default();
+        for (kept, told) in gauges.iter_mut().zip(told) {
+            if let Some(told) = told {
+                kept.0 += told;
                 kept.1 += 1;
             }
         }
-        let replicas = now.gauges[0].1.max(now.gauges[2].1);
-        if replicas > 0 {
-            gauges[3].0 += replicas as f64;
-            gauges[3].1 += 1;
-        }
-        // The share of a cache in use is of each replica: the mean, not the sum.
-        if now.gauges[2].1 > 1 {
-            gauges[2].0 -= now.gauges[2].0 * (1.0 - 1.0 / now.gauges[2].1 as f64);
-        }
         match self.before.take() {
             Some((then_ns, before)) if then_ns < at_ns => {
-                self.between(&before, &now, at_ns);
+                self.between(&before, &now, at_ns, intake);
             }
             Some(_) => self.out_of_order += 1,
             None => {}
         }
         self.before = Some((at_ns, now));
+        match self.gauges.len().max(self.bins.len()) > MOST_BINS {
+            true => Err(self.too_long()),
+            false => Ok(()),
+        }
     }
 
     /// What happened between two scrapes counts at the later one.
-    fn between(&mut self, before: &Scrape, now: &Scrape, at_ns: u64) {
-        let bin = self.bins.entry((at_ns - 1) / self.bin_ns).or_default();
+    fn between(&mut self, before: &Snapshot, now: &Snapshot, at_ns: u64, intake: &mut Intake) {
+        let place = (at_ns - 1) / self.options.bin_ns;
+        let bin = self.bins.entry(place).or_default();
         for (key, value) in &now.counters {
             let Some(then) = before.counters.get(key) else {
                 continue;
@@ -232,24 +257,23 @@ impl Reader {
                 TTFT => &mut bin.ttft,
                 _ => &mut bin.e2e,
             };
-            let mut below = (0, 0.0);
-            let began_anew = edges
-                .iter()
-                .any(|(edge, count)| then.get(edge).is_some_and(|it| it > count));
-            for (edge, count) in edges {
-                let then = then.get(edge).filter(|_| !began_anew);
-                let within = count - then.copied().unwrap_or(0.0);
-                latencies.add(below.0, *edge, (within - below.1).max(0.0).round() as u64);
-                below = (*edge, within);
-            }
-            self.edges_ns.extend(edges.keys());
+            rises(latencies, then, edges, &mut self.edges_ns, intake);
             if let (Some(sum), Some(then)) = (now.sums.get(key), before.sums.get(key)) {
                 latencies.sum_ns += rise(*then, *sum) * 1e9;
             }
         }
     }
 
-    fn finish(self, input: &Input, intake: Intake) -> Result<ScrapeReport, ObservedError> {
+    fn too_long(&self) -> ObservedError {
+        ObservedError::Option {
+            option: "--series",
+            value: self.name.clone(),
+            why: format!("its scrapes span more than {MOST_BINS} bins of time").into(),
+            remedy: "check their stamps, or give a shorter part of it".into(),
+        }
+    }
+
+    fn finish(self, intake: Intake) -> Result<ScrapeReport, ObservedError> {
         let places = self.bins.keys().chain(self.gauges.keys());
         let (first, last) = (places.clone().min(), places.max());
         let count = first.zip(last).map(|(first, last)| last - first + 1);
@@ -261,7 +285,7 @@ impl Reader {
             };
             return Err(ObservedError::Option {
                 option: "--scrape-interval",
-                value: input.name().clone(),
+                value: self.name.clone(),
                 why: why.into(),
                 remedy: "give samples stamps, put `# scrape 2026-03-01T12:00:00Z` before each \
                          scrape, or state the seconds between them"
@@ -280,17 +304,21 @@ impl Reader {
             bin.kv_usage = mean(gauges[2]);
             bin.replicas = mean(gauges[3]);
         }
-        let start_ns = first * self.bin_ns;
-        let notes = self.notes();
+        let start_ns = first * self.options.bin_ns;
+        let mut notes = self.notes();
+        if intake.zones[1] > 0 {
+            notes.push(zone_of(intake.zones, self.options.offset_s));
+        }
         Ok(ScrapeReport {
             scrapes: self.scrapes,
             samples: self.samples,
             skipped: intake.skipped,
+            left_out: intake.left_out,
             restarts: self.restarts,
             series: ObservedSeries {
                 source: SeriesSource::Scrapes,
                 start_ns,
-                bin_ns: self.bin_ns,
+                bin_ns: self.options.bin_ns,
                 bins,
                 notes,
             },
@@ -313,6 +341,12 @@ impl Reader {
                 *least as f64 / 1e6
             ));
         }
+        if self.told_twice > 0 {
+            notes.push(format!(
+                "{} scrapes tell the use of the KV cache by both of its names: the newer one counts",
+                self.told_twice
+            ));
+        }
         if self.out_of_order > 0 {
             notes.push(format!(
                 "{} scrapes are not after the one before: nothing is counted between them",
@@ -323,79 +357,7 @@ impl Reader {
     }
 }
 
-/// The part of [`SUCCESS`] that was aborted, as a counter of its own.
-const SUCCESS_ABORTED: &str = "aborted";
-const SUCCESS_FAILED: &str = "failed";
-
-impl Scrape {
-    fn take(&mut self, sample: &Sample<'_>) {
-        let labels = || sample.labels.to_owned();
-        let value = sample.value;
-        if !value.is_finite() {
-            return;
-        }
-        match sample.name {
-            SUCCESS => {
-                let name = match sample.label("finished_reason") {
-                    Some("abort") => SUCCESS_ABORTED,
-                    Some("error") => SUCCESS_FAILED,
-                    _ => SUCCESS,
-                };
-                self.counters.insert((name, labels()), value);
-            }
-            PROMPT => {
-                self.counters.insert((PROMPT, labels()), value);
-            }
-            OUTPUT => {
-                self.counters.insert((OUTPUT, labels()), value);
-            }
-            RUNNING => self.gauge(0, value),
-            WAITING => self.gauge(1, value),
-            name if KV.contains(&name) => self.gauge(2, value),
-            name => self.histogram(name, sample),
-        }
-    }
-
-    fn gauge(&mut self, which: usize, value: f64) {
-        self.gauges[which].0 += value;
-        self.gauges[which].1 += 1;
-    }
-
-    fn histogram(&mut self, name: &str, sample: &Sample<'_>) {
-        for metric in [TTFT, E2E] {
-            match name.strip_prefix(metric) {
-                Some("_bucket") => {
-                    let Some(edge) = sample.label("le").and_then(edge_ns) else {
-                        return;
-                    };
-                    let key = (metric, sample.labels_without("le"));
-                    let edges = self.histograms.entry(key).or_default();
-                    edges.insert(edge, sample.value);
-                }
-                Some("_sum") => {
-                    let key = (metric, sample.labels_without("le"));
-                    self.sums.insert(key, sample.value);
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-/// An upper edge in s, as ns; that of the last bucket is unbounded.
-fn edge_ns(text: &str) -> Option<u64> {
-    match text {
-        "+Inf" => Some(u64::MAX),
-        text => stamp::number(text, 9).ok(),
-    }
-}
-
-/// Adds to a count; what a hostile scrape says is beyond all counts stays at the greatest.
+/// Adds to a count. One sample is 2^53 at most: no file has enough of them to come to the greatest.
 fn add(count: &mut u64, more: u64) {
     *count = count.saturating_add(more);
-}
-
-/// By how much a counter rose; one that fell began anew.
-fn rise(before: f64, now: f64) -> f64 {
-    if now >= before { now - before } else { now }
 }

@@ -10,11 +10,12 @@ use super::format::ObservedFormat;
 use super::infer::{Inference, Lengths};
 use super::input::Input;
 use super::intake::{Intake, Skew};
-use super::join::Joiner;
+use super::join::{Joiner, Limits};
 use super::record::Observed;
 use super::report::ReadReport;
+use super::sort::Sorter;
 use super::template::{ENVOY_DEFAULT, Template};
-use super::{alb, bare, bench, envoy, litellm, otlp, rows, weka};
+use super::{alb, bare, bench, envoy, litellm, otlp, rows, vllm_bench, weka};
 use crate::trace::error::shorten;
 use crate::trace::{RecordReader, TraceError};
 
@@ -38,6 +39,12 @@ pub struct ReadOptions {
     pub conversations_every_ns: u64,
     /// Records that are held in memory to be sorted; more are sorted on disk.
     pub most_held: usize,
+    /// Bytes that they may take, near enough; as many are held of requests that are over and wait
+    /// for one before them that is not, and more wait on disk.
+    pub most_held_bytes: usize,
+    /// Bytes of requests that are under way or wait for another try; a log with more at once is
+    /// refused.
+    pub most_open_bytes: usize,
 }
 
 impl Default for ReadOptions {
@@ -51,6 +58,8 @@ impl Default for ReadOptions {
             retry_window_ns: 60_000_000_000,
             conversations_every_ns: 60_000_000_000,
             most_held: 50_000,
+            most_held_bytes: 32 << 20,
+            most_open_bytes: 256 << 20,
         }
     }
 }
@@ -99,8 +108,10 @@ pub fn read_input(
     let format = format_of(&input, path, options)?;
     let lengths = Lengths::new(options.inference.clone());
     let skews = options.skews.clone();
-    let mut intake = Intake::new(input.place(), options.most_held, lengths, skews);
+    let sorter = Sorter::new(options.most_held, options.most_held_bytes);
+    let mut intake = Intake::new(input.place(), sorter, lengths, skews);
     take_in(&mut input, path, format, options, &mut intake)?;
+    intake.check_skews()?;
     hand_out(&input, format, options, intake, sink)
 }
 
@@ -176,6 +187,9 @@ fn take_in(
             if !template.tells_first_byte() {
                 intake.note(envoy::NO_FIRST_TOKEN);
             }
+            if !template.tells_ending() {
+                intake.note(envoy::NO_ENDING);
+            }
             envoy::read(input, &template, rules, intake)
         }
         F::EnvoyJson => envoy::read_json(input, rules, intake),
@@ -183,10 +197,10 @@ fn take_in(
             intake.note(envoy::NO_FIRST_TOKEN);
             alb::read(input, rules, intake)
         }
-        F::LiteLlm => litellm::read(input, intake),
+        F::LiteLlm => litellm::read(input, rules.offset_s, intake),
         F::AiPerf => bench::read_aiperf(input, intake),
         F::GuideLlm => bench::read_guidellm(input, intake),
-        F::VllmBench => bench::read_vllm(input, intake),
+        F::VllmBench => vllm_bench::read(input, intake),
         F::Weka => weka::read(input, options.conversations_every_ns, intake),
         F::Requests => rows::read(input, path, intake),
         F::Trace(format) => bare::read(path, Some(format), intake),
@@ -245,15 +259,20 @@ fn hand_out(
         lengths,
         sink,
     };
-    let mut joiner = Joiner::new(options.retry_window_ns);
+    let limits = Limits {
+        held: options.most_held,
+        held_bytes: options.most_held_bytes,
+        open_bytes: options.most_open_bytes,
+    };
+    let mut joiner = Joiner::new(input.name().clone(), options.retry_window_ns, limits);
     for attempt in sorter.finish()? {
-        joiner.push(attempt?);
-        while let Some(request) = joiner.pop() {
+        joiner.push(attempt?)?;
+        while let Some(request) = joiner.pop()? {
             out.give(request)?;
         }
     }
-    joiner.finish();
-    while let Some(request) = joiner.pop() {
+    joiner.finish()?;
+    while let Some(request) = joiner.pop()? {
         out.give(request)?;
     }
     out.finish(input, &joiner)
@@ -329,20 +348,26 @@ impl Out<'_> {
         self.report.prompt = self.lengths.prompt;
         self.report.output = self.lengths.output;
         self.report.joined = joiner.joined;
-        self.report.skew = joiner.skew();
+        self.report.skew = joiner.skews.estimates();
+        if joiner.skews.uncompared > 0 {
+            self.report.notes.push(format!(
+                "{} pairs of spans are of services beyond the first 256 pairs of them: their \
+                 clocks are not compared",
+                joiner.skews.uncompared
+            ));
+        }
         Ok(self.report)
     }
 }
 
 /// How stamps were taken for UTC.
-fn zone_of([zoned, zoneless]: [u64; 2], offset_s: i32) -> String {
+pub(super) fn zone_of([zoned, zoneless]: [u64; 2], offset_s: i32) -> String {
     let sign = if offset_s < 0 { '-' } else { '+' };
     let minutes = offset_s.abs() / 60;
     let offset = format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60);
     match (zoned, zoneless) {
         (0, 0) => "stamps are numbers, in UTC".to_owned(),
         (_, 0) => "stamps have a zone".to_owned(),
-        (0, _) => format!("stamps have no zone: taken for {offset} (--utc-offset)"),
-        _ => format!("{zoneless} stamps have no zone: taken for {offset} (--utc-offset)"),
+        _ => format!("stamps without a zone: {zoneless}, taken for {offset} (--utc-offset)"),
     }
 }

@@ -101,6 +101,8 @@ pub struct Joined {
     pub within: u64,
     /// The most requests that were held at once, waiting for further tries.
     pub most_held: u64,
+    /// Requests that were over and waited on disk for one before them that was not.
+    pub on_disk: u64,
 }
 
 /// What reading a log found.

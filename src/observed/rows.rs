@@ -2,18 +2,16 @@
 //! an import wrote (`trace import --observed`).
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
-
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
 
 use super::attempt::Attempt;
 use super::error::ObservedError;
 use super::input::Input;
 use super::intake::Intake;
+use super::parquet_rows;
 use super::record::Ending;
 use crate::fleet::request::{Outcome, Status};
+use crate::trace::parse::decimal;
 
 /// Reads rows; `path` is opened again if it is Parquet.
 pub(super) fn read(
@@ -28,27 +26,41 @@ pub(super) fn read(
 }
 
 fn read_csv(input: &mut Input, intake: &mut Intake) -> Result<(), ObservedError> {
+    // A quote that is not closed makes a row of all that follows it.
+    let allowance = input.allowance();
+    allowance.begin();
     let mut rows = csv::ReaderBuilder::new()
         .flexible(true)
         .from_reader(&mut *input);
     let header: Vec<String> = match rows.headers() {
         Ok(header) => header.iter().map(str::to_owned).collect(),
         Err(error) => {
+            if let Some(error) = rows.get_mut().take_fault() {
+                return Err(error);
+            }
             intake.skip("rows that are no CSV", &error.to_string());
             return Ok(());
         }
     };
     let mut row = csv::StringRecord::new();
     loop {
+        allowance.begin();
         let read = rows.read_record(&mut row);
-        let line = rows.position().line();
+        let place = match &read {
+            Ok(_) => row.position(),
+            Err(error) => error.position(),
+        };
+        let line = place.map_or(rows.position().line(), csv::Position::line);
         if let Some(error) = rows.get_mut().take_fault() {
             return Err(error);
         }
         let here = intake.place_now();
         intake.set_place(line);
         match read {
-            Ok(false) => return Ok(()),
+            Ok(false) => {
+                allowance.lift();
+                return Ok(());
+            }
             Ok(true) if row.len() != header.len() => {
                 let what = format!("{} fields of {}", row.len(), header.len());
                 intake.skip("rows with more or fewer fields than the header", &what);
@@ -63,39 +75,35 @@ fn read_csv(input: &mut Input, intake: &mut Intake) -> Result<(), ObservedError>
     }
 }
 
-fn read_parquet(path: &Path, intake: &mut Intake) -> Result<(), ObservedError> {
-    let damaged = |detail: String| ObservedError::Damaged {
-        path: path.display().to_string().into(),
-        kind: "Parquet",
-        line: 0,
-        detail: detail.into(),
-    };
-    let file = File::open(path).map_err(|fault| damaged(fault.to_string()))?;
-    let reader = SerializedFileReader::new(file).map_err(|fault| damaged(fault.to_string()))?;
-    let rows = reader
-        .get_row_iter(None)
-        .map_err(|fault| damaged(fault.to_string()))?;
-    for (number, row) in (1..).zip(rows) {
-        let row = row.map_err(|fault| damaged(fault.to_string()))?;
-        intake.set_place(number);
-        let texts: Vec<(String, String)> = row
-            .get_column_iter()
-            .map(|(name, field)| (name.clone(), text_of(field)))
-            .collect();
-        let fields = texts
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()));
-        take(&fields.collect(), intake)?;
-    }
-    Ok(())
-}
+/// Columns that are read.
+const COLUMNS: [&str; 18] = [
+    "arrival_ns",
+    "status",
+    "first_token_ns",
+    "last_token_ns",
+    "ended_ns",
+    "prompt_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "attempts",
+    "tenant",
+    "t_ns",
+    "ending",
+    "ttft_ns",
+    "e2e_ns",
+    "prompt_inferred",
+    "output_inferred",
+    "session",
+    "model",
+];
 
-fn text_of(field: &Field) -> String {
-    match field {
-        Field::Null => String::new(),
-        Field::Str(text) => text.clone(),
-        other => other.to_string(),
-    }
+fn read_parquet(path: &Path, intake: &mut Intake) -> Result<(), ObservedError> {
+    parquet_rows::read(path, &COLUMNS, &mut |number, texts| {
+        intake.set_place(number);
+        let fields = texts.iter();
+        let fields = fields.map(|(name, text)| (*name, text.unwrap_or("")));
+        take(&fields.collect(), intake)
+    })
 }
 
 type Fields<'a> = BTreeMap<&'a str, &'a str>;
@@ -117,15 +125,19 @@ fn take(fields: &Fields<'_>, intake: &mut Intake) -> Result<(), ObservedError> {
 
 type Refused = (&'static str, String);
 
-/// A whole number; none where the field is empty or missing.
-fn number<T: std::str::FromStr>(fields: &Fields<'_>, name: &str) -> Result<Option<T>, Refused> {
-    match fields.get(name).map(|it| it.trim()) {
-        None | Some("") => Ok(None),
-        Some(text) => text
-            .parse()
-            .map(Some)
-            .map_err(|_| ("with a number that is none", format!("{name} = {text}"))),
-    }
+/// A whole number; none where the field is empty or missing. Tools that know no null in a column of
+/// whole numbers write them as `12.0`.
+fn number<T: TryFrom<u64>>(fields: &Fields<'_>, name: &str) -> Result<Option<T>, Refused> {
+    let text = match fields.get(name).map(|it| it.trim()) {
+        None | Some("") => return Ok(None),
+        Some(text) => text,
+    };
+    let whole = match decimal(text, 0) {
+        Ok((whole, true)) => T::try_from(whole).ok(),
+        _ => None,
+    };
+    let none = || ("with a number that is none", format!("{name} = {text}"));
+    whole.map(Some).ok_or_else(none)
 }
 
 fn text(fields: &Fields<'_>, name: &str) -> Option<Box<str>> {
@@ -183,7 +195,14 @@ fn observed(fields: &Fields<'_>) -> Result<Attempt, Refused> {
     let ending = Ending::ALL.into_iter().find(|it| it.name() == name);
     attempt.ending = ending.ok_or_else(|| ("with an ending that is none", name.to_owned()))?;
     let after = |name| -> Result<Option<u64>, Refused> {
-        Ok(number::<u64>(fields, name)?.and_then(|ns| start.checked_add(ns)))
+        match number::<u64>(fields, name)?.map(|ns| start.checked_add(ns)) {
+            None => Ok(None),
+            Some(Some(at)) => Ok(Some(at)),
+            Some(None) => Err((
+                "with a stamp out of range",
+                format!("{name} after {start} ns"),
+            )),
+        }
     };
     attempt.first_token_ns = after("ttft_ns")?;
     attempt.end_ns = after("e2e_ns")?;

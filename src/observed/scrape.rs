@@ -1,5 +1,7 @@
 //! The text format of Prometheus: one sample a line.
 
+use super::stamp;
+
 /// One sample: `name{label="value"} value timestamp`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sample<'a> {
@@ -9,8 +11,8 @@ pub(super) struct Sample<'a> {
     pub labels: &'a str,
     /// The value.
     pub value: f64,
-    /// When, ms since 1970.
-    pub at_ms: Option<u64>,
+    /// When, ns since 1970.
+    pub at_ns: Option<u64>,
 }
 
 impl<'a> Sample<'a> {
@@ -31,21 +33,23 @@ impl<'a> Sample<'a> {
         if name.is_empty() || !name.chars().all(plain) {
             return None;
         }
+        // What follows is an exemplar of OpenMetrics.
+        let rest = rest.split(" # ").next().unwrap_or(rest);
         let mut words = rest.split_whitespace();
         let value = match words.next()? {
             "+Inf" => f64::INFINITY,
             "-Inf" => f64::NEG_INFINITY,
             text => text.parse().ok()?,
         };
-        let at_ms = match words.next() {
-            Some(text) => Some(text.parse().ok()?),
+        let at_ns = match words.next() {
+            Some(text) => Some(stamp_ns(text)?),
             None => None,
         };
         words.next().is_none().then_some(Sample {
             name,
             labels,
             value,
-            at_ms,
+            at_ns,
         })
     }
 
@@ -78,6 +82,14 @@ impl<'a> Sample<'a> {
         }
         kept.join(",")
     }
+}
+
+/// A stamp in ns since 1970: ms in the text format of Prometheus, s in OpenMetrics. The one cannot
+/// be taken for the other: 10^11 s are in the year 5138, as many ms in 1973.
+fn stamp_ns(text: &str) -> Option<u64> {
+    const MS_FROM: u64 = 100_000_000_000;
+    let in_ms = text.parse::<u64>().is_ok_and(|it| it >= MS_FROM);
+    stamp::number(text, if in_ms { 6 } else { 9 }).ok()
 }
 
 /// Where a quoted text ends: at a quote that no backslash escapes.
@@ -120,7 +132,10 @@ mod tests {
         assert_eq!(sample.label("le"), Some("0.3"));
         assert_eq!(sample.label("model_name"), Some(r#"a}\"b"#));
         assert_eq!(sample.labels_without("le"), r#"model_name="a}\"b""#);
-        assert_eq!((sample.value, sample.at_ms), (7.0, Some(1_700_000_000_123)));
+        let at_ns = Some(1_700_000_000_123_000_000);
+        assert_eq!((sample.value, sample.at_ns), (7.0, at_ns));
+        let line = r##"a_bucket{le="1"} 7 1700000000.123 # {trace_id="x"} 0.5 1700000000.1"##;
+        assert_eq!(Sample::of(line).unwrap().at_ns, at_ns, "OpenMetrics");
         assert_eq!(Sample::of("up 1").unwrap().value, 1.0);
         for bad in [
             "",

@@ -183,6 +183,8 @@ pub struct SeriesBuilder {
     with_ttft: u64,
     without_ttft: u64,
     unended: u64,
+    /// What comes when there are too many bins: it counts for nothing, as there will be no series.
+    beyond: Option<ObservedBin>,
 }
 
 impl SeriesBuilder {
@@ -194,11 +196,16 @@ impl SeriesBuilder {
             with_ttft: 0,
             without_ttft: 0,
             unended: 0,
+            beyond: None,
         }
     }
 
     fn bin(&mut self, ns: u64) -> &mut ObservedBin {
-        self.bins.entry(ns / self.bin_ns).or_default()
+        let place = ns / self.bin_ns;
+        if self.bins.len() >= MOST_BINS && !self.bins.contains_key(&place) {
+            return self.beyond.insert(ObservedBin::default());
+        }
+        self.bins.entry(place).or_default()
     }
 
     /// Counts a request.
@@ -238,7 +245,7 @@ impl SeriesBuilder {
         let first = *self.bins.keys().next()?;
         let last = *self.bins.keys().next_back()?;
         let count = usize::try_from(last - first + 1).ok()?;
-        if count > MOST_BINS {
+        if count > MOST_BINS || self.beyond.is_some() {
             return None;
         }
         let mut bins = vec![ObservedBin::default(); count];

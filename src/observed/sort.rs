@@ -8,50 +8,64 @@ use std::io::{BufRead, BufReader, BufWriter, Seek, Write};
 use super::attempt::Attempt;
 use super::error::ObservedError;
 
-/// Runs that are merged at once: each is an open file.
-const MOST_RUNS: usize = 64;
+/// Runs of one level that are merged to one of the next: each is an open file. A record is written
+/// again once a level, of which there are as many as the logarithm of the log's size.
+const MOST_RUNS: usize = 32;
 
 /// Takes attempts in any order and gives them by start; those of one start in the order taken.
 #[derive(Debug)]
 pub(super) struct Sorter {
     held: Vec<Attempt>,
+    held_bytes: usize,
     most_held: usize,
-    runs: Vec<File>,
-    /// Runs written, also those merged since.
+    most_bytes: usize,
+    /// Runs on disk by level: those of a level were merged from those of the level before.
+    levels: Vec<Vec<File>>,
+    /// Runs of what did not fit in memory; those merged of others do not count.
     pub(super) written: u64,
 }
 
 impl Sorter {
-    /// A sorter that holds so many in memory, 1 or more.
-    pub(super) fn new(most_held: usize) -> Sorter {
+    /// A sorter that holds so many in memory, 1 or more, of so many bytes at most (and one more).
+    pub(super) fn new(most_held: usize, most_bytes: usize) -> Sorter {
         Sorter {
             held: Vec::new(),
+            held_bytes: 0,
             most_held: most_held.max(1),
-            runs: Vec::new(),
+            most_bytes,
+            levels: Vec::new(),
             written: 0,
         }
     }
 
     pub(super) fn push(&mut self, attempt: Attempt) -> Result<(), ObservedError> {
+        self.held_bytes += attempt.bytes();
         self.held.push(attempt);
-        if self.held.len() < self.most_held {
+        if self.held.len() < self.most_held && self.held_bytes < self.most_bytes {
             return Ok(());
         }
         self.held.sort_by_key(key);
+        self.held_bytes = 0;
         let held = std::mem::take(&mut self.held);
-        let run = write_run(held.into_iter().map(Ok))?;
-        self.runs.push(run);
+        let mut run = write_run(held.into_iter().map(Ok))?;
         self.written += 1;
-        if self.runs.len() >= MOST_RUNS {
-            let runs = std::mem::take(&mut self.runs);
-            self.runs.push(write_run(Merge::new(runs, Vec::new())?)?);
+        for level in 0.. {
+            if self.levels.len() == level {
+                self.levels.push(Vec::new());
+            }
+            self.levels[level].push(run);
+            if self.levels[level].len() < MOST_RUNS {
+                break;
+            }
+            let runs = std::mem::take(&mut self.levels[level]);
+            run = write_run(Merge::new(runs, Vec::new())?)?;
         }
         Ok(())
     }
 
     pub(super) fn finish(mut self) -> Result<Merge, ObservedError> {
         self.held.sort_by_key(key);
-        Merge::new(self.runs, self.held)
+        Merge::new(self.levels.into_iter().flatten().collect(), self.held)
     }
 }
 
@@ -80,6 +94,7 @@ fn write_run(
 }
 
 /// Gives the attempts of sorted runs by start.
+#[derive(Debug)]
 pub(super) struct Merge {
     runs: Vec<BufReader<File>>,
     held: std::vec::IntoIter<Attempt>,
@@ -147,13 +162,23 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_sorted_on_disk() {
-        for most_held in [1, 7, 100, 10_000] {
-            let mut sorter = Sorter::new(most_held);
+        for (most_held, most_bytes) in [
+            (1, usize::MAX),
+            (7, usize::MAX),
+            (100, usize::MAX),
+            (10_000, usize::MAX),
+            (10_000, 2_000),
+        ] {
+            let mut sorter = Sorter::new(most_held, most_bytes);
             for number in 0..500_u64 {
                 let mut attempt = Attempt::at(number * 7919 % 101);
                 attempt.number = number;
                 sorter.push(attempt).unwrap();
             }
+            let open: usize = sorter.levels.iter().map(Vec::len).sum();
+            assert!(open < 3 * MOST_RUNS, "{open} open files");
+            let on_disk = sorter.written > 0;
+            assert_eq!(on_disk, most_held <= 500 || most_bytes < usize::MAX);
             let sorted: Vec<(u64, u64)> = sorter
                 .finish()
                 .unwrap()

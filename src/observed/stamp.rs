@@ -13,7 +13,10 @@ pub(super) fn number(text: &str, scale: i32) -> Result<u64, &'static str> {
 /// Also tells whether it had a zone.
 pub(super) fn iso(text: &str, offset_s: i32) -> Result<(u64, bool), &'static str> {
     let text = text.trim();
-    let ns = date_time(text, true)?;
+    let ns = match basic_zone(text) {
+        Some(at) => date_time(&format!("{}:{}", &text[..at], &text[at..]), true)?,
+        None => date_time(text, true)?,
+    };
     let clock = text.split_once([' ', 'T']).map_or("", |(_, clock)| clock);
     let zoned = clock.contains(['+', '-', 'Z']);
     if zoned {
@@ -22,6 +25,14 @@ pub(super) fn iso(text: &str, offset_s: i32) -> Result<(u64, bool), &'static str
     let east = i128::from(offset_s) * 1_000_000_000;
     let ns = u64::try_from(i128::from(ns) - east).map_err(|_| "is too early or too late")?;
     Ok((ns, false))
+}
+
+/// Where the minutes begin of a zone without a colon, as `strftime` writes it: `+0530`.
+fn basic_zone(text: &str) -> Option<usize> {
+    let at = text.len().checked_sub(5)?;
+    let (sign, digits) = text.get(at..)?.split_at_checked(1)?;
+    let is_zone = matches!(sign, "+" | "-") && digits.bytes().all(|it| it.is_ascii_digit());
+    (is_zone && text[..at].contains(':')).then_some(at + 3)
 }
 
 /// The time of the common log format, `08/Nov/2010:14:16:18 -0600`, in ns since 1970.
@@ -78,6 +89,13 @@ mod tests {
             iso("1970-01-01T01:00:01+01:00", 0).unwrap().0,
             1_000_000_000
         );
+        assert_eq!(
+            iso("1970-01-01T06:30:01.5+0530", 0),
+            Ok((3_601_500_000_000, true))
+        );
+        for bad in ["+0530", "é+0530", "1970-01-01T00:00:01+0é"] {
+            assert!(iso(bad, 0).is_err(), "{bad}");
+        }
         assert!(iso("1970-01-01 00:00:00", 1).is_err());
         assert_eq!(common_log("01/Jan/1970:01:00:01 +0100"), Ok(1_000_000_000));
         assert!(common_log("01/Foo/1970:01:00:01 +0100").is_err());

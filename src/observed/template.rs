@@ -1,61 +1,7 @@
 //! Format strings of access logs, Envoy's (`%DURATION%`) and nginx's (`$request_time`), and lines
 //! taken apart by them.
 
-/// What a field of an access log means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// When the request came, ISO 8601.
-    Start,
-    /// When the request came, a number of 10^n ns since 1970.
-    StartNumber(i32),
-    /// When the line was written, ISO 8601.
-    End,
-    /// When the line was written, a number of 10^n ns since 1970.
-    EndNumber(i32),
-    /// A time that is the start only where nothing else says when that was: shippers of logs put their own
-    /// in its place.
-    StartOtherwise,
-    /// When the line was written, `08/Nov/2010:14:16:18 -0600`.
-    EndCommon,
-    /// HTTP status.
-    Status,
-    /// Envoy's response flags.
-    Flags,
-    /// Bytes of the request.
-    BytesIn,
-    /// Bytes of the answer.
-    BytesOut,
-    /// From start to end, a number of 10^n ns.
-    Duration(i32),
-    /// From start to the first byte of the answer that came from behind, a number of 10^n ns.
-    FirstByte(i32),
-    /// An id that tries of one request share.
-    RequestId,
-    /// The id of a trace.
-    TraceId,
-    /// `POST`.
-    Method,
-    /// `POST /path HTTP/1.1`.
-    RequestLine,
-    /// Path with its query.
-    Path,
-    /// Tries that the proxy made.
-    Attempts,
-    /// Prompt tokens.
-    PromptTokens,
-    /// Output tokens.
-    OutputTokens,
-    /// Prompt tokens that a cache had.
-    CachedTokens,
-    /// The model.
-    Model,
-    /// Who asks.
-    Tenant,
-    /// The conversation.
-    Session,
-    /// Nothing of interest.
-    Other,
-}
+use super::meaning::{Meaning, envoy_meaning, nginx_meaning};
 
 /// Envoy's default format: see "Default Format String" of its documentation of access logs.
 pub(super) const ENVOY_DEFAULT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"";
@@ -69,6 +15,7 @@ pub(super) const NGINX_COMBINED: &str = "$remote_addr - $remote_user [$time_loca
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Template {
     pieces: Vec<Piece>,
+    is_envoy: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -80,10 +27,10 @@ enum Piece {
 impl Template {
     /// Prepares a format string; one with `%` is Envoy's, one with `$` nginx's.
     pub(super) fn new(format: &str) -> Result<Template, String> {
-        let mut pieces = if format.contains('%') {
-            envoy_pieces(format)?
-        } else {
-            nginx_pieces(format)?
+        let is_envoy = format.contains('%');
+        let mut pieces = match is_envoy {
+            true => envoy_pieces(format)?,
+            false => nginx_pieces(format)?,
         };
         if let Some(Piece::Text(text)) = pieces.last_mut() {
             *text = text.trim_end_matches("\\n").trim_end().to_owned();
@@ -114,7 +61,12 @@ impl Template {
         if !timed {
             return Err("has no time: %START_TIME%, $msec or $time_local is needed".into());
         }
-        Ok(Template { pieces })
+        Ok(Template { pieces, is_envoy })
+    }
+
+    /// Whether it is Envoy's, not nginx's.
+    pub(super) fn is_envoy(&self) -> bool {
+        self.is_envoy
     }
 
     /// Whether there is a field for the first byte of an answer.
@@ -123,13 +75,36 @@ impl Template {
         pieces.any(|piece| matches!(piece, Piece::Field(Meaning::FirstByte(_))))
     }
 
-    /// Writes a line; a field that is not known is `-`.
-    pub(super) fn render(&self, value: &dyn Fn(Meaning) -> Option<String>) -> String {
+    /// Whether there is a field for how a request ended.
+    pub(super) fn tells_ending(&self) -> bool {
+        let mut pieces = self.pieces.iter();
+        pieces.any(|piece| matches!(piece, Piece::Field(Meaning::Status | Meaning::Flags)))
+    }
+
+    /// Writes a line; a field that is not known is `-`. The error is a value that could not be told
+    /// from what stands around it.
+    pub(super) fn render(
+        &self,
+        value: &dyn Fn(Meaning) -> Option<String>,
+    ) -> Result<String, String> {
         let one = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
             Piece::Field(meaning) => value(*meaning).unwrap_or_else(|| "-".to_owned()),
         };
-        self.pieces.iter().map(one).collect()
+        let parts: Vec<String> = self.pieces.iter().map(one).collect();
+        let line = parts.concat();
+        let fields = self.fields(&line).unwrap_or_default();
+        let mut fields = fields.into_iter();
+        for (piece, part) in self.pieces.iter().zip(parts) {
+            let Piece::Field(_) = piece else {
+                continue;
+            };
+            let read = fields.next().map(|(_, text)| text);
+            if read != Some(part.as_str()) || part.contains(char::is_control) {
+                return Err(part);
+            }
+        }
+        Ok(line)
     }
 
     /// Takes a line apart; the error is the byte, from 1, where it no longer fits.
@@ -182,7 +157,7 @@ fn envoy_pieces(format: &str) -> Result<Vec<Piece>, String> {
         if !text.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut text)));
         }
-        pieces.push(Piece::Field(envoy_meaning(&rest[..end])));
+        pieces.push(Piece::Field(envoy_meaning(&rest[..end])?));
         rest = &rest[end + 1..];
     }
     text.push_str(rest);
@@ -206,56 +181,6 @@ fn command_end(rest: &str) -> Option<usize> {
         });
         after[length..].starts_with('%').then_some(at + 1 + length)
     })
-}
-
-/// What a command of Envoy's means.
-fn envoy_meaning(command: &str) -> Meaning {
-    use Meaning as M;
-    let (name, argument) = match command.split_once('(') {
-        Some((name, rest)) => (name, rest.rsplit_once(')').map_or(rest, |it| it.0)),
-        None => (command.split(':').next().unwrap_or(command), ""),
-    };
-    match name {
-        "START_TIME" => match argument {
-            "%s" => M::StartNumber(9),
-            "%s.%3f" | "%s.%6f" | "%s.%9f" | "%s.%f" => M::StartNumber(9),
-            "%s%3f" => M::StartNumber(6),
-            "%s%6f" => M::StartNumber(3),
-            "%s%9f" => M::StartNumber(0),
-            _ => M::Start,
-        },
-        "RESPONSE_CODE" => M::Status,
-        "RESPONSE_FLAGS" | "RESPONSE_FLAGS_LONG" => M::Flags,
-        "BYTES_RECEIVED" => M::BytesIn,
-        "BYTES_SENT" => M::BytesOut,
-        "DURATION" => M::Duration(6),
-        "RESPONSE_DURATION" => M::FirstByte(6),
-        "TRACE_ID" => M::TraceId,
-        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => M::Attempts,
-        "REQ" | "RESP" => header_meaning(argument),
-        "DYNAMIC_METADATA" | "METADATA" => by_name(argument.rsplit(':').next().unwrap_or("")),
-        _ => M::Other,
-    }
-}
-
-/// What a header means: the first of `NAME?ALTERNATIVE`.
-fn header_meaning(argument: &str) -> Meaning {
-    let name = argument
-        .split('?')
-        .next()
-        .unwrap_or("")
-        .to_ascii_lowercase();
-    match name.as_str() {
-        ":method" => Meaning::Method,
-        ":path" | "x-envoy-original-path" => Meaning::Path,
-        "x-request-id" => Meaning::RequestId,
-        "traceparent" | "x-b3-traceid" | "x-amzn-trace-id" => Meaning::TraceId,
-        // The gateway API's inference extension, and Envoy AI Gateway.
-        "x-gateway-model-name" | "x-ai-eg-model" | "x-model" => Meaning::Model,
-        "x-tenant-id" | "x-tenant" => Meaning::Tenant,
-        "x-session-id" | "x-conversation-id" => Meaning::Session,
-        _ => Meaning::Other,
-    }
 }
 
 /// Pieces of a format string of nginx's: `$variable` or `${variable}`.
@@ -288,63 +213,6 @@ fn nginx_pieces(format: &str) -> Result<Vec<Piece>, String> {
         pieces.push(Piece::Text(text));
     }
     Ok(pieces)
-}
-
-/// What a variable of nginx's means.
-fn nginx_meaning(name: &str) -> Meaning {
-    use Meaning as M;
-    match name {
-        "time_local" => M::EndCommon,
-        "time_iso8601" => M::End,
-        "msec" => M::EndNumber(9),
-        "request" => M::RequestLine,
-        "request_method" => M::Method,
-        "request_uri" | "uri" => M::Path,
-        "status" => M::Status,
-        "body_bytes_sent" | "bytes_sent" => M::BytesOut,
-        "request_length" | "content_length" => M::BytesIn,
-        "request_time" => M::Duration(9),
-        "request_id" => M::RequestId,
-        _ => match name.strip_prefix("http_") {
-            Some(header) => header_meaning(&header.replace('_', "-")),
-            None => M::Other,
-        },
-    }
-}
-
-/// What a name means that people give to a field: of metadata, or a key of a JSON log.
-pub(super) fn by_name(name: &str) -> Meaning {
-    use Meaning as M;
-    let name = name.to_ascii_lowercase().replace(['-', ' '], "_");
-    match name.as_str() {
-        "start_time" | "time" | "timestamp" => M::Start,
-        "@timestamp" => M::StartOtherwise,
-        "method" | "request_method" => M::Method,
-        "path" | "request_path" | "x_envoy_origin_path" | "x_envoy_original_path" => M::Path,
-        "response_code" | "status" | "status_code" => M::Status,
-        "response_flags" => M::Flags,
-        "bytes_received" => M::BytesIn,
-        "bytes_sent" => M::BytesOut,
-        "duration" | "duration_ms" => M::Duration(6),
-        "response_duration" => M::FirstByte(6),
-        "request_id" | "x_request_id" => M::RequestId,
-        "trace_id" | "traceparent" => M::TraceId,
-        "upstream_request_attempt_count" => M::Attempts,
-        "llm_input_token" | "gen_ai.usage.input_tokens" | "prompt_tokens" | "input_tokens" => {
-            M::PromptTokens
-        }
-        "llm_output_token"
-        | "gen_ai.usage.output_tokens"
-        | "completion_tokens"
-        | "output_tokens" => M::OutputTokens,
-        "llm_cached_input_token" | "gen_ai.usage.cached_input_tokens" | "cached_tokens" => {
-            M::CachedTokens
-        }
-        "gen_ai.request.model" | "model" | "model_name_override" | "request_model" => M::Model,
-        "tenant" | "tenant_id" | "x_tenant_id" => M::Tenant,
-        "session_id" | "session.id" | "conversation_id" => M::Session,
-        _ => M::Other,
-    }
 }
 
 #[cfg(test)]
@@ -397,5 +265,22 @@ mod tests {
         }
         assert!(Template::new("%START_TIME%%DURATION%").is_err());
         assert!(Template::new("${time_local").is_err());
+        assert!(Template::new("%START_TIME(%d.%m.%Y %H:%M)%").is_err());
+        assert!(Template::new("%START_TIME(%Y-%m-%dT%H:%M:%S%z)%").is_ok());
+    }
+
+    #[test]
+    fn a_line_that_could_not_be_read_back_is_not_written() {
+        let template = Template::new("%START_TIME% %REQ(X-TENANT-ID)% %DURATION%").unwrap();
+        let with = |tenant: &str| {
+            template.render(&|meaning| match meaning {
+                Meaning::Tenant => Some(tenant.to_owned()),
+                Meaning::Start => Some("now".to_owned()),
+                _ => None,
+            })
+        };
+        assert_eq!(with("acme"), Ok("now acme -".to_owned()));
+        assert_eq!(with("acme inc"), Err("acme inc".to_owned()));
+        assert_eq!(with("a\nb"), Err("a\nb".to_owned()));
     }
 }

@@ -39,8 +39,9 @@ pub const COLUMNS: [&str; 13] = [
     "model",
 ];
 
-/// Rows that are held before a Parquet row group is written.
+/// Rows that are held before a Parquet row group is written, and bytes of them.
 const GROUP: usize = 100_000;
+const GROUP_BYTES: usize = 32 << 20;
 
 /// A file that appears under its name only once it is whole; `.gz` compresses.
 pub struct Whole {
@@ -198,6 +199,7 @@ pub struct ObservedWriter {
     name: String,
     sink: Sink,
     held: Vec<Observed>,
+    held_bytes: usize,
 }
 
 enum Sink {
@@ -234,6 +236,7 @@ impl ObservedWriter {
             name,
             sink,
             held: Vec::new(),
+            held_bytes: 0,
         })
     }
 
@@ -242,12 +245,23 @@ impl ObservedWriter {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&mut self, request: &Observed) -> Result<(), ObservedError> {
-        self.held.push(request.clone());
+        let texts = [&request.tenant, &request.session, &request.model];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        self.held_bytes += size_of::<Observed>() + texts;
+        self.held.push(Observed {
+            t_ns: request.t_ns,
+            tenant: request.tenant.clone(),
+            session: request.session.clone(),
+            model: request.model.clone(),
+            // No column has them, and they may be long.
+            blocks: None,
+            ..*request
+        });
         let most = match self.sink {
             Sink::Csv(_) => 1024,
             Sink::Parquet(_) => GROUP,
         };
-        if self.held.len() >= most {
+        if self.held.len() >= most || self.held_bytes >= GROUP_BYTES {
             self.empty()?;
         }
         Ok(())
@@ -256,6 +270,7 @@ impl ObservedWriter {
     fn empty(&mut self) -> Result<(), ObservedError> {
         let table = columns(&self.held);
         self.held.clear();
+        self.held_bytes = 0;
         let failed = |fault: &dyn std::fmt::Display| ObservedError::write(&self.name, fault);
         match &mut self.sink {
             Sink::Csv(out) => {

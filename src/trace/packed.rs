@@ -8,6 +8,11 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// Whether a zstd frame begins that is to be passed over: tools that pack in parallel begin with one.
+fn is_skippable(magic: &[u8]) -> bool {
+    matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18])
+}
+
 /// A text as it is unpacked, and what it was packed with.
 pub(crate) struct Unpacked {
     /// `gzip` or `zstd`; none where it was plain.
@@ -25,7 +30,8 @@ impl Unpacked {
             .by_ref()
             .take(ZSTD_MAGIC.len() as u64)
             .read_to_end(&mut magic)?;
-        let (gzip, zstd) = (magic.starts_with(&GZIP_MAGIC), magic == ZSTD_MAGIC);
+        let zstd = magic == ZSTD_MAGIC || is_skippable(&magic);
+        let gzip = magic.starts_with(&GZIP_MAGIC);
         let whole = io::Cursor::new(magic).chain(plain);
         if gzip {
             let decoder = MultiGzDecoder::new(whole);

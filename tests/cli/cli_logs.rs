@@ -131,6 +131,20 @@ fn what_would_do_nothing_is_refused() {
             "+02:00",
         ),
         (&[&spans, "--out", "t.csv", "--skew", "vllm"], "NAME=MS"),
+        (
+            &[&spans, "--out", "t.csv", "--skew", "vlm=250"],
+            "it has gateway, vllm",
+        ),
+        (
+            &[
+                &access,
+                "--out",
+                "t.csv",
+                "--log-format",
+                "%START_TIME(%d.%m.%Y)% %DURATION%",
+            ],
+            "START_TIME that is written as `%d.%m.%Y`",
+        ),
         (&[&spans, "--observed", "o.json"], ".parquet"),
         (&["nowhere.log", "--out", "t.csv"], "does not exist"),
     ] {
@@ -187,4 +201,54 @@ prefix_caching = true
     cached.sort_unstable();
     // Two blocks of 64 tokens of the first conversation's second turn, and nothing of the other's.
     assert_eq!(cached, [0, 0, 128]);
+}
+
+#[test]
+fn a_format_string_of_another_server_is_not_written_by() {
+    let folder = TempDir::new().unwrap();
+    let observed = sample("observed.csv");
+    let export = |to: &str, format: &str| {
+        let arguments = ["trace", "export", &observed, "--out", "a.log"];
+        seatrial(
+            &folder,
+            &[&arguments[..], &["--to", to, "--log-format", format]].concat(),
+        )
+    };
+    for (to, format, words) in [
+        ("envoy", "$msec $request_time", "write with --to nginx"),
+        ("nginx", "%START_TIME% %DURATION%", "write with --to envoy"),
+        (
+            "envoy",
+            "%START_TIME(%s)% %DURATION%",
+            "write %START_TIME(%s.%3f)%",
+        ),
+        (
+            "otlp",
+            "%START_TIME% %DURATION%",
+            "does nothing with --to otlp",
+        ),
+    ] {
+        let refused = export(to, format).unwrap_err();
+        assert!(refused.contains(words), "{refused}");
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "a refusal leaves a file");
+    // A value that holds what stands between fields would be read as something else.
+    let spaced = folder.path().join("spaced.csv");
+    let text = std::fs::read_to_string(&observed).unwrap();
+    std::fs::write(&spaced, text.replace("acme", "acme inc")).unwrap();
+    let spaced = spaced.display().to_string();
+    let arguments = [
+        "trace", "export", &spaced, "--to", "envoy", "--out", "a.log",
+    ];
+    let bare = ["--log-format", "%START_TIME% %REQ(X-TENANT-ID)% %DURATION%"];
+    let refused = seatrial(&folder, &[&arguments[..], &bare].concat()).unwrap_err();
+    assert!(refused.contains("put quotes around"), "{refused}");
+    let quoted = [
+        "--log-format",
+        "%START_TIME% \"%REQ(X-TENANT-ID)%\" %DURATION%",
+    ];
+    seatrial(&folder, &[&arguments[..], &quoted].concat()).unwrap();
+    let log = std::fs::read_to_string(folder.path().join("a.log")).unwrap();
+    assert!(log.contains("\"acme inc\" 2500"), "{log}");
 }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use seatrial::observed::infer::Inference;
-use seatrial::observed::prometheus::read_scrapes;
+use seatrial::observed::prometheus::{ScrapeOptions, ScrapeReport, read_scrapes};
 use seatrial::observed::series::MINUTE_NS;
 use seatrial::observed::{
     Ending, Observed, ObservedError, ObservedFormat, ReadOptions, ReadReport, read_all,
@@ -119,7 +119,7 @@ fn flat_spans_without_a_zone_obey_the_offset() {
     assert_eq!(report.format, ObservedFormat::OtelFlat);
     assert_eq!(found.len(), 2, "calls of one conversation are no retries");
     assert!(found.iter().all(|it| it.attempts == 1));
-    assert!(report.zone.contains("no zone"), "{}", report.zone);
+    assert!(report.zone.contains("without a zone"), "{}", report.zone);
     let mut options = ReadOptions::default();
     options.rules.offset_s = 2 * 3600;
     let east = requests("otel-flat.json", &options).0;
@@ -189,6 +189,38 @@ fn envoy_access_logs_by_another_format() {
     let (found, _) = read_all(&path, &options).unwrap();
     assert_eq!(told(&found[0]), (250, Ending::Completed, 110, 40));
     assert_eq!((found[0].e2e_ns, found[0].attempts), (Some(90 * MS), 2));
+}
+
+#[test]
+fn tries_are_joined_by_trace_where_each_has_an_id_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let line = |ms: u32, code: u32, trace: &str, id: &str| {
+        format!("1772366400.{ms:03} {code} - 90 110 40 00-{trace}-b7ad6b7169203331-01 {id}\n")
+    };
+    let (a, none) = ("0af7651916cd43dd8448eb211c80319c", "0".repeat(32));
+    let lines = [
+        line(100, 503, a, "id-1"),
+        line(300, 200, a, "id-2"),
+        // Tracing is off: these are two requests.
+        line(400, 503, &none, "id-3"),
+        line(600, 200, &none, "id-4"),
+    ];
+    std::fs::write(&path, lines.concat()).unwrap();
+    let options = ReadOptions {
+        log_format: Some(
+            "%START_TIME(%s.%3f)% %RESPONSE_CODE% %RESPONSE_FLAGS% %DURATION% \
+             %DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)% \
+             %DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)% %REQ(TRACEPARENT)% \
+             %REQ(X-REQUEST-ID)%"
+                .to_owned(),
+        ),
+        ..ReadOptions::default()
+    };
+    let (found, report) = read_all(&path, &options).unwrap();
+    let all: Vec<_> = found.iter().map(|it| (told(it).0, it.attempts)).collect();
+    assert_eq!(all, [(100, 2), (400, 1), (600, 1)]);
+    assert_eq!(report.joined.retries, 1);
 }
 
 #[test]
@@ -295,9 +327,17 @@ fn conversations_have_blocks_of_their_own() {
     assert!(blocks(2).iter().all(|hash| !blocks(0).contains(hash)));
 }
 
+fn by_minute() -> ScrapeOptions {
+    ScrapeOptions {
+        bin_ns: MINUTE_NS,
+        every_ns: None,
+        offset_s: 0,
+    }
+}
+
 #[test]
 fn scrapes_become_series_that_say_what_they_cannot_tell() {
-    let report = read_scrapes(&sample("vllm.prom"), MINUTE_NS, None).unwrap();
+    let report = read_scrapes(&sample("vllm.prom"), &by_minute()).unwrap();
     let series = &report.series;
     assert_eq!((report.scrapes, report.restarts), (3, 1));
     assert_eq!(series.start_ns, NOON_NS);
@@ -322,16 +362,218 @@ fn scrapes_become_series_that_say_what_they_cannot_tell() {
     assert!(notes.contains("no arrivals"), "{notes}");
 }
 
+fn scrape_text(text: &str, options: &ScrapeOptions) -> ScrapeReport {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vllm.prom");
+    std::fs::write(&path, text).unwrap();
+    read_scrapes(&path, options).unwrap()
+}
+
+#[test]
+fn a_gauge_that_is_told_by_its_old_and_its_new_name_counts_once() {
+    // One replica tells both, one only the old name, one only the new one.
+    let text = "\
+# scrape 2026-03-01T12:00:15
+vllm:num_requests_running{engine=\"0\"} 2
+vllm:gpu_cache_usage_perc{engine=\"0\"} 0.1
+vllm:kv_cache_usage_perc{engine=\"0\"} 0.5
+vllm:gpu_cache_usage_perc{engine=\"1\"} 0.25
+vllm:kv_cache_usage_perc{engine=\"2\"} 0.75
+# scrape 2026-03-01T12:00:45
+vllm:kv_cache_usage_perc{engine=\"0\"} 0.5
+vllm:gpu_cache_usage_perc{engine=\"0\"} 0.1
+vllm:gpu_cache_usage_perc{engine=\"1\"} 0.25
+vllm:kv_cache_usage_perc{engine=\"2\"} 0.75
+";
+    let report = scrape_text(text, &by_minute());
+    let bin = &report.series.bins[0];
+    assert_eq!((bin.kv_usage, bin.replicas), (Some(0.5), Some(3.0)));
+    let notes = report.series.notes.join("\n");
+    assert!(
+        notes.contains("2 scrapes tell the use of the KV cache by both"),
+        "{notes}"
+    );
+    // Their stamps have no zone: they are taken for UTC, unless it is said where they were written.
+    assert_eq!(report.series.start_ns, NOON_NS);
+    assert!(
+        notes.contains("without a zone: 2, taken for +00:00"),
+        "{notes}"
+    );
+    let east = ScrapeOptions {
+        offset_s: 3600,
+        ..by_minute()
+    };
+    let report = scrape_text(text, &east);
+    assert_eq!(report.series.start_ns, NOON_NS - 3_600_000_000_000);
+}
+
+#[test]
+fn stamps_of_samples_are_in_ms_or_as_open_metrics_has_them_in_s() {
+    for (first, then) in [
+        ("1772366415000", "1772366445000"),
+        ("1772366415.0", "1772366445.0"),
+    ] {
+        let text = format!(
+            "vllm:num_requests_running 3 {first}\nvllm:request_success_total 5 {first}\n\
+             vllm:num_requests_running 1 {then}\nvllm:request_success_total 9 {then}\n# EOF\n"
+        );
+        let report = scrape_text(&text, &by_minute());
+        assert_eq!(report.scrapes, 2, "{first}");
+        assert_eq!(report.series.start_ns, NOON_NS, "{first}");
+        assert_eq!(report.series.bins[0].ended_as(Ending::Completed), 4);
+        assert_eq!(report.skipped.total(), 0);
+    }
+}
+
+#[test]
+fn an_edge_that_is_new_counts_nothing_by_itself() {
+    let bucket =
+        |le: &str, n: u32| format!("vllm:time_to_first_token_seconds_bucket{{le=\"{le}\"}} {n}\n");
+    let text = [
+        "# scrape 1772366415\n".to_owned(),
+        bucket("1.0", 100),
+        bucket("+Inf", 100),
+        "# scrape 1772366445\n".to_owned(),
+        bucket("0.5", 90),
+        bucket("1.0", 103),
+        bucket("+Inf", 104),
+    ];
+    let report = scrape_text(&text.concat(), &by_minute());
+    assert_eq!(
+        report.series.bins[0].ttft.count, 4,
+        "not the 90 that were there before"
+    );
+}
+
+#[test]
+fn stamps_of_litellm_without_a_zone_obey_the_offset_and_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("litellm.jsonl");
+    let text = std::fs::read_to_string(sample("litellm.jsonl")).unwrap();
+    // As Python writes a date and time that knows no zone.
+    let text = text
+        .replace("1772366400.5,", "\"2026-03-01 12:00:00.500000\",")
+        .replace("1772366401.5,", "\"2026-03-01 12:00:01.500000\",");
+    std::fs::write(&path, text).unwrap();
+    let (found, report) = read_all(&path, &ReadOptions::default()).unwrap();
+    assert_eq!(told(&found[1]), (500, Ending::Completed, 20, 10));
+    assert!(
+        report.zone.contains("without a zone: 3,"),
+        "{}",
+        report.zone
+    );
+    assert!(report.zone.contains("--utc-offset"), "{}", report.zone);
+    let mut options = ReadOptions::default();
+    options.rules.offset_s = 3600;
+    let east = read_all(&path, &options).unwrap().0;
+    assert_eq!(found[1].t_ns - east[0].t_ns, 3_600_000_000_000);
+    assert_eq!(east[1].t_ns, found[0].t_ns, "numbers are of no zone");
+}
+
+#[test]
+fn a_lead_of_a_clock_that_wrote_nothing_is_refused() {
+    let skew = |logger: &str| ReadOptions {
+        skews: vec![seatrial::observed::intake::Skew {
+            logger: logger.to_owned(),
+            lead_ns: 1,
+        }],
+        ..ReadOptions::default()
+    };
+    assert!(read_all(&sample("otlp.json"), &skew("vllm")).is_ok());
+    let refused = read_all(&sample("otlp.json"), &skew("vlm")).unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.contains("--skew vlm"), "{refused}");
+    assert!(refused.contains("it has gateway, vllm"), "{refused}");
+}
+
+#[test]
+fn byte_order_marks_line_ends_of_dos_and_zones_without_a_colon_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, options) in [
+        ("envoy.log", by_bytes()),
+        ("otlp.jsonl", ReadOptions::default()),
+        ("otlp.json", ReadOptions::default()),
+        ("litellm.jsonl", ReadOptions::default()),
+        ("requests.csv", ReadOptions::default()),
+        ("azure-2024.csv", ReadOptions::default()),
+        ("vllm-bench.json", ReadOptions::default()),
+    ] {
+        let text = std::fs::read_to_string(sample(name)).unwrap();
+        let dos = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        let path = folder.path().join(name);
+        std::fs::write(&path, dos).unwrap();
+        let (found, report) = read_all(&path, &options).unwrap();
+        let (expected, before) = requests(name, &options);
+        assert_eq!(found, expected, "{name}");
+        assert_eq!(report.skipped.total(), before.skipped.total(), "{name}");
+    }
+    // Files put one after another, each with its mark.
+    let text = std::fs::read_to_string(sample("litellm.jsonl")).unwrap();
+    let path = folder.path().join("two.jsonl");
+    std::fs::write(&path, format!("\u{feff}{text}\u{feff}{text}")).unwrap();
+    let (_, report) = read_all(&path, &ReadOptions::default()).unwrap();
+    assert_eq!(report.read, 8);
+    assert_eq!(report.skipped.total(), 2, "{}", report.skipped.told());
+
+    let path = folder.path().join("zone.jsonl");
+    let text = std::fs::read_to_string(sample("envoy.jsonl")).unwrap();
+    let text = text.replace("12:00:00.310Z", "13:00:00.310+0100");
+    std::fs::write(&path, text).unwrap();
+    let (found, _) = read_all(&path, &ReadOptions::default()).unwrap();
+    assert_eq!(found[0].t_ns, NOON_NS + 310 * MS);
+}
+
+#[test]
+fn a_request_without_a_status_is_said_to_be_taken_for_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    std::fs::write(&path, "1772366400.250 POST 90\n").unwrap();
+    let mut options = by_bytes();
+    options.inference.prompt = Some(seatrial::workload::lengths::LengthLaw::Constant(7));
+    options.inference.output = options.inference.prompt.clone();
+    options.log_format = Some("%START_TIME(%s.%3f)% %REQ(:METHOD)% %DURATION%".to_owned());
+    let (found, report) = read_all(&path, &options).unwrap();
+    assert_eq!(found[0].ending, Ending::Completed);
+    let notes = report.notes.join("\n");
+    assert!(notes.contains("no status and no flags"), "{notes}");
+    assert_eq!(report.left_out.total(), 1);
+}
+
+#[test]
+fn appended_results_of_vllm_bench_are_all_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.json");
+    let text = std::fs::read_to_string(sample("vllm-bench.json")).unwrap();
+    let later = text.replace("1000.5, 1001.0, 1001.5", "2000.5, 2001.0, 2001.5");
+    std::fs::write(&path, format!("{text}{later}")).unwrap();
+    let (found, report) = read_all(&path, &ReadOptions::default()).unwrap();
+    assert_eq!((found.len(), report.skipped.total()), (6, 0));
+    assert_eq!(found[3].t_ns / MS, 2_000_500);
+    // Lists of different lengths: what has no start is counted, not dropped.
+    let short = text.replace("1000.5, 1001.0, 1001.5", "1000.5, 1001.0");
+    std::fs::write(&path, short).unwrap();
+    let (found, report) = read_all(&path, &ReadOptions::default()).unwrap();
+    assert_eq!((found.len(), report.skipped.total()), (2, 1));
+    let reasons = report.skipped.told();
+    assert!(reasons.contains("request 2: no `start_times`"), "{reasons}");
+}
+
+/// Gzip, as one member of all that is given.
+fn gzipped(plain: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(plain).unwrap();
+    out.finish().unwrap()
+}
+
 #[test]
 fn compressed_logs_and_traces_are_read_too() {
-    use std::io::Write;
     let folder = tempfile::tempdir().unwrap();
     let plain = std::fs::read(sample("otlp.jsonl")).unwrap();
     let packed = folder.path().join("spans.jsonl.gz");
-    let file = std::fs::File::create(&packed).unwrap();
-    let mut out = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-    out.write_all(&plain).unwrap();
-    out.finish().unwrap();
+    // Members may end within a line: they are put together before it is read.
+    let (head, tail) = plain.split_at(plain.len() / 2 + 7);
+    std::fs::write(&packed, [gzipped(head), gzipped(tail)].concat()).unwrap();
     let zstd = folder.path().join("spans.jsonl.zst");
     let frames = [&plain[..], &plain[..]].map(|it| zstd::encode_all(it, 1).unwrap());
     std::fs::write(&zstd, frames.concat()).unwrap();
@@ -339,6 +581,10 @@ fn compressed_logs_and_traces_are_read_too() {
     let expected = requests("otlp.jsonl", &options).0;
     assert_eq!(read_all(&packed, &options).unwrap().0, expected);
     assert_eq!(read_all(&zstd, &options).unwrap().1.read, 6, "two frames");
+    // Tools that pack in parallel begin with a frame that is to be passed over.
+    let passed_over = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+    std::fs::write(&zstd, [&passed_over, &frames[0][..]].concat()).unwrap();
+    assert_eq!(read_all(&zstd, &options).unwrap().0, expected);
 
     let cut = folder.path().join("cut.zst");
     std::fs::write(&cut, &frames[0][..frames[0].len() / 2]).unwrap();

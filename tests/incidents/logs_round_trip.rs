@@ -237,3 +237,59 @@ fn a_format_string_with_commands_for_them_keeps_tokens_and_first_tokens() {
         assert_eq!(first, now.ttft_ns.map(|ns| ns / MS));
     }
 }
+
+#[test]
+fn nginx_logs_give_the_same_arrivals_to_the_millisecond() {
+    let (folder, before) = simulated();
+    let format =
+        "$msec $request_time $status \"$request\" $request_length $body_bytes_sent $request_id";
+    let export = |log: &str, more: &[&str]| {
+        let arguments = [
+            "trace",
+            "export",
+            "requests.csv",
+            "--to",
+            "nginx",
+            "--out",
+            log,
+        ];
+        seatrial(folder.path(), &[&arguments, more].concat())
+    };
+    let text = export("nginx.log", &["--log-format", format]);
+    assert!(text.contains("to the ms by $msec"), "{text}");
+    let mut options = ReadOptions {
+        log_format: Some(format.to_owned()),
+        inference: Inference {
+            bytes_per_prompt_token: Some(4.0),
+            bytes_per_output_token: Some(4.0),
+            ..Inference::default()
+        },
+        ..ReadOptions::default()
+    };
+    let (after, report) = read_all(&folder.path().join("nginx.log"), &options).unwrap();
+    assert_eq!(report.skipped.total() + report.left_out.total(), 0);
+    assert_eq!(after.len(), before.len());
+    for (then, now) in moved(before).iter().zip(&after) {
+        assert_eq!(then.t_ns / MS * MS, now.t_ns);
+        assert_eq!(then.e2e_ns.map(|ns| ns / MS * MS), now.e2e_ns);
+        assert_eq!(then.prompt.count, now.prompt.count);
+        // It has a status and no flags: what was shed looks as if it had been rejected.
+        let shed = then.ending == Ending::Shed && now.ending == Ending::Rejected;
+        assert!(shed || then.ending == now.ending, "{:?}", then.ending);
+    }
+    // Its usual format has seconds, and is found by itself.
+    export("usual.log", &[]);
+    options.log_format = None;
+    options.inference.prompt = Some(seatrial::workload::lengths::LengthLaw::Constant(7));
+    let (after, report) = read_all(&folder.path().join("usual.log"), &options).unwrap();
+    assert_eq!((report.format.name(), after.len()), ("nginx", before.len()));
+    let mut expected: Vec<u64> = moved(before)
+        .iter()
+        .map(|it| {
+            let e2e = it.e2e_ns.unwrap() / MS * MS;
+            (it.t_ns / MS * MS + e2e) / 1_000_000_000 * 1_000_000_000 - e2e
+        })
+        .collect();
+    expected.sort_unstable();
+    assert!(after.iter().map(|it| it.t_ns).eq(expected));
+}

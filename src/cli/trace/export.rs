@@ -18,7 +18,8 @@ use crate::report::number::count;
 pub struct ExportArgs {
     /// Requests of a run (`run --requests`), or observed ones (`trace import --observed`), or a log
     file: PathBuf,
-    /// What to write: otlp (spans as OTLP/JSON lines, to the ns) or envoy (access log, to the ms)
+    /// What to write: otlp (spans as OTLP/JSON lines, to the ns), envoy (access log, to the ms) or
+    /// nginx (access log, to the s by $time_local, to the ms by $msec)
     #[arg(long, value_parser = ExportFormat::from_str)]
     to: ExportFormat,
     /// Where to write; .gz compresses
@@ -27,7 +28,7 @@ pub struct ExportArgs {
     /// When the run began
     #[arg(long, value_name = "RFC3339", default_value = "2026-01-01T00:00:00Z")]
     start: String,
-    /// Envoy's format string, instead of its default one
+    /// Format string of Envoy (%DURATION%) or nginx ($request_time), instead of the default one
     #[arg(long, value_name = "STRING")]
     log_format: Option<String>,
     /// Bytes that a token has in an access log, which has no tokens
@@ -80,6 +81,12 @@ pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
         ExportFormat::Envoy => format!(
             "stamps and durations to the ms before; {} bytes stand for a token, and what the \
              format string has no command for is lost",
+            args.bytes_per_token
+        ),
+        ExportFormat::Nginx => format!(
+            "ends to the s before by $time_local and $time_iso8601, to the ms by $msec, durations \
+             to the ms before; {} bytes stand for a token; what was shed is a 503 like what was \
+             rejected, and what the format string has no variable for is lost",
             args.bytes_per_token
         ),
     };

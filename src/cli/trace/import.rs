@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::super::{Failure, Finished, json_text};
 use super::{lengths, page};
-use crate::observed::prometheus::read_scrapes;
+use crate::observed::prometheus::{ScrapeOptions, read_scrapes};
 use crate::observed::series::{MINUTE_NS, MOST_BINS, SeriesBuilder};
 use crate::observed::series_file::write_series;
 use crate::observed::write::{ObservedWriter, TraceWriter};
@@ -68,7 +68,7 @@ pub struct ImportArgs {
     /// Seconds between scrapes that have no stamp
     #[arg(long, value_name = "SECONDS")]
     scrape_interval_s: Option<f64>,
-    /// Sorts the requests of a trace by arrival (holds all of them in memory); logs always are
+    /// Sorts the requests of a trace by arrival, on disk where they are many; logs always are
     #[arg(long)]
     sort: bool,
     /// Spreads requests of a trace with the same stamp evenly until the next one
@@ -92,7 +92,7 @@ pub fn import(args: &ImportArgs) -> Result<Finished, Failure> {
     };
     check_used(args, format)?;
     match format {
-        ObservedFormat::Prometheus => import_scrapes(args),
+        ObservedFormat::Prometheus => import_scrapes(args, options.rules.offset_s),
         ObservedFormat::Trace(bare) if !wants_observed(args) => import_trace(args, Some(bare)),
         _ => import_log(args, &options),
     }
@@ -138,7 +138,7 @@ fn check_used(args: &ImportArgs, format: ObservedFormat) -> Result<(), Failure> 
         (
             "--utc-offset",
             args.utc_offset.is_some(),
-            access || format == F::OtelFlat,
+            access || matches!(format, F::OtelFlat | F::LiteLlm | F::Prometheus),
         ),
         (
             "--skew",
@@ -208,7 +208,7 @@ fn options_of(args: &ImportArgs) -> Result<ReadOptions, Failure> {
             args.conversations_every_s,
             default.conversations_every_ns,
         )?,
-        most_held: default.most_held,
+        ..default
     })
 }
 
@@ -302,7 +302,7 @@ fn too_many_bins(report: &ReadReport) -> Failure {
 }
 
 /// Scrapes of a monitor, which have no requests.
-fn import_scrapes(args: &ImportArgs) -> Result<Finished, Failure> {
+fn import_scrapes(args: &ImportArgs, offset_s: i32) -> Result<Finished, Failure> {
     if args.out.is_some() || args.observed.is_some() {
         return Err(Failure::of(format!(
             "{}: scrapes have counts, not requests, so there is no trace in them; write their \
@@ -322,7 +322,12 @@ fn import_scrapes(args: &ImportArgs) -> Result<Finished, Failure> {
             )));
         }
     };
-    let report = read_scrapes(&args.file, MINUTE_NS, every).map_err(Failure::of)?;
+    let options = ScrapeOptions {
+        bin_ns: MINUTE_NS,
+        every_ns: every,
+        offset_s,
+    };
+    let report = read_scrapes(&args.file, &options).map_err(Failure::of)?;
     write_series(out, &report.series).map_err(Failure::of)?;
     if args.json {
         let value = serde_json::to_value(&report.series).map_err(Failure::of)?;

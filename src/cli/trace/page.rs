@@ -140,6 +140,15 @@ fn joined(out: &mut String, report: &ReadReport) {
             ),
         );
     }
+    if joined.on_disk > 0 {
+        say(
+            out,
+            &format!(
+                "{} waited on disk for one before that was still under way",
+                plural(joined.on_disk, "request")
+            ),
+        );
+    }
     if joined.within > 0 {
         say(
             out,
@@ -205,5 +214,6 @@ pub(super) fn of_scrapes(report: &ScrapeReport, file: &Path) -> String {
         say(&mut out, note);
     }
     reasons(&mut out, "skipped:", &report.skipped);
+    reasons(&mut out, "left out:", &report.left_out);
     out
 }
