@@ -90,7 +90,8 @@ fn read_parquet(path: &Path, intake: &mut Intake) -> Result<(), ObservedError> {
     Ok(())
 }
 
-fn text_of(field: &Field) -> String {
+/// A field of Parquet as CSV would have it.
+pub(super) fn text_of(field: &Field) -> String {
     match field {
         Field::Null => String::new(),
         Field::Str(text) => text.clone(),
