@@ -177,7 +177,7 @@ fn with_replays() -> tempfile::TempDir {
         "--series-interval",
         "5",
     ];
-    seatrial(folder.path(), &run, 0);
+    seatrial(folder.path(), &run, 1);
     for (scenario, out, code) in [("night.toml", "fits", 0), ("quiet.toml", "off", 1)] {
         let arguments = [
             "replay",

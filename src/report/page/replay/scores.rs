@@ -103,7 +103,8 @@ pub(super) fn chart(found: &Value, part: &str) -> Option<Block> {
         let value = |name: &String| {
             let score = of(found, name).find(|score| text(score, "stretch") == stretch)?;
             let limit = number(score, "limit").filter(|limit| *limit > 0.0)?;
-            Some(number(score, "nrmse")? / limit)
+            // What differs by the last digits of numbers is not off.
+            Some((number(score, "nrmse")? / limit * 1e4).round() / 1e4)
         };
         BarSeries {
             name: stretch.to_owned(),
