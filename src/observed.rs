@@ -16,6 +16,7 @@
 //! | [`infer`] | lengths that a log does not have |
 //! | [`read()`] | all of these, one after another |
 //! | [`series`] | counts and latencies by minute, of requests or of scrapes |
+//! | [`levels`] | replicas and queues, as a monitor saw them |
 
 pub mod access;
 mod access_line;
@@ -36,6 +37,7 @@ pub mod input;
 pub mod intake;
 mod items;
 pub mod join;
+pub mod levels;
 mod litellm;
 mod meaning;
 mod otlp;

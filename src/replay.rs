@@ -6,12 +6,16 @@
 //! says how far they are apart and where the model is not to be trusted, and [`what_if`] changes one
 //! thing of the night, on the same random numbers. [`replay`] does all of it.
 //!
+//! What no log of requests has, replicas and queues, comes from what a monitor saw ([`levels`]).
+//!
 //! A log is held in memory, some 60 bytes a request: requests are compared one by one.
 
+mod assumptions;
 pub mod error;
 mod features;
 pub mod fit;
 mod least_squares;
+pub mod levels;
 pub mod night;
 pub mod open;
 pub mod outcome;
@@ -21,6 +25,7 @@ pub mod series;
 pub mod stage;
 pub mod what_if;
 pub mod window;
+pub mod words;
 
 pub use error::ReplayError;
 pub use night::Night;

@@ -4,11 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::progress::Progress;
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
+use crate::observed::levels::{ObservedLevels, read_levels};
 use crate::observed::{ReadOptions, ReadReport, read_all};
+use crate::replay::series::Minutes;
 use crate::replay::{Night, Outcome, Settings, Window, replay as simulate};
 use crate::report::number::plural;
 use crate::report::terminal::replay::render;
 use crate::scenario::Document;
+
+/// Bins that scrapes are put into, of each stretch that is compared.
+const BINS_OF_MINUTE: f64 = 20.0;
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +49,11 @@ pub struct ReplayArgs {
     /// Leaves nothing open
     #[arg(long)]
     no_fit: bool,
+    /// Replicas and queues as a monitor saw them: scrapes of vLLM's metrics, what `trace import --series`
+    /// or `run --series` wrote, or CSV or Parquet with start_ns and replicas, waiting, running or kv_usage
+    /// (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    observed_series: Vec<PathBuf>,
     /// The same night with one field changed: requests saved and lost (may be repeated)
     #[arg(long, value_name = "PATH=VALUE")]
     what_if: Vec<String>,
@@ -53,13 +63,15 @@ pub struct ReplayArgs {
     /// Simulations of the search of a fit at most; its last steps and intervals take some more
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(20..=100_000))]
     budget: u32,
-    /// Length of the minutes that series are compared by, seconds [default: 60, less for short logs]
+    /// Length of the minutes that series are compared by, seconds [default: 60, less for short logs; as long
+    /// as those of --observed-series]
     #[arg(long, value_name = "SECONDS")]
     bin: Option<f64>,
     /// Prints one JSON document instead of the page
     #[arg(long)]
     json: bool,
-    /// Writes replay.json, report.txt, series.csv and fitted.toml to this folder
+    /// Writes replay.json, report.txt, series.csv and fitted.toml to this folder, of which `report` makes
+    /// a page
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Threads to use; the result does not depend on it [default: all]
@@ -117,6 +129,14 @@ fn settings(args: &ReplayArgs, night: &Night, report: &ReadReport) -> Result<Set
             "--bin {bin}: must be seconds, 0.001 to 1,000,000; leave it out for minutes"
         )));
     }
+    let levels = levels(args, night)?;
+    let mut notes = notes_of(report);
+    let bin_s = args.bin.or_else(|| coarser(&levels, night));
+    if let (None, Some(bin_s)) = (args.bin, bin_s) {
+        notes.push(format!(
+            "compared by {bin_s} s, as replicas and queues were observed"
+        ));
+    }
     Ok(Settings {
         calm: window("--calm", &args.calm)?,
         incident: match &args.incident {
@@ -131,9 +151,30 @@ fn settings(args: &ReplayArgs, night: &Night, report: &ReadReport) -> Result<Set
         what_if: args.what_if.clone(),
         nights: usize::from(args.nights),
         budget: args.budget as usize,
-        bin_s: args.bin,
-        notes: notes_of(report),
+        bin_s,
+        notes,
+        levels,
     })
+}
+
+/// What a monitor saw, in bins that are short beside the minutes that are compared.
+fn levels(args: &ReplayArgs, night: &Night) -> Result<Vec<ObservedLevels>, Failure> {
+    let minutes = Minutes::of(night.span_ns() as f64 / 1e9, args.bin);
+    let bin_ns = (minutes.bin_s * 1e9 / BINS_OF_MINUTE).round().max(1.0) as u64;
+    let files = args.observed_series.iter();
+    files
+        .map(|file| read_levels(file, bin_ns).map_err(Failure::of))
+        .collect()
+}
+
+/// The length of what means of a monitor are over, seconds, where that is longer than what is usually compared.
+fn coarser(levels: &[ObservedLevels], night: &Night) -> Option<f64> {
+    let usual = Minutes::of(night.span_ns() as f64 / 1e9, None);
+    let widest_s = levels
+        .iter()
+        .map(ObservedLevels::widest_s)
+        .reduce(f64::max)?;
+    (widest_s > usual.bin_s).then_some(widest_s)
 }
 
 /// What reading the log found that the page should say.

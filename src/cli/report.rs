@@ -1,4 +1,4 @@
-//! `seatrial report`: what runs and sweeps found, as one page for a browser and as pictures.
+//! `seatrial report`: what runs, sweeps, replays and sizings found, as one page for a browser and as pictures.
 
 use std::path::{Path, PathBuf};
 
@@ -18,10 +18,11 @@ const NAME: &str = "report.html";
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The page is one file that fetches nothing: it can be sent and opened anywhere. Several \
-                  runs are held side by side first."
+                  runs are held side by side first; `compare` writes no folder, and its page is that of \
+                  the folders of the two runs."
 )]
 pub struct ReportArgs {
-    /// Folders that `run --out` or `sweep --out` wrote
+    /// Folders that `run --out`, `sweep --out`, `replay --out` or `size --out` wrote
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
     /// The page to write [default: report.html in the first folder]

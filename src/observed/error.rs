@@ -98,6 +98,13 @@ pub enum ObservedError {
         why: Text,
         remedy: Text,
     },
+    /// A file of levels over time that is not what it must be.
+    #[error("observed series `{path}`: {detail}; {remedy}")]
+    Levels {
+        path: Text,
+        detail: Text,
+        remedy: Text,
+    },
     /// The folder for temporary files.
     #[error(
         "cannot sort on disk: {detail}; free room in the folder for temporary files, or name another with TMPDIR"

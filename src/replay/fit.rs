@@ -38,6 +38,17 @@ pub struct Fitted {
     pub note: Option<String>,
 }
 
+/// Two parameters that do nearly the same to what was observed: what one is too low, the other makes up for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Alike {
+    /// The two.
+    pub paths: [String; 2],
+    /// The correlation of their estimates, -1 to 1.
+    pub correlation: f64,
+    /// The same in words.
+    pub says: String,
+}
+
 /// What a fit found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fit {
@@ -51,6 +62,8 @@ pub struct Fit {
     pub simulations: usize,
     /// Mean square of what is left, in squares of what differs from block to block: about 1.
     pub misfit: f64,
+    /// Pairs of parameters that the window hardly tells apart.
+    pub alike: Vec<Alike>,
     /// Other values that fit about as well: each a row of values, one per parameter.
     #[serde(skip)]
     pub draws: Vec<Vec<f64>>,
@@ -65,6 +78,7 @@ impl Fit {
             blocks: 0,
             simulations: 0,
             misfit: 0.0,
+            alike: Vec::new(),
             draws: Vec::new(),
         }
     }

@@ -9,10 +9,10 @@ use super::window::{Window, instant_s};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::request::{Outcome, Status};
 use crate::observed::{Ending, Observed};
-use crate::workload::source::Arrival;
+use crate::workload::source::{Arrival, PromptBlocks};
 
 /// Stamps above this are dates, ns since 1970; below it a log has a zero of its own (some 30 years).
-const DATED_NS: u64 = 1_000_000_000_000_000_000;
+pub(super) const DATED_NS: u64 = 1_000_000_000_000_000_000;
 
 /// One request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,6 +91,49 @@ pub struct Lengths {
     pub drawn: u64,
 }
 
+/// What a log says of prompts that begin alike.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Reuse {
+    /// Requests whose prompts have hashes of their blocks.
+    pub with_blocks: u64,
+    /// Requests that are said to be of a conversation.
+    pub with_session: u64,
+    /// Requests of which it says how many prompt tokens a cache had.
+    pub with_cached: u64,
+    /// Prompt tokens that a cache had.
+    pub cached_tokens: u64,
+    /// All prompt tokens of the requests of which that is said.
+    pub of_tokens: u64,
+}
+
+impl Reuse {
+    fn of(log: &[Observed]) -> Reuse {
+        let cached = log.iter().filter(|it| it.cached_tokens.is_some());
+        let sum = |of: &dyn Fn(&Observed) -> u32| -> u64 {
+            cached.clone().map(|it| u64::from(of(it))).sum()
+        };
+        let count = |is: &dyn Fn(&Observed) -> bool| log.iter().filter(|it| is(it)).count() as u64;
+        Reuse {
+            with_blocks: count(&|it| it.blocks.is_some()),
+            with_session: count(&|it| it.session.is_some()),
+            with_cached: count(&|it| it.cached_tokens.is_some()),
+            cached_tokens: sum(&|it| it.cached_tokens.unwrap_or(0)),
+            of_tokens: sum(&|it| it.prompt.count),
+        }
+    }
+}
+
+/// Where the time of a night begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Its time 0 in the stamps of the log, ns.
+    pub zero_ns: u64,
+    /// Whether stamps are dates, since 1970.
+    pub dated: bool,
+    /// Whether somebody said where time 0 is.
+    pub stated: bool,
+}
+
 /// A night as it was observed.
 #[derive(Debug, Clone)]
 pub struct Night {
@@ -98,8 +141,14 @@ pub struct Night {
     pub requests: Vec<Seen>,
     /// Where its time 0 is, ns since 1970, where the log has dates.
     pub zero_ns: Option<u64>,
+    /// Where its time begins in the stamps of the log.
+    pub clock: Clock,
     /// What lengths rest on.
     pub lengths: Lengths,
+    /// What it says of prompts that begin alike.
+    pub reuse: Reuse,
+    /// The blocks of each prompt; nothing where no request has any.
+    blocks: Vec<Option<PromptBlocks>>,
     /// Requests left out since they came before the start.
     pub before_start: u64,
 }
@@ -134,6 +183,11 @@ impl Night {
             inferred: inferred.count() as u64,
             drawn: 0,
         };
+        let reuse = Reuse::of(&log);
+        let blocks = match reuse.with_blocks {
+            0 => Vec::new(),
+            _ => log.iter().map(blocks_of).collect(),
+        };
         let known: Vec<(u32, u32)> = log
             .iter()
             .filter(|it| it.prompt.count > 0 && it.output.count > 0)
@@ -165,17 +219,26 @@ impl Night {
         Ok(Night {
             requests: requests.collect(),
             zero_ns: dated.then_some(zero),
+            clock: Clock {
+                zero_ns: zero,
+                dated,
+                stated: start.is_some(),
+            },
             lengths,
+            reuse,
+            blocks,
             before_start,
         })
     }
 
     /// What arrives.
     pub fn arrivals(&self) -> Arc<[Arrival]> {
-        let arrivals = self.requests.iter().map(|request| Arrival {
+        let all = self.requests.iter().enumerate();
+        let arrivals = all.map(|(place, request)| Arrival {
             t_ns: request.t_ns,
             prompt_tokens: request.prompt_tokens,
             output_tokens: request.output_tokens,
+            blocks: self.blocks.get(place).cloned().flatten(),
         });
         arrivals.collect()
     }
@@ -193,6 +256,14 @@ impl Night {
         };
         at(window.from_s)..at(window.to_s)
     }
+}
+
+fn blocks_of(request: &Observed) -> Option<PromptBlocks> {
+    let blocks = request.blocks.as_ref()?;
+    Some(PromptBlocks {
+        hashes: Arc::from(blocks.hashes.as_slice()),
+        tokens: blocks.tokens,
+    })
 }
 
 /// Where time 0 is, in the stamps of the log.

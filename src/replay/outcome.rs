@@ -4,11 +4,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fit::Fit;
+use super::levels::Telemetry;
 use super::night::Lengths;
 use super::score::{Pair, QuantileError, Score, Stretch};
 use super::series::{Kind, Minutes};
 use super::what_if::{Figures, WhatIf};
 use super::window::Window;
+use super::words;
 
 /// What a replay found.
 #[derive(Debug, Clone)]
@@ -19,6 +21,10 @@ pub struct Outcome {
     pub seed: u64,
     /// What was read.
     pub log: Log,
+    /// Replicas and queues, as far as they were observed.
+    pub telemetry: Telemetry,
+    /// What the replay takes to be so.
+    pub assumptions: Vec<String>,
     /// Where all was well.
     pub calm: Window,
     /// Where it was not, where that is stated.
@@ -70,6 +76,18 @@ impl Outcome {
         self.scores.iter().all(|score| score.fits)
     }
 
+    /// Series that were observed in too little of a stretch to be judged there, and the stretch.
+    pub fn not_judged(&self) -> Vec<(&str, &'static str)> {
+        let observed = self.pairs.iter().filter(|pair| pair.observed.is_some());
+        let all = observed.flat_map(|pair| self.stretches.iter().map(|it| (pair.name(), it.name)));
+        let is_judged = |series: &str, stretch: &str| {
+            let mut scores = self.scores.iter();
+            scores.any(|score| score.series == series && score.stretch == stretch)
+        };
+        all.filter(|(series, stretch)| !is_judged(series, stretch))
+            .collect()
+    }
+
     /// As one document.
     pub fn to_json(&self) -> Value {
         let bad = self.scores.iter().filter(|score| !score.fits);
@@ -78,20 +96,31 @@ impl Outcome {
             "scenario": self.scenario,
             "seed": self.seed,
             "log": self.log,
+            "notes": words::notes(self),
+            "telemetry": self.telemetry,
+            "assumptions": self.assumptions,
             "calm": self.calm,
             "incident": self.incident,
             "fit": self.fit,
+            "fitted_to": words::fitted(self),
             "nights": self.nights,
             "verdict": {
                 "fits": self.fits(),
+                "says": words::verdict(self),
+                "not_judged": self.not_judged().iter().map(|(series, stretch)| json!({
+                    "series": series,
+                    "stretch": stretch,
+                })).collect::<Vec<_>>(),
                 "not_to_be_trusted": bad.map(|score| json!({
                     "series": score.series,
                     "stretch": score.stretch,
                     "windows": score.off,
+                    "says": words::failing(score),
                 })).collect::<Vec<_>>(),
             },
             "observed": self.observed,
             "simulated": self.simulated,
+            "stretches": self.stretches,
             "scores": self.scores,
             "quantiles": self.quantiles,
             "what_if": self.what_ifs,
@@ -105,6 +134,7 @@ impl Outcome {
         let unit = match pair.simulated.first().map(|it| it.kind) {
             Some(Kind::Rate) => "requests/s",
             Some(Kind::Latency) => "ms",
+            Some(Kind::Share) => "share",
             _ => "count",
         };
         let simulated: Vec<Option<f64>> = all.clone().map(|at| pair.mean(at)).collect();

@@ -4,16 +4,19 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::assumptions;
 use super::error::ReplayError;
 use super::fit::{Fit, fit};
+use super::levels::{Telemetry, lay_out, look_every_s, simulated};
 use super::night::{Night, Seen};
 use super::open::{Open, by_default};
 use super::outcome::{Log, Outcome};
 use super::score::{LEAST_MINUTES, Pair, Stretch, quantile_errors, scores};
-use super::series::{Minutes, Objectives, Series, of_levels, of_requests};
+use super::series::{Minutes, Objectives, Series, of_requests};
 use super::stage::{Part, Simulated, Stage};
 use super::what_if::{Figures, what_if};
 use super::window::Window;
+use crate::observed::levels::{Level, ObservedLevels};
 use crate::scenario::Document;
 use crate::scenario::schema::Slo;
 
@@ -45,6 +48,8 @@ pub struct Settings {
     pub bin_s: Option<f64>,
     /// What an importer said of the log.
     pub notes: Vec<String>,
+    /// What a monitor saw of replicas and queues.
+    pub levels: Vec<ObservedLevels>,
 }
 
 /// Replays a night.
@@ -59,14 +64,16 @@ pub fn replay(
 ) -> Result<Outcome, ReplayError> {
     let stage = Stage::new(document, folder, night)?;
     check_windows(night, settings)?;
+    let span_s = night.span_ns() as f64 / 1e9;
+    let minutes = Minutes::of(span_s, settings.bin_s);
+    let telemetry = lay_out(&settings.levels, night, minutes)?;
     let fit = fit_calm(&stage, night, settings)?;
     let plan = stage.plan(&fit.changes())?;
     let objectives: Vec<Option<Slo>> = plan.fleet.tiers.iter().map(|tier| tier.slo).collect();
     let told = as_told(&objectives, night);
-    let nights = simulate_nights(&stage, &fit, settings.nights)?;
-    let span_s = night.span_ns() as f64 / 1e9;
-    let minutes = Minutes::of(span_s, settings.bin_s);
-    let pairs = pairs(night, &nights, &told, minutes);
+    let watched = stage.looking_every(look_every_s(minutes));
+    let nights = simulate_nights(&watched, &fit, settings.nights)?;
+    let pairs = pairs(night, &nights, &told, minutes, &telemetry);
     let stretches = stretches(settings, !fit.parameters.is_empty(), span_s);
     let requests: Vec<Vec<Seen>> = nights.into_iter().map(|it| it.requests).collect();
     let few = &requests[..requests.len().min(WHAT_IF_NIGHTS)];
@@ -77,6 +84,8 @@ pub fn replay(
         scenario: plan.scenario.name.clone(),
         seed: plan.scenario.run.seed,
         log: log_of(night, settings),
+        assumptions: assumptions::of(&plan.scenario, night),
+        telemetry,
         calm: settings.calm,
         incident: settings.incident,
         scores: scores(&pairs, &stretches, minutes),
@@ -228,6 +237,7 @@ fn pairs(
     nights: &[Simulated],
     objectives: &Objectives,
     minutes: Minutes,
+    telemetry: &Telemetry,
 ) -> Vec<Pair> {
     let of = |requests: &[Seen]| -> Vec<Series> {
         let tiers: Vec<u16> = requests.iter().map(|it| it.tier).collect();
@@ -246,15 +256,29 @@ fn pairs(
             pair.simulated.push(series);
         }
     }
-    let levels = nights.iter().filter_map(|night| night.levels.as_ref());
-    let levels: Vec<Vec<Series>> = levels.map(|it| of_levels(it, minutes)).collect();
-    let names = levels.first().map_or(0, Vec::len);
-    pairs.extend((0..names).map(|at| Pair {
-        observed: None,
-        simulated: levels.iter().map(|night| night[at].clone()).collect(),
-    }));
     pairs.retain(|pair| !pair.is_empty());
+    pairs.extend(level_pairs(nights, minutes, telemetry));
     pairs
+}
+
+/// Replicas and queues: those that were observed, whatever they come to; of the others how many replicas
+/// there were, and how many requests waited.
+fn level_pairs(nights: &[Simulated], minutes: Minutes, telemetry: &Telemetry) -> Vec<Pair> {
+    let levels = nights.iter().filter_map(|night| night.levels.as_ref());
+    let made: Vec<Vec<(Level, Series)>> = levels.map(|it| simulated(it, minutes)).collect();
+    let pairs = Level::ALL.into_iter().filter_map(|level| {
+        let observed = telemetry.series.iter().find(|(it, _)| *it == level);
+        let pair = Pair {
+            observed: observed.map(|(_, series)| series.clone()),
+            simulated: made
+                .iter()
+                .map(|night| night[level.index()].1.clone())
+                .collect(),
+        };
+        let is_told = matches!(level, Level::Replicas | Level::Waiting) && !pair.is_empty();
+        (pair.observed.is_some() || is_told).then_some(pair)
+    });
+    pairs.collect()
 }
 
 /// The held-out part of the calm window, the incident, and what is neither.

@@ -187,21 +187,23 @@ fn score(
     let observed = mean(within.iter().map(seen))?;
     let simulated = mean(within.iter().map(made))?;
     let scale = mean(within.iter().filter_map(|minute| scale_of.seen(*minute)))?;
-    let nrmse = rms(within.iter().map(|minute| made(minute) - seen(minute)))? / scale;
+    let off_by = rms(within.iter().map(|minute| made(minute) - seen(minute)))?;
+    let nrmse = off_by / scale;
     let worst = (0..pair.simulated.len()).filter_map(|night| apart(pair, night, &within));
     let worst = worst.fold(0.0, f64::max) / scale;
+    let trace = least_that_matters(pair);
     let limit = (TIMES_WORST * worst)
         .max(TIMES_CALM * calm.unwrap_or(0.0))
-        .max(what_matters(pair));
+        .max(what_matters(pair))
+        .max(trace / scale);
     // Where nothing was observed to compare with, anything is too much but a trace of it.
-    let fits = if scale > 0.0 {
-        nrmse <= limit
-    } else {
-        simulated == 0.0
+    let (fits, limit) = match scale > 0.0 {
+        true => (nrmse <= limit, limit),
+        false => (off_by <= trace, what_matters(pair)),
     };
     let off = match fits {
         true => Vec::new(),
-        false => off_minutes(pair, &within, minutes, limit.min(1.0) * scale),
+        false => off_minutes(pair, &within, minutes, (limit.min(1.0) * scale).max(trace)),
     };
     Some(Score {
         series: pair.name().to_owned(),
@@ -223,6 +225,14 @@ fn what_matters(pair: &Pair) -> f64 {
         Some(Kind::Rate) => 0.05,
         _ if pair.name().ends_with("p99") => 0.2,
         _ => 0.1,
+    }
+}
+
+/// What is too little to matter, whatever the series comes to: half a request that waits.
+fn least_that_matters(pair: &Pair) -> f64 {
+    match pair.simulated.first().map(|series| series.kind) {
+        Some(Kind::Queue) => 0.5,
+        _ => 0.0,
     }
 }
 

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::night::Seen;
-use super::stage::Levels;
 use crate::measure::quantile_of_sorted;
 use crate::observed::Ending;
 use crate::scenario::schema::Slo;
@@ -21,6 +20,10 @@ pub enum Kind {
     Latency,
     /// How many there were.
     Level,
+    /// How many waited.
+    Queue,
+    /// A share, 0 to 1.
+    Share,
 }
 
 /// One series, a value for each minute; none where it is not known.
@@ -175,28 +178,4 @@ fn in_flight(requests: &[Seen], minutes: Minutes) -> Series {
         kind: Kind::Level,
         values: sums.into_iter().map(Some).collect(),
     }
-}
-
-/// The series that only a simulation has of its own: replicas and those who wait.
-pub fn of_levels(levels: &Levels, minutes: Minutes) -> Vec<Series> {
-    let by_minute = |name: &str, (values, width_s): (&[f64], f64), most: bool| {
-        let values = (0..minutes.count).map(|minute| {
-            let from = (minute as f64 * minutes.bin_s / width_s) as usize;
-            let to = ((minute as f64 + 1.0) * minutes.bin_s / width_s).ceil() as usize;
-            let within = values.get(from..to.min(values.len()))?.iter().copied();
-            match most {
-                true => within.reduce(f64::max),
-                false => within.reduce(f64::min),
-            }
-        });
-        Series {
-            name: name.to_owned(),
-            kind: Kind::Level,
-            values: values.collect(),
-        }
-    };
-    vec![
-        by_minute("waiting", (&levels.waiting, levels.width_s), true),
-        by_minute("replicas", (&levels.replicas, levels.look_s), false),
-    ]
 }

@@ -9,7 +9,9 @@ use super::error::ReplayError;
 use super::night::{Night, Seen};
 use crate::engine::{Ended, SimDuration, SimTime};
 use crate::fleet::outcome::RequestRow;
+use crate::fleet::plan::EnginePlan;
 use crate::fleet::simulation::{Hooks, Simulation};
+use crate::observed::levels::Level;
 use crate::scenario::Document;
 use crate::scenario::faults::FaultKind;
 use crate::scenario::resolve::{Plan, resolve};
@@ -28,6 +30,8 @@ pub struct Stage {
     document: Document,
     folder: PathBuf,
     arrivals: Arc<[Arrival]>,
+    /// How often what there is in the fleet is looked at; never where only requests are asked for.
+    look_every: Option<SimDuration>,
 }
 
 /// What was simulated.
@@ -39,21 +43,13 @@ pub struct Simulated {
     pub levels: Option<Levels>,
 }
 
-/// Looks at the replicas of a night at most, and the least time between two.
-const MOST_LOOKS: u64 = 2_000;
-const LEAST_LOOK_NS: u64 = 1_000_000_000;
-
 /// What was so over time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Levels {
-    /// Length of a stretch, seconds.
-    pub width_s: f64,
-    /// Requests that waited at replicas and gateways, by stretch.
-    pub waiting: Vec<f64>,
-    /// From one look at the replicas to the next, seconds.
-    pub look_s: f64,
-    /// Replicas that were there and answered, look by look.
-    pub replicas: Vec<f64>,
+    /// From one look to the next, seconds; the first is so long after the start.
+    pub every_s: f64,
+    /// What was found at each, in the order of [`Level::ALL`].
+    pub looks: Vec<[f64; Level::ALL.len()]>,
 }
 
 /// Of the arrivals which are simulated.
@@ -103,9 +99,20 @@ impl Stage {
             document,
             folder: folder.to_owned(),
             arrivals: night.arrivals(),
+            look_every: None,
         };
         stage.plan(&[])?;
         Ok(stage)
+    }
+
+    /// The same, looking every so many seconds at the replicas and at what waits. Looking changes nothing
+    /// of what is simulated.
+    #[must_use]
+    pub fn looking_every(&self, seconds: f64) -> Stage {
+        Stage {
+            look_every: Some(SimDuration::from_secs_f64(seconds)).filter(|every| every.0 > 0),
+            ..self.clone()
+        }
     }
 
     /// The scenario, the arrivals of the night in it but for their instants.
@@ -148,7 +155,7 @@ impl Stage {
         fleet.streams.replication = replication;
         let arrivals = match part {
             Part::Whole => Arc::clone(&self.arrivals),
-            Part::Slice(from, to) => self.arrivals[from..to].iter().copied().collect(),
+            Part::Slice(from, to) => self.arrivals[from..to].iter().cloned().collect(),
         };
         if let Some(last) = arrivals.last() {
             // The last request is to arrive, too.
@@ -158,7 +165,12 @@ impl Stage {
         let drain = SimDuration::from_secs_f64(drain_s);
         fleet.end = fleet.horizon.saturating_add(drain);
         fleet.source = SourcePlan::Observed(Arc::clone(&arrivals));
-        run(fleet, plan.scenario.run.max_events, arrivals.len())
+        run(
+            fleet,
+            plan.scenario.run.max_events,
+            arrivals.len(),
+            self.look_every,
+        )
     }
 }
 
@@ -166,6 +178,7 @@ fn run(
     fleet: crate::fleet::plan::FleetPlan,
     max_events: u64,
     expected: usize,
+    look_every: Option<SimDuration>,
 ) -> Result<Simulated, ReplayError> {
     let failed = |reason: String| ReplayError::Simulation {
         what: "the night".to_owned(),
@@ -188,15 +201,7 @@ fn run(
         rows: &mut take,
         audit: &mut |_| {},
     };
-    let looks = Looks::of(&simulation);
-    let mut replicas = Vec::new();
-    for look in 1..=looks.many {
-        replicas.push(replicas_up(&simulation));
-        let until = SimTime(look * looks.every.0);
-        if simulation.run_until(until, max_events, &mut hooks) != Ended::End {
-            break;
-        }
-    }
+    let levels = look_every.map(|every| look_on(&mut simulation, every, max_events, &mut hooks));
     simulation.run(max_events, &mut hooks);
     take(&simulation.world.in_flight_rows());
     simulation.check().map_err(failed)?;
@@ -204,51 +209,50 @@ fn run(
     let requests = requests.ok_or_else(|| {
         failed("it ended before all had arrived (run.max_events or run.max_in_flight)".to_owned())
     })?;
-    let levels = levels_of(&simulation, looks, replicas);
     Ok(Simulated { requests, levels })
 }
 
-/// When replicas are counted: at the end of each of so many stretches; never, where nothing is laid out in time.
-#[derive(Debug, Clone, Copy)]
-struct Looks {
-    many: u64,
+/// Simulates until arrivals are over, looking at the fleet on the way.
+fn look_on(
+    simulation: &mut Simulation,
     every: SimDuration,
+    max_events: u64,
+    hooks: &mut Hooks<'_>,
+) -> Levels {
+    let many = simulation.plan().horizon.0 / every.0;
+    let mut looks = Vec::new();
+    for look in 1..=many {
+        let at = SimTime(look * every.0);
+        if simulation.run_until(at, max_events, hooks) != Ended::End {
+            break;
+        }
+        looks.push(look_at(simulation, at));
+    }
+    Levels {
+        every_s: every.as_secs_f64(),
+        looks,
+    }
 }
 
-impl Looks {
-    fn of(simulation: &Simulation) -> Looks {
-        let horizon = simulation.plan().horizon.0;
-        let every = (horizon / MOST_LOOKS).max(LEAST_LOOK_NS);
-        let is_on = simulation.world.meters.timeline.is_on();
-        Looks {
-            many: if is_on { horizon / every } else { 0 },
-            every: SimDuration(every),
+/// What there is of each level at an instant.
+fn look_at(simulation: &Simulation, at: SimTime) -> [f64; Level::ALL.len()] {
+    let mut found = [0.0; Level::ALL.len()];
+    let (mut with_kv, mut kv_usage) = (0.0, 0.0);
+    for (pool, plan) in simulation.plan().pools.iter().enumerate() {
+        let view = simulation.world.pool_view(pool as u16, at);
+        found[Level::Replicas.index()] += f64::from(view.up);
+        found[Level::Queue.index()] += view.waiting as f64;
+        found[Level::Running.index()] += view.running as f64;
+        if matches!(plan.engine, EnginePlan::Llm { .. }) {
+            with_kv += f64::from(view.up);
+            kv_usage += f64::from(view.up) * view.kv_usage;
         }
     }
-}
-
-/// Replicas that are there and answer.
-fn replicas_up(simulation: &Simulation) -> f64 {
-    let pools = 0..simulation.plan().pools.len();
-    let up = pools.map(|pool| {
-        let view = simulation.world.pool_view(pool as u16, simulation.now());
-        f64::from(view.up)
-    });
-    up.sum()
-}
-
-fn levels_of(simulation: &Simulation, looks: Looks, replicas: Vec<f64>) -> Option<Levels> {
-    let timeline = &simulation.world.meters.timeline;
-    if !timeline.is_on() {
-        return None;
+    found[Level::Waiting.index()] = simulation.world.waiting() as f64;
+    if with_kv > 0.0 {
+        found[Level::KvUsage.index()] = kv_usage / with_kv;
     }
-    let buckets = timeline.buckets();
-    Some(Levels {
-        width_s: timeline.width().as_secs_f64(),
-        waiting: buckets.iter().map(|it| it.waiting as f64).collect(),
-        look_s: looks.every.as_secs_f64(),
-        replicas,
-    })
+    found
 }
 
 fn makes_arrivals(fault: &FaultKind) -> bool {

@@ -18,6 +18,8 @@ pub struct Chart {
     pub y: Axis,
     /// What was so over a stretch of x; numbered from 1.
     pub spans: Vec<Span>,
+    /// What the spans are, all together.
+    pub spans_are: String,
     /// Values of x to be seen in relation to.
     pub bounds: Vec<Bound>,
     /// Charts of one group are zoomed together.
@@ -193,6 +195,7 @@ impl Chart {
             x,
             y,
             spans: Vec::new(),
+            spans_are: "Faults".to_owned(),
             bounds: Vec::new(),
             group: None,
             body,

@@ -1,5 +1,5 @@
 //! What a report says, whoever shows it: parts, sections, and blocks of text, tables and charts, made
-//! of the folders that `run` and `sweep` wrote.
+//! of the folders that `run`, `sweep`, `replay` and `size` wrote.
 
 mod budget;
 mod compare;
@@ -10,7 +10,9 @@ mod heat;
 mod latency;
 mod pools;
 mod provenance;
+mod replay;
 mod run;
+mod size;
 mod summary;
 mod sweep;
 mod timeline;
@@ -39,7 +41,7 @@ pub struct Part {
     pub id: String,
     /// Its heading.
     pub title: String,
-    /// What kind of thing it is of: `run`, `sweep`, `comparison`.
+    /// What kind of thing it is of: `run`, `sweep`, `replay`, `sizing`, `comparison`.
     pub kind: &'static str,
     /// Sections, the summary first.
     pub sections: Vec<Section>,
@@ -143,6 +145,8 @@ impl Page {
             parts.push(match source {
                 Source::Run(run) => run::part(run, id, name),
                 Source::Sweep(sweep) => sweep::part(sweep, id, name),
+                Source::Replay(found) => replay::part(found, id, name),
+                Source::Size(size) => size::part(size, id, name),
             });
         }
         let title = match names.as_slice() {

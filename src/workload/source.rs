@@ -85,8 +85,17 @@ pub enum SourcePlan {
     Observed(Arc<[Arrival]>),
 }
 
+/// Hashes of a prompt's blocks: equal ones at the start of two prompts are the same text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptBlocks {
+    /// A hash for each, in order.
+    pub hashes: Arc<[u64]>,
+    /// Tokens of a block.
+    pub tokens: u32,
+}
+
 /// A request that was observed to arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
     /// When, nanoseconds from the start of the simulation.
     pub t_ns: u64,
@@ -94,6 +103,8 @@ pub struct Arrival {
     pub prompt_tokens: u32,
     /// Output tokens.
     pub output_tokens: u32,
+    /// The blocks of its prompt, where that is known.
+    pub blocks: Option<PromptBlocks>,
 }
 
 /// The stream itself. It is `Clone`, so that a run can be forked in the middle of a trace.
@@ -191,13 +202,15 @@ impl Source {
         let (time, prompt_tokens, output_tokens) = match &mut self.plan {
             SourcePlan::ClosedLoop { .. } => return None,
             SourcePlan::Observed(arrivals) => {
-                let arrival = *arrivals.get(self.came)?;
+                let arrival = arrivals.get(self.came)?;
                 let time = SimTime(arrival.t_ns);
                 if time >= self.horizon {
                     self.over = true;
                     return None;
                 }
                 self.came += 1;
+                let blocks = arrival.blocks.as_ref();
+                hashes = blocks.map(|it| (Arc::clone(&it.hashes), it.tokens));
                 (time, arrival.prompt_tokens, arrival.output_tokens)
             }
             SourcePlan::Drawn {

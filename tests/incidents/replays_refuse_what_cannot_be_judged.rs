@@ -46,6 +46,95 @@ fn stretches_beyond_count() {
     assert!(said.contains("20000 stretches"), "{said}");
 }
 
+/// What is said of a file of series with this text.
+#[track_caller]
+fn refused_series(texts: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let given = ["--calm", "0..20m", "--no-fit", "--bin", "60"];
+    let mut options: Vec<String> = given.map(str::to_owned).to_vec();
+    for (number, text) in texts.iter().enumerate() {
+        let path = folder.path().join(format!("{number}.csv"));
+        std::fs::write(&path, text).unwrap();
+        options.extend(["--observed-series".to_owned(), path.display().to_string()]);
+    }
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    refused(&options)
+}
+
+#[test]
+fn series_of_another_time() {
+    let said = refused_series(&["start_ns,replicas\n900000000000000,4\n900060000000000,4\n"]);
+    assert!(said.contains("must tell of the time of the log"), "{said}");
+    assert!(said.contains("another time zone"), "{said}");
+    let said =
+        refused_series(&["start_ns,replicas\n1763464800000000000,4\n1763464860000000000,4\n"]);
+    assert!(said.contains("counts from a zero of its own"), "{said}");
+}
+
+#[test]
+fn series_of_other_columns_or_values() {
+    for (text, words) in [
+        (
+            "time,replicas\n0,4\n",
+            "has columns time, replicas; allowed: start_ns",
+        ),
+        (
+            "start_ns,arrived\n0,4\n",
+            "has columns start_ns, arrived; allowed",
+        ),
+        (
+            "start_ns,replicas\n0,four\n",
+            "row 1: replicas = four: must be a number",
+        ),
+        (
+            "start_ns,replicas\n0,-1\n",
+            "replicas = -1: must be a number from 0",
+        ),
+        (
+            "start_ns,kv_usage\n0,1.5\n",
+            "kv_usage = 1.5: must be a number from 0 to 1",
+        ),
+        (
+            "start_ns,replicas\n0.5,4\n",
+            "start_ns = 0.5: must be a whole number",
+        ),
+        (
+            "start_ns,replicas\n60,4\n30,4\n",
+            "row 2: start_ns = 30: is not after",
+        ),
+        (
+            "start_ns,replicas\n0,\n60,\n",
+            "no value of replicas, waiting",
+        ),
+        ("start_ns,replicas\n", "has no row"),
+        ("start_ns,replicas\n0,4,5\n", "found record with 3 fields"),
+        (
+            "t_s,interval_s,scope,name,metric,value\n0,1,pool,a,waiting,1\n0,1,pool,a,waiting,2\n",
+            "row 2: pool a has waiting at 1 s already",
+        ),
+        (
+            "t_s,interval_s,scope,name,metric,value\n0,,pool,a,waiting,1\n",
+            "row 1: interval_s: is empty",
+        ),
+    ] {
+        let said = refused_series(&[text]);
+        assert!(said.contains(words), "{text:?}: {said}");
+    }
+}
+
+#[test]
+fn series_that_cannot_be_put_together() {
+    let one = "start_ns,replicas\n0,4\n60000000000,4\n120000000000,4\n";
+    let said = refused_series(&[one, one]);
+    assert!(
+        said.contains("must not tell of replicas at times that"),
+        "{said}"
+    );
+    // Means over longer than what is compared.
+    let said = refused_series(&["start_ns,replicas\n0,4\n7200000000000,4\n"]);
+    assert!(said.contains("--bin 7200"), "{said}");
+}
+
 #[test]
 fn changes_that_would_do_nothing() {
     for change in ["workload.arrivals.rate_scale=2", "slo.e2e_ms=5"] {

@@ -133,6 +133,32 @@ servers = 2
 service = { law = "exponential", mean_ms = 20 }
 "#;
 
+/// A replica crashes.
+const INCIDENT: &str = r#"
+name = "incident"
+[run]
+horizon_s = 150
+warmup_s = 0
+[workload]
+arrivals = { process = "poisson", rate_per_s = 20 }
+[slo]
+e2e_ms = 250
+[clients]
+max_retries = 1
+try_timeout_ms = 900
+[[pools]]
+name = "servers"
+engine = "abstract"
+replicas = 2
+servers = 2
+service = { law = "exponential", mean_ms = 60 }
+[[faults.timeline]]
+kind = "crash"
+target = { pool = "servers", replica = 1 }
+at_s = 60
+for_s = 40
+"#;
+
 fn seatrial(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_seatrial"))
         .args(arguments)
@@ -182,7 +208,61 @@ fn pages_have_marks_that_can_be_toggled_and_no_faults() {
     seatrial(folder.path(), &["report", "night", "--out", "night.html"]);
     let all = ["report", "plain", "again", "sweep", "--out", "all.html"];
     seatrial(folder.path(), &all);
-    let pages = [at("night.html"), at("all.html")];
+    std::fs::write(at("incident.toml"), INCIDENT).unwrap();
+    let run = [
+        "run",
+        "incident.toml",
+        "--requests",
+        "log.csv",
+        "--series",
+        "s.csv",
+    ];
+    seatrial(folder.path(), &run);
+    let replay = [
+        "replay",
+        "incident.toml",
+        "--trace",
+        "log.csv",
+        "--calm",
+        "0..50",
+        "--incident",
+        "55..105",
+        "--bin",
+        "5",
+        "--nights",
+        "3",
+        "--fit",
+        "gateway.cost_ms=0..20",
+        "--budget",
+        "20",
+        "--observed-series",
+        "s.csv",
+        "--set",
+        "faults.timeline.0.for_s=5",
+        "--what-if",
+        "pools.servers.servers=3",
+        "--out",
+        "replay",
+    ];
+    seatrial(folder.path(), &replay);
+    let size = [
+        "size",
+        "plain.toml",
+        "--knob",
+        "pools.servers.servers=1..6",
+        "--objective",
+        "scenario.pools.servers.servers",
+        "--at-most",
+        "latency.e2e_ms.p50=60",
+        "--out",
+        "size",
+        "--replications",
+        "4",
+    ];
+    seatrial(folder.path(), &size);
+    let both = ["report", "replay", "size", "--out", "incident.html"];
+    seatrial(folder.path(), &both);
+    let pages = [at("night.html"), at("all.html"), at("incident.html")];
     for page in &pages {
         let size = std::fs::metadata(page).unwrap().len();
         assert!(size < 3_000_000, "{}: {size} bytes", page.display());

@@ -33,6 +33,29 @@ metric = "latency.e2e_ms.p50"
 at_most = 0.001
 "#;
 
+/// Two replicas of two servers, some of whose requests are tried again.
+const NIGHT: &str = r#"
+name = "night"
+[run]
+horizon_s = 150
+warmup_s = 0
+[workload]
+arrivals = { process = "poisson", rate_per_s = 20 }
+[slo]
+e2e_ms = 250
+[clients]
+max_retries = 1
+try_timeout_ms = 900
+[[pools]]
+name = "servers"
+engine = "abstract"
+replicas = 2
+servers = 2
+service = { law = "exponential", mean_ms = 60 }
+[cost]
+on_demand_usd_per_gpu_hour = 3.20
+"#;
+
 fn seatrial(folder: &Path, arguments: &[&str], code: i32) -> (String, String) {
     let output = Command::cargo_bin("seatrial")
         .unwrap()
@@ -133,6 +156,143 @@ fn a_page_has_the_verdicts_the_figures_and_the_curves_of_its_run() {
         .sum();
     let expected = result["requests"]["arrived"].as_f64().unwrap();
     assert!((all / expected - 1.0).abs() < 0.01, "{all} {expected}");
+}
+
+/// A night with a crash, replayed without the crash: the folder of the replay is `off`, and `fits` is that
+/// with it.
+fn with_replays() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let crash = "[[faults.timeline]]\nkind = \"crash\"\ntarget = { pool = \"servers\", replica = 1 }\n\
+                 at_s = 60\nfor_s = 40\n";
+    let quiet = NIGHT.to_owned();
+    std::fs::write(folder.path().join("quiet.toml"), &quiet).unwrap();
+    std::fs::write(folder.path().join("night.toml"), quiet + crash).unwrap();
+    let run = [
+        "run",
+        "night.toml",
+        "--requests",
+        "log.csv",
+        "--series",
+        "s.csv",
+        "--series-interval",
+        "5",
+    ];
+    seatrial(folder.path(), &run, 1);
+    for (scenario, out, code) in [("night.toml", "fits", 0), ("quiet.toml", "off", 1)] {
+        let arguments = [
+            "replay",
+            scenario,
+            "--trace",
+            "log.csv",
+            "--calm",
+            "0..50",
+            "--incident",
+            "55..105",
+            "--bin",
+            "5",
+            "--nights",
+            "3",
+            "--fit",
+            "gateway.cost_ms=0..20",
+            "--budget",
+            "20",
+            "--observed-series",
+            "s.csv",
+            "--what-if",
+            "pools.servers.servers=3",
+            "--out",
+            out,
+        ];
+        seatrial(folder.path(), &arguments, code);
+    }
+    folder
+}
+
+#[test]
+fn a_page_of_a_replay_has_both_sides_the_incident_and_where_not_to_trust_it() {
+    let folder = with_replays();
+    seatrial(folder.path(), &["report", "off", "--charts", "slides"], 0);
+    let page = std::fs::read_to_string(folder.path().join("off/report.html")).unwrap();
+    assert!(page.len() < 3_000_000);
+    // The verdict comes first, what was read last.
+    let places = [
+        "THE MODEL DOES NOT FIT",
+        "Where the model is not to be trusted",
+        "Observed against simulated",
+        "Scores inside and outside the incident",
+        "Fitted to the calm window",
+        "Requests saved and lost",
+        "share no prefix",
+    ];
+    let main = page.find("<main").unwrap();
+    let places = places.map(|words| page[main..].find(words).unwrap_or(usize::MAX));
+    assert!(places.is_sorted() && places[6] < usize::MAX, "{places:?}");
+    let found = std::fs::read_to_string(folder.path().join("off/replay.json")).unwrap();
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let charts = charts(&page);
+    let chart = |id: &str| charts.iter().find(|it| it["id"] == id).unwrap();
+    // What is drawn is what was observed and simulated, with the incident marked.
+    for (id, name) in [("night-replicas", "replicas"), ("night-e2e-p50", "e2e p50")] {
+        let series = found["series"].as_array().unwrap();
+        let row = series.iter().find(|it| it["name"] == name).unwrap();
+        let drawn = chart(id);
+        for (place, field) in ["observed", "simulated"].into_iter().enumerate() {
+            let points = drawn["body"]["series"][place]["points"].as_array().unwrap();
+            let values: Vec<&Value> = points.iter().map(|point| &point[1]).collect();
+            let told: Vec<&Value> = row[field].as_array().unwrap().iter().collect();
+            assert_eq!(values, told, "{name} {field}");
+        }
+        assert_eq!(drawn["spans"][0]["what"], "the incident");
+        assert_eq!(
+            (&drawn["spans"][0]["from"], &drawn["spans"][0]["to"]),
+            (&55.0.into(), &105.0.into())
+        );
+    }
+    // Where a replica was missing the series are marked.
+    assert!(chart("night-replicas")["spans"].as_array().unwrap().len() > 1);
+    assert!(folder.path().join("slides/night-replicas.svg").is_file());
+
+    let (told, _) = seatrial(folder.path(), &["report", "fits", "off", "--json"], 0);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let page = std::fs::read_to_string(folder.path().join(told["page"].as_str().unwrap())).unwrap();
+    assert!(page.contains("The model fits"), "{told}");
+}
+
+#[test]
+fn a_page_of_a_sizing_has_its_answer_and_why_not_less() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("night.toml"), NIGHT).unwrap();
+    let size = [
+        "size",
+        "night.toml",
+        "--knob",
+        "pools.servers.servers=1..6",
+        "--objective",
+        "scenario.pools.servers.servers",
+        "--at-most",
+        "latency.e2e_ms.p50=60",
+        "--out",
+        "size",
+        "--replications",
+        "4",
+    ];
+    seatrial(folder.path(), &size, 0);
+    seatrial(folder.path(), &["report", "size"], 0);
+    let page = std::fs::read_to_string(folder.path().join("size/report.html")).unwrap();
+    for words in [
+        "Answers",
+        "Why not less",
+        "the answer",
+        "the next less",
+        "What was looked at",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    assert_eq!(charts(&page).len(), 1);
+    // Two commands in one folder: which is meant cannot be known.
+    std::fs::write(folder.path().join("size/replay.json"), "{}").unwrap();
+    let (_, said) = seatrial(folder.path(), &["report", "size"], 2);
+    assert!(said.contains("replay.json and size.json"), "{said}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The end of a search: the values, their intervals, and what to know of them.
 
 use super::search::Search;
-use super::{Fit, Fitted};
+use super::{Alike, Fit, Fitted};
 use crate::engine::Streams;
 use crate::measure::quantile_of_sorted;
 use crate::replay::error::ReplayError;
@@ -10,8 +10,9 @@ use crate::replay::open::Open;
 
 /// At the end every place is simulated with so many kinds of luck, whose features are averaged.
 const LUCKS: u64 = 4;
-/// Above this two unknowns are not told apart.
-const ALIKE: f64 = 0.98;
+/// Above this correlation of their estimates two unknowns are hardly told apart: what is known of either alone
+/// is then less than half of what would be if the other were known (the interval is 2.3 times as wide).
+const ALIKE: f64 = 0.9;
 
 impl Search<'_> {
     pub(super) fn finish(mut self, mut place: Vec<f64>) -> Result<Fit, ReplayError> {
@@ -58,8 +59,10 @@ impl Search<'_> {
                 .map(|(open, (place, by))| open.at((place + by).clamp(0.0, 1.0)))
                 .collect()
         });
+        let alike = self.alike(&normal);
         let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
         Ok(Fit {
+            alike,
             draws: draws.collect(),
             parameters,
             requests: self.blocks.iter().map(ExactSizeIterator::len).sum(),
@@ -69,16 +72,40 @@ impl Search<'_> {
         })
     }
 
+    /// Whether two unknowns are hardly told apart, by the correlation of their estimates.
+    fn are_alike(&self, normal: &Normal, one: usize, other: usize) -> Option<f64> {
+        let is_told = |at: usize| !self.open[at].whole && !normal.is_idle(at);
+        let correlation = normal.correlation(one, other);
+        (is_told(one) && is_told(other) && correlation.abs() > ALIKE).then_some(correlation)
+    }
+
+    /// All pairs that are hardly told apart.
+    fn alike(&self, normal: &Normal) -> Vec<Alike> {
+        let all = self.open.len();
+        let pairs = (0..all).flat_map(|one| (one + 1..all).map(move |other| (one, other)));
+        let alike = pairs.filter_map(|(one, other)| {
+            let correlation = self.are_alike(normal, one, other)?;
+            let paths = [one, other].map(|at| self.open[at].path.clone());
+            let says = format!(
+                "the window hardly tells {} from {}: their estimates have a correlation of {correlation:.2}, \
+                 beyond {ALIKE}; only what the two do together is known, and intervals of either may be too \
+                 narrow. State one of the two in the scenario.",
+                paths[0], paths[1]
+            );
+            Some(Alike {
+                paths,
+                correlation,
+                says,
+            })
+        });
+        alike.collect()
+    }
+
     fn note_on(&self, normal: &Normal, unknown: usize, place: f64) -> Option<String> {
         let mut others = (0..self.open.len()).filter(|other| *other != unknown);
-        let twin = others.find(|other| {
-            let open = &self.open[*other];
-            !open.whole
-                && !normal.is_idle(*other)
-                && normal.correlation(unknown, *other).abs() > ALIKE
-        });
+        let twin = others.find(|other| self.are_alike(normal, unknown, *other).is_some());
         match twin {
-            Some(twin) => Some(format!("not told apart from {}", self.open[twin].path)),
+            Some(twin) => Some(format!("hardly told from {}", self.open[twin].path)),
             None if place <= 1e-6 => Some("at its lower bound".to_owned()),
             None if place >= 1.0 - 1e-6 => Some("at its upper bound".to_owned()),
             None => None,

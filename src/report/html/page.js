@@ -185,7 +185,7 @@
       { xAxis: span.to === null ? end : Math.max(span.to, span.from + (end || 0) / 400) },
     ]);
     return {
-      name: "Faults", type: "line", data: [], itemStyle: { color: look.palette[3] },
+      name: chart.spans_are, type: "line", data: [], itemStyle: { color: look.palette[3] },
       markArea: {
         silent: true, animation: false, itemStyle: { color: look.span },
         label: { color: look.text, fontFamily: FONT, fontSize: 11, position: "top", distance: 3 },
@@ -352,7 +352,7 @@
   function keys(it) {
     const box = it.figure.querySelector(".keys");
     const all = it.chart.body.kind === "heat" ? [] : it.chart.body.series.map((one) => one);
-    if (it.chart.spans.length) all.push({ name: "Faults", colour: 3, span: true });
+    if (it.chart.spans.length) all.push({ name: it.chart.spans_are, colour: 3, span: true });
     for (const one of all) {
       it.shown[one.name] = !one.hidden;
       if (all.length < 2) continue;

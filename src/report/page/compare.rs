@@ -14,7 +14,7 @@ pub(super) fn part(sources: &[Source], names: &[String]) -> Option<Part> {
         .zip(names)
         .filter_map(|(source, name)| match source {
             Source::Run(run) => Some((run.as_ref(), name.as_str())),
-            Source::Sweep(_) => None,
+            Source::Sweep(_) | Source::Replay(_) | Source::Size(_) => None,
         })
         .collect();
     if runs.len() < 2 {

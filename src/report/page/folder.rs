@@ -24,6 +24,10 @@ pub enum Source {
     Run(Box<RunFolder>),
     /// A folder of `sweep --out`.
     Sweep(Box<SweepFolder>),
+    /// A folder of `replay --out`.
+    Replay(Box<ReplayFolder>),
+    /// A folder of `size --out`.
+    Size(Box<SizeFolder>),
 }
 
 /// A folder of `run --out`.
@@ -46,7 +50,29 @@ pub struct SweepFolder {
     pub summary: Value,
 }
 
-const REMEDY: &str = "give a folder that `run --out` or `sweep --out` wrote";
+/// A folder of `replay --out`.
+#[derive(Debug, Clone)]
+pub struct ReplayFolder {
+    /// Its own name.
+    pub folder: String,
+    /// What was found.
+    pub replay: Value,
+}
+
+/// A folder of `size --out`.
+#[derive(Debug, Clone)]
+pub struct SizeFolder {
+    /// Its own name.
+    pub folder: String,
+    /// The answer.
+    pub size: Value,
+}
+
+const REMEDY: &str =
+    "give a folder that `run --out`, `sweep --out`, `replay --out` or `size --out` wrote";
+
+/// The documents that say what a folder is of.
+const DOCUMENTS: [&str; 4] = ["result.json", "summary.json", "replay.json", "size.json"];
 
 impl Source {
     /// Reads a folder.
@@ -59,6 +85,17 @@ impl Source {
             reason,
         };
         let name = folder_name(folder);
+        let there = DOCUMENTS.iter().filter(|it| folder.join(it).is_file());
+        let there: Vec<&str> = there.copied().collect();
+        if there.len() > 1 {
+            return Err(FolderError {
+                file: folder.display().to_string(),
+                reason: format!(
+                    "has {}, which are of different commands; give each a folder of its own with --out",
+                    there.join(" and ")
+                ),
+            });
+        }
         if folder.join("result.json").is_file() {
             let result: Value = document(folder, "result.json")?;
             check_schema(folder, "result.json", &result, u64::from(result::SCHEMA))?;
@@ -90,8 +127,30 @@ impl Source {
                 summary,
             })));
         }
+        if folder.join("replay.json").is_file() {
+            let replay: Value = document(folder, "replay.json")?;
+            check_schema(folder, "replay.json", &replay, 1)?;
+            if rows(&replay, "series").is_empty() || rows(&replay, "stretches").is_empty() {
+                let reason =
+                    "has no series of a replay, or is an older version's; replay again with --out";
+                return Err(fail("replay.json", reason.to_owned()));
+            }
+            return Ok(Source::Replay(Box::new(ReplayFolder {
+                folder: name,
+                replay,
+            })));
+        }
+        if folder.join("size.json").is_file() {
+            let size: Value = document(folder, "size.json")?;
+            check_schema(folder, "size.json", &size, 1)?;
+            if rows(&size, "cases").is_empty() || text(&size, "name").is_empty() {
+                let reason = format!("has no cases of a sizing; {REMEDY}");
+                return Err(fail("size.json", reason));
+            }
+            return Ok(Source::Size(Box::new(SizeFolder { folder: name, size })));
+        }
         let reason = match folder.is_dir() {
-            true => format!("has neither result.json nor summary.json; {REMEDY}"),
+            true => format!("has neither {}; {REMEDY}", DOCUMENTS.join(" nor ")),
             false => format!("is no folder; {REMEDY}"),
         };
         Err(FolderError {
@@ -105,6 +164,8 @@ impl Source {
         match self {
             Source::Run(run) => text(&run.result, "scenario"),
             Source::Sweep(sweep) => text(&sweep.summary, "experiment"),
+            Source::Replay(replay) => text(&replay.replay, "scenario"),
+            Source::Size(size) => text(&size.size, "name"),
         }
     }
 
@@ -113,6 +174,8 @@ impl Source {
         match self {
             Source::Run(run) => &run.folder,
             Source::Sweep(sweep) => &sweep.folder,
+            Source::Replay(replay) => &replay.folder,
+            Source::Size(size) => &size.folder,
         }
     }
 }

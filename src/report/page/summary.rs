@@ -58,7 +58,8 @@ pub(super) fn seconds(value: Option<f64>) -> String {
     }
 }
 
-fn tile(name: &str, value: String, more: String, good: Option<bool>) -> Tile {
+/// A figure to be seen first.
+pub(super) fn tile(name: &str, value: String, more: String, good: Option<bool>) -> Tile {
     Tile {
         name: name.to_owned(),
         value,

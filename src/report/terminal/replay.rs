@@ -5,6 +5,7 @@ use crate::replay::Outcome;
 use crate::replay::score::{Pair, Score};
 use crate::replay::what_if::{Figures, WhatIf};
 use crate::replay::window::Window;
+use crate::replay::words::{self, span, window};
 use crate::report::number::{count, percent, plural, significant, wrap};
 
 /// Columns of a picture.
@@ -21,6 +22,7 @@ pub fn render(outcome: &Outcome) -> String {
     scores(&mut page, outcome);
     quantiles(&mut page, outcome);
     what_ifs(&mut page, outcome);
+    assumptions(&mut page, outcome);
     page.0
 }
 
@@ -42,98 +44,19 @@ fn head(page: &mut Page, outcome: &Outcome) {
         WIDTH,
         0,
     ));
-    let mut notes = log.notes.clone();
-    if log.before_start > 0 {
-        let left = plural(log.before_start, "request");
-        notes.push(format!("{left} before the start left out"));
-    }
-    if log.lengths.inferred > 0 {
-        let inferred = plural(log.lengths.inferred, "request");
-        notes.push(format!("lengths of {inferred} are inferred, not logged"));
-    }
-    if log.lengths.drawn > 0 {
-        let drawn = plural(log.lengths.drawn, "request");
-        notes.push(format!(
-            "lengths of {drawn} are drawn from those of the others: the log has none"
-        ));
-    }
-    if !log.has_ttft {
-        notes.push("the log has no times of first tokens: those are simulated only, and goodput is judged without them"
-                .to_owned());
-    }
-    for note in notes {
+    for note in words::notes(outcome) {
         page.item(&note);
     }
 }
 
 fn verdict(page: &mut Page, outcome: &Outcome) {
     page.title("Verdict");
-    if outcome.fits() {
-        let tail = match outcome.incident {
-            Some(_) => "in the incident as outside it",
-            None => "all the time",
-        };
-        text(
-            page,
-            &format!(
-                "The model fits: it predicts what it was not fitted to within its limits, {tail}."
-            ),
-        );
-        return;
-    }
-    text(
-        page,
-        "THE MODEL DOES NOT FIT. Something happened that the scenario does not have, or not so; do \
-         not trust it, nor what-ifs of it, where it is off:",
-    );
+    text(page, &words::verdict(outcome));
     for score in outcome.scores.iter().filter(|score| !score.fits) {
-        page.item(&failing(score));
+        page.item(&words::failing(score));
     }
-}
-
-fn failing(score: &Score) -> String {
-    let off = match score.nrmse {
-        Some(nrmse) => format!(
-            "off by {} of its size, {} may be",
-            percent(Some(nrmse)),
-            percent(Some(score.limit))
-        ),
-        None => "nothing of it was observed".to_owned(),
-    };
-    let means = format!(
-        "{} observed, {} simulated",
-        significant(Some(score.observed)),
-        significant(Some(score.simulated))
-    );
-    let windows: Vec<String> = score.off.iter().take(4).map(window).collect();
-    let more = match score.off.len().saturating_sub(4) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let at = match windows.is_empty() {
-        true => String::new(),
-        false => format!(", at {}{more}", windows.join(", ")),
-    };
-    format!("{} ({}): {off}; {means}{at}", score.series, score.stretch)
-}
-
-fn window(window: &Window) -> String {
-    format!("{} to {}", span(window.from_s), span(window.to_s))
-}
-
-/// A length of time as people say it: `90 s`, `25 min`, `3 h 20 min`.
-fn span(seconds: f64) -> String {
-    let minutes = seconds / 60.0;
-    if seconds < 120.0 {
-        return format!("{} s", significant(Some(seconds)));
-    }
-    if minutes < 180.0 {
-        return format!("{} min", significant(Some((minutes * 10.0).round() / 10.0)));
-    }
-    let whole = minutes.round() as u64;
-    match whole % 60 {
-        0 => format!("{} h", count(whole / 60)),
-        rest => format!("{} h {rest} min", count(whole / 60)),
+    if let Some(said) = words::not_judged(outcome) {
+        text(page, &said);
     }
 }
 
@@ -159,16 +82,10 @@ fn fitted(page: &mut Page, outcome: &Outcome) {
         );
     }
     page.table(&table);
-    text(
-        page,
-        &format!(
-            "(From-to: 95 % intervals. Fitted to {} in {} blocks of the first two thirds of {}, with {}.)",
-            plural(fit.requests as u64, "request"),
-            fit.blocks,
-            window(&outcome.calm),
-            plural(fit.simulations as u64, "simulation"),
-        ),
-    );
+    text(page, &format!("({})", words::fitted(outcome)));
+    for alike in &fit.alike {
+        page.item(&alike.says);
+    }
 }
 
 /// Observed above simulated, on one scale.
@@ -291,13 +208,7 @@ fn scores(page: &mut Page, outcome: &Outcome) {
         }
         page.table(&table);
     }
-    text(
-        page,
-        "(Means over minutes: requests/s by when they came, ms, or how many. Error: root mean square over \
-         minutes, of the mean; of the arrivals for requests/s. It may be twice as far off as the farthest \
-         of the simulated nights is from the others, three times as far as in the calm minutes that nothing \
-         was fitted to, or 5 % of the arrivals, 20 % of a p99, 10 % of anything else, whichever is most.)",
-    );
+    text(page, &format!("({})", words::SCORES));
 }
 
 fn quantiles(page: &mut Page, outcome: &Outcome) {
@@ -335,21 +246,14 @@ fn what_ifs(page: &mut Page, outcome: &Outcome) {
     }
     page.title("What if");
     if !outcome.fits() {
-        text(
-            page,
-            "The model does not fit (see the verdict): what follows may not be so.",
-        );
+        text(page, words::DOUBTFUL);
     }
     for one in &outcome.what_ifs {
         page.item(&in_words(one));
         figures(page, "as it was", &one.before);
         figures(page, "changed", &one.after);
     }
-    text(
-        page,
-        "(Saved: answered within the objective with the change and not without it; lost: the other way \
-         round; request by request, on the same random numbers.)",
-    );
+    text(page, &format!("({})", words::WHAT_IFS));
 }
 
 fn in_words(one: &WhatIf) -> String {
@@ -382,4 +286,11 @@ fn figures(page: &mut Page, name: &str, figures: &Figures) {
             significant(figures.e2e_p99_ms)
         ),
     );
+}
+
+fn assumptions(page: &mut Page, outcome: &Outcome) {
+    page.title("Assumptions");
+    for assumption in &outcome.assumptions {
+        page.item(assumption);
+    }
 }

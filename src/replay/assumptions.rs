@@ -1,0 +1,72 @@
+//! What a replay takes to be so, that nobody has seen.
+
+use super::night::Night;
+use crate::report::number::{percent, plural};
+use crate::scenario::schema::Scenario;
+use crate::scenario::workload::PrefixSharing;
+
+/// In words, those of the scenario first.
+pub(super) fn of(scenario: &Scenario, night: &Night) -> Vec<String> {
+    let mut all = scenario.assumptions.clone();
+    all.push(prefixes(scenario, night));
+    all.extend(caches(night));
+    let drawn = night.lengths.drawn;
+    if drawn > 0 {
+        all.push(format!(
+            "{} without lengths in the log ask and are answered as others of the log, drawn at random.",
+            plural(drawn, "request")
+        ));
+    }
+    all
+}
+
+/// What prompts have in common.
+fn prefixes(scenario: &Scenario, night: &Night) -> String {
+    let hashed = night.reuse.with_blocks;
+    if !matches!(
+        scenario.workload.prefix,
+        None | Some(PrefixSharing::None {})
+    ) {
+        return "Prompts share prefixes as workload.prefix of the scenario says, not as in the log."
+            .to_owned();
+    }
+    let stated = scenario.workload.prefix.is_some();
+    if hashed > 0 && !stated {
+        return format!(
+            "Prompts share the prefixes that the log's hashes of their blocks say ({} of {} have \
+             hashes); the others share none.",
+            plural(hashed, "request"),
+            night.requests.len()
+        );
+    }
+    let sessions = match night.reuse.with_session {
+        0 => String::new(),
+        many => format!(
+            ": {} are turns of conversations, but no log says how much of a prompt is of the turn before",
+            plural(many, "request")
+        ),
+    };
+    let why = match stated {
+        true => "the scenario says so",
+        false => "the log has no hashes of their blocks",
+    };
+    format!(
+        "Prompts are taken to share no prefix with one another ({why}){sessions}. Where a prefix cache \
+         helped that night, prefill is simulated as too long."
+    )
+}
+
+/// What the log says that a cache had.
+fn caches(night: &Night) -> Option<String> {
+    let reuse = &night.reuse;
+    (reuse.cached_tokens > 0).then(|| {
+        format!(
+            "The log says that a cache had {} of the prompt tokens of {}; what a cache has here is \
+             simulated, and not taken from it.",
+            percent(Some(
+                reuse.cached_tokens as f64 / reuse.of_tokens.max(1) as f64
+            )),
+            plural(reuse.with_cached, "request")
+        )
+    })
+}
