@@ -184,7 +184,7 @@ fn long_prompt(n: u64, out: &mut Vec<u8>) {
 
 fn the_size_of_records() {
     let mut peaks = Vec::new();
-    for lines in [100, 600] {
+    for lines in [100, 400] {
         let (report, peak) = read_made(Made::new(lines, long_prompt), &tight());
         assert_eq!(report.requests, lines);
         // 80 kB each, 13 to a MiB.
@@ -244,7 +244,7 @@ fn behind_a_long_one(n: u64, out: &mut Vec<u8>) {
 
 fn what_waits_for_one_that_is_under_way() {
     let mut peaks = Vec::new();
-    for lines in [20_000, 100_000] {
+    for lines in [10_000, 50_000] {
         let (report, peak) = read_made(Made::new(lines, behind_a_long_one), &tight());
         assert_eq!(report.read, lines, "{}", report.skipped.told());
         assert!(report.joined.on_disk > lines / 2, "{:?}", report.joined);
@@ -260,7 +260,7 @@ fn what_waits_for_one_that_is_under_way() {
         let line = String::from_utf8(line).unwrap();
         out.extend_from_slice(line.replace("long", &format!("id-{n}")).as_bytes());
     };
-    let (refused, peak) = try_made(Made::new(50_000, ten_hours), &tight());
+    let (refused, peak) = try_made(Made::new(20_000, ten_hours), &tight());
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("more than the 4 MiB"), "{refused}");
     assert!(refused.contains("--retry-window-s"), "{refused}");
@@ -303,7 +303,7 @@ fn bench_piece(rows: u64, n: u64, out: &mut Vec<u8>) {
 
 fn the_length_of_one_document() {
     let mut peaks = Vec::new();
-    for rows in [2_000, 200_000] {
+    for rows in [2_000, 130_000] {
         let pieces = rows * 6;
         let made = Made::new(pieces, move |n, out: &mut Vec<u8>| {
             bench_piece(rows, n, out);
@@ -389,13 +389,13 @@ fn scrapes() {
         read_scrapes_of(input, &options)
     };
     let mut peaks = Vec::new();
-    for scrapes in [40, 2_000] {
+    for scrapes in [40, 1_000] {
         let input = Made::new(scrapes, scrape);
         let (report, peak) = measured(|| read(Input::new("made".into(), input).unwrap()));
         assert_eq!(report.unwrap().scrapes, scrapes);
         peaks.push(peak);
     }
-    // Some 500 minutes more.
+    // Some 250 minutes more.
     assert!(peaks[1] < peaks[0] + (2 << 20), "{peaks:?}");
 
     let series = |n: u64, out: &mut Vec<u8>| {
@@ -424,7 +424,7 @@ fn files() {
         peak
     };
     let mut peaks = [Vec::new(), Vec::new()];
-    for rows in [110_000, 250_000] {
+    for rows in [20_000, 80_000] {
         let parquet = folder.path().join("o.parquet");
         let mut out = ObservedWriter::create(&parquet).unwrap();
         for t_ns in 0..rows {

@@ -185,6 +185,10 @@ fn notes_of(report: &ReadReport) -> Vec<String> {
             notes.push(format!("{what}: {}", skips.told()));
         }
     }
+    if report.zone.contains("without a zone") {
+        notes.push(report.zone.clone());
+    }
+    notes.extend(report.notes.iter().cloned());
     if report.joined.retries > 0 {
         notes.push(format!(
             "{} of {} joined to them",

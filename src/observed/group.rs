@@ -25,6 +25,7 @@ pub(super) struct Member {
     pub(super) logger: Option<Box<str>>,
     pub(super) start_ns: u64,
     pub(super) end_ns: Option<u64>,
+    ending: Ending,
     /// Spans directly within it.
     within: u32,
 }
@@ -60,6 +61,17 @@ impl Group {
         }
         let wait_ns = if self.completed { 0 } else { window_ns };
         now_ns <= self.ends_ns.saturating_add(wait_ns)
+    }
+
+    /// Whether an attempt is one of its members, delivered once more: shippers of logs deliver at
+    /// least once. A span has an id; of what has none, all that is told must be the same.
+    pub(super) fn has(&self, attempt: &Attempt) -> bool {
+        self.members.iter().any(|member| {
+            let told = (member.start_ns, member.end_ns, member.ending);
+            let same = told == (attempt.start_ns, attempt.end_ns, attempt.ending);
+            let ended = attempt.end_ns.is_some();
+            same && member.span == attempt.span && (ended || attempt.span.is_some())
+        })
     }
 
     /// The member that an attempt is within: its parent, or what another service logged around it.
@@ -160,6 +172,7 @@ impl Member {
             logger: attempt.logger.clone(),
             start_ns: attempt.start_ns,
             end_ns: attempt.end_ns,
+            ending: attempt.ending,
             within: 0,
         }
     }

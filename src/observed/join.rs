@@ -101,6 +101,10 @@ impl Joiner {
             && let Some(group) = self.open.get_mut(&place)
             && group.members.len() < MOST_MEMBERS
         {
+            if group.has(&attempt) {
+                self.joined.twice += 1;
+                return;
+            }
             if let Some(inner) = group.part_of(&attempt) {
                 self.joined.within += 1;
                 self.surround(place, inner, attempt);

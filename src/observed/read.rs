@@ -222,6 +222,7 @@ fn hand_out(
     sink: &mut dyn FnMut(Observed) -> Result<(), ObservedError>,
 ) -> Result<ReadReport, ObservedError> {
     let zone = zone_of(intake.zones, options.rules.offset_s);
+    let numbers = intake.zones == [0; 2];
     let Intake {
         read,
         skipped,
@@ -256,6 +257,7 @@ fn hand_out(
             first_ns: 0,
             last_ns: 0,
         },
+        numbers,
         lengths,
         sink,
     };
@@ -281,6 +283,8 @@ fn hand_out(
 /// Requests on their way out.
 struct Out<'a> {
     report: ReadReport,
+    /// Whether all stamps are numbers.
+    numbers: bool,
     lengths: Lengths,
     sink: &'a mut dyn FnMut(Observed) -> Result<(), ObservedError>,
 }
@@ -347,6 +351,11 @@ impl Out<'_> {
         }
         self.report.prompt = self.lengths.prompt;
         self.report.output = self.lengths.output;
+        // Before 1971, a number is the time since some zero.
+        const YEAR_NS: u64 = 31_536_000_000_000_000;
+        if self.numbers && self.report.first_ns < YEAR_NS {
+            self.report.zone = "stamps are numbers of the log's own clock".to_owned();
+        }
         self.report.joined = joiner.joined;
         self.report.skew = joiner.skews.estimates();
         if joiner.skews.uncompared > 0 {

@@ -99,6 +99,8 @@ pub struct Joined {
     pub retries: u64,
     /// Records that are another view of a try: spans within spans.
     pub within: u64,
+    /// Records that were delivered more than once, beyond the first.
+    pub twice: u64,
     /// The most requests that were held at once, waiting for further tries.
     pub most_held: u64,
     /// Requests that were over and waited on disk for one before them that was not.

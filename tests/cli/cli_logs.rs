@@ -252,3 +252,23 @@ fn a_format_string_of_another_server_is_not_written_by() {
     let log = std::fs::read_to_string(folder.path().join("a.log")).unwrap();
     assert!(log.contains("\"acme inc\" 2500"), "{log}");
 }
+
+#[test]
+fn what_is_left_out_of_scrapes_is_counted_for_programs_too() {
+    let folder = TempDir::new().unwrap();
+    let scrapes = folder.path().join("vllm.prom");
+    let text = std::fs::read_to_string(sample("vllm.prom")).unwrap();
+    std::fs::write(&scrapes, text.replacen("} 10.0", "} NaN", 1)).unwrap();
+    let scrapes = scrapes.display().to_string();
+    let arguments = ["trace", "import", &scrapes, "--series", "s.csv"];
+    let page = seatrial(&folder, &arguments).unwrap();
+    assert!(
+        page.contains("1 samples that are no finite number"),
+        "{page}"
+    );
+    let json = seatrial(&folder, &[&arguments[..], &["--json"]].concat()).unwrap();
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["scrapes"], 3);
+    let reason = "samples that are no finite number (NaN or Inf)";
+    assert_eq!(report["skipped"][reason]["count"], 1, "{report}");
+}

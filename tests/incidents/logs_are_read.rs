@@ -224,6 +224,30 @@ fn tries_are_joined_by_trace_where_each_has_an_id_of_its_own() {
 }
 
 #[test]
+fn what_a_shipper_delivers_twice_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, options) in [
+        ("otlp.json", ReadOptions::default()),
+        ("otlp.jsonl", ReadOptions::default()),
+        ("envoy.log", by_bytes()),
+        ("litellm.jsonl", ReadOptions::default()),
+    ] {
+        let text = std::fs::read_to_string(sample(name)).unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{text}{text}")).unwrap();
+        let (found, report) = read_all(&path, &options).unwrap();
+        let (expected, before) = requests(name, &options);
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found.t_ns, expected.t_ns, "{name}");
+            assert_eq!(found.attempts, expected.attempts, "{name}");
+        }
+        let records = before.read - before.skipped.total();
+        assert_eq!(report.joined.twice, records, "{name}: {:?}", report.joined);
+    }
+}
+
+#[test]
 fn nginx_logs_tell_the_end_and_the_duration() {
     let mut options = by_bytes();
     options.inference.prompt = Some(seatrial::workload::lengths::LengthLaw::Constant(7));

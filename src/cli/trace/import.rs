@@ -330,7 +330,16 @@ fn import_scrapes(args: &ImportArgs, offset_s: i32) -> Result<Finished, Failure>
     let report = read_scrapes(&args.file, &options).map_err(Failure::of)?;
     write_series(out, &report.series).map_err(Failure::of)?;
     if args.json {
-        let value = serde_json::to_value(&report.series).map_err(Failure::of)?;
+        let mut value = serde_json::to_value(&report.series).map_err(Failure::of)?;
+        if let Some(document) = value.as_object_mut() {
+            let skipped = serde_json::to_value(&report.skipped).map_err(Failure::of)?;
+            let left_out = serde_json::to_value(&report.left_out).map_err(Failure::of)?;
+            document.insert("scrapes".to_owned(), report.scrapes.into());
+            document.insert("samples".to_owned(), report.samples.into());
+            document.insert("restarts".to_owned(), report.restarts.into());
+            document.insert("skipped".to_owned(), skipped);
+            document.insert("left_out".to_owned(), left_out);
+        }
         return Ok(Finished::fine(json_text(&value)));
     }
     Ok(Finished::fine(page::of_scrapes(&report, out)))

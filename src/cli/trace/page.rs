@@ -140,6 +140,15 @@ fn joined(out: &mut String, report: &ReadReport) {
             ),
         );
     }
+    if joined.twice > 0 {
+        say(
+            out,
+            &format!(
+                "{} delivered more than once, each counted once",
+                plural(joined.twice, "record")
+            ),
+        );
+    }
     if joined.on_disk > 0 {
         say(
             out,
