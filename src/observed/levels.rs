@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::error::ObservedError;
 use super::format::ObservedFormat;
 use super::input::Input;
-use super::prometheus::read_scrapes_of;
+use super::prometheus::{ScrapeOptions, read_scrapes_of};
 use super::series::ObservedSeries;
 
 /// Something that there is so much of at an instant.
@@ -109,7 +109,14 @@ pub fn read_levels(path: &Path, bin_ns: u64) -> Result<ObservedLevels, ObservedE
     let mut input = Input::open(path)?;
     let name = input.name().clone();
     if ObservedFormat::of_head(input.head()) == Some(ObservedFormat::Prometheus) {
-        let report = read_scrapes_of(input, bin_ns, None)?;
+        let report = read_scrapes_of(
+            input,
+            &ScrapeOptions {
+                bin_ns,
+                every_ns: None,
+                offset_s: 0,
+            },
+        )?;
         return of_scrapes(name.to_string(), &report.series);
     }
     let mut rows = Rows::Nothing;

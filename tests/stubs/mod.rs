@@ -1,5 +1,7 @@
 //! Stand-ins for libraries, built by the compiler of the machine.
 
+#![allow(clippy::print_stderr)] // what is skipped is said
+
 use std::process::Command;
 
 /// Whether something was built; says that it is skipped where there is no such compiler.
