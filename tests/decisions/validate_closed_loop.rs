@@ -218,6 +218,7 @@ fn the_sample_of_real_servers_is_scored() {
 /// Out of fold, on the rows with eight users and short answers, which are quick to simulate;
 /// calibration/README.md has the figures over all.
 #[test]
+#[ignore = "two minutes of two processors: cargo test --test decisions -- --ignored"]
 fn rows_that_a_fit_has_not_seen_are_met() {
     let Some(text) = sample() else { return };
     let mut lines = text.lines();

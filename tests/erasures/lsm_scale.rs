@@ -54,6 +54,7 @@ fn a_store_of_many_records_is_small() {
 
 /// The shape that a whole fleet needs.
 #[test]
+#[ignore = "half a minute: cargo test --test erasures -- --ignored"]
 fn forty_million_records_of_a_million_subjects() {
     run(1_000_000, 40_000_000, 1_000);
 }
