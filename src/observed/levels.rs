@@ -16,8 +16,7 @@ use serde::Serialize;
 use super::error::ObservedError;
 use super::format::ObservedFormat;
 use super::input::Input;
-use super::prometheus::{ScrapeOptions, read_scrapes_of};
-use super::series::ObservedSeries;
+use super::prometheus::{ScrapeOptions, ScrapeReport, read_scrapes_of};
 
 /// Something that there is so much of at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -109,15 +108,24 @@ pub fn read_levels(path: &Path, bin_ns: u64) -> Result<ObservedLevels, ObservedE
     let mut input = Input::open(path)?;
     let name = input.name().clone();
     if ObservedFormat::of_head(input.head()) == Some(ObservedFormat::Prometheus) {
-        let report = read_scrapes_of(
-            input,
-            &ScrapeOptions {
-                bin_ns,
-                every_ns: None,
-                offset_s: 0,
+        let options = ScrapeOptions {
+            bin_ns,
+            every_ns: None,
+            offset_s: 0,
+        };
+        // Its own remedies are options that reading levels does not have.
+        let report = read_scrapes_of(input, &options).map_err(|error| match error {
+            ObservedError::Option { why, .. } => ObservedError::Levels {
+                path: name.clone(),
+                detail: format!("{why} (put into stretches of {} s)", bin_ns as f64 / 1e9).into(),
+                remedy:
+                    "give scrapes with stamps, the part of that night alone, or what `trace import \
+                         --series` makes of them"
+                        .into(),
             },
-        )?;
-        return of_scrapes(name.to_string(), &report.series);
+            other => other,
+        })?;
+        return of_scrapes(name.to_string(), &report);
     }
     let mut rows = Rows::Nothing;
     table::each_row(&mut input, path, |row| {
@@ -168,7 +176,8 @@ impl Rows {
     }
 }
 
-fn of_scrapes(file: String, series: &ObservedSeries) -> Result<ObservedLevels, ObservedError> {
+fn of_scrapes(file: String, report: &ScrapeReport) -> Result<ObservedLevels, ObservedError> {
+    let series = &report.series;
     let of = |pick: &dyn Fn(usize) -> Option<f64>| -> Vec<LevelSample> {
         let all = 0..series.bins.len();
         all.filter_map(|place| {
@@ -189,7 +198,13 @@ fn of_scrapes(file: String, series: &ObservedSeries) -> Result<ObservedLevels, O
         (Level::Running, of(&|at| series.bins[at].running)),
         (Level::KvUsage, of(&|at| series.bins[at].kv_usage)),
     ]);
-    found(file, levels, series.notes.clone())
+    let mut notes = series.notes.clone();
+    for (what, skips) in [("skipped", &report.skipped), ("left out", &report.left_out)] {
+        if skips.total() > 0 {
+            notes.push(format!("{what}: {}", skips.told()));
+        }
+    }
+    found(file, levels, notes)
 }
 
 /// What was found, if that is anything.

@@ -1,7 +1,11 @@
 //! Replicas and queues of both sides: as a monitor saw them, and as they were simulated.
 //!
-//! A minute has the mean of what was found in it, on either side: a monitor scrapes now and then, and the
-//! simulated fleet is looked at as often.
+//! A minute has the mean of what was found in it, on either side: a monitor looks now and then, and the
+//! simulated fleet is looked at when it did, as near as it is looked at. One look a minute is luck, on both
+//! sides alike, so that what the simulated nights are apart says how far off luck alone may be. How often a
+//! monitor looked that hands over means is not known: those are held against means.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -27,7 +31,13 @@ pub struct Telemetry {
     /// What was observed of each, minute by minute.
     #[serde(skip)]
     pub series: Vec<(Level, Series)>,
+    /// When each was looked at.
+    #[serde(skip)]
+    pub stretches: Stretches,
 }
+
+/// When levels were looked at: from one second of the night to another, the same for an instant.
+pub type Stretches = BTreeMap<Level, Vec<(f64, f64)>>;
 
 /// A level that was given.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,17 +58,47 @@ pub fn look_every_s(minutes: Minutes) -> f64 {
     minutes.bin_s / looks as f64
 }
 
-/// The means of what was found at the looks of each minute, in the order of [`Level::ALL`].
-pub fn simulated(levels: &Levels, minutes: Minutes) -> Vec<(Level, Series)> {
+/// The means over each minute of what is found where `stretches` has a level looked at, else at every look;
+/// in the order of [`Level::ALL`].
+pub fn simulated(levels: &Levels, minutes: Minutes, stretches: &Stretches) -> Vec<(Level, Series)> {
     let of = |level: Level| {
         let mut means = Means::new(minutes);
-        for (look, found) in levels.looks.iter().enumerate() {
-            let at_s = (look + 1) as f64 * levels.every_s;
-            means.add((at_s, at_s), found[level.index()]);
+        match stretches.get(&level) {
+            Some(stretches) => {
+                for within in stretches {
+                    if let Some(value) = found_within(levels, level, *within) {
+                        means.add(*within, value);
+                    }
+                }
+            }
+            None => {
+                for (look, found) in levels.looks.iter().enumerate() {
+                    let at_s = (look + 1) as f64 * levels.every_s;
+                    means.add((at_s, at_s), found[level.index()]);
+                }
+            }
         }
         (level, means.series(level))
     };
     Level::ALL.into_iter().map(of).collect()
+}
+
+/// The mean of the looks after one second up to another, or the one nearest to the latter where there is
+/// none; nothing after the last look.
+fn found_within(levels: &Levels, level: Level, (from_s, to_s): (f64, f64)) -> Option<f64> {
+    // Looks are at whole multiples of a whole number of nanoseconds.
+    let looks_until = |second: f64| (second / levels.every_s + 1e-6) as usize;
+    let (before, until) = (
+        looks_until(from_s),
+        looks_until(to_s).min(levels.looks.len()),
+    );
+    let within = levels.looks.get(before..until).unwrap_or_default();
+    if !within.is_empty() {
+        let sum: f64 = within.iter().map(|it| it[level.index()]).sum();
+        return Some(sum / within.len() as f64);
+    }
+    let nearest = (to_s / levels.every_s).round().max(1.0) as usize - 1;
+    levels.looks.get(nearest).map(|it| it[level.index()])
 }
 
 /// Lays what files say over the minutes of a night.
@@ -83,10 +123,11 @@ pub fn lay_out(
     }
     let mut observed = Vec::new();
     let mut series = Vec::new();
+    let mut stretches = Stretches::new();
     for level in Level::ALL {
         let tell = files.iter().filter(|it| it.levels.contains_key(&level));
         let tell: Vec<&ObservedLevels> = tell.collect();
-        check_apart(level, &tell)?;
+        check_apart(level, &tell, night.clock)?;
         let mut means = Means::new(minutes);
         let mut covered: Option<(f64, f64)> = None;
         for file in &tell {
@@ -97,6 +138,7 @@ pub fn lay_out(
                 }
                 let within = (from_s.max(0.0), to_s.min(span_s));
                 means.add(within, sample.value);
+                stretches.entry(level).or_default().push(within);
                 let so_far = covered.unwrap_or(within);
                 covered = Some((so_far.0.min(within.0), so_far.1.max(within.1)));
             }
@@ -122,6 +164,7 @@ pub fn lay_out(
         not_observed,
         notes,
         series,
+        stretches,
     })
 }
 
@@ -192,10 +235,11 @@ fn elsewhere(file: &ObservedLevels, (from_s, to_s): (f64, f64), span_s: f64) -> 
 
 /// Refuses files that tell of one level at the same time: which is right, or whether they are to be added,
 /// cannot be known.
-fn check_apart(level: Level, files: &[&ObservedLevels]) -> Result<(), ReplayError> {
-    let of = |file: &ObservedLevels| -> Option<(u64, u64)> {
+fn check_apart(level: Level, files: &[&ObservedLevels], clock: Clock) -> Result<(), ReplayError> {
+    let of = |file: &ObservedLevels| -> Option<(f64, f64)> {
         let samples = file.levels.get(&level)?;
-        Some((samples.first()?.from_ns, samples.last()?.to_ns))
+        let (first, last) = (samples.first()?, samples.last()?);
+        Some((stretch(first, clock).0, stretch(last, clock).1))
     };
     for (place, one) in files.iter().enumerate() {
         for other in &files[..place] {
@@ -272,6 +316,37 @@ impl Means {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_simulated_is_looked_at_when_a_monitor_looked() {
+        // Looks at 10 s, 20 s, ... 60 s, and a level that is as high as it is late.
+        let levels = Levels {
+            every_s: 10.0,
+            looks: (1..=6).map(|look| [f64::from(look); 5]).collect(),
+        };
+        let minutes = Minutes {
+            bin_s: 30.0,
+            count: 3,
+        };
+        let values = |stretches: &[(f64, f64)]| {
+            let all = Stretches::from([(Level::Running, stretches.to_vec())]);
+            let found = simulated(&levels, minutes, &all);
+            found[Level::Running.index()].1.values.clone()
+        };
+        // An instant has the look nearest to it, a stretch the mean of those within it.
+        assert_eq!(values(&[(21.0, 21.0)]), [Some(2.0), None, None]);
+        assert_eq!(
+            values(&[(0.0, 30.0), (30.0, 50.0), (50.0, 60.0)]),
+            [Some(2.0), Some((4.5 * 2.0 + 6.0) / 3.0), None]
+        );
+        // Less than from one look to the next; before the first; after the last.
+        assert_eq!(values(&[(22.0, 24.0)]), [Some(2.0), None, None]);
+        assert_eq!(values(&[(0.0, 1.0)]), [Some(1.0), None, None]);
+        assert_eq!(values(&[(88.0, 89.0)]), [None, None, None]);
+        // What was not observed is looked at all the time.
+        let found = simulated(&levels, minutes, &Stretches::new());
+        assert_eq!(found[0].1.values, [Some(2.0), Some(5.0), None]);
+    }
 
     #[test]
     fn a_value_counts_to_the_minutes_it_is_of() {

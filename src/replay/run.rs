@@ -265,7 +265,9 @@ fn pairs(
 /// there were, and how many requests waited.
 fn level_pairs(nights: &[Simulated], minutes: Minutes, telemetry: &Telemetry) -> Vec<Pair> {
     let levels = nights.iter().filter_map(|night| night.levels.as_ref());
-    let made: Vec<Vec<(Level, Series)>> = levels.map(|it| simulated(it, minutes)).collect();
+    let made: Vec<Vec<(Level, Series)>> = levels
+        .map(|it| simulated(it, minutes, &telemetry.stretches))
+        .collect();
     let pairs = Level::ALL.into_iter().filter_map(|level| {
         let observed = telemetry.series.iter().find(|(it, _)| *it == level);
         let pair = Pair {

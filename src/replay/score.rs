@@ -93,6 +93,11 @@ impl Pair {
         (values.len() > 1).then(|| squares / (values.len() - 1) as f64)
     }
 
+    /// What it counts by; none where nothing was simulated.
+    fn kind(&self) -> Option<Kind> {
+        self.simulated.first().map(|series| series.kind)
+    }
+
     /// Whether nothing ever happens in it.
     pub fn is_empty(&self) -> bool {
         let all = self.simulated.iter().chain(&self.observed);
@@ -150,22 +155,45 @@ pub fn scores(pairs: &[Pair], stretches: &[Stretch], minutes: Minutes) -> Vec<Sc
     let arrivals = pairs.iter().find(|pair| pair.name() == "arrivals");
     let mut all = Vec::new();
     for pair in pairs {
-        let mut calm: Option<f64> = None;
+        let mut calm = None;
         for stretch in stretches {
-            let scale_of = match pair.simulated.first().map(|it| it.kind) {
+            let scale_of = match pair.kind() {
                 Some(Kind::Rate) => arrivals.unwrap_or(pair),
                 _ => pair,
             };
-            let score = score(pair, scale_of, stretch, minutes, calm);
-            if let Some(score) = &score
-                && stretch.is_yardstick
-            {
-                calm = score.nrmse.filter(|_| score.fits);
+            let Some((score, error)) = score(pair, scale_of, stretch, minutes, calm) else {
+                continue;
+            };
+            if stretch.is_yardstick && score.fits {
+                calm = Some(error);
             }
-            all.extend(score);
+            all.push(score);
         }
     }
     all
+}
+
+/// How far off a series was in a stretch, in its own unit, and the size that is held against.
+#[derive(Debug, Clone, Copy)]
+struct Error {
+    off_by: f64,
+    scale: f64,
+}
+
+impl Error {
+    /// What it comes to where a series has another size. Errors of rates and latencies grow with them. Of
+    /// how many there are the least of both is taken: a trace of a queue that hardly is one may be many
+    /// times its size, and says nothing of a long one.
+    fn at(self, kind: Option<Kind>, scale: f64) -> f64 {
+        let in_proportion = match self.scale > 0.0 {
+            true => self.off_by / self.scale * scale,
+            false => 0.0,
+        };
+        match kind {
+            Some(Kind::Level | Kind::Queue | Kind::Share) => in_proportion.min(self.off_by),
+            _ => in_proportion,
+        }
+    }
 }
 
 fn score(
@@ -173,8 +201,8 @@ fn score(
     scale_of: &Pair,
     stretch: &Stretch,
     minutes: Minutes,
-    calm: Option<f64>,
-) -> Option<Score> {
+    calm: Option<Error>,
+) -> Option<(Score, Error)> {
     let within = (0..minutes.count).filter(|minute| stretch.holds(*minute, minutes));
     let within: Vec<usize> = within
         .filter(|minute| pair.seen(*minute).is_some() && pair.mean(*minute).is_some())
@@ -188,40 +216,38 @@ fn score(
     let simulated = mean(within.iter().map(made))?;
     let scale = mean(within.iter().filter_map(|minute| scale_of.seen(*minute)))?;
     let off_by = rms(within.iter().map(|minute| made(minute) - seen(minute)))?;
-    let nrmse = off_by / scale;
     let worst = (0..pair.simulated.len()).filter_map(|night| apart(pair, night, &within));
-    let worst = worst.fold(0.0, f64::max) / scale;
+    let worst = worst.fold(0.0, f64::max);
     let trace = least_that_matters(pair);
-    let limit = (TIMES_WORST * worst)
-        .max(TIMES_CALM * calm.unwrap_or(0.0))
-        .max(what_matters(pair))
-        .max(trace / scale);
-    // Where nothing was observed to compare with, anything is too much but a trace of it.
-    let (fits, limit) = match scale > 0.0 {
-        true => (nrmse <= limit, limit),
-        false => (off_by <= trace, what_matters(pair)),
-    };
+    // In the series' own unit, so that it holds where nothing was observed to take a share of.
+    let allowed = (TIMES_WORST * worst)
+        .max(TIMES_CALM * calm.map_or(0.0, |calm| calm.at(pair.kind(), scale)))
+        .max(what_matters(pair) * scale)
+        .max(trace);
+    let fits = off_by <= allowed;
     let off = match fits {
         true => Vec::new(),
-        false => off_minutes(pair, &within, minutes, (limit.min(1.0) * scale).max(trace)),
+        false => off_minutes(pair, &within, minutes, allowed.min(scale).max(trace)),
     };
-    Some(Score {
+    let share = |error: f64| (scale > 0.0).then_some(error / scale);
+    let score = Score {
         series: pair.name().to_owned(),
         stretch: stretch.name,
         minutes: within.len(),
         observed,
         simulated,
         bias: simulated - observed,
-        nrmse: (scale > 0.0).then_some(nrmse),
-        limit,
+        nrmse: share(off_by),
+        limit: share(allowed).unwrap_or(what_matters(pair)),
         fits,
         off,
-    })
+    };
+    Some((score, Error { off_by, scale }))
 }
 
 /// An error that would matter, as a share.
 fn what_matters(pair: &Pair) -> f64 {
-    match pair.simulated.first().map(|series| series.kind) {
+    match pair.kind() {
         Some(Kind::Rate) => 0.05,
         _ if pair.name().ends_with("p99") => 0.2,
         _ => 0.1,
@@ -230,7 +256,7 @@ fn what_matters(pair: &Pair) -> f64 {
 
 /// What is too little to matter, whatever the series comes to: half a request that waits.
 fn least_that_matters(pair: &Pair) -> f64 {
-    match pair.simulated.first().map(|series| series.kind) {
+    match pair.kind() {
         Some(Kind::Queue) => 0.5,
         _ => 0.0,
     }
@@ -329,4 +355,70 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 fn rms(values: impl Iterator<Item = f64>) -> Option<f64> {
     mean(values.map(|value| value * value)).map(f64::sqrt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTES: Minutes = Minutes {
+        bin_s: 60.0,
+        count: 32,
+    };
+
+    /// Scores of a series over two stretches of sixteen minutes, the calm one first.
+    fn scored(kind: Kind, observed: [f64; 32], nights: &[[f64; 32]]) -> Vec<Score> {
+        let series = |values: &[f64; 32]| Series {
+            name: "it".to_owned(),
+            kind,
+            values: values.iter().copied().map(Some).collect(),
+        };
+        let pair = Pair {
+            observed: Some(series(&observed)),
+            simulated: nights.iter().map(series).collect(),
+        };
+        let stretch = |name, from_s, is_yardstick| Stretch {
+            name,
+            windows: vec![Window {
+                from_s,
+                to_s: from_s + 960.0,
+            }],
+            is_yardstick,
+        };
+        let stretches = [
+            stretch("calm", 0.0, true),
+            stretch("incident", 960.0, false),
+        ];
+        scores(&[pair], &stretches, MINUTES)
+    }
+
+    #[test]
+    fn a_trace_of_a_queue_in_calm_minutes_excuses_no_long_one() {
+        let mut observed = [0.0; 32];
+        observed[3] = 0.25;
+        let simulated = [0.0; 32];
+        observed[16..].fill(200.0);
+        let scores = scored(Kind::Queue, observed, &[simulated, simulated]);
+        assert!(scores[0].fits && !scores[1].fits, "{scores:?}");
+        // Nor does it ten times as long a one.
+        let mut long = [0.0; 32];
+        long[16..].fill(2_000.0);
+        let scores = scored(Kind::Queue, observed, &[long, long]);
+        assert!(scores[0].fits && !scores[1].fits, "{scores:?}");
+    }
+
+    #[test]
+    fn where_nothing_was_observed_luck_is_luck_all_the_same() {
+        let observed = [0.0; 32];
+        // One look at one of three nights found one that ran.
+        let mut one = [0.0; 32];
+        one[20] = 1.0;
+        let none = [0.0; 32];
+        let scores = scored(Kind::Level, observed, &[one, none, none]);
+        assert!(scores.iter().all(|score| score.fits), "{scores:?}");
+        // What all nights have is more than luck.
+        let scores = scored(Kind::Level, observed, &[[1.0; 32]; 3]);
+        assert!(scores.iter().all(|score| !score.fits), "{scores:?}");
+        assert!(scores[0].nrmse.is_none());
+    }
 }

@@ -116,9 +116,15 @@ pub fn not_judged(outcome: &Outcome) -> Option<String> {
     })
 }
 
+/// Said where nothing was fitted.
+pub const NOTHING_OPEN: &str = "Nothing was open: the scenario states it all.";
+
 /// What the values of a fit rest on.
 pub fn fitted(outcome: &Outcome) -> String {
     let fit = &outcome.fit;
+    if fit.parameters.is_empty() {
+        return NOTHING_OPEN.to_owned();
+    }
     format!(
         "From-to: 95 % intervals. Fitted to {} in {} blocks of the first two thirds of {}, with {}.",
         plural(fit.requests as u64, "request"),

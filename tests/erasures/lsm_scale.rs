@@ -52,9 +52,8 @@ fn a_store_of_many_records_is_small() {
     run(20_000, 2_000_000, 100);
 }
 
-/// The shape that a whole fleet needs.
+/// As many subjects as a whole fleet needs.
 #[test]
-#[ignore = "half a minute: cargo test --test erasures -- --ignored"]
-fn forty_million_records_of_a_million_subjects() {
-    run(1_000_000, 40_000_000, 1_000);
+fn ten_million_records_of_a_million_subjects() {
+    run(1_000_000, 10_000_000, 1_000);
 }

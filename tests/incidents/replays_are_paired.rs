@@ -10,7 +10,7 @@ use seatrial::observed::levels::{Level, ObservedLevels, read_levels};
 use seatrial::observed::series::{ObservedBin, ObservedSeries, SeriesSource};
 use seatrial::observed::series_file::write_series;
 use seatrial::observed::{ReadOptions, read_all};
-use seatrial::replay::levels::{lay_out, simulated};
+use seatrial::replay::levels::{Stretches, lay_out, simulated};
 use seatrial::replay::series::{Minutes, Series};
 use seatrial::replay::stage::{Part, Stage};
 use seatrial::replay::{Night, Window};
@@ -85,7 +85,7 @@ fn looked_at(log: &Path, minutes: Minutes) -> (Night, Vec<(Level, Series)>) {
     let plan = stage.plan(&[]).unwrap();
     let watched = stage.looking_every(1.0).simulate(&plan, Part::Whole, 0);
     let levels = watched.unwrap().levels.unwrap();
-    (night, simulated(&levels, minutes))
+    (night, simulated(&levels, minutes, &Stretches::new()))
 }
 
 const MINUTES: Minutes = Minutes {

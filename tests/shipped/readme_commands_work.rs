@@ -9,7 +9,7 @@ use crate::once::{folder, page, seatrial};
 const README: &str = include_str!("../../README.md");
 
 /// Experiments with claims that fail: that is what they are there for.
-const CLAIMS_FAIL: [&str; 10] = [
+const CLAIMS_FAIL: [&str; 11] = [
     "experiments/premium-and-batch.toml",
     "experiments/autoscale-week.toml",
     "experiments/spot-mix.toml",
@@ -17,6 +17,7 @@ const CLAIMS_FAIL: [&str; 10] = [
     "experiments/retry-storm.toml",
     "experiments/region-outage.toml",
     "experiments/dns-outage.toml",
+    "experiments/incident-dns-launches.toml",
     "experiments/spike-2x.toml",
     "experiments/node-failures.toml",
     "experiments/bad-deploy.toml",
@@ -74,101 +75,33 @@ fn every_command_of_the_readme_works() {
     assert!(run >= 10, "only {run} commands found in the README");
 }
 
+/// Whether a page shows lines, in their order; `...` stands for others between them.
+fn shows(page: &str, lines: &str) -> bool {
+    let mut page = page.lines();
+    let mut shown = lines.lines().filter(|line| line.trim() != "...");
+    shown.all(|line| page.any(|given| given == line))
+}
+
 #[test]
-fn the_page_shown_is_the_page_given() {
-    let shown = blocks("text");
-    let conv = page("run experiments/azure-conv.toml");
-    let first = shown[0]
-        .strip_suffix("...\n")
-        .expect("an ellipsis at the end");
-    assert!(
-        conv.starts_with(first),
-        "README shows another page than is given:\n{conv}"
-    );
-    for (begins, scenario) in [
-        ("Claims\n", "experiments/interview-100k-rps.toml"),
-        ("What happened when\n", "experiments/retry-storm.toml"),
-        ("Side by side\n", "experiments/spot-fallbacks.toml"),
-    ] {
-        let given = page(&format!("run {scenario}"));
-        let lines: Vec<&str> = given.lines().collect();
-        let block = shown.iter().find(|block| block.starts_with(begins));
-        let block = block.expect("a part of the page");
-        for line in block.lines().filter(|line| line.trim() != "...") {
-            assert!(
-                lines.contains(&line),
-                "README shows a line that is not printed: {line}"
-            );
+fn every_page_shown_is_printed_by_a_command_of_the_readme() {
+    let blocks_of_commands = blocks("sh");
+    let lines = blocks_of_commands.iter().flat_map(|block| block.lines());
+    let pages: Vec<String> = lines.filter_map(command).map(page).collect();
+    let mut checked = 0;
+    for block in blocks("text") {
+        let first = block.lines().next().unwrap_or_default();
+        // What cargo prints, and times that are another machine's.
+        if first.starts_with("     Running ") || first.contains("requests/CPU-s") {
+            continue;
         }
+        assert!(
+            pages.iter().any(|page| shows(page, &block)),
+            "the README shows what none of its commands prints:\n{block}"
+        );
+        checked += 1;
     }
-}
-
-#[test]
-fn the_comparison_shown_is_the_comparison_made() {
-    let shown = blocks("text");
-    let block = shown
-        .iter()
-        .find(|block| block.starts_with("Times of B over"));
-    let block = block.expect("a comparison");
-    let file = "calibration/measured/h100-sxm.json.gz";
-    let given = page(&format!("calibrate diff tables:h100_sxm/vllm {file}"));
-    assert!(given.contains(block.trim_end()), "{given}");
-}
-
-#[test]
-fn the_check_shown_is_the_check_made() {
-    let shown = blocks("text");
-    let begins = "Between other measurements";
-    let block = shown.iter().find(|block| block.starts_with(begins));
-    let block = block.expect("a check");
-    let given = page("calibrate check tables:h100_sxm/vllm");
-    assert!(given.contains(block.trim_end()), "{given}");
-}
-
-#[test]
-fn the_fit_shown_is_the_fit_made() {
-    let shown = blocks("text");
-    let block = shown.iter().find(|block| block.starts_with("Fitted\n"));
-    let block = block.expect("a fit");
-    let file = "calibration/measured/vllm-gpt-oss-120b-h200.csv";
-    let given = page(&format!("calibrate fit {file}"));
-    assert!(given.contains(block.trim_end()), "{given}");
-}
-
-#[test]
-fn what_sweep_size_compare_and_explain_show_is_what_they_print() {
-    let commands = blocks("sh");
-    let commands = commands.iter().flat_map(|block| block.lines());
-    let commands = commands.filter_map(command);
-    let shown = blocks("text");
-    for (begins, of) in [
-        (
-            "Pareto front: ",
-            "sweep experiments/sweeps/nodes-for-azure-conv.toml --out /tmp/azure-nodes",
-        ),
-        (
-            "What moves tpot_ms",
-            "sweep experiments/sweeps/what-to-measure-first.toml --out /tmp/first",
-        ),
-        ("Answers", "size experiments/sizes/interview-nodes.toml"),
-        ("A: experiments/mmc.toml", "compare experiments/mmc.toml"),
-        (
-            "azure-conv: where latency.ttft_ms",
-            "explain experiments/azure-conv.toml",
-        ),
-    ] {
-        let line = commands.clone().find(|line| line.starts_with(of));
-        let given = page(line.expect("a command of the README"));
-        let lines: Vec<&str> = given.lines().collect();
-        let block = shown.iter().find(|block| block.starts_with(begins));
-        let block = block.expect("a part of the page");
-        for line in block.lines().filter(|line| line.trim() != "...") {
-            assert!(
-                lines.contains(&line),
-                "README shows a line that is not printed: {line}\n{given}"
-            );
-        }
-    }
+    assert!(checked >= 15, "only {checked} pages found in the README");
+    assert!(!shows("a\nb", "b\na") && shows("a\nb\nc", "a\n...\nc"));
 }
 
 #[test]
@@ -191,18 +124,4 @@ fn the_smallest_scenario_of_the_readme_runs() {
     std::fs::write(&path, &blocks("toml")[0]).expect("written");
     let output = seatrial("run /tmp/two-servers.toml");
     assert_eq!(output.status.code(), Some(0));
-}
-
-#[test]
-fn what_is_shown_of_erasures_is_what_is_printed() {
-    let shown = blocks("text");
-    for (begins, file) in [
-        ("Erasure\n", "experiments/erasure-storm.toml"),
-        ("  work of a purge in purged", "experiments/erasure.toml"),
-    ] {
-        let block = shown.iter().find(|block| block.starts_with(begins));
-        let block = block.expect("a part of the page");
-        let given = page(&format!("run {file}"));
-        assert!(given.contains(block.trim_end()), "{file}: {given}");
-    }
 }

@@ -175,8 +175,8 @@ fn with_replays() -> tempfile::TempDir {
         "--series",
         "s.csv",
         "--series-interval",
-        // What is seen of a level once a stretch is luck: fifty looks are its mean.
-        "0.1",
+        // One look a stretch: luck, as the simulated nights have it when they are looked at as often.
+        "5",
     ];
     seatrial(folder.path(), &run, 1);
     for (scenario, out, code) in [("night.toml", "fits", 0), ("quiet.toml", "off", 1)] {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::table::Row;
 use super::{Level, LevelSample};
 use crate::observed::error::ObservedError;
-use crate::observed::series::MINUTE_NS;
 
 /// The column that says when a bin begins, ns.
 pub(super) const START: &str = "start_ns";
@@ -60,7 +59,8 @@ impl Bins {
     }
 
     pub(super) fn finish(self) -> BTreeMap<Level, Vec<LevelSample>> {
-        let width_ns = self.width_ns.unwrap_or(MINUTE_NS);
+        // One row alone does not say how long it stands for: it is of its instant.
+        let width_ns = self.width_ns.unwrap_or(0);
         let of = |column: usize| {
             let rows = self.starts_ns.iter().zip(&self.values);
             let samples = rows.filter_map(|(from_ns, values)| {

@@ -1,14 +1,15 @@
 //! Rows of named fields, from CSV or Parquet.
 
-use std::fs::File;
 use std::path::Path;
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
-
+use super::{bins, intervals};
 use crate::observed::error::ObservedError;
 use crate::observed::input::Input;
+use crate::observed::parquet_rows;
 use crate::trace::error::Text;
+
+/// Rows at most: a value each second of two months.
+const MOST_ROWS: u64 = 5_000_000;
 
 /// A row, with its place for errors.
 pub(super) struct Row<'a> {
@@ -73,7 +74,7 @@ pub(super) fn each_row(
     mut take: impl FnMut(&Row<'_>) -> Result<(), ObservedError>,
 ) -> Result<(), ObservedError> {
     match input.head().starts_with(b"PAR1") {
-        true => each_of_parquet(input.name(), path, &mut take),
+        true => each_of_parquet(path, input.name(), &mut take),
         false => each_of_csv(input, &mut take),
     }
 }
@@ -87,6 +88,9 @@ fn each_of_csv(input: &mut Input, take: Take<'_>) -> Result<(), ObservedError> {
         detail: detail.into(),
         remedy: "give CSV with a head, Parquet, or scrapes of Prometheus".into(),
     };
+    // A quote that is not closed makes a row of all that follows it.
+    let allowance = input.allowance();
+    allowance.begin();
     let mut rows = csv::Reader::from_reader(&mut *input);
     let head = rows.headers().cloned();
     if let Some(fault) = rows.get_mut().take_fault() {
@@ -96,6 +100,16 @@ fn each_of_csv(input: &mut Input, take: Take<'_>) -> Result<(), ObservedError> {
     let columns: Vec<String> = head.iter().map(|it| it.trim().to_owned()).collect();
     let mut record = csv::StringRecord::new();
     for number in 1.. {
+        if number > MOST_ROWS {
+            let detail =
+                format!("has more than {MOST_ROWS} rows, the most that are held in memory");
+            return Err(ObservedError::Levels {
+                path: path.clone(),
+                detail: detail.into(),
+                remedy: "give the part of that night, or values farther apart".into(),
+            });
+        }
+        allowance.begin();
         let read = rows.read_record(&mut record);
         if let Some(fault) = rows.get_mut().take_fault() {
             return Err(fault);
@@ -117,38 +131,22 @@ fn each_of_csv(input: &mut Input, take: Take<'_>) -> Result<(), ObservedError> {
     Ok(())
 }
 
-fn each_of_parquet(name: &Text, path: &Path, take: Take<'_>) -> Result<(), ObservedError> {
-    let damaged = |detail: String| ObservedError::Damaged {
-        path: name.clone(),
-        kind: "Parquet",
-        line: 0,
-        detail: detail.into(),
-    };
-    let file = File::open(path).map_err(|fault| damaged(fault.to_string()))?;
-    let reader = SerializedFileReader::new(file).map_err(|fault| damaged(fault.to_string()))?;
-    let rows = reader.get_row_iter(None);
-    let rows = rows.map_err(|fault| damaged(fault.to_string()))?;
-    for (number, row) in (1..).zip(rows) {
-        let row = row.map_err(|fault| damaged(fault.to_string()))?;
-        let (columns, fields): (Vec<String>, Vec<String>) = row
-            .get_column_iter()
-            .map(|(name, field)| (name.clone(), text_of(field)))
-            .unzip();
+fn each_of_parquet(path: &Path, name: &Text, take: Take<'_>) -> Result<(), ObservedError> {
+    let wanted: Vec<&'static str> = [bins::START]
+        .into_iter()
+        .chain(bins::COLUMNS.map(|it| it.0))
+        .chain(intervals::COLUMNS)
+        .collect();
+    parquet_rows::read(path, &wanted, &mut |number, texts| {
+        let one = |(column, text): &(&str, Option<&str>)| {
+            ((*column).to_owned(), text.unwrap_or_default().to_owned())
+        };
+        let (columns, fields): (Vec<String>, Vec<String>) = texts.iter().map(one).unzip();
         take(&Row {
             path: name,
             number,
             columns: &columns,
             fields: &fields,
-        })?;
-    }
-    Ok(())
-}
-
-/// A field of Parquet as CSV would have it.
-fn text_of(field: &Field) -> String {
-    match field {
-        Field::Null => String::new(),
-        Field::Str(text) => text.clone(),
-        other => other.to_string(),
-    }
+        })
+    })
 }

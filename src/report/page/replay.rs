@@ -123,7 +123,7 @@ fn trust(found: &Value) -> Option<Section> {
         }
         if windows.is_empty() {
             let mut cells = names();
-            cells.extend(["all of it".to_owned(), String::new()]);
+            cells.extend(["no minute by itself".to_owned(), String::new()]);
             table.push(cells);
         }
     }

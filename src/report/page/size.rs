@@ -59,7 +59,13 @@ fn answers(found: &Value) -> Option<Section> {
         let said = texts(case, "doubts").into_iter();
         let cut = text(case, "cut_short");
         let cut = (!cut.is_empty()).then(|| format!("cut short: {cut}"));
-        beware.extend(said.chain(cut).map(|it| format!("{}: {it}", named(case))));
+        let left_out = whole(case, "left_out").filter(|it| *it > 0);
+        let left_out = left_out.map(|it| {
+            let many = plural(it, "combination");
+            format!("{many} of the other knobs were not looked at")
+        });
+        let all = said.chain(cut).chain(left_out);
+        beware.extend(all.map(|it| format!("{}: {it}", named(case))));
     }
     let description = text(found, "description");
     let blocks = vec![
@@ -88,7 +94,11 @@ fn answer(found: &Value, case: &Value) -> Tile {
         return tile(&named(case), "no answer".to_owned(), more, Some(false));
     };
     let value = objective(found, number(winner, "objective_in_all"));
-    tile(&named(case), value, settings(winner), Some(true))
+    let mut more = settings(winner);
+    if let Some(parts) = whole(case, "parts").filter(|parts| *parts > 1) {
+        more = format!("in all of {}, each of {more}", plural(parts, "part"));
+    }
+    tile(&named(case), value, more, Some(true))
 }
 
 /// What a design sets, in words.
@@ -119,10 +129,17 @@ fn table(found: &Value, cases: &[Value]) -> Option<Block> {
             theory.collect::<Vec<String>>().join("; "),
         ]
     });
+    let parted = cases
+        .iter()
+        .any(|case| whole(case, "parts").is_some_and(|parts| parts > 1));
+    let in_all = match parted {
+        true => format!("{}, in all parts", text(found, "objective")),
+        false => text(found, "objective").to_owned(),
+    };
     let head = [
         "Case",
         "Design",
-        text(found, "objective"),
+        &in_all,
         "Binding",
         "Margin",
         "Closed forms ask for",
@@ -206,6 +223,10 @@ fn tried(found: &Value, part: &str) -> Option<Section> {
             ),
             false => format!("Designs looked at, {}", named(case)),
         };
+        let caption = match whole(case, "parts").filter(|parts| *parts > 1) {
+            Some(parts) => format!("{caption}; figures of one of {}", plural(parts, "part")),
+            None => caption,
+        };
         blocks.push(Block::table(&caption, &head, rows_of.collect(), true));
     }
     Section::of("tried", "What was looked at", blocks)
@@ -249,7 +270,12 @@ fn chart(found: &Value, case: &Value, id: &str) -> Option<Block> {
             )
         })
         .collect();
-    let says = format!("Of the designs looked at: {}.", shown.join(", "));
+    let drawn: usize = series.iter().map(|cloud| cloud.points.len()).sum();
+    let says = format!(
+        "Of the {} looked at that have both figures: {}.",
+        plural(drawn as u64, "design"),
+        shown.join(", ")
+    );
     let axes = (
         Axis::linear(text(found, "more_helps")),
         Axis::linear(text(found, "objective")),

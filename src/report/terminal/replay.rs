@@ -64,7 +64,7 @@ fn fitted(page: &mut Page, outcome: &Outcome) {
     let fit = &outcome.fit;
     page.title("Fitted to the calm window");
     if fit.parameters.is_empty() {
-        text(page, "Nothing was open: the scenario states it all.");
+        text(page, words::NOTHING_OPEN);
         return;
     }
     let mut table = table(&["field", "value", "from", "to", "note"]);

@@ -11,12 +11,8 @@ use crate::report::number::significant;
 pub(super) fn section(found: &Value, part: &str) -> Option<Section> {
     let parameters = rows(found, "fit.parameters");
     if parameters.is_empty() {
-        let text = "Nothing was open: the scenario states it all.".to_owned();
-        return Section::of(
-            "fit",
-            "Fitted to the calm window",
-            vec![Some(Block::Text(text))],
-        );
+        let nothing = Block::Text(text(found, "fitted_to").to_owned());
+        return Section::of("fit", "Fitted to the calm window", vec![Some(nothing)]);
     }
     let rows_of = parameters.iter().map(|parameter| {
         let s = |field: &str| significant(number(parameter, field));

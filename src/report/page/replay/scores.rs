@@ -121,13 +121,25 @@ pub(super) fn chart(found: &Value, part: &str) -> Option<Block> {
         .flat_map(|bars| bars.values.iter().zip(&names));
     let worst = worst.filter_map(|(value, name)| Some(((*value)?, name)));
     let worst = worst.max_by(|a, b| a.0.total_cmp(&b.0));
-    let says = match worst {
+    let mut says = match worst {
         Some((share, name)) => format!(
             "Beyond 100 % a series does not fit. The farthest off is {name}, at {} of what it may be.",
             percent(Some(share))
         ),
         None => String::new(),
     };
+    let unshown = rows(found, "scores")
+        .iter()
+        .filter(|score| number(score, "nrmse").is_none() && !fits(score));
+    let unshown: Vec<String> = unshown
+        .map(|score| format!("{} ({})", text(score, "series"), text(score, "stretch")))
+        .collect();
+    if !unshown.is_empty() {
+        let names = unshown.join(", ");
+        says = format!(
+            "{says} Does not fit, though nothing of it was observed to be a share of: {names}."
+        );
+    }
     let axes = (
         Axis::share("Error, as a share of what it may be"),
         Axis::names("Series", names),
