@@ -302,7 +302,11 @@ impl Case<'_> {
             self.compared(metric, value, against).ok()
         });
         let values: Vec<f64> = values.collect();
-        Interval::from_replications(&values, self.run.plan.scenario.run.confidence)
+        let (value, against) = (self.run, other);
+        let value = metric.evaluate(&value.document).ok()?;
+        let against = metric.evaluate(&against.document).ok()?;
+        let whole = self.compared(metric, value, against).ok()?;
+        Interval::of_whole(whole, &values, self.run.plan.scenario.run.confidence)
     }
 
     /// Why the bound cannot be met whatever the design, if a physical bound forbids it.
@@ -359,7 +363,7 @@ pub(super) fn no_evidence(result: &Value, metric: &Metric) -> Option<String> {
     thin.map(|path| format!("{path} rests on fewer than ten requests beyond it: run for longer"))
 }
 
-/// The interval of a metric: over replications, or the run's own.
+/// The interval of a metric: by replications, or the run's own.
 pub(super) fn interval_of(metric: &Metric, run: &Outcome) -> Option<Interval> {
     if !has_interval(metric) {
         return None;
@@ -369,7 +373,8 @@ pub(super) fn interval_of(metric: &Metric, run: &Outcome) -> Option<Interval> {
     }
     let values = run.replications.iter();
     let values: Vec<f64> = values.filter_map(|run| metric.evaluate(run).ok()).collect();
-    Interval::from_replications(&values, run.plan.scenario.run.confidence)
+    let whole = metric.evaluate(&run.document).ok()?;
+    Interval::of_whole(whole, &values, run.plan.scenario.run.confidence)
 }
 
 /// Whether replications bound a metric: the greatest of several runs is not the mean of their

@@ -134,7 +134,9 @@ pub fn compare(a: &Side, b: &Side, asked: &[Figure]) -> Result<Comparison, Metri
         .into_iter()
         .map(|(of_a, of_b, figure)| {
             let interval = match basis {
-                Basis::Paired | Basis::Independent => difference(a, b, &figure, each),
+                Basis::Paired | Basis::Independent => {
+                    difference(a, b, &figure, (of_b - of_a, each))
+                }
                 Basis::Exact | Basis::Single => None,
             };
             judged(a, b, (of_a, of_b), figure, (basis, interval))
@@ -169,10 +171,17 @@ fn differs(a: &Side, b: &Side, figure: &Figure) -> bool {
     by_replication(a, figure) != by_replication(b, figure)
 }
 
-/// The interval of B's less A's, over pairs of replications.
-fn difference(a: &Side, b: &Side, figure: &Figure, confidence: f64) -> Option<Interval> {
+/// The interval of B's less A's, `whole` in all, by how pairs of replications differ.
+fn difference(
+    a: &Side,
+    b: &Side,
+    figure: &Figure,
+    (whole, confidence): (f64, f64),
+) -> Option<Interval> {
     let (of_a, of_b) = (by_replication(a, figure)?, by_replication(b, figure)?);
-    Interval::paired_difference(&of_b, &of_a, confidence)
+    let pairs = of_b.iter().zip(&of_a);
+    let each: Vec<f64> = pairs.map(|(of_b, of_a)| of_b - of_a).collect();
+    Interval::of_whole(whole, &each, confidence)
 }
 
 fn judged(

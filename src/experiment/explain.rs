@@ -22,7 +22,7 @@ use self::parts::Part;
 use self::remedies::{Remedy, remedies};
 use self::shapley::Stages;
 use super::claims::no_evidence;
-use super::metric::Metric;
+use super::metric::{Metric, MetricError};
 use super::runner::{Control, Outcome, RunError, run_plan};
 use super::variants::before_it_begins;
 use crate::measure::Interval;
@@ -51,6 +51,19 @@ pub struct Share {
     pub share: Known,
     /// What taking it out alone changes.
     pub alone: Known,
+    /// What taking it out of one pool alone changes, where there are several and it is of pools; the pool
+    /// that it helps most first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<InPool>,
+}
+
+/// What a part does in one pool.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InPool {
+    /// The pool.
+    pub pool: String,
+    /// What taking it out there alone changes.
+    pub alone: Known,
 }
 
 /// What a remedy would do.
@@ -77,7 +90,7 @@ pub struct Explanation {
     pub replications: usize,
     /// Confidence of each interval.
     pub confidence: f64,
-    /// The metric as it is, a mean over replications.
+    /// The metric as it is, of all replications together.
     pub figure: Known,
     /// What is left of it with all parts ideal.
     pub left: Known,
@@ -116,7 +129,7 @@ pub enum ExplainError {
     Nothing(&'static str),
 }
 
-/// What the metric was in each replication.
+/// What the metric was in each replication, moved so that their mean is that of all of them together.
 type Values = Vec<f64>;
 
 /// Explains a metric of a scenario.
@@ -148,13 +161,14 @@ pub fn explain(
     };
     case.find_parts()?;
     let changed = case.changed();
+    let within = case.within_pools()?;
     let stages = case.stages();
     // Every counterfactual is made and checked before the first is run.
     let sets = stages.sets().into_iter();
-    let plans = sets.map(|set| Ok((set, case.without(&case.of(set))?)));
+    let plans = sets.map(|set| Ok((set, case.without(&case.of(set), None)?)));
     let plans = plans.collect::<Result<Vec<(u32, Plan)>, ExplainError>>()?;
     if let Some(tell) = control.simulations {
-        let runs = plans.len() + changed.len();
+        let runs = plans.len() + changed.len() + within.len();
         tell(runs as u64 * u64::from(plan.scenario.run.replications));
     }
     let found: Result<BTreeMap<u32, (Values, Outcome)>, ExplainError> = plans
@@ -171,7 +185,16 @@ pub fn explain(
         .collect();
     let mut remedies = remedies?;
     remedies.sort_by(|a, b| a.value.total_cmp(&b.value));
-    let counterfactuals = found.len();
+    let within: Result<Vec<(Part, InPool)>, ExplainError> = within
+        .into_par_iter()
+        .map(|(part, pool, plan)| {
+            let (values, _) = case.run(plan)?;
+            let alone = case.known(&minus(&values, base));
+            Ok((part, InPool { pool, alone }))
+        })
+        .collect();
+    let within = within?;
+    let counterfactuals = found.len() + within.len();
     let budget = budget(&outcome.document);
     let doubts = found.iter().filter_map(|(set, (_, run))| {
         let why = no_evidence(&run.document, metric)?;
@@ -183,12 +206,19 @@ pub fn explain(
     });
     let doubts = doubts.collect();
     let values = found.into_iter().map(|(set, (values, _))| (set, values));
+    let mut explained = case.explained(stages, &values.collect());
+    for share in &mut explained.parts {
+        let pools = within.iter().filter(|(part, _)| *part == share.part);
+        share.pools = pools.map(|(_, pool)| pool.clone()).collect();
+        let by_gain = |a: &InPool, b: &InPool| a.alone.value.total_cmp(&b.alone.value);
+        share.pools.sort_by(by_gain);
+    }
     Ok(Explanation {
         counterfactuals,
         remedies,
         budget,
         doubts,
-        ..case.explained(stages, &values.collect())
+        ..explained
     })
 }
 
@@ -221,7 +251,7 @@ impl Case<'_, '_> {
     /// Finds the parts that the scenario has and is valid without.
     fn find_parts(&mut self) -> Result<(), ExplainError> {
         for part in Part::ALL.into_iter().filter(|part| part.applies(self.plan)) {
-            match self.without(&[part]) {
+            match self.without(&[part], None) {
                 Ok(_) => self.parts.push(part),
                 Err(error) => self
                     .left_out
@@ -246,6 +276,20 @@ impl Case<'_, '_> {
             }
         }
         changed
+    }
+
+    /// Parts that are of pools, made ideal in one pool at a time, where there are several.
+    fn within_pools(&self) -> Result<Vec<(Part, String, Plan)>, ExplainError> {
+        let pools = self.plan.scenario.pools.iter().enumerate();
+        let pools: Vec<(usize, &str)> = pools.map(|(index, pool)| (index, pool.name())).collect();
+        let parts = self.parts.iter().filter(|part| part.is_of_pools());
+        let several = parts.filter(|_| pools.len() > 1);
+        let each = several.flat_map(|part| pools.iter().map(|pool| (*part, *pool)));
+        each.map(|(part, (index, name))| {
+            let plan = self.without(&[part], Some(index))?;
+            Ok((part, name.to_owned(), plan))
+        })
+        .collect()
     }
 
     fn stages(&self) -> Stages {
@@ -283,6 +327,7 @@ impl Case<'_, '_> {
             text: part.text(self.plan),
             share: self.known(&share(index)),
             alone: self.known(&minus(figures(1 << index), base)),
+            pools: Vec::new(),
         });
         let mut parts: Vec<Share> = parts.collect();
         parts.sort_by(|a, b| b.share.value.total_cmp(&a.share.value));
@@ -303,16 +348,16 @@ impl Case<'_, '_> {
         }
     }
 
-    /// The scenario without some of its parts.
-    fn without(&self, out: &[Part]) -> Result<Plan, ExplainError> {
+    /// The scenario without some of its parts; in one pool only, where that is told.
+    fn without(&self, out: &[Part], only: Option<usize>) -> Result<Plan, ExplainError> {
         let mut document = self.document.clone();
         for part in out {
-            part.edit(&mut document, self.plan)
+            part.edit(&mut document, self.plan, only)
                 .map_err(RunError::from)?;
         }
         let mut plan = resolve(&document, self.base_dir).map_err(RunError::from)?;
         for part in out {
-            part.free(&mut plan);
+            part.free(&mut plan, only);
         }
         Ok(plan)
     }
@@ -334,18 +379,22 @@ impl Case<'_, '_> {
             ..self.control
         };
         let outcome = run_plan(plan, quiet)?;
-        let values = outcome
-            .replications
-            .iter()
-            .map(|run| self.metric.evaluate(run));
-        let values: Result<Values, _> = values.collect();
-        match values {
+        match self.values(&outcome) {
             Ok(values) => Ok((values, outcome)),
             Err(error) => Err(ExplainError::Metric {
                 context: self.plan.scenario.name.clone(),
                 reason: error.to_string(),
             }),
         }
+    }
+
+    fn values(&self, outcome: &Outcome) -> Result<Values, MetricError> {
+        let whole = self.metric.evaluate(&outcome.document)?;
+        let each = outcome.replications.iter();
+        let each = each.map(|run| self.metric.evaluate(run));
+        let each = each.collect::<Result<Vec<f64>, _>>()?;
+        let by = whole - mean(&each);
+        Ok(each.into_iter().map(|value| value + by).collect())
     }
 
     fn tried(
@@ -367,7 +416,7 @@ impl Case<'_, '_> {
         })
     }
 
-    /// A mean over replications with its interval.
+    /// What all replications say, with its interval.
     fn known(&self, values: &[f64]) -> Known {
         let interval = Interval::from_replications(values, self.plan.scenario.run.confidence);
         Known {

@@ -26,7 +26,7 @@ use super::metric::MetricError;
 use super::result::RunResult;
 use super::tally::{LatencyIntervals, Tally, intervals_between, intervals_within, statistics};
 use super::variants;
-use super::warnings::{all_alike, growing, is_unstable};
+use super::warnings::{all_alike, few_dominate, growing, is_unstable};
 
 /// Replications run before they are put together: bounds the memory of many replications.
 const AT_ONCE: u32 = 16;
@@ -272,9 +272,12 @@ pub fn run_plan(mut plan: Plan, control: Control<'_>) -> Result<Outcome, RunErro
     let intervals = match run.replications {
         _ if unsettled.is_some() || all_alike(&tally) => [[None; 5]; 4],
         1 => within,
-        _ => intervals_between(&between, run.confidence),
+        _ => intervals_between(&statistics(&tally), &between, run.confidence),
     };
-    let result = RunResult::new(&plan, &tally, &intervals);
+    let mut result = RunResult::new(&plan, &tally, &intervals);
+    result
+        .warnings
+        .extend(few_dominate(&statistics(&tally), &between, run.confidence));
     let document = with_scenario(&result, &plan);
     let charts = control
         .charts

@@ -402,6 +402,9 @@ impl PoolTally {
 /// Intervals of one latency: its mean and the [`QUANTILES`], milliseconds.
 pub type LatencyIntervals = [Option<Interval>; 5];
 
+/// Mean and [`QUANTILES`] of each of the [`LATENCIES`], milliseconds.
+pub type Statistics = [[Option<f64>; 5]; 4];
+
 /// Intervals within one run, by batch means.
 pub fn intervals_within(simulation: &Simulation, confidence: f64) -> [LatencyIntervals; 4] {
     let meters = &simulation.world.meters;
@@ -417,9 +420,10 @@ pub fn intervals_within(simulation: &Simulation, confidence: f64) -> [LatencyInt
     })
 }
 
-/// Intervals from independent replications (two or more).
+/// Intervals of what independent replications (two or more) say together, `whole`, by how each differs.
 pub fn intervals_between(
-    tallies: &[[[Option<f64>; 5]; 4]],
+    whole: &Statistics,
+    tallies: &[Statistics],
     confidence: f64,
 ) -> [LatencyIntervals; 4] {
     let mut found = [[None; 5]; 4];
@@ -429,14 +433,15 @@ pub fn intervals_between(
                 .iter()
                 .filter_map(|tally| tally[latency][statistic])
                 .collect();
-            *slot = Interval::from_replications(&values, confidence);
+            *slot = whole[latency][statistic]
+                .and_then(|whole| Interval::of_whole(whole, &values, confidence));
         }
     }
     found
 }
 
 /// Mean and [`QUANTILES`] of the four latencies, milliseconds.
-pub fn statistics(tally: &Tally) -> [[Option<f64>; 5]; 4] {
+pub fn statistics(tally: &Tally) -> Statistics {
     let mut found = [[None; 5]; 4];
     for (histogram, row) in tally.latencies.iter().zip(found.iter_mut()) {
         row[0] = histogram.mean_ns().map(|ns| ns / 1e6);

@@ -6,6 +6,7 @@ use crate::calibrate::gpu::plan::card_of;
 use crate::fleet::plan::{EnginePlan, ServicePlan};
 use crate::fleet::request::Status;
 use crate::fleet::world::handover::ceiling;
+use crate::measure::Interval;
 use crate::perf::AcceleratorCard;
 use crate::report::number::count;
 use crate::scenario::faults::{FaultKind, Target};
@@ -17,12 +18,42 @@ use super::erasure::warnings::erasure_warnings;
 use super::idle::settings_without_effect;
 use super::result::ratio;
 use super::roles::through;
-use super::tally::Tally;
+use super::tally::{LATENCIES, QUANTILES, Statistics, Tally};
 use super::theory::{least_tokens, offered, queue_of};
 
 /// The share of sessions cut at the end of a run from which on it does not stand for whole ones. By
 /// choice: sessions then last about as large a share of the run.
 const MOST_CUT: f64 = 0.2;
+
+/// Where a few replications decide what all of them say together: a latency of all is beyond what chance
+/// makes of the mean of the replications' own.
+pub fn few_dominate(whole: &Statistics, each: &[Statistics], confidence: f64) -> Option<String> {
+    let names = std::iter::once("mean").chain(QUANTILES.map(|(name, _)| name));
+    let all = (0..LATENCIES.len()).flat_map(|latency| {
+        let names = names.clone().enumerate();
+        names.map(move |(at, name)| (latency, at, name))
+    });
+    let beyond: Vec<String> = all
+        .filter_map(|(latency, at, name)| {
+            let values: Vec<f64> = each.iter().filter_map(|it| it[latency][at]).collect();
+            let interval = Interval::from_replications(&values, confidence)?;
+            let whole = whole[latency][at]?;
+            // Rounding of what all replications agree on is no difference.
+            let beyond =
+                (whole - interval.estimate).abs() > interval.half_width + 0.01 * whole.abs();
+            beyond.then(|| format!("latency.{}.{name}", LATENCIES[latency]))
+        })
+        .collect();
+    (!beyond.is_empty()).then(|| {
+        format!(
+            "a few replications have most of the slow requests ({} of all together is beyond the \
+             {} % interval of the replications' mean): their intervals are too narrow; run for longer, \
+             or more replications",
+            beyond.join(", "),
+            100.0 * confidence
+        )
+    })
+}
 
 /// Warnings about a run, each with what to do.
 pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {

@@ -61,6 +61,21 @@ impl Interval {
         Interval::around(mean, error, values.len(), confidence, REPLICATIONS)
     }
 
+    /// The interval of what all replications say together, `whole`, by how much `values`, each
+    /// replication's own, differ: `whole ± t·standard error of their mean`. A quantile of all requests
+    /// together is not the mean of the replications' quantiles, which is off by more the fewer requests
+    /// each has; to first order both are off by chance alike. None as in
+    /// [`Interval::from_replications`], or when `whole` is not finite.
+    pub fn of_whole(whole: f64, values: &[f64], confidence: f64) -> Option<Interval> {
+        let spread = Interval::from_replications(values, confidence)?;
+        whole.is_finite().then(|| Interval {
+            estimate: whole,
+            low: whole - spread.half_width,
+            high: whole + spread.half_width,
+            ..spread
+        })
+    }
+
     /// The interval of the mean of `a - b` over pairs that share their random numbers. None as
     /// in [`Interval::from_replications`], or when the lengths differ.
     pub fn paired_difference(a: &[f64], b: &[f64], confidence: f64) -> Option<Interval> {
@@ -204,6 +219,24 @@ mod tests {
         let ms = interval.scaled(-2.0);
         close(ms.high, -2.0 * interval.low, 1e-12);
         assert!(ms.low < ms.high && ms.half_width > 0.0);
+    }
+
+    #[test]
+    fn an_interval_of_the_whole_lies_around_it() {
+        let values = [1.0, 2.0, 3.0, 4.0, 5.0];
+        let of_each = Interval::from_replications(&values, 0.95).unwrap();
+        assert_eq!(Interval::of_whole(3.0, &values, 0.95), Some(of_each));
+        let whole = Interval::of_whole(6.0, &values, 0.95).unwrap();
+        assert_eq!(
+            (whole.estimate, whole.half_width),
+            (6.0, of_each.half_width)
+        );
+        assert_eq!(
+            (whole.low, whole.high),
+            (of_each.low + 3.0, of_each.high + 3.0)
+        );
+        assert_eq!(Interval::of_whole(f64::NAN, &values, 0.95), None);
+        assert_eq!(Interval::of_whole(1.0, &values[..1], 0.95), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod ending;
 mod places;
 mod search;
+mod slopes;
 
 use serde::Serialize;
 

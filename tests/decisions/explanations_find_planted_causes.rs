@@ -8,6 +8,9 @@ use crate::sweeps;
 use serde_json::Value;
 use sweeps::{fine, refused};
 
+/// Prompt lengths whose longest are what the slowest requests are made of.
+const LONG_TAILED: &str = "{ law = \"lognormal\", mean_tokens = 3000, cv = 3, max_tokens = 100000 }";
+
 /// Four nodes of two servers at half load with nothing wrong.
 const CALM: &str = r#"
 name = "calm"
@@ -268,4 +271,97 @@ fn the_page_says_it_in_words_that_the_numbers_bear_out() {
         page.lines().all(|line| line.chars().count() <= 100),
         "{page}"
     );
+}
+
+/// A pool with few seats beside one with plenty.
+const TWO_POOLS: &str = r#"
+name = "two-pools"
+[run]
+horizon_s = 60
+warmup_s = 5
+replications = 3
+[workload]
+arrivals = { process = "poisson", rate_per_s = 20 }
+prompt_tokens = { law = "constant", tokens = 500 }
+output_tokens = { law = "constant", tokens = 100 }
+[[tiers]]
+name = "big"
+share = 0.7
+model = "big"
+[[tiers]]
+name = "small"
+share = 0.3
+model = "small"
+[[pools]]
+name = "wide"
+engine = "llm"
+model = "llama-3.1-8b"
+accelerator = "h100-sxm"
+replicas = 4
+serves = ["big"]
+[[pools]]
+name = "narrow"
+engine = "llm"
+model = "llama-3.1-8b"
+accelerator = "h100-sxm"
+max_num_seqs = 4
+replicas = 1
+serves = ["small"]
+"#;
+
+#[test]
+fn the_pool_that_is_short_is_named_and_so_is_what_it_is_short_of() {
+    let found = explained(TWO_POOLS, &[]);
+    planted(&found, "kv_memory");
+    let pools = found["parts"][0]["pools"].as_array().unwrap();
+    assert_eq!(pools[0]["pool"], "narrow", "{found}");
+    assert_eq!(pools.len(), 2);
+    // All of it is there, and none in the other pool.
+    let alone = number(&found["parts"][0]["alone"]["value"]);
+    assert!((number(&pools[0]["alone"]["value"]) - alone).abs() < 1e-6 * alone.abs());
+    assert!(number(&pools[1]["alone"]["value"]).abs() < 1e-6 * alone.abs());
+    let remedies = found["remedies"].as_array().unwrap();
+    let seats = remedies
+        .iter()
+        .find(|row| row["remedy"]["text"] == "8 seats (max_num_seqs) in narrow")
+        .unwrap();
+    assert!(number(&seats["change"]["high"]) < 0.0, "{seats}");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("s.toml"), TWO_POOLS).unwrap();
+    let page = fine(dir.path(), &["explain", "s.toml"]);
+    assert!(page.contains("in pool narrow most"), "{page}");
+}
+
+#[test]
+fn every_command_says_the_same_of_the_same_runs() {
+    // Prompts of very unequal length: the replications' own p99 are far from that of all together.
+    let text = LLM
+        .replace("{ law = \"constant\", tokens = 600 }", LONG_TAILED)
+        .replace("rate_per_s = 4", "rate_per_s = 9");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("s.toml"), &text).unwrap();
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&fine(dir.path(), arguments)).unwrap()
+    };
+    let run = json(&["run", "s.toml", "--json"]);
+    let value = number(&run["latency"]["e2e_ms"]["p99"]);
+    let interval = &run["intervals"]["e2e_ms"]["p99"];
+    let span = (number(&interval["low"]), number(&interval["high"]));
+    assert!(span.0 < value && value < span.1, "{interval}");
+    let explained = explained(&text, &[]);
+    let figure = &explained["figure"];
+    let same = |a: f64, b: f64| assert!((a - b).abs() < 1e-6 * value, "{a} for {b}");
+    same(number(&figure["value"]), value);
+    same(number(&figure["low"]), span.0);
+    same(number(&figure["high"]), span.1);
+    let arguments = ["compare", "s.toml", "--set-b", "workload.arrivals.rate_per_s=6", "--json"];
+    let compared = json(&arguments);
+    let rows = compared["figures"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["metric"] == "latency.e2e_ms.p99");
+    let row = row.unwrap_or_else(|| panic!("{compared}"));
+    same(number(&row["a"]), value);
+    let (low, high) = (number(&row["low"]), number(&row["high"]));
+    let difference = number(&row["b"]) - number(&row["a"]);
+    assert!(low < difference && difference < high, "{row}");
+    same((low + high) / 2.0, difference);
 }

@@ -105,11 +105,22 @@ impl Part {
         }
     }
 
-    /// Takes it out of a scenario, as far as a scenario can say so.
+    /// Whether it is a matter of one pool at a time, so that it can be told which.
+    pub fn is_of_pools(self) -> bool {
+        matches!(self, Part::KvMemory | Part::Contention)
+    }
+
+    /// Takes it out of a scenario, as far as a scenario can say so; out of one pool, an index, where that
+    /// is told and it is of pools.
     ///
     /// # Errors
     /// A path that leads nowhere.
-    pub fn edit(self, document: &mut Document, plan: &Plan) -> Result<(), ScenarioError> {
+    pub fn edit(
+        self,
+        document: &mut Document,
+        plan: &Plan,
+        only: Option<usize>,
+    ) -> Result<(), ScenarioError> {
         match self {
             Part::Window => document.set("batching.window_ms", "0"),
             Part::Network => {
@@ -139,6 +150,7 @@ impl Part {
             }
             Part::Contention => {
                 let pools = plan.scenario.pools.iter().enumerate();
+                let pools = pools.filter(|(index, _)| only.is_none_or(|only| only == *index));
                 let mut pools = pools.map(|(index, pool)| (index, pool.replicas()));
                 pools.try_for_each(|(index, replicas)| {
                     let many = replicas.saturating_mul(PLENTY).to_string();
@@ -148,12 +160,13 @@ impl Part {
         }
     }
 
-    /// Takes out what no scenario can be without.
-    pub fn free(self, plan: &mut Plan) {
+    /// Takes out what no scenario can be without; out of one pool where that is told.
+    pub fn free(self, plan: &mut Plan, only: Option<usize>) {
         if self != Part::KvMemory {
             return;
         }
-        for pool in &mut plan.fleet.pools {
+        let pools = plan.fleet.pools.iter_mut().enumerate();
+        for (_, pool) in pools.filter(|(index, _)| only.is_none_or(|only| only == *index)) {
             if let EnginePlan::Llm { rules, .. } = &mut pool.engine
                 && !rules.prefix_caching
             {

@@ -7,6 +7,8 @@ use crate::scenario::resolve::Plan;
 
 /// Tokens of an iteration below which shorter chunks are not tried.
 const SHORT_CHUNK: u32 = 512;
+/// Seats (`max_num_seqs`) from which more are not tried: the default of vLLM.
+const MANY_SEATS: u32 = 256;
 
 /// A change of the scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +41,16 @@ pub fn remedies(plan: &Plan) -> Vec<Remedy> {
                     break;
                 }
             }
+        }
+        if let Pool::Llm(pool) = pool
+            && pool.max_num_seqs < MANY_SEATS
+        {
+            let seats = pool.max_num_seqs.saturating_mul(2);
+            let mut set = vec![(path("max_num_seqs"), seats.to_string())];
+            if pool.max_num_batched_tokens < seats {
+                set.push((path("max_num_batched_tokens"), seats.to_string()));
+            }
+            add(format!("{seats} seats (max_num_seqs) in {name}"), set);
         }
         if let Pool::Llm(pool) = pool
             && pool.chunked_prefill

@@ -315,7 +315,7 @@ fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing>
         .filter_map(|one| metric.evaluate(one).ok())
         .collect();
     let all = each.len() == run.replications.len();
-    let interval = Interval::from_replications(&each, confidence).filter(|_| all);
+    let interval = Interval::of_whole(value, &each, confidence).filter(|_| all);
     // What is never below 0 is not said to be.
     let floor = if each.iter().all(|it| *it >= 0.0) {
         0.0
@@ -323,7 +323,7 @@ fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing>
         f64::NEG_INFINITY
     };
     Ok(Figure {
-        value: interval.map_or(value, |it| it.estimate),
+        value,
         span: interval.map(|it| (it.low.max(floor), it.high)),
         why: run.what.clone(),
     })

@@ -147,16 +147,15 @@ fn scale(constraint: &Constraint) -> f64 {
     }
 }
 
-/// The interval, and the figure itself within it: that of all replications together and the mean of each
-/// need not be the same.
+/// The interval of a figure.
 fn span(look: &Look, figure: &Figure, confidence: f64) -> Option<(f64, f64)> {
     let value = figure.value?;
     if look.exact {
         return Some((value, value));
     }
     let values: Option<Vec<f64>> = figure.replications.iter().copied().collect();
-    let interval = Interval::from_replications(&values?, confidence)?;
-    Some((interval.low.min(value), interval.high.max(value)))
+    let interval = Interval::of_whole(value, &values?, confidence)?;
+    Some((interval.low, interval.high))
 }
 
 /// Why a figure cannot show that its constraint is met, whatever its interval.

@@ -116,17 +116,20 @@ struct Table<'a> {
     stream: u64,
 }
 
-/// The value of a point: the mean of its replications, or of all of them but one.
-fn mean(valued: &Valued, without: Option<usize>) -> Option<f64> {
+/// The value of a point: that of all its replications together; without one of them, moved by as much as
+/// that moves the mean of the replications.
+fn value(valued: &Valued, without: Option<usize>) -> Option<f64> {
     let all: Vec<f64> = valued.replications.iter().copied().collect::<Option<_>>()?;
+    let mean = |kept: &[f64]| kept.iter().sum::<f64>() / kept.len() as f64;
     let kept = all.iter().enumerate().filter(|it| Some(it.0) != without);
     let kept: Vec<f64> = kept.map(|it| *it.1).collect();
-    (!kept.is_empty()).then(|| kept.iter().sum::<f64>() / kept.len() as f64)
+    let moved = (!kept.is_empty()).then(|| mean(&kept) - mean(&all))?;
+    Some(valued.value? + moved)
 }
 
 impl Table<'_> {
     fn effects(&self, name: &str) -> Option<Effects> {
-        let values: Vec<Option<f64>> = self.values.iter().map(|it| mean(it, None)).collect();
+        let values: Vec<Option<f64>> = self.values.iter().map(|it| value(it, None)).collect();
         // The mixed points of Saltelli's design are near copies of those they are mixed of.
         let own = |index: usize| match self.experiment.design {
             Design::Saltelli { .. } => index % (self.experiment.axes.len() + 2) < 2,
@@ -241,7 +244,7 @@ impl Table<'_> {
                 let replications = replications.unwrap_or(0);
                 let whole = of_grid(&levels, &all);
                 let parts = (0..replications).map(|without| {
-                    let values = self.values.iter().map(|it| mean(it, Some(without)));
+                    let values = self.values.iter().map(|it| value(it, Some(without)));
                     Some(of_grid(&levels, &values.collect::<Option<Vec<f64>>>()?))
                 });
                 let parts: Option<Vec<Vec<(f64, f64)>>> = parts.collect();

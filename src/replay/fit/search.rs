@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::places::{PRIMES, halton, median, moved};
+use super::slopes::{load_of, smoothed};
 use super::{BLOCKS, LEAST_BLOCK};
 use crate::replay::error::ReplayError;
 use crate::replay::features::{self, FEATURES, Features, LEAST_SPREAD, SHARES};
@@ -30,6 +31,8 @@ pub(super) struct Search<'a> {
     slice: (usize, usize),
     pub(super) blocks: Vec<std::ops::Range<usize>>,
     observed: Vec<Features>,
+    /// Tokens/s asked for in each block.
+    loads: Vec<f64>,
     spread: [f64; FEATURES.len()],
     budget: usize,
     pub(super) used: usize,
@@ -57,6 +60,10 @@ impl<'a> Search<'a> {
             open,
             slice: (calm.start.saturating_sub(lead), calm.end),
             observed: observed.collect(),
+            loads: blocks
+                .iter()
+                .map(|it| load_of(&night.requests[it.clone()]))
+                .collect(),
             blocks,
             spread: FEATURES.map(|(_, spread)| spread),
             budget,
@@ -187,7 +194,8 @@ impl<'a> Search<'a> {
         Ok(place)
     }
 
-    /// How the simulated side moves with each unknown, by a nudge both ways; not with whole numbers.
+    /// How the simulated side moves with each unknown, by a nudge both ways, smoothed over the blocks;
+    /// not with whole numbers.
     pub(super) fn slopes(&mut self, place: &[f64]) -> Result<Vec<Residuals>, ReplayError> {
         let mut places = Vec::new();
         for (unknown, open) in self.open.iter().enumerate() {
@@ -205,14 +213,13 @@ impl<'a> Search<'a> {
         let slopes = (0..self.open.len()).map(|unknown| {
             let (low, high) = (&simulated[2 * unknown], &simulated[2 * unknown + 1]);
             let apart = places[2 * unknown + 1][unknown] - places[2 * unknown][unknown];
-            let rows = high.iter().zip(low);
-            let slopes = rows.map(|(high, low)| {
-                let difference = self.difference(high, low).into_iter();
-                difference
-                    .map(|by| if apart > 0.0 { by / apart } else { 0.0 })
-                    .collect()
+            let known = |one: Option<f64>, other: Option<f64>, spread: f64| {
+                Some((one? - other?) / spread / apart).filter(|slope| slope.is_finite())
+            };
+            let slopes = high.iter().zip(low).map(|(high, low)| {
+                std::array::from_fn(|at| known(high[at], low[at], self.spread[at]))
             });
-            pooled(slopes.collect())
+            pooled(smoothed(&slopes.collect::<Vec<_>>(), &self.loads))
         });
         Ok(slopes.collect())
     }

@@ -1,7 +1,7 @@
 //! The page of an explanation.
 
 use super::page::{Page, WIDTH, add, table};
-use crate::experiment::explain::{Explanation, Known};
+use crate::experiment::explain::{Explanation, InPool, Known, Share};
 use crate::report::number::{count, percent, plural, significant, wrap};
 
 /// The page.
@@ -43,7 +43,7 @@ fn with_span(known: &Known) -> String {
 /// What the numbers say, in words.
 fn sentences(it: &Explanation) -> Vec<String> {
     let mut said = vec![format!(
-        "{} is {}, the mean of {}.",
+        "{} is {}, of {}.",
         it.metric,
         with_span(&it.figure),
         plural(it.replications as u64, "replication")
@@ -66,8 +66,16 @@ fn sentences(it: &Explanation) -> Vec<String> {
         .take(3)
         .map(|part| {
             let value = part.share.value;
+            let there = match where_most(part, it.exact) {
+                Some(pool) => format!(
+                    ", in pool {} most ({} if it is ideal there alone)",
+                    pool.pool,
+                    significant(Some(pool.alone.value))
+                ),
+                None => String::new(),
+            };
             format!(
-                "{} ({}) is {}",
+                "{} ({}) is {}{there}",
                 significant(Some(value)),
                 of_whole(value),
                 part.text
@@ -127,6 +135,13 @@ fn sentences(it: &Explanation) -> Vec<String> {
     said
 }
 
+/// The pool in which a part does most, where it does anything beyond doubt.
+fn where_most(part: &Share, exact: bool) -> Option<&InPool> {
+    let sure =
+        |known: &Known| known.value < 0.0 && (exact || known.high.is_some_and(|it| it < 0.0));
+    part.pools.first().filter(|pool| sure(&pool.alone))
+}
+
 fn shares(page: &mut Page, it: &Explanation) {
     page.title("What it is made of");
     let spans = it.parts.iter().any(|part| part.share.low.is_some());
@@ -169,6 +184,13 @@ fn shares(page: &mut Page, it: &Explanation) {
         let name = serde_json::to_value(part.part).unwrap_or_default();
         let name = name.as_str().unwrap_or("").replace('_', " ");
         page.line(&format!("  {name}: {}", part.text));
+        let pools = part.pools.iter();
+        let pools = pools.map(|it| format!("{} {}", it.pool, with_span(&it.alone)));
+        let pools: Vec<String> = pools.collect();
+        if !pools.is_empty() {
+            let text = format!("alone, in one pool only: {}", pools.join("; "));
+            page.line(&format!("    {}", wrap(&text, WIDTH, 4)));
+        }
     }
 }
 
