@@ -10,6 +10,9 @@ use crate::replay::open::Open;
 
 /// At the end every place is simulated with so many kinds of luck, whose features are averaged.
 const LUCKS: u64 = 4;
+/// Rounds of the last steps at most, each with all whole numbers looked at again: with another of these
+/// the others move on.
+const ROUNDS: usize = 3;
 /// Above this correlation of their estimates two unknowns are hardly told apart: what is known of either alone
 /// is then less than half of what would be if the other were known (the interval is 2.3 times as wide).
 const ALIKE: f64 = 0.9;
@@ -19,8 +22,14 @@ impl Search<'_> {
         // What was best of many places on one kind of luck is so by luck, too.
         self.lucks = LUCKS;
         self.weigh(&place)?;
-        place = self.steps(place)?;
-        place = self.whole_numbers(place, false)?;
+        for _ in 0..ROUNDS {
+            place = self.steps(place)?;
+            let before = place.clone();
+            place = self.whole_numbers(place, false)?;
+            if place == before {
+                break;
+            }
+        }
         let here = self.simulate_all(std::slice::from_ref(&place))?.remove(0);
         let residuals = self.block_residuals(&here);
         let normal = Normal::new(&residuals, &self.slopes(&place)?);
@@ -128,8 +137,10 @@ impl Search<'_> {
         let open = &self.open[unknown];
         let good = losses.iter().filter(|it| it.1 <= near);
         let values: Vec<f64> = good.map(|(place, _)| open.at(place[unknown])).collect();
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // What the search ended at is within, though a step beside it looked better.
+        let here = open.at(place[unknown]);
+        let low = values.iter().copied().fold(here, f64::min);
+        let high = values.iter().copied().fold(here, f64::max);
         let idle = most - least < 1e-9;
         let note = idle.then(|| "nothing in the window depends on it".to_owned());
         Ok(((low, high), note))

@@ -20,6 +20,8 @@ const STEPS: usize = 8;
 const NUDGE: (f64, f64) = (0.02, 0.1);
 /// Values that unknowns are tried at beside every whole number of their section.
 const KIN_LOOKS: u32 = 6;
+/// Steps of all others at every whole number of an unknown.
+const PROFILE_STEPS: usize = 2;
 /// A loss that much lower is no better.
 const NO_BETTER: f64 = 1e-4;
 
@@ -286,7 +288,7 @@ impl<'a> Search<'a> {
         self.losses(places)
     }
 
-    /// Every whole number of an unknown, all others moved a step to where they fit it better (with
+    /// Every whole number of an unknown, all others moved some steps to where they fit it better (with
     /// the slopes of this place), and the loss there.
     pub(super) fn profile(
         &mut self,
@@ -295,18 +297,29 @@ impl<'a> Search<'a> {
     ) -> Result<Vec<(Vec<f64>, f64)>, ReplayError> {
         let slopes = self.slopes(place)?;
         let places = self.with_whole(place, unknown);
-        let simulated = self.simulate_all(&places)?;
-        let stepped = places.iter().zip(&simulated).map(|(near, simulated)| {
-            let normal = Normal::new(&self.residuals(simulated), &slopes);
-            moved(near, &normal.step(near, 1e-3))
-        });
-        let stepped: Vec<Vec<f64>> = stepped.collect();
-        let stepped = self.losses(stepped)?;
-        let plain = simulated.iter().map(|it| loss(&self.residuals(it)));
-        let plain = places.into_iter().zip(plain);
-        let better = plain.zip(stepped);
-        let better = better.map(|(one, other)| if one.1 <= other.1 { one } else { other });
-        Ok(better.collect())
+        let mut simulated = self.simulate_all(&places)?;
+        let mut better = places.clone();
+        let losses = |simulated: &[Vec<Features>], this: &Self| -> Vec<f64> {
+            let all = simulated.iter().map(|it| loss(&this.residuals(it)));
+            all.collect()
+        };
+        let mut least = losses(&simulated, self);
+        let mut places = places;
+        for _ in 0..PROFILE_STEPS {
+            let here = places.iter().zip(&simulated);
+            let stepped = here.map(|(near, simulated)| {
+                let normal = Normal::new(&self.residuals(simulated), &slopes);
+                moved(near, &normal.step(near, 1e-3))
+            });
+            places = stepped.collect();
+            simulated = self.simulate_all(&places)?;
+            for (at, found) in losses(&simulated, self).into_iter().enumerate() {
+                if found < least[at] {
+                    (better[at], least[at]) = (places[at].clone(), found);
+                }
+            }
+        }
+        Ok(better.into_iter().zip(least).collect())
     }
 
     /// Takes the noise of each feature from how it differs from block to block at a place.
