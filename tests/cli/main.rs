@@ -13,4 +13,5 @@ mod scenario_fields;
 mod scenario_overrides;
 mod scenario_problems;
 mod scenario_text;
+mod tries_are_told_apart;
 mod warnings_are_given;
