@@ -326,11 +326,15 @@ impl Out<'_> {
     fn finish(mut self, input: &Input, joiner: &Joiner) -> Result<ReadReport, ObservedError> {
         let path = input.name().clone();
         if self.report.requests == 0 {
+            let reasons = match self.report.read {
+                0 => ": there is none".to_owned(),
+                _ => format!(", all skipped ({})", self.report.skipped.told()),
+            };
             return Err(ObservedError::Nothing {
                 path,
                 format: self.report.format.name(),
                 records: self.report.read,
-                reasons: self.report.skipped.told().into(),
+                reasons: reasons.into(),
             });
         }
         let kinds = [("prompt", "--prompt-tokens"), ("output", "--output-tokens")];

@@ -9,6 +9,7 @@ mod cli_faults;
 mod cli_logs;
 mod cli_pages_snapshots;
 mod cli_refuses_bad_input;
+mod columns_are_what_they_say;
 mod scenario_fields;
 mod scenario_overrides;
 mod scenario_problems;
