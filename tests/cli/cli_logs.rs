@@ -272,3 +272,33 @@ fn what_is_left_out_of_scrapes_is_counted_for_programs_too() {
     let reason = "samples that are no finite number (NaN or Inf)";
     assert_eq!(report["skipped"][reason]["count"], 1, "{report}");
 }
+
+#[test]
+fn scrapes_without_times_are_refused_by_an_option_that_there_is() {
+    let folder = TempDir::new().unwrap();
+    let text = "vllm:num_requests_running 3\n";
+    std::fs::write(folder.path().join("s.prom"), text.repeat(3)).unwrap();
+    let arguments = ["trace", "import", "s.prom", "--series", "s.csv"];
+    let refused = seatrial(&folder, &arguments).unwrap_err();
+    for words in [
+        "scrapes `s.prom`",
+        "3 without a time",
+        "--scrape-interval-s SECONDS",
+    ] {
+        assert!(refused.contains(words), "no {words:?} in {refused}");
+    }
+    let stated = [&arguments[..], &["--scrape-interval-s", "15"]].concat();
+    seatrial(&folder, &stated).unwrap();
+}
+
+#[test]
+fn stamps_of_scrapes_without_a_date_are_ms_and_the_report_says_so() {
+    let folder = TempDir::new().unwrap();
+    let scrapes = [15, 45, 75, 105].map(|s| format!("vllm:num_requests_running 3 {s}000\n"));
+    std::fs::write(folder.path().join("s.prom"), scrapes.concat()).unwrap();
+    let arguments = ["trace", "import", "s.prom", "--series", "s.csv"];
+    let page = seatrial(&folder, &arguments).unwrap();
+    for words in ["2 minutes from 4 scrapes", "taken for ms"] {
+        assert!(page.contains(words), "no {words:?} in {page}");
+    }
+}
