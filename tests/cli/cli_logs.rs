@@ -302,3 +302,28 @@ fn stamps_of_scrapes_without_a_date_are_ms_and_the_report_says_so() {
         assert!(page.contains(words), "no {words:?} in {page}");
     }
 }
+
+#[test]
+fn what_benchmarks_say_wrong_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let report = |name: &str, from: &str, to: &str| -> Value {
+        let text = std::fs::read_to_string(sample(name)).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(folder.path().join(name), text.replacen(from, to, 1)).unwrap();
+        let arguments = ["trace", "import", name, "--observed", "o.csv", "--json"];
+        serde_json::from_str(&seatrial(&folder, &arguments).unwrap()).unwrap()
+    };
+    let errors = ["[\"\", \"Service Unavailable\"", "[\"\", {\"code\": 500}"];
+    let found = report("vllm-bench.json", errors[0], errors[1]);
+    let reason = "errors that are no text: they are taken for failures";
+    assert_eq!(found["left_out"][reason]["count"], 1, "{found}");
+    assert_eq!(found["endings"]["failed"], 1, "{found}");
+    // Also of a request that had tokens, which else would have completed.
+    let found = report("vllm-bench.json", "[\"\", \"S", "[{\"code\": 500}, \"S");
+    assert_eq!(found["endings"]["completed"], 1, "{found}");
+
+    let ttft = "\"value\":18.26,\"unit\":\"ms\"";
+    let found = report("aiperf.jsonl", ttft, "\"value\":17e9,\"unit\":\"s\"");
+    let reason = "times to first token that are none";
+    assert_eq!(found["left_out"][reason]["count"], 1, "{found}");
+}
