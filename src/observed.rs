@@ -41,6 +41,7 @@ pub mod levels;
 mod litellm;
 mod meaning;
 mod otlp;
+mod parquet_kinds;
 mod parquet_rows;
 pub mod prometheus;
 pub mod read;

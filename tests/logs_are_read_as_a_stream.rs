@@ -8,8 +8,15 @@ mod counting;
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use counting::measured;
+use parquet::basic::{Encoding, Repetition, Type as Physical};
+use parquet::column::writer::ColumnWriter;
+use parquet::data_type::ByteArray;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, Type};
 use seatrial::observed::infer::Inference;
 use seatrial::observed::input::Input;
 use seatrial::observed::prometheus::{ScrapeOptions, ScrapeReport, read_scrapes_of};
@@ -247,7 +254,9 @@ fn what_waits_for_one_that_is_under_way() {
     for lines in [10_000, 50_000] {
         let (report, peak) = read_made(Made::new(lines, behind_a_long_one), &tight());
         assert_eq!(report.read, lines, "{}", report.skipped.told());
-        assert!(report.joined.on_disk > lines / 2, "{:?}", report.joined);
+        // Nothing comes out before the first one, which is over last.
+        assert_eq!(report.joined.put_aside, report.requests);
+        assert!(report.requests > lines / 2, "{:?}", report.joined);
         assert!(report.joined.retries > lines / 40, "{:?}", report.joined);
         peaks.push(peak);
     }
@@ -412,6 +421,77 @@ fn scrapes() {
     assert!(peak < 128 << 20, "{peak}");
 }
 
+/// A Parquet file of requests that share a tenant, a name of so many bytes: it is written once.
+fn of_one_tenant(path: &Path, bytes: usize, encoding: Option<Encoding>) {
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(encoding.is_none())
+        .set_dictionary_page_size_limit(64 << 20);
+    let properties = match encoding {
+        Some(encoding) => properties.set_column_encoding(ColumnPath::from("tenant"), encoding),
+        None => properties,
+    };
+    let field = |name, physical| {
+        let field = Type::primitive_type_builder(name, physical);
+        let field = field.with_repetition(Repetition::REQUIRED);
+        Arc::new(field.build().unwrap())
+    };
+    let fields = [
+        field("t_ns", Physical::INT64),
+        field("ending", Physical::BYTE_ARRAY),
+        field("tenant", Physical::BYTE_ARRAY),
+    ];
+    let schema = Type::group_type_builder("rows").with_fields(fields.to_vec());
+    let schema = Arc::new(schema.build().unwrap());
+    let file = std::fs::File::create(path).unwrap();
+    let properties = Arc::new(properties.build());
+    let mut writer = SerializedFileWriter::new(file, schema, properties).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let tenant = ByteArray::from(vec![b'x'; bytes]);
+    let mut number = 0;
+    while let Some(mut column) = group.next_column().unwrap() {
+        match column.untyped() {
+            ColumnWriter::Int64ColumnWriter(out) => {
+                out.write_batch(&[1; ROWS], None, None).unwrap();
+            }
+            ColumnWriter::ByteArrayColumnWriter(out) => {
+                let text = [ByteArray::from("completed"), tenant.clone()][number].clone();
+                number += 1;
+                out.write_batch(&vec![text; ROWS], None, None).unwrap();
+            }
+            _ => {}
+        }
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+const ROWS: usize = 50;
+
+/// A text that many rows share is long in each of them, once unpacked.
+fn texts_that_rows_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("o.parquet");
+    for encoding in [None, Some(Encoding::DELTA_BYTE_ARRAY)] {
+        of_one_tenant(&path, 8 << 20, encoding);
+        let length = std::fs::metadata(&path).unwrap().len();
+        assert!(length < 32 << 20, "{length}");
+        let options = options(10);
+        let (refused, peak) = measured(|| read(&path, &options, &mut |_| Ok(())));
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("50 of more than 1 MiB"), "{refused}");
+        assert!(peak < 96 << 20, "{encoding:?}: {peak}");
+        of_one_tenant(&path, (16 << 20) + 1, encoding);
+        let (refused, peak) = measured(|| read(&path, &options, &mut |_| Ok(())));
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.contains("line 1: one text is longer than 16 MiB"),
+            "{refused}"
+        );
+        assert!(peak < 96 << 20, "{encoding:?}: {peak}");
+    }
+}
+
 /// Formats that are opened by name.
 fn files() {
     use std::io::Write;
@@ -455,4 +535,5 @@ fn memory_does_not_follow_what_a_log_holds() {
     the_length_of_one_document();
     scrapes();
     files();
+    texts_that_rows_share();
 }

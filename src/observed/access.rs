@@ -1,6 +1,6 @@
 //! A line of an access log, by what its fields mean.
 
-use super::attempt::Attempt;
+use super::attempt::{Again, Attempt};
 use super::envoy::FIRST_BYTE;
 use super::error::ObservedError;
 use super::http::{asks_model, ending_of_flags, ending_of_status};
@@ -63,7 +63,7 @@ impl<'a> Access<'a> {
 
     fn attempt(&self, rules: &Rules, intake: &mut Intake) -> Result<Attempt, Skip<'a>> {
         self.check_kind(rules)?;
-        let (start_ns, end_ns) = self.span(rules, intake)?;
+        let (start_ns, end_ns, by_second) = self.span(rules, intake)?;
         let mut attempt = Attempt::at(start_ns);
         attempt.end_ns = end_ns;
         let first = self.scaled(|it| match it {
@@ -89,15 +89,27 @@ impl<'a> Access<'a> {
             self.whole(Meaning::Attempts, "with a number of tries that is none")?;
         // No try at all went to a server where the request was refused before.
         attempt.attempts = tries.unwrap_or(1).max(1);
-        let trace = self.get(Meaning::TraceId).map(trace_of);
-        let trace = trace.filter(|id| !is_no_id(id));
-        // A client that tries again sends another request of the same trace; its proxy gives each
-        // an id of its own.
-        attempt.key = trace.or(self.get(Meaning::RequestId)).map(Box::from);
+        self.name(&mut attempt, by_second);
         attempt.model = self.get(Meaning::Model).map(Box::from);
         attempt.tenant = self.get(Meaning::Tenant).map(Box::from);
         attempt.session = self.get(Meaning::Session).map(Box::from);
         Ok(attempt)
+    }
+
+    /// Puts in what its request and it are known by.
+    fn name(&self, attempt: &mut Attempt, by_second: bool) {
+        let trace = self.get(Meaning::TraceId).map(trace_of);
+        let trace = trace.filter(|id| !is_no_id(id));
+        let (request, line) = (self.get(Meaning::RequestId), self.get(Meaning::LineId));
+        // A client that tries again sends another request of the same trace; its proxy gives each
+        // an id of its own.
+        attempt.key = trace.or(request).or(line).map(Box::from);
+        let own = line.or(trace.and(request));
+        attempt.span = own.map(Box::from);
+        // What is refused at once takes 0 ms: a second has room for many tries that are alike.
+        if by_second && own.is_none() && attempt.ending != Ending::Completed {
+            attempt.again = Again::Never;
+        }
     }
 
     /// Requests to a model are POSTs, on the paths that were asked for.
@@ -126,8 +138,12 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// When it came and when it ended.
-    fn span(&self, rules: &Rules, intake: &mut Intake) -> Result<(u64, Option<u64>), Skip<'a>> {
+    /// When it came and when it ended, and whether that is known to the second only.
+    fn span(
+        &self,
+        rules: &Rules,
+        intake: &mut Intake,
+    ) -> Result<(u64, Option<u64>, bool), Skip<'a>> {
         let duration = self.scaled(|it| match it {
             Meaning::Duration(scale) => Some(scale),
             _ => None,
@@ -140,33 +156,39 @@ impl<'a> Access<'a> {
             }
         };
         const FAR: &str = "with a stamp out of range";
-        if let Some((start, text)) = self.start(rules, intake)? {
-            let end = match duration {
-                Some(ns) => Some(start.checked_add(ns).ok_or((FAR, text))?),
-                None => self.end(rules, intake)?.map(|it| it.0),
-            };
-            return Ok((start, end));
+        if let Some(start) = self.start(rules, intake)? {
+            let (ns, by_second) = (start.ns, start.by_second);
+            return Ok(match duration {
+                Some(after) => {
+                    let end = ns.checked_add(after).ok_or((FAR, start.text))?;
+                    (ns, Some(end), by_second)
+                }
+                None => match self.end(rules, intake)? {
+                    Some(end) => (ns, Some(end.ns), by_second && end.by_second),
+                    None => (ns, None, by_second),
+                },
+            });
         }
-        let Some((end, text)) = self.end(rules, intake)? else {
+        let Some(end) = self.end(rules, intake)? else {
             return Err(("without a time", ""));
         };
+        let (end, text, by_second) = (end.ns, end.text, end.by_second);
         match duration {
-            Some(ns) => Ok((end.checked_sub(ns).ok_or((FAR, text))?, Some(end))),
+            Some(ns) => {
+                let start = end.checked_sub(ns).ok_or((FAR, text))?;
+                Ok((start, Some(end), by_second))
+            }
             None => {
                 intake.leave_out(
                     "starts: without a duration, the time of the line is taken for the arrival",
                     text,
                 );
-                Ok((end, None))
+                Ok((end, None, by_second))
             }
         }
     }
 
-    fn start(
-        &self,
-        rules: &Rules,
-        intake: &mut Intake,
-    ) -> Result<Option<(u64, &'a str)>, Skip<'a>> {
+    fn start(&self, rules: &Rules, intake: &mut Intake) -> Result<Option<Stamp<'a>>, Skip<'a>> {
         const BAD: &str = "with a start that is no time";
         let number = self.scaled(|it| match it {
             Meaning::StartNumber(scale) => Some(scale),
@@ -174,7 +196,7 @@ impl<'a> Access<'a> {
         });
         if let Some((scale, text)) = number {
             let ns = stamp::number(text, scale).map_err(|_| (BAD, text))?;
-            return Ok(Some((ns, text)));
+            return Ok(Some(Stamp::of_number(ns, text, scale)));
         }
         let otherwise = || self.get(Meaning::StartOtherwise);
         let Some(text) = self.get(Meaning::Start).or_else(otherwise) else {
@@ -182,10 +204,10 @@ impl<'a> Access<'a> {
         };
         let (ns, zoned) = stamp::iso(text, rules.offset_s).map_err(|_| (BAD, text))?;
         intake.saw_zone(zoned);
-        Ok(Some((ns, text)))
+        Ok(Some(Stamp::of_date(ns, text)))
     }
 
-    fn end(&self, rules: &Rules, intake: &mut Intake) -> Result<Option<(u64, &'a str)>, Skip<'a>> {
+    fn end(&self, rules: &Rules, intake: &mut Intake) -> Result<Option<Stamp<'a>>, Skip<'a>> {
         const BAD: &str = "with an end that is no time";
         let number = self.scaled(|it| match it {
             Meaning::EndNumber(scale) => Some(scale),
@@ -193,19 +215,19 @@ impl<'a> Access<'a> {
         });
         if let Some((scale, text)) = number {
             let ns = stamp::number(text, scale).map_err(|_| (BAD, text))?;
-            return Ok(Some((ns, text)));
+            return Ok(Some(Stamp::of_number(ns, text, scale)));
         }
         if let Some(text) = self.get(Meaning::EndCommon) {
             let ns = stamp::common_log(text).map_err(|_| (BAD, text))?;
             intake.saw_zone(true);
-            return Ok(Some((ns, text)));
+            return Ok(Some(Stamp::of_date(ns, text)));
         }
         let Some(text) = self.get(Meaning::End) else {
             return Ok(None);
         };
         let (ns, zoned) = stamp::iso(text, rules.offset_s).map_err(|_| (BAD, text))?;
         intake.saw_zone(zoned);
-        Ok(Some((ns, text)))
+        Ok(Some(Stamp::of_date(ns, text)))
     }
 
     fn ending(&self, intake: &mut Intake) -> Result<(Ending, Option<Box<str>>), Skip<'a>> {
@@ -250,6 +272,29 @@ impl<'a> Access<'a> {
             return Ok(None);
         };
         text.parse().map(Some).map_err(|_| (reason, text))
+    }
+}
+
+/// A time as a field tells it.
+struct Stamp<'a> {
+    ns: u64,
+    text: &'a str,
+    /// Whether it tells nothing below a second.
+    by_second: bool,
+}
+
+impl<'a> Stamp<'a> {
+    fn of_number(ns: u64, text: &'a str, scale: i32) -> Stamp<'a> {
+        let by_second = scale >= 9 && !text.contains('.');
+        Stamp {
+            ns,
+            text,
+            by_second,
+        }
+    }
+
+    fn of_date(ns: u64, text: &'a str) -> Stamp<'a> {
+        Stamp::of_number(ns, text, 9)
     }
 }
 

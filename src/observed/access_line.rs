@@ -47,7 +47,7 @@ pub(super) fn line(
             M::BytesOut => Some("0".to_owned()),
             M::Duration(scale) => request.e2e_ns.and_then(|ns| epoch(ns, scale)),
             M::FirstByte(scale) => request.ttft_ns.and_then(|ns| epoch(ns, scale)),
-            M::RequestId => Some(format!("{number:032x}")),
+            M::RequestId | M::LineId => Some(format!("{number:032x}")),
             M::Method => Some("POST".to_owned()),
             M::RequestLine => Some("POST /v1/chat/completions HTTP/1.1".to_owned()),
             M::Path => Some("/v1/chat/completions".to_owned()),

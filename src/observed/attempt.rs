@@ -1,5 +1,7 @@
 //! One record of a log: a request, or one of several tries of it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::{Deserialize, Serialize};
 
 use super::record::{Blocks, Ending};
@@ -37,8 +39,10 @@ pub struct Attempt {
     pub attempts: u32,
     /// What the tries of one request share: a trace id or a request id.
     pub key: Option<Box<str>>,
-    /// Its own id among those of its key.
+    /// Its own id among those of its key: of a span, or of a call within a trace.
     pub span: Option<Box<str>>,
+    /// How it is known where it is delivered once more.
+    pub again: Again,
     /// The span that it is a part of.
     pub parent: Option<Box<str>>,
     /// Who logged it: the service.
@@ -55,6 +59,18 @@ pub struct Attempt {
     pub code: Option<Box<str>>,
     /// Its number in the log.
     pub number: u64,
+}
+
+/// How a record is known that is delivered once more: shippers of logs deliver at least once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Again {
+    /// By its span: there is one record of it.
+    BySpan,
+    /// By all that it tells: of another try, the times would be others.
+    ByAll,
+    /// Not at all: its times are told to the second, and another try may fail within the same one.
+    Never,
 }
 
 impl Attempt {
@@ -75,6 +91,7 @@ impl Attempt {
             attempts: 1,
             key: None,
             span: None,
+            again: Again::ByAll,
             parent: None,
             logger: None,
             tenant: None,
@@ -101,6 +118,21 @@ impl Attempt {
         let texts = texts.into_iter().flatten().map(|it| it.len() + ALLOCATION);
         let hashes = self.blocks.as_ref().map(|it| it.hashes.len() * 8);
         size_of::<Attempt>() + texts.sum::<usize>() + hashes.map_or(0, |it| it + ALLOCATION)
+    }
+
+    /// A hash of all that it tells, wherever it stands in the log.
+    pub(super) fn told(&self) -> u64 {
+        let times = (self.start_ns, self.end_ns, self.first_token_ns);
+        let tokens = (self.prompt, self.output, self.cached);
+        let marks = (self.output_is_whole, self.inferred, self.attempts);
+        let ids = (&self.key, &self.span, &self.parent, &self.logger);
+        let texts = (&self.tenant, &self.session, &self.model, &self.code);
+        let bytes = (self.bytes_in, self.bytes_out);
+        // It is compared within one reading only, so that it may be another with other releases.
+        let mut hash = DefaultHasher::new();
+        (times, self.ending, tokens, marks, ids, texts, bytes).hash(&mut hash);
+        self.blocks.hash(&mut hash);
+        hash.finish()
     }
 
     /// Whether its end is before its start.

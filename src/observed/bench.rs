@@ -96,6 +96,9 @@ fn aiperf(record: &Value, intake: &mut Intake) -> Result<Attempt, Refused> {
         let fault = || ("with a time to first token that is none", found.to_string());
         let ns = with_unit(found).ok_or_else(fault)?;
         attempt.first_token_ns = start.checked_add(ns);
+        if attempt.first_token_ns.is_none() {
+            intake.leave_out(NO_FIRST, &found.to_string());
+        }
     }
     let id = |name: &str| metadata.get(name)?.as_str().map(Box::from);
     attempt.session = id("conversation_id");

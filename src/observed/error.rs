@@ -43,7 +43,7 @@ pub enum ObservedError {
     },
     /// Not one request in it.
     #[error(
-        "log `{path}`, read as {format}: no request in it: {records} records read, all skipped ({reasons}); name another --format, or give another file"
+        "log `{path}`, read as {format}: no request in it: {records} records read{reasons}; name another --format, or give another file"
     )]
     Nothing {
         path: Text,
@@ -97,6 +97,32 @@ pub enum ObservedError {
         value: Text,
         why: Text,
         remedy: Text,
+    },
+    /// A column of Parquet whose values are not what they are stored as.
+    #[error(
+        "Parquet file `{path}`: column `{column}` is {found}; allowed: whole numbers, TIMESTAMP(NANOS), FLOAT, DOUBLE, BOOLEAN and texts, one a row; {remedy}"
+    )]
+    ColumnKind {
+        path: Text,
+        column: Text,
+        found: Text,
+        remedy: &'static str,
+    },
+    /// A Parquet file without the columns that it must have.
+    #[error(
+        "Parquet file `{path}`: has columns {found}; needed: {needed}; name its columns so, or give another file"
+    )]
+    Columns {
+        path: Text,
+        found: Text,
+        needed: Text,
+    },
+    /// Scrapes that make no series.
+    #[error("scrapes `{path}`: {detail}; {remedy}")]
+    Scrapes {
+        path: Text,
+        detail: Text,
+        remedy: &'static str,
     },
     /// A file of levels over time that is not what it must be.
     #[error("observed series `{path}`: {detail}; {remedy}")]

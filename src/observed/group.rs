@@ -1,6 +1,6 @@
 //! One request as it is joined: its tries, and spans that are views of them.
 
-use super::attempt::{ALLOCATION, Attempt};
+use super::attempt::{ALLOCATION, Again, Attempt};
 use super::record::Ending;
 
 /// One request: its tries so far.
@@ -26,6 +26,8 @@ pub(super) struct Member {
     pub(super) start_ns: u64,
     pub(super) end_ns: Option<u64>,
     ending: Ending,
+    /// A hash of all that it tells.
+    told: u64,
     /// Spans directly within it.
     within: u32,
 }
@@ -63,15 +65,25 @@ impl Group {
         now_ns <= self.ends_ns.saturating_add(wait_ns)
     }
 
-    /// Whether an attempt is one of its members, delivered once more: shippers of logs deliver at
-    /// least once. A span has an id; of what has none, all that is told must be the same.
+    /// Whether an attempt is one of its members, delivered once more.
     pub(super) fn has(&self, attempt: &Attempt) -> bool {
-        self.members.iter().any(|member| {
-            let told = (member.start_ns, member.end_ns, member.ending);
-            let same = told == (attempt.start_ns, attempt.end_ns, attempt.ending);
-            let ended = attempt.end_ns.is_some();
-            same && member.span == attempt.span && (ended || attempt.span.is_some())
-        })
+        match attempt.again {
+            Again::BySpan => self.members.iter().any(|member| {
+                let times = (member.start_ns, member.end_ns, member.ending);
+                let same = times == (attempt.start_ns, attempt.end_ns, attempt.ending);
+                same && member.span == attempt.span
+            }),
+            // A start alone is too little to be known by.
+            Again::ByAll if attempt.end_ns.is_none() && attempt.span.is_none() => false,
+            Again::ByAll => self.has_one_like(attempt),
+            Again::Never => false,
+        }
+    }
+
+    /// Whether a member tells just what an attempt does.
+    pub(super) fn has_one_like(&self, attempt: &Attempt) -> bool {
+        let told = attempt.told();
+        self.members.iter().any(|member| member.told == told)
     }
 
     /// The member that an attempt is within: its parent, or what another service logged around it.
@@ -173,6 +185,7 @@ impl Member {
             start_ns: attempt.start_ns,
             end_ns: attempt.end_ns,
             ending: attempt.ending,
+            told: attempt.told(),
             within: 0,
         }
     }

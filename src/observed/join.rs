@@ -6,12 +6,12 @@
 //! After a request that completed, its key begins another one: the next call of a conversation.
 //!
 //! Requests come out by arrival, so those that are over wait for one before them that is not. Where
-//! that takes more memory than it may, they wait on disk, and come out at the end. Those that are
-//! not over are held in memory: a log with more of them than fit is refused.
+//! that takes more memory than it may, they are put aside, on disk where there are many, and come
+//! out at the end, as do all that are over later. Those that are not over are held in memory: a log with more of them than fit is refused.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::attempt::Attempt;
+use super::attempt::{Again, Attempt};
 use super::error::ObservedError;
 use super::group::{Group, Member, fill};
 use super::report::Joined;
@@ -43,6 +43,8 @@ pub struct Joiner {
     late: Option<Sorter>,
     rest: Option<Merge>,
     pub(super) joined: Joined,
+    /// Tries that tell just what one before does, and might be that one, delivered twice.
+    pub(super) alike: u64,
     pub(super) skews: Skews,
 }
 
@@ -73,6 +75,7 @@ impl Joiner {
             late: None,
             rest: None,
             joined: Joined::default(),
+            alike: 0,
             skews: Skews::default(),
         }
     }
@@ -104,6 +107,9 @@ impl Joiner {
             if group.has(&attempt) {
                 self.joined.twice += 1;
                 return;
+            }
+            if attempt.again == Again::Never && group.has_one_like(&attempt) {
+                self.alike += 1;
             }
             if let Some(inner) = group.part_of(&attempt) {
                 self.joined.within += 1;
@@ -202,7 +208,10 @@ impl Joiner {
             self.count(&group.whole);
             match &mut self.late {
                 None => self.ready.push_back(group.whole),
-                Some(late) => late.push(group.whole)?,
+                Some(late) => {
+                    self.joined.put_aside += 1;
+                    late.push(group.whole)?;
+                }
             }
         }
         Ok(())
@@ -218,7 +227,7 @@ impl Joiner {
                 continue;
             };
             self.count(&group.whole);
-            self.joined.on_disk += 1;
+            self.joined.put_aside += 1;
             let Limits {
                 held, held_bytes, ..
             } = self.limits;

@@ -113,7 +113,9 @@ fn attempt(payload: &Value, zones: &mut Zones) -> Result<Attempt, (&'static str,
         *slot = Some(tokens.ok_or_else(fault)?);
     }
     let ids = |name: &str| Some(text(name)).filter(|it| !it.is_empty()).map(Box::from);
-    attempt.key = ids("trace_id").or_else(|| ids("id"));
+    let (trace, id) = (ids("trace_id"), ids("id"));
+    attempt.span = trace.is_some().then(|| id.clone()).flatten();
+    attempt.key = trace.or(id);
     attempt.tenant = ids("end_user");
     attempt.model = ids("model_group").or_else(|| ids("model"));
     (attempt.ending, attempt.code) = ending(payload);

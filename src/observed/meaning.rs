@@ -30,6 +30,8 @@ pub(super) enum Meaning {
     FirstByte(i32),
     /// An id that tries of one request share.
     RequestId,
+    /// An id that the server makes for each line.
+    LineId,
     /// The id of a trace.
     TraceId,
     /// `POST`.
@@ -134,7 +136,7 @@ pub(super) fn nginx_meaning(name: &str) -> Meaning {
         "body_bytes_sent" | "bytes_sent" => M::BytesOut,
         "request_length" | "content_length" => M::BytesIn,
         "request_time" => M::Duration(9),
-        "request_id" => M::RequestId,
+        "request_id" => M::LineId,
         _ => match name.strip_prefix("http_") {
             Some(header) => header_meaning(&header.replace('_', "-")),
             None => M::Other,

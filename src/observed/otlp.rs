@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::attempt::Attempt;
+use super::attempt::{Again, Attempt};
 use super::bench::NO_END;
 use super::error::ObservedError;
 use super::genai::{self, Attributes, Faults, NoRequest};
@@ -194,7 +194,14 @@ fn check_request(attributes: &dyn Attributes, item: &Value, intake: &mut Intake)
     false
 }
 
-fn hand_over(attempt: Attempt, faults: Faults, intake: &mut Intake) -> Result<(), ObservedError> {
+fn hand_over(
+    mut attempt: Attempt,
+    faults: Faults,
+    intake: &mut Intake,
+) -> Result<(), ObservedError> {
+    if attempt.span.is_some() {
+        attempt.again = Again::BySpan;
+    }
     for (reason, what) in faults {
         intake.leave_out(reason, &what);
     }

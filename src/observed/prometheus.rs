@@ -52,6 +52,8 @@ pub struct ScrapeReport {
 
 /// The most that one scrape may take in memory, bytes: some 200,000 series.
 const MOST_SCRAPE_BYTES: usize = 64 << 20;
+/// Stamps below this, of 12 January 1970, are those of a clock of their own.
+const DATES_FROM_NS: u64 = 1_000_000_000_000_000;
 
 /// Reads a file of scrapes into bins.
 ///
@@ -110,6 +112,8 @@ struct Reader {
     timeless: u64,
     out_of_order: u64,
     told_twice: u64,
+    /// Whether samples have stamps that are of no date.
+    own_clock: bool,
     edges_ns: BTreeSet<u64>,
 }
 
@@ -132,6 +136,7 @@ impl Reader {
             timeless: 0,
             out_of_order: 0,
             told_twice: 0,
+            own_clock: false,
             edges_ns: BTreeSet::new(),
         }
     }
@@ -184,6 +189,7 @@ impl Reader {
             });
         }
         self.samples += 1;
+        self.own_clock |= sample.at_ns.is_some_and(|ns| ns < DATES_FROM_NS);
         self.now.at_ns = sample.at_ns.or(self.now.at_ns);
         if let Err(reason) = self.now.take(sample) {
             intake.skip(reason, &format!("{} {}", sample.name, sample.value));
@@ -264,34 +270,42 @@ impl Reader {
         }
     }
 
-    fn too_long(&self) -> ObservedError {
-        ObservedError::Option {
-            option: "--series",
-            value: self.name.clone(),
-            why: format!("its scrapes span more than {MOST_BINS} bins of time").into(),
-            remedy: "check their stamps, or give a shorter part of it".into(),
+    /// Why there is no series of them; in the words of any command that reads scrapes.
+    fn refuse(&self, detail: String, remedy: &'static str) -> ObservedError {
+        ObservedError::Scrapes {
+            path: self.name.clone(),
+            detail: detail.into(),
+            remedy,
         }
+    }
+
+    fn too_long(&self) -> ObservedError {
+        let bin_s = self.options.bin_ns as f64 / 1e9;
+        self.refuse(
+            format!("they span more than {MOST_BINS} bins of {bin_s} s, the most that are kept"),
+            "check their stamps, or give a shorter part of them",
+        )
     }
 
     fn finish(self, intake: Intake) -> Result<ScrapeReport, ObservedError> {
         let places = self.bins.keys().chain(self.gauges.keys());
         let (first, last) = (places.clone().min(), places.max());
         let count = first.zip(last).map(|(first, last)| last - first + 1);
-        let fits = count.is_some_and(|it| it <= MOST_BINS as u64);
-        let (Some(first), Some(count), true) = (first, count, fits && self.scrapes > 1) else {
-            let why = match self.timeless {
-                0 => "needs two scrapes of vLLM's metrics with stamps not years apart".to_owned(),
-                n => format!("{n} scrapes have no stamp"),
-            };
-            return Err(ObservedError::Option {
-                option: "--scrape-interval",
-                value: self.name.clone(),
-                why: why.into(),
-                remedy: "give samples stamps, put `# scrape 2026-03-01T12:00:00Z` before each \
-                         scrape, or state the seconds between them"
-                    .into(),
-            });
+        let (Some(first), Some(count), true) = (first, count, self.scrapes > 1) else {
+            let (scrapes, timeless) = (self.scrapes, self.timeless);
+            return Err(self.refuse(
+                format!(
+                    "two scrapes of vLLM's metrics with a time are needed: there are {scrapes}, and \
+                     {timeless} without a time"
+                ),
+                "give samples stamps, put `# scrape 2026-03-01T12:00:00Z` before each scrape, or \
+                 state the seconds between them to `trace import --series FILE --scrape-interval-s \
+                 SECONDS`",
+            ));
         };
+        if count > MOST_BINS as u64 {
+            return Err(self.too_long());
+        }
         let mut bins = vec![ObservedBin::default(); count as usize];
         for (place, bin) in &self.bins {
             bins[(place - first) as usize] = bin.clone();
@@ -306,6 +320,13 @@ impl Reader {
         }
         let start_ns = first * self.options.bin_ns;
         let mut notes = self.notes();
+        if self.own_clock {
+            notes.push(
+                "stamps of samples are of no date: those without a fraction are taken for ms, \
+                 others for s"
+                    .to_owned(),
+            );
+        }
         if intake.zones[1] > 0 {
             notes.push(zone_of(intake.zones, self.options.offset_s));
         }

@@ -326,11 +326,15 @@ impl Out<'_> {
     fn finish(mut self, input: &Input, joiner: &Joiner) -> Result<ReadReport, ObservedError> {
         let path = input.name().clone();
         if self.report.requests == 0 {
+            let reasons = match self.report.read {
+                0 => ": there is none".to_owned(),
+                _ => format!(", all skipped ({})", self.report.skipped.told()),
+            };
             return Err(ObservedError::Nothing {
                 path,
                 format: self.report.format.name(),
                 records: self.report.read,
-                reasons: self.report.skipped.told().into(),
+                reasons: reasons.into(),
             });
         }
         let kinds = [("prompt", "--prompt-tokens"), ("output", "--output-tokens")];
@@ -358,6 +362,14 @@ impl Out<'_> {
         }
         self.report.joined = joiner.joined;
         self.report.skew = joiner.skews.estimates();
+        if joiner.alike > 0 {
+            self.report.notes.push(format!(
+                "{} records are just like one before, with times to the second: they count as \
+                 tries; an id of each line would tell which of them were delivered twice \
+                 ($request_id, or $msec for the time)",
+                joiner.alike
+            ));
+        }
         if joiner.skews.uncompared > 0 {
             self.report.notes.push(format!(
                 "{} pairs of spans are of services beyond the first 256 pairs of them: their \
@@ -377,6 +389,8 @@ pub(super) fn zone_of([zoned, zoneless]: [u64; 2], offset_s: i32) -> String {
     match (zoned, zoneless) {
         (0, 0) => "stamps are numbers, in UTC".to_owned(),
         (_, 0) => "stamps have a zone".to_owned(),
-        _ => format!("stamps without a zone: {zoneless}, taken for {offset} (--utc-offset)"),
+        _ => format!(
+            "stamps without a zone: {zoneless}, taken for {offset} (`trace import --utc-offset`)"
+        ),
     }
 }

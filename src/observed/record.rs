@@ -88,7 +88,7 @@ pub struct Observed {
 }
 
 /// Hashes of a prompt's blocks: equal ones at the start of two prompts are the same text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Blocks {
     /// Tokens of a block.
     pub tokens: u32,

@@ -103,8 +103,9 @@ pub struct Joined {
     pub twice: u64,
     /// The most requests that were held at once, waiting for further tries.
     pub most_held: u64,
-    /// Requests that were over and waited on disk for one before them that was not.
-    pub on_disk: u64,
+    /// Requests that were over and were put aside until the end of the log, since one before
+    /// them was not, or others had been put aside already.
+    pub put_aside: u64,
 }
 
 /// What reading a log found.

@@ -97,7 +97,22 @@ const COLUMNS: [&str; 18] = [
     "model",
 ];
 
+/// Of these two sets of columns, one must be there: of `run --requests`, and of `trace import
+/// --observed`.
+const NEEDED: [[&str; 2]; 2] = [["arrival_ns", "status"], ["t_ns", "ending"]];
+
 fn read_parquet(path: &Path, intake: &mut Intake) -> Result<(), ObservedError> {
+    let names = parquet_rows::names(path)?;
+    let has = |name: &str| names.iter().any(|it| it == name);
+    let kind = usize::from(has("t_ns"));
+    if !NEEDED[kind].into_iter().all(has) {
+        let [requests, observed] = NEEDED.map(|it| it.join(" and "));
+        let needed = format!(
+            "{requests} (as `run --requests` writes), or {observed} (as `trace import --observed` \
+             does)"
+        );
+        return Err(parquet_rows::lacks(path, &names, needed));
+    }
     parquet_rows::read(path, &COLUMNS, &mut |number, texts| {
         intake.set_place(number);
         let fields = texts.iter();

@@ -84,11 +84,12 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// A stamp in ns since 1970: ms in the text format of Prometheus, s in OpenMetrics. The one cannot
-/// be taken for the other: 10^11 s are in the year 5138, as many ms in 1973.
+/// A stamp in ns: whole ms in the text format of Prometheus, s with a fraction or without in
+/// OpenMetrics. Whole numbers are s where that is a date from 2001 on that as ms would be none
+/// (10^9 s are in 2001, 10^11 s in the year 5138, and as many ms in 1973), else ms.
 fn stamp_ns(text: &str) -> Option<u64> {
-    const MS_FROM: u64 = 100_000_000_000;
-    let in_ms = text.parse::<u64>().is_ok_and(|it| it >= MS_FROM);
+    let whole = text.parse::<u64>();
+    let in_ms = whole.is_ok_and(|it| !(1_000_000_000..100_000_000_000).contains(&it));
     stamp::number(text, if in_ms { 6 } else { 9 }).ok()
 }
 
@@ -136,6 +137,18 @@ mod tests {
         assert_eq!((sample.value, sample.at_ns), (7.0, at_ns));
         let line = r##"a_bucket{le="1"} 7 1700000000.123 # {trace_id="x"} 0.5 1700000000.1"##;
         assert_eq!(Sample::of(line).unwrap().at_ns, at_ns, "OpenMetrics");
+        for (stamp, s) in [
+            ("1700000000", 1_700_000_000),
+            ("15000", 15),
+            ("30.0", 30),
+            ("3e1", 30),
+            ("0", 0),
+            ("999999999000", 999_999_999),
+        ] {
+            let line = format!("up 1 {stamp}");
+            let at_ns = Sample::of(&line).unwrap().at_ns;
+            assert_eq!(at_ns, Some(s * 1_000_000_000), "{stamp}");
+        }
         assert_eq!(Sample::of("up 1").unwrap().value, 1.0);
         for bad in [
             "",

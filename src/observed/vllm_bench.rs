@@ -37,6 +37,8 @@ const TTFT: usize = 3;
 const GAPS: usize = 4;
 const ERROR: usize = 5;
 
+const NO_ERROR: &str = "errors that are no text: they are taken for failures";
+
 const CLOCK: &str = "stamps are of the client's clock, which has no dates; an end is the first token and the gaps \
                      after it";
 
@@ -150,8 +152,9 @@ fn cell_of(which: usize, value: &Value) -> Cell {
         INPUT | OUTPUT => tokens(value).map(u64::from),
         GAPS => gaps(value),
         ERROR => match value {
-            Value::String(text) if !text.is_empty() => place_of(ending_of_error(text)),
-            _ => return Cell::Absent,
+            Value::String(text) if text.is_empty() => return Cell::Absent,
+            Value::String(text) => place_of(ending_of_error(text)),
+            _ => None,
         },
         _ => seconds(value),
     };
@@ -210,7 +213,12 @@ impl Row<'_> {
         attempt.output = self.tokens(OUTPUT)?;
         let error = match self.cells[ERROR] {
             Cell::Number(place) => Ending::ALL.get(place as usize).copied(),
-            _ => None,
+            Cell::Absent => None,
+            Cell::Bad => {
+                let what = format!("request {}: {}", self.number, self.shown(ERROR));
+                intake.leave_out(NO_ERROR, &what);
+                Some(Ending::Failed)
+            }
         };
         if error.is_some() || attempt.output == Some(0) {
             attempt.ending = error.unwrap_or(Ending::Failed);

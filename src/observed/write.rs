@@ -91,12 +91,19 @@ impl Whole {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(&mut self) -> Result<(), ObservedError> {
-        let written = self.file.take().map_or(Ok(()), Output::finish);
-        written.map_err(|fault| self.failed(&fault))?;
-        if self.part != self.name {
-            std::fs::rename(&self.part, &self.name).map_err(|fault| self.failed(&fault))?;
+        let Some(file) = self.file.take() else {
+            return Ok(());
+        };
+        let beside = self.part != self.name;
+        let done = file.finish().and_then(|()| match beside {
+            true => std::fs::rename(&self.part, &self.name),
+            false => Ok(()),
+        });
+        if done.is_err() && beside {
+            // The error that is reported is the one that came first.
+            let _ = std::fs::remove_file(&self.part);
         }
-        Ok(())
+        done.map_err(|fault| self.failed(&fault))
     }
 }
 
@@ -331,4 +338,25 @@ fn columns(rows: &[Observed]) -> Columns {
         table.push(name, column);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_finished_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("t.csv");
+        let mut out = Whole::create(&name).unwrap();
+        out.put(b"a row\n").unwrap();
+        // Something that cannot be replaced has taken its name meanwhile.
+        std::fs::create_dir(&name).unwrap();
+        let refused = out.finish().unwrap_err().to_string();
+        assert!(refused.contains("t.csv"), "{refused}");
+        drop(out);
+        let left = std::fs::read_dir(folder.path()).unwrap();
+        let left: Vec<PathBuf> = left.map(|it| it.unwrap().path()).collect();
+        assert_eq!(left, [name]);
+    }
 }

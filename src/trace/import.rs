@@ -1,10 +1,8 @@
 //! Rewriting a trace of any format as seatrial's own CSV.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
-use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 
 use super::TraceRecord;
@@ -12,6 +10,7 @@ use super::cursor::Skipped;
 use super::error::TraceError;
 use super::format::TraceFormat;
 use super::reader::RecordReader;
+use super::sink::{write_error, write_whole};
 use super::sorted::Sorted;
 use super::spread::Spread;
 
@@ -55,9 +54,6 @@ pub fn import(
     options: ImportOptions,
 ) -> Result<ImportReport, TraceError> {
     let reader = RecordReader::open(input, format)?;
-    let mut part = out.as_os_str().to_owned();
-    part.push(".partial");
-    let part = PathBuf::from(part);
     let failed = |fault: &io::Error| write_error(out, fault);
     let same = |path: &Path| std::fs::canonicalize(path).ok();
     if same(out).is_some() && same(out) == same(input) {
@@ -65,43 +61,7 @@ pub fn import(
         let fault = io::Error::new(kind, "it is the trace that is read; give another name");
         return Err(failed(&fault));
     }
-    // A link, a pipe or a device is written to, not replaced.
-    let in_place = std::fs::symlink_metadata(out).is_ok_and(|kind| !kind.is_file());
-    if in_place {
-        let file = File::create(out).map_err(|fault| failed(&fault))?;
-        return write_file(reader, file, out, options);
-    }
-    let file = File::create(&part).map_err(|fault| failed(&fault))?;
-    let done = write_file(reader, file, out, options).and_then(|report| {
-        std::fs::rename(&part, out).map_err(|fault| failed(&fault))?;
-        Ok(report)
-    });
-    if done.is_err() {
-        // The error that is reported is the one that came first.
-        let _ = std::fs::remove_file(&part);
-    }
-    done
-}
-
-fn write_file(
-    reader: RecordReader,
-    file: File,
-    out: &Path,
-    options: ImportOptions,
-) -> Result<ImportReport, TraceError> {
-    let mut file = BufWriter::new(file);
-    let report = if out.extension().is_some_and(|ending| ending == "gz") {
-        let mut packed = GzBuilder::new()
-            .mtime(0)
-            .write(&mut file, Compression::best());
-        let report = import_to(reader, out, &mut packed, options)?;
-        packed.finish().map_err(|fault| write_error(out, &fault))?;
-        report
-    } else {
-        import_to(reader, out, &mut file, options)?
-    };
-    file.flush().map_err(|fault| write_error(out, &fault))?;
-    Ok(report)
+    write_whole(out, |file| import_to(reader, out, file, options))
 }
 
 /// Writes all records of `reader` as CSV to any writer, which `name` stands for in errors.
@@ -200,12 +160,5 @@ impl Output<'_> {
 
     fn line(&mut self, text: &str) -> Result<(), TraceError> {
         writeln!(self.out, "{text}").map_err(|fault| write_error(self.name, &fault))
-    }
-}
-
-fn write_error(out: &Path, fault: &io::Error) -> TraceError {
-    TraceError::Write {
-        path: out.display().to_string().into(),
-        detail: fault.to_string().into(),
     }
 }

@@ -272,3 +272,58 @@ fn what_is_left_out_of_scrapes_is_counted_for_programs_too() {
     let reason = "samples that are no finite number (NaN or Inf)";
     assert_eq!(report["skipped"][reason]["count"], 1, "{report}");
 }
+
+#[test]
+fn scrapes_without_times_are_refused_by_an_option_that_there_is() {
+    let folder = TempDir::new().unwrap();
+    let text = "vllm:num_requests_running 3\n";
+    std::fs::write(folder.path().join("s.prom"), text.repeat(3)).unwrap();
+    let arguments = ["trace", "import", "s.prom", "--series", "s.csv"];
+    let refused = seatrial(&folder, &arguments).unwrap_err();
+    for words in [
+        "scrapes `s.prom`",
+        "3 without a time",
+        "--scrape-interval-s SECONDS",
+    ] {
+        assert!(refused.contains(words), "no {words:?} in {refused}");
+    }
+    let stated = [&arguments[..], &["--scrape-interval-s", "15"]].concat();
+    seatrial(&folder, &stated).unwrap();
+}
+
+#[test]
+fn stamps_of_scrapes_without_a_date_are_ms_and_the_report_says_so() {
+    let folder = TempDir::new().unwrap();
+    let scrapes = [15, 45, 75, 105].map(|s| format!("vllm:num_requests_running 3 {s}000\n"));
+    std::fs::write(folder.path().join("s.prom"), scrapes.concat()).unwrap();
+    let arguments = ["trace", "import", "s.prom", "--series", "s.csv"];
+    let page = seatrial(&folder, &arguments).unwrap();
+    for words in ["2 minutes from 4 scrapes", "taken for ms"] {
+        assert!(page.contains(words), "no {words:?} in {page}");
+    }
+}
+
+#[test]
+fn what_benchmarks_say_wrong_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let report = |name: &str, from: &str, to: &str| -> Value {
+        let text = std::fs::read_to_string(sample(name)).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(folder.path().join(name), text.replacen(from, to, 1)).unwrap();
+        let arguments = ["trace", "import", name, "--observed", "o.csv", "--json"];
+        serde_json::from_str(&seatrial(&folder, &arguments).unwrap()).unwrap()
+    };
+    let errors = ["[\"\", \"Service Unavailable\"", "[\"\", {\"code\": 500}"];
+    let found = report("vllm-bench.json", errors[0], errors[1]);
+    let reason = "errors that are no text: they are taken for failures";
+    assert_eq!(found["left_out"][reason]["count"], 1, "{found}");
+    assert_eq!(found["endings"]["failed"], 1, "{found}");
+    // Also of a request that had tokens, which else would have completed.
+    let found = report("vllm-bench.json", "[\"\", \"S", "[{\"code\": 500}, \"S");
+    assert_eq!(found["endings"]["completed"], 1, "{found}");
+
+    let ttft = "\"value\":18.26,\"unit\":\"ms\"";
+    let found = report("aiperf.jsonl", ttft, "\"value\":17e9,\"unit\":\"s\"");
+    let reason = "times to first token that are none";
+    assert_eq!(found["left_out"][reason]["count"], 1, "{found}");
+}

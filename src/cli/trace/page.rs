@@ -149,12 +149,12 @@ fn joined(out: &mut String, report: &ReadReport) {
             ),
         );
     }
-    if joined.on_disk > 0 {
+    if joined.put_aside > 0 {
         say(
             out,
             &format!(
-                "{} waited on disk for one before that was still under way",
-                plural(joined.on_disk, "request")
+                "{} put aside until the end of the log: one before was still under way",
+                plural(joined.put_aside, "request")
             ),
         );
     }
