@@ -64,7 +64,23 @@ def unpack(freight: Freight) -> Path:
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+    _mend(place, freight)
     return place / freight.first
+
+
+def _mend(place: Path, freight: Freight) -> None:
+    """Writes what is not there or is not what it was: folders for temporary files are cleaned file by file."""
+    for folder in freight.folders:
+        (place / folder).mkdir(parents=True, exist_ok=True)
+    for name, content in freight.files.items():
+        path = place / name
+        if path.is_file() and path.read_bytes() == content:
+            continue
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix="draft-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        # Whoever reads it meanwhile has the whole of it.
+        Path(draft).replace(path)
 
 
 def _below_root(path: str) -> str:

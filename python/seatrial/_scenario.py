@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -40,6 +41,8 @@ def run(
         KeyboardInterrupt: Ctrl-C ended the run.
     """
     _check_threads(threads)
+    _check_whole("seed", seed, 0, 2**63 - 1)
+    _check_whole("replications", replications, 1, 2**32 - 1)
     text = _native.run(scenario, _overrides(set), seed, replications, threads)
     return _document(text)
 
@@ -85,5 +88,19 @@ def _document(text: str) -> dict[str, Any]:
 
 
 def _check_threads(threads: int | None) -> None:
-    if threads is not None and not 1 <= threads <= 1024:
-        raise ValueError(f"threads: {threads}: must be 1 to 1024")
+    _check_whole("threads", threads, 1, 1024)
+
+
+def _check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Refuses what is no whole number within a range; ``None`` is what was not given."""
+    if value is None:
+        return
+    try:
+        whole = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        whole = None
+    if whole is None:
+        raise ValueError(f"{name}: {value!r}: must be a whole number")
+    if whole < least or (most is not None and whole > most):
+        allowed = f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
+        raise ValueError(f"{name}: {whole}: must be {allowed}")

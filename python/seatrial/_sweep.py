@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seatrial import _native
-from seatrial._scenario import StrPath, _check_threads
+from seatrial._scenario import StrPath, _check_threads, _check_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,8 @@ Engine = Literal["local", "ray"]
 
 #: Most shards, as the command line has it.
 _MOST_SHARDS = 100_000
+#: How often a task of Ray is begun again, unless the user says otherwise.
+_RETRIES = 10
 
 
 @overload
@@ -31,7 +33,7 @@ def sweep(
     shards: int | None = ...,
     threads: int | None = ...,
     chunk: int | None = ...,
-    retries: int = ...,
+    retries: int | None = ...,
     ray_options: Mapping[str, Any] | None = ...,
     as_pandas: Literal[False] = ...,
 ) -> pa.Table: ...
@@ -44,7 +46,7 @@ def sweep(
     shards: int | None = ...,
     threads: int | None = ...,
     chunk: int | None = ...,
-    retries: int = ...,
+    retries: int | None = ...,
     ray_options: Mapping[str, Any] | None = ...,
     as_pandas: Literal[True],
 ) -> pd.DataFrame: ...
@@ -56,7 +58,7 @@ def sweep(
     shards: int | None = None,
     threads: int | None = None,
     chunk: int | None = None,
-    retries: int = 10,
+    retries: int | None = None,
     ray_options: Mapping[str, Any] | None = None,
     as_pandas: bool = False,
 ) -> pa.Table | pd.DataFrame:
@@ -78,7 +80,7 @@ def sweep(
         chunk: For ``"ray"``: points of a task. Default: 1 up to 256 points, more for more, 16 at
             most.
         retries: For ``"ray"``: how often a task is begun again when its worker or node dies; -1 for
-            any number of times.
+            any number of times. Default: 10.
         ray_options: For ``"ray"``: options of tasks as ``ray.remote`` has them, such as
             ``{"num_cpus": 4}``; replications of a point share the CPUs of its task.
         as_pandas: Whether to return a data frame instead of a table.
@@ -95,8 +97,10 @@ def sweep(
         RuntimeError: Workers of Ray died more often than ``retries``.
         KeyboardInterrupt: Ctrl-C; what was finished is kept.
     """
-    _check(engine, shards, threads, chunk)
-    _check_used(engine, threads=threads, chunk=chunk, ray_options=ray_options)
+    _check(engine, shards, threads, chunk, retries)
+    _check_kinds(ray_options, as_pandas)
+    _check_used(engine, threads=threads, chunk=chunk, retries=retries, ray_options=ray_options)
+    retries = _RETRIES if retries is None else retries
     whole = _native.Sweep(experiment)
     folder = Path("out") / whole.name if out is None else Path(out)
     spans = [None] if shards is None else [(index, shards) for index in range(shards)]
@@ -156,6 +160,7 @@ def merge(
         ValueError: Points are missing, or the parts are not of one sweep.
         OSError: A file cannot be read or written.
     """
+    _check_flag(as_pandas)
     named = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
     if not named:
         raise ValueError("folders: there are none; name those that the parts are in")
@@ -173,18 +178,34 @@ def _table(folder: Path, as_pandas: bool) -> pa.Table | pd.DataFrame:
 
 def _check_used(engine: str, **options: object) -> None:
     """Refuses options that would do nothing."""
-    of_other = ("threads",) if engine == "ray" else ("chunk", "ray_options")
+    of_other = ("threads",) if engine == "ray" else ("chunk", "retries", "ray_options")
     for name in of_other:
         if options[name] is not None:
             other = "local" if engine == "ray" else "ray"
             raise ValueError(f'{name}: is for engine="{other}" and does nothing here; leave it out')
 
 
-def _check(engine: str, shards: int | None, threads: int | None, chunk: int | None) -> None:
+def _check(
+    engine: str,
+    shards: int | None,
+    threads: int | None,
+    chunk: int | None,
+    retries: int | None,
+) -> None:
     if engine not in ("local", "ray"):
         raise ValueError(f'engine: {engine!r}: must be "local" or "ray"')
-    if shards is not None and not 1 <= shards <= _MOST_SHARDS:
-        raise ValueError(f"shards: {shards}: must be 1 to {_MOST_SHARDS:,}")
+    _check_whole("shards", shards, 1, _MOST_SHARDS)
     _check_threads(threads)
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk: {chunk}: must be 1 or more")
+    _check_whole("chunk", chunk, 1)
+    _check_whole("retries", retries, -1)
+
+
+def _check_kinds(ray_options: object, as_pandas: object) -> None:
+    if ray_options is not None and not isinstance(ray_options, Mapping):
+        raise ValueError(f"ray_options: {ray_options!r}: must be a dict of options of ray.remote")
+    _check_flag(as_pandas)
+
+
+def _check_flag(as_pandas: object) -> None:
+    if not isinstance(as_pandas, bool):
+        raise ValueError(f"as_pandas: {as_pandas!r}: must be True or False")

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,17 @@ def test_what_is_wrong_is_said_in_the_words_of_the_command_line(small: Path) -> 
         seatrial.run(scenario, set={"run.horizon_s": float("nan")})
     with pytest.raises(ValueError, match="threads: 0"):
         seatrial.run(scenario, threads=0)
+    for name, value, allowed in [
+        ("threads", "2", "a whole number"),
+        ("threads", 1.5, "a whole number"),
+        ("replications", -1, "1 to"),
+        ("replications", True, "a whole number"),
+        ("seed", -1, "0 to"),
+        ("seed", 2**64, "0 to"),
+    ]:
+        given: dict[str, Any] = {name: value}
+        with pytest.raises(ValueError, match=f"{name}: .*must be {allowed}"):
+            seatrial.run(scenario, **given)
     with pytest.raises(FileNotFoundError, match=r"none\.toml"):
         seatrial.run(small / "none.toml")
     scenario.write_text("name = ")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -95,6 +96,22 @@ def test_points_of_something_else_are_refused(small: Path) -> None:
         seatrial.sweep(small / "e.toml", engine="dask")  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="shards: 0: must be 1 to 100,000"):
         seatrial.sweep(small / "e.toml", shards=0)
+    for name, value, said in [
+        ("shards", "3", "shards: '3': must be a whole number"),
+        ("threads", "2", "threads: '2': must be a whole number"),
+        ("chunk", "a", "chunk: 'a': must be a whole number"),
+        ("chunk", 0, "chunk: 0: must be 1 or more"),
+        ("retries", -5, "retries: -5: must be -1 or more"),
+        ("retries", 3, 'retries: is for engine="ray"'),
+        ("ray_options", "x", "ray_options: 'x': must be a dict"),
+        ("as_pandas", "no", "as_pandas: 'no': must be True or False"),
+    ]:
+        given: dict[str, Any] = {name: value}
+        with pytest.raises(ValueError, match=said):
+            seatrial.sweep(small / "e.toml", out=small / "never", **given)
+    assert not (small / "never").exists()
+    with pytest.raises(ValueError, match="as_pandas: 1"):
+        seatrial.merge(small, as_pandas=1)  # type: ignore[call-overload]
 
 
 def test_a_folder_that_cannot_be_written_is_told(small: Path) -> None:
@@ -128,6 +145,12 @@ def test_files_go_along_with_what_reads_them(small: Path, monkeypatch: pytest.Mo
     (small / "t.csv").write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows + row.format(9))
     there = unpack(freight)
     assert unpack(freight) == there
+    # Temporary files are cleaned up one by one, and may be cut off by a disk that is full.
+    trace = next(there.parent.glob("t.csv"))
+    trace.write_text("")
+    there.unlink()
+    assert unpack(freight) == there
+    assert trace.read_text().count("2023") == 4
     worker = _native.Worker(there, sweep.header)
     assert worker.find([0, 5], 2) == here
     with pytest.raises(ValueError, match="there is no point 6"):

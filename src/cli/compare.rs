@@ -119,6 +119,14 @@ fn open(args: &CompareArgs, path: &Path, set: &[String]) -> Result<Source, Failu
         let side = Side::read(path).map_err(Failure::of)?;
         return Ok(Source::Read(Box::new(side)));
     }
+    if path.extension().is_some_and(|end| end == "json") {
+        let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+        return Err(Failure::of(format!(
+            "{}: is a file of a result, not a scenario; give its folder ({})",
+            path.display(),
+            folder.unwrap_or(Path::new(".")).display()
+        )));
+    }
     let scenario = ScenarioArgs {
         scenario: path.to_owned(),
         set: set.to_vec(),

@@ -19,7 +19,7 @@ use crate::scenario::{Document, ScenarioError, SourceText};
     after_help = "Runs the scenario as written and under probes: more traffic, a node, rack or region \
                   lost, parts left out; and looks for the most traffic it carries and for the cheapest \
                   fleet like it. Its claims and variants are left out. Exit code 1: an objective is not \
-                  shown to be met as written."
+                  shown to be met as written; 2: stopped (Ctrl-C) or failed."
 )]
 pub struct ReviewArgs {
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! `seatrial size`: the cheapest design that meets its objectives.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,9 @@ use serde_json::json;
 use super::progress::Progress;
 use super::run::stop_flag;
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, json_text, use_threads};
+use crate::experiment::runner::RunError;
 use crate::experiment::size::bench::Bench;
+use crate::experiment::size::error::SizeError;
 use crate::experiment::size::journal::Journal;
 use crate::experiment::size::look::Look;
 use crate::experiment::size::schema::{EVENTS_PER_CPU_S, SizingFile};
@@ -17,7 +20,7 @@ use crate::experiment::size::setup::{Setup, only_pool};
 use crate::measure::CpuClock;
 use crate::report::number::{plural, significant};
 use crate::report::terminal::size::render;
-use crate::scenario::{Document, ScenarioError, SourceText};
+use crate::scenario::{Document, Location, Problem, ScenarioError, SourceText};
 
 /// What the flags are called where a file would be.
 const FLAGS: &str = "(command line)";
@@ -27,7 +30,7 @@ const FLAGS: &str = "(command line)";
 #[command(
     after_help = "A design is said to meet a constraint only where the whole confidence interval is \
                   within its bound. The budget counts simulated events, so that the answer does not \
-                  depend on the machine or the threads. Exit code 1: no design was shown to do."
+                  depend on the machine or the threads. Exit code 1: no design was shown to do; 2: stopped (Ctrl-C) or failed."
 )]
 pub struct SizeArgs {
     /// A sizing file, or a scenario with the flags below
@@ -133,9 +136,9 @@ fn load(args: &SizeArgs) -> Result<Setup, Failure> {
     let shown = args.file.display().to_string();
     let folder = args.file.parent().unwrap_or(Path::new(""));
     if !SizingFile::is_one(&document) {
-        let text = from_flags(args, &document, folder, &overrides)?;
-        document = Document::parse(SourceText::new(FLAGS, text)).map_err(Failure::of)?;
-        return Setup::of(&document, folder, FLAGS, &overrides).map_err(Failure::of);
+        let document = from_flags(args, &document, folder, &overrides)?;
+        let setup = Setup::of(&document, folder, FLAGS, &overrides);
+        return setup.map_err(|error| by_flags(args, error));
     }
     let of_scenarios = [
         ("--knob", !args.knob.is_empty()),
@@ -147,37 +150,104 @@ fn load(args: &SizeArgs) -> Result<Setup, Failure> {
             "{flag}: is for scenarios, and {shown} is a sizing file; write it in there"
         )));
     }
-    for (path, value) in changes(args) {
+    change(args, &mut document)?;
+    let setup = Setup::of(&document, folder, &shown, &overrides);
+    setup.map_err(|error| by_flags(args, error))
+}
+
+/// Flags that change any sizing: the flag, the field that it stands for, and its value if it was given.
+fn changes(args: &SizeArgs) -> [(&'static str, &'static str, Option<String>); 4] {
+    let quoted = |text: &String| json!(text).to_string();
+    let number = |it: f64| it.to_string();
+    let most = args.replications.map(|it| it.to_string());
+    [
+        (
+            "--objective",
+            "objective",
+            args.objective.as_ref().map(quoted),
+        ),
+        ("--confidence", "confidence", args.confidence.map(number)),
+        (
+            "--budget-cpu-s",
+            "budget_cpu_s",
+            args.budget_cpu_s.map(number),
+        ),
+        ("--replications", "replications.most", most),
+    ]
+}
+
+fn change(args: &SizeArgs, document: &mut Document) -> Result<(), Failure> {
+    for (flag, path, value) in changes(args) {
+        let Some(value) = value else { continue };
+        if ["NaN", "inf", "-inf"].contains(&value.as_str()) {
+            return Err(no_number(&format!("{flag} {value}"), &value));
+        }
         document.set(path, &value).map_err(Failure::of)?;
     }
-    Setup::of(&document, folder, &shown, &overrides).map_err(Failure::of)
+    Ok(())
 }
 
-/// What flags change of any sizing.
-fn changes(args: &SizeArgs) -> Vec<(&'static str, String)> {
-    let quoted = |text: &String| json!(text).to_string();
-    let all = [
-        ("objective", args.objective.as_ref().map(quoted)),
-        ("confidence", args.confidence.map(|it| it.to_string())),
-        ("budget_cpu_s", args.budget_cpu_s.map(|it| it.to_string())),
-        (
-            "replications.most",
-            args.replications.map(|it| it.to_string()),
-        ),
-    ];
-    let given = all.into_iter();
-    given
-        .filter_map(|(path, value)| Some((path, value?)))
-        .collect()
+/// What is said of a number that is none.
+fn no_number(flag: &str, value: &str) -> Failure {
+    Failure::of(format!("{flag}: {value} is no finite number; give one"))
 }
 
-/// The sizing that flags describe, as text.
+/// An error of a sizing, with the flag where it is of what a flag says.
+fn by_flags(args: &SizeArgs, error: SizeError) -> Failure {
+    let flagged = |problem: Problem| flagged(args, problem);
+    Failure::of(match error {
+        SizeError::Scenario(error) => SizeError::Scenario(error.with_problems(&flagged)),
+        SizeError::Design {
+            case,
+            words,
+            source,
+        } => SizeError::Design {
+            case,
+            words,
+            source: Box::new(match *source {
+                RunError::Scenario { context, source } => RunError::Scenario {
+                    context,
+                    source: Box::new(source.with_problems(&flagged)),
+                },
+                other => other,
+            }),
+        },
+        other => other,
+    })
+}
+
+fn flagged(args: &SizeArgs, mut problem: Problem) -> Problem {
+    let knob = |text: &str| format!("--knob {text}");
+    if let Some(path) = problem.location.override_path() {
+        let mut changes = changes(args).into_iter();
+        let change = changes.find(|(_, field, value)| *field == path && value.is_some());
+        let of_path = |text: &&String| text.split_once('=').is_some_and(|it| it.0.trim() == path);
+        if let Some((flag, _, _)) = change {
+            problem.location = Location::file(flag);
+        } else if let Some(text) = args.knob.iter().find(of_path) {
+            problem.location = problem.location.from_entry(&knob(text));
+        }
+    } else if let Some(rest) = problem.field.strip_prefix("knobs.") {
+        // The sizing has the knobs in the order of the flags.
+        let (index, field) = rest.split_once('.').unwrap_or((rest, "values"));
+        let text = index
+            .parse()
+            .ok()
+            .and_then(|index: usize| args.knob.get(index));
+        if let Some(text) = text {
+            (problem.location, problem.field) = (Location::file(knob(text)), field.to_owned());
+        }
+    }
+    problem
+}
+
+/// The sizing that flags describe.
 fn from_flags(
     args: &SizeArgs,
     scenario: &Document,
     folder: &Path,
     overrides: &[(String, String)],
-) -> Result<String, Failure> {
+) -> Result<Document, Failure> {
     let knobs: Vec<serde_json::Value> = match args.knob.is_empty() {
         false => args
             .knob
@@ -193,13 +263,16 @@ fn from_flags(
     ] {
         for row in rows {
             let (metric, bound) = pair(flag, row)?;
-            let Ok(bound) = bound.parse::<f64>() else {
+            let Ok(number) = bound.parse::<f64>() else {
                 let message =
                     format!("{flag} {row}: {bound:?} is not a number; give METRIC=NUMBER");
                 return Err(Failure::of(message));
             };
+            if !number.is_finite() {
+                return Err(no_number(&format!("{flag} {row}"), &bound));
+            }
             let name = metric.clone();
-            constraints.push(json!({ "name": name, "metric": metric, field: bound }));
+            constraints.push(json!({ "name": name, "metric": metric, field: number }));
         }
     }
     let file = args.file.file_name().unwrap_or_default().to_string_lossy();
@@ -216,10 +289,9 @@ fn from_flags(
     });
     let text = toml::to_string(&sizing).map_err(Failure::of)?;
     let mut document = Document::parse(SourceText::new(FLAGS, text)).map_err(Failure::of)?;
-    for (path, value) in changes(args) {
-        document.set(path, &value).map_err(Failure::of)?;
-    }
-    Ok(document.effective_toml())
+    change(args, &mut document)?;
+    // No file has this text: a line of it would lead nowhere.
+    Ok(document.without_lines())
 }
 
 fn pair(flag: &str, text: &str) -> Result<(String, String), Failure> {
@@ -242,15 +314,35 @@ fn knob(text: &str) -> Result<serde_json::Value, Failure> {
                  pools.nodes.replicas=1..40"
             )));
         };
-        return Ok(json!({ "path": path, "range": { "from": from, "to": to, "step": 1 } }));
+        return match from.cmp(&to) {
+            Ordering::Less => {
+                Ok(json!({ "path": path, "range": { "from": from, "to": to, "step": 1 } }))
+            }
+            Ordering::Equal => Ok(json!({ "path": path, "values": [from] })),
+            Ordering::Greater => Err(Failure::of(format!(
+                "--knob {text}: must rise: write {path}={to}..{from}"
+            ))),
+        };
     }
-    let one = |value: &str| {
+    let one = |value: &str| -> Result<serde_json::Value, Failure> {
+        if value.is_empty() {
+            return Err(Failure::of(format!(
+                "--knob {text}: has a value that is empty; give PATH=FROM..TO or PATH=VALUE,VALUE"
+            )));
+        }
         // As `--set` has it: what is no TOML value is a text.
         let parsed = format!("v = {value}").parse::<toml::Table>();
         let parsed = parsed.ok().and_then(|mut table| table.remove("v"));
-        json!(parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())))
+        match parsed {
+            Some(toml::Value::Float(number)) if !number.is_finite() => {
+                Err(no_number(&format!("--knob {text}"), value))
+            }
+            Some(other) => Ok(json!(other)),
+            None => Ok(json!(value)),
+        }
     };
-    let values: Vec<serde_json::Value> = values.split(',').map(|it| one(it.trim())).collect();
+    let values = values.split(',').map(|it| one(it.trim()));
+    let values: Vec<serde_json::Value> = values.collect::<Result<_, _>>()?;
     Ok(json!({ "path": path, "values": values }))
 }
 

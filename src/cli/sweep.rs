@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::progress::Progress;
 use super::run::stop_flag;
-use super::{DOES_NOT_HOLD, Failure, Finished, json_text, use_threads};
+use super::{FAILURE, FINE, Failure, Finished, json_text, use_threads};
 use crate::experiment::sweep::identity::{Header, Shard};
 use crate::experiment::sweep::merge::{journals, merge as put_together};
 use crate::experiment::sweep::outcome::SweepOutcome;
@@ -23,7 +23,8 @@ use crate::report::terminal::sweep::render;
 #[command(
     after_help = "Every finished point is on the disk at once, in DIR/journal.jsonl: the same command \
                   goes on where it was stopped, and refuses points of another experiment, scenario, \
-                  input file or version. Ctrl-C finishes the points in flight; a second one ends at once."
+                  input file or version. Ctrl-C finishes the points in flight; a second one ends at once. Exit code 2: \
+                  stopped before all points were run, or a failure."
 )]
 pub struct SweepArgs {
     /// The experiment, a TOML file
@@ -136,11 +137,7 @@ fn told_whole(json: bool, outcome: &SweepOutcome, out: &Path) -> Result<Finished
 /// What is said of a sweep that is not whole: a shard, or one that was stopped.
 fn told(args: &SweepArgs, header: &Header, out: &Path, (done, all): (usize, usize)) -> Finished {
     let name = &header.experiment.name;
-    let code = if done == all {
-        super::FINE
-    } else {
-        DOES_NOT_HOLD
-    };
+    let code = if done == all { FINE } else { FAILURE };
     if args.json {
         let shard = args.shard.map(|shard| shard.to_string());
         let document = json!({

@@ -42,6 +42,16 @@ pub enum MetricError {
         /// What the parser said.
         reason: String,
     },
+    /// What stands before a metric says nothing of which way is better.
+    #[error(
+        "`{word}:` before `{expression}` is no way to be better; write `less:`, `more:` or neither"
+    )]
+    NoWay {
+        /// What stands there.
+        word: String,
+        /// The metric.
+        expression: String,
+    },
     /// The expression has no finite value.
     #[error("`{expression}` is {value}, not a finite number")]
     NotFinite {
@@ -82,7 +92,7 @@ impl Metric {
             });
         }
         let expression = exmex::FlatEx::<f64>::parse(&rewritten)
-            .map_err(|error| bad(plain(&error.to_string())))?;
+            .map_err(|error| bad(named(plain(&error.to_string()), &paths)))?;
         Ok(Metric {
             text: text.to_owned(),
             paths,
@@ -103,6 +113,17 @@ impl Metric {
     /// The fields it reads.
     pub fn paths(&self) -> &[String] {
         &self.paths
+    }
+
+    /// Whether it can have a finite value: one that reads no field has the same in every result.
+    ///
+    /// # Errors
+    /// [`MetricError::NotFinite`].
+    pub fn check_constant(&self) -> Result<(), MetricError> {
+        match self.paths.is_empty() {
+            true => self.evaluate(&Value::Null).map(|_| ()),
+            false => Ok(()),
+        }
     }
 
     /// Whether every field it reads is there, and can hold a number.
@@ -159,6 +180,14 @@ fn plain(message: &str) -> String {
     let end = message.find(", Operator {").unwrap_or(message.len());
     let message = &message[..end];
     message.strip_prefix("wlog ").unwrap_or(message).to_owned()
+}
+
+/// What the parser said, with paths where it has the variables that stand for them.
+fn named(message: String, paths: &[String]) -> String {
+    let variables = paths.iter().enumerate();
+    variables.fold(message, |message, (index, path)| {
+        message.replace(&format!("v{index:03}"), path)
+    })
 }
 
 /// Replaces each distinct path by a variable `vNNN` and returns the paths in that order.

@@ -11,6 +11,7 @@
 //! counts simulated events.
 
 pub mod bench;
+mod entry;
 pub mod error;
 pub mod journal;
 pub mod look;

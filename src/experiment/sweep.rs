@@ -22,5 +22,6 @@ pub mod pending;
 pub mod point;
 pub mod run;
 pub mod schema;
+pub mod seal;
 pub mod setup;
 pub mod worker;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::columns::{Column, Columns, write_whole};
 use super::terminal::sweep::render;
 use crate::experiment::sweep::outcome::SweepOutcome;
+use crate::experiment::sweep::schema::metric_columns;
 
 /// A file of a sweep that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -86,22 +87,15 @@ fn point_columns(outcome: &SweepOutcome) -> Columns {
     columns.0.extend(setting_columns(outcome, &all));
     for (index, row) in outcome.header.experiment.metrics.iter().enumerate() {
         let found = || outcome.found.iter().map(|found| &found.metrics[index]);
-        columns.push(
-            row.name.as_str(),
+        let values = [
             Column::Float(found().map(|it| it.value).collect()),
-        );
-        columns.push(
-            format!("{}_low", row.name),
             Column::Float(found().map(|it| it.low).collect()),
-        );
-        columns.push(
-            format!("{}_high", row.name),
             Column::Float(found().map(|it| it.high).collect()),
-        );
-        columns.push(
-            format!("{}_doubt", row.name),
             Column::Text(found().map(|it| it.doubt.clone()).collect()),
-        );
+        ];
+        columns
+            .0
+            .extend(metric_columns(&row.name).into_iter().zip(values));
     }
     let mut on_front = vec![Some(false); all.len()];
     for index in &outcome.front {

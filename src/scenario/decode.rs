@@ -35,6 +35,8 @@ pub(super) enum Kind {
         found: usize,
         wanted: String,
     },
+    /// A number that JSON does not have, where any JSON value may stand.
+    NotFinite,
     Other(String),
 }
 
@@ -128,6 +130,12 @@ impl<'de> Deserializer<'de> for &'de Node {
         match &self.data {
             Data::Scalar(toml::Value::String(text)) => visitor.visit_borrowed_str(text),
             Data::Scalar(toml::Value::Integer(number)) => visitor.visit_i64(*number),
+            // Serde would read a null instead, which takes the field away.
+            Data::Scalar(toml::Value::Float(number))
+                if !number.is_finite() && is_json::<V::Value>() =>
+            {
+                Err(DecodeError::new(Kind::NotFinite))
+            }
             Data::Scalar(toml::Value::Float(number)) => visitor.visit_f64(*number),
             Data::Scalar(toml::Value::Boolean(flag)) => visitor.visit_bool(*flag),
             Data::Scalar(other) => visitor.visit_string(other.to_string()),
@@ -177,6 +185,11 @@ impl<'de> Deserializer<'de> for &'de Node {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
         unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
     }
+}
+
+/// Whether a type is the one that holds any JSON value.
+fn is_json<T>() -> bool {
+    std::any::type_name::<T>() == std::any::type_name::<serde_json::Value>()
 }
 
 struct Elements<'de> {

@@ -18,6 +18,8 @@ enum Place {
     File(Arc<str>),
     Line(Arc<str>, u32),
     Override(Arc<str>),
+    /// An entry of another file that says what is set, and the path that it sets.
+    Entry(Arc<str>, Arc<str>),
 }
 
 impl Location {
@@ -45,6 +47,25 @@ impl Location {
         }
     }
 
+    /// The same override, written in an entry of another file: `e.toml:7: axes.nodes`.
+    pub fn from_entry(self, entry: &str) -> Location {
+        let place = match &*self.place {
+            Place::Override(path) | Place::Entry(_, path) => {
+                Arc::new(Place::Entry(Arc::from(entry), Arc::clone(path)))
+            }
+            _ => Arc::clone(&self.place),
+        };
+        Location { place, ..self }
+    }
+
+    /// The path of the override that it is, if it is one.
+    pub fn override_path(&self) -> Option<&str> {
+        match &*self.place {
+            Place::Override(path) | Place::Entry(_, path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// The same place, for a field that is not written there and has its default.
     pub fn as_default(mut self) -> Location {
         self.default = true;
@@ -58,20 +79,19 @@ impl Location {
 
     /// Whether an override wrote it.
     pub fn is_override(&self) -> bool {
-        matches!(*self.place, Place::Override(_))
+        self.override_path().is_some()
     }
 
     /// Whether an override wrote it by this very path, so that it need not be said twice.
     fn is_override_of(&self, field: &str) -> bool {
-        matches!(&*self.place, Place::Override(path) if **path == *field) && !self.default
+        self.override_path() == Some(field) && !self.default
     }
 
     /// Whether an override made it by setting a field within it.
     fn is_override_within(&self, field: &str) -> bool {
-        let Place::Override(path) = &*self.place else {
-            return false;
-        };
-        let rest = path.strip_prefix(field);
+        let rest = self
+            .override_path()
+            .and_then(|path| path.strip_prefix(field));
         rest.is_some_and(|rest| rest.starts_with('.')) && !self.default
     }
 
@@ -88,7 +108,7 @@ impl Location {
         match *self.place {
             Place::File(_) => 0,
             Place::Line(_, line) => u64::from(line),
-            Place::Override(_) => u64::MAX,
+            Place::Override(_) | Place::Entry(..) => u64::MAX,
         }
     }
 }
@@ -99,6 +119,7 @@ impl fmt::Display for Location {
             Place::File(file) => write!(f, "{file}")?,
             Place::Line(file, line) => write!(f, "{file}:{line}")?,
             Place::Override(path) => write!(f, "--set {path}")?,
+            Place::Entry(entry, path) => write!(f, "{entry}: {path}")?,
         }
         if self.default {
             write!(f, " (default)")?;
@@ -175,6 +196,44 @@ pub enum ScenarioError {
     /// Values that are not allowed: all of them, in the order of their lines.
     #[error("{}", ShownList(.0))]
     Invalid(Vec<Problem>),
+}
+
+impl ScenarioError {
+    /// The same error with each of its problems changed, such as to say where it comes from.
+    pub fn with_problems(self, change: &dyn Fn(Problem) -> Problem) -> ScenarioError {
+        match self {
+            ScenarioError::Field {
+                location,
+                field,
+                value,
+                allowed,
+                remedy,
+            } => ScenarioError::from(change(Problem {
+                location,
+                field,
+                value,
+                allowed,
+                remedy,
+            })),
+            ScenarioError::Invalid(all) => {
+                ScenarioError::Invalid(all.into_iter().map(change).collect())
+            }
+            other => other,
+        }
+    }
+}
+
+impl ScenarioError {
+    /// The same error, said of the entry of another file that sets a field where it is of an override;
+    /// `entry` knows them by path.
+    pub fn with_entries(self, entry: &dyn Fn(&str) -> Option<String>) -> ScenarioError {
+        self.with_problems(&|mut problem| {
+            if let Some(entry) = problem.location.override_path().and_then(entry) {
+                problem.location = problem.location.from_entry(&entry);
+            }
+            problem
+        })
+    }
 }
 
 impl From<Problem> for ScenarioError {

@@ -58,7 +58,7 @@ fn collect(node: &Node, path: &mut Vec<Step>, kind: &Kind, out: &mut Vec<Vec<Ste
             Kind::Length { found: length, .. } => {
                 matches!(&node.data, Data::Array(elements) if elements.len() == *length)
             }
-            Kind::MissingField(_) | Kind::Other(_) => false,
+            Kind::MissingField(_) | Kind::NotFinite | Kind::Other(_) => false,
         };
         if may_be {
             out.push(path.clone());
@@ -163,7 +163,7 @@ fn is_culprit(
                 Some(Kind::Mismatch { wanted, .. }) if wanted.starts_with("a tuple")
             )
         }
-        Kind::Other(_) => false,
+        Kind::NotFinite | Kind::Other(_) => false,
     }
 }
 

@@ -133,6 +133,12 @@ impl Document {
         })
     }
 
+    /// The same document without its lines, for a text that no file has.
+    pub fn without_lines(mut self) -> Document {
+        self.root.forget_lines();
+        self
+    }
+
     /// What the file is called.
     pub fn file(&self) -> &str {
         &self.file
@@ -227,6 +233,10 @@ impl Document {
                 let allowed = format!("has {found} element{plural}, must have {wanted}");
                 (allowed, "add or remove elements".to_owned())
             }
+            Kind::NotFinite => (
+                "is no finite number".to_owned(),
+                "give a finite number, or take it away".to_owned(),
+            ),
             Kind::Other(message) if message.contains("untagged enum") => (
                 "is a kind of value that is not allowed here".to_owned(),
                 "give a number, or text in quotes".to_owned(),

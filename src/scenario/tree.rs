@@ -147,6 +147,22 @@ impl Node {
         Node { origin, data }
     }
 
+    /// Forgets on which lines it and all within it were written.
+    pub(super) fn forget_lines(&mut self) {
+        if let Origin::Line(_) = self.origin {
+            self.origin = Origin::Root;
+        }
+        match &mut self.data {
+            Data::Scalar(_) => {}
+            Data::Array(elements) => elements.iter_mut().for_each(Node::forget_lines),
+            Data::Table(entries) => {
+                for (_, node) in entries {
+                    node.forget_lines();
+                }
+            }
+        }
+    }
+
     /// The child a step leads to.
     pub(super) fn child(&self, step: &Step) -> Option<&Node> {
         match (&self.data, step) {

@@ -197,3 +197,79 @@ fn the_page_says_what_the_figures_say() {
         "{page}"
     );
 }
+
+#[test]
+fn replications_that_make_no_pairs_are_told_from_single_runs() {
+    let dir = folder(NONE);
+    for (out, replications) in [("a", "8"), ("b", "4")] {
+        let set = format!("run.replications={replications}");
+        fine(dir.path(), &["run", "s.toml", "--set", &set, "--out", out]);
+    }
+    let page = fine(dir.path(), &["compare", "a", "b"]);
+    assert!(
+        page.contains("8 and 4 replications make no pairs"),
+        "{page}"
+    );
+    assert!(page.contains("--replications 8"), "{page}");
+    assert!(!page.contains("single runs"), "{page}");
+}
+
+#[test]
+fn what_is_no_result_and_no_metric_is_told_in_words() {
+    let dir = folder(NONE);
+    let here = dir.path();
+    fine(here, &["run", "s.toml", "--out", "a"]);
+    let told = refused(here, &["compare", "a/result.json", "a"]);
+    assert!(
+        told.contains("a/result.json: is a file of a result") && told.contains("(a)"),
+        "{told}"
+    );
+    let told = refused(
+        here,
+        &[
+            "compare",
+            "s.toml",
+            "s.toml",
+            "--metric",
+            "wrong:latency.e2e_ms.p99",
+        ],
+    );
+    assert!(
+        told.contains("`wrong:` before `latency.e2e_ms.p99`") && told.contains("`less:`"),
+        "{told}"
+    );
+    let told = refused(
+        here,
+        &[
+            "compare",
+            "s.toml",
+            "s.toml",
+            "--metric",
+            "latency.e2e_ms.p99 ~ 2",
+        ],
+    );
+    assert!(!told.contains("v000"), "{told}");
+    let replications = std::fs::read_to_string(here.join("a/replications.json")).unwrap();
+    for (file, text, said) in [
+        (
+            "replications.json",
+            "[]",
+            "replications.json: is not of a result of this version; run",
+        ),
+        (
+            "replications.json",
+            "{\"schema\"",
+            "replications.json: is cut off or damaged at line 1; run",
+        ),
+        (
+            "result.json",
+            "{}",
+            "result.json: is no result: it has no digest; run",
+        ),
+    ] {
+        std::fs::write(here.join("a/replications.json"), &replications).unwrap();
+        std::fs::write(here.join("a").join(file), text).unwrap();
+        let told = refused(here, &["compare", "a", "a"]);
+        assert!(told.contains(said), "{told}");
+    }
+}

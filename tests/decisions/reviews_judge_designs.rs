@@ -135,6 +135,23 @@ fn what_a_scenario_says_nothing_of_scores_one_and_says_so() {
 }
 
 #[test]
+fn without_an_objective_that_is_the_reason() {
+    let dir = folder(&EXACT.replace("[slo]\ne2e_ms = 10.5\ntarget = 0.99\n", ""));
+    let output = seatrial(dir.path(), &["review", "s.toml", "--json"]);
+    let card: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for id in [
+        "objective",
+        "node-lost",
+        "rack-lost",
+        "twice-the-traffic",
+        "headroom",
+    ] {
+        let why = criterion(&card, id)["why"].as_str().unwrap();
+        assert_eq!(why, "the scenario states no objective", "{id}");
+    }
+}
+
+#[test]
 fn a_fleet_that_misses_its_objective_is_told_what_would_do() {
     let dir = folder(&EXACT.replace("replicas = 4", "replicas = 1"));
     let output = seatrial(dir.path(), &["review", "s.toml"]);

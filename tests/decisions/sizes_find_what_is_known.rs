@@ -7,6 +7,8 @@ use crate::sweeps;
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use seatrial::theory::staffing::{servers_for_wait, wait_tail};
 use serde_json::Value;
@@ -408,6 +410,78 @@ fn a_budget_that_is_used_up_is_told_and_leaves_no_claim() {
     );
 }
 
+#[test]
+fn a_sizing_that_is_stopped_says_whether_it_can_go_on() {
+    let dir = folder();
+    fs::write(dir.path().join("z.toml"), sizing("p90")).unwrap();
+    let journal = dir.path().join("o/looks.jsonl");
+    let mut command = command(
+        dir.path(),
+        &["size", "z.toml", "--threads", "1", "--out", "o"],
+    );
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    while sweeps::lines(&journal) < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let signal = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(signal.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("stopped; the same command goes on from here"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_stopped_the_next_less_is_told_be_it_no_constraint() {
+    let dir = folder();
+    // 2.2 Erlangs: two servers are overloaded, and three keep a bound that is far away.
+    let flags = [
+        "size",
+        "s.toml",
+        "--knob",
+        "pools.servers.servers=1..8",
+        "--at-most",
+        "latency.queue_ms.p50=2000",
+        "--set",
+        "run.horizon_s=200",
+        "--set",
+        "run.warmup_s=20",
+        "--set",
+        "workload.arrivals.rate_per_s=110",
+    ];
+    let page = fine(dir.path(), &flags);
+    assert!(
+        page.contains("Binding: no constraint by itself; with pools.servers.servers 2 "),
+        "{page}"
+    );
+    assert!(!page.contains("of 100 % confidence"), "{page}");
+    // 1 - 0.05 / (8 designs x 3 looks), in percent.
+    assert!(
+        page.contains("each interval is of 99.79 % confidence"),
+        "{page}"
+    );
+    let found = fine(dir.path(), &[&flags[..], &["--json"]].concat());
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert!(found["cases"][0]["stopped_by"].is_string(), "{found}");
+    assert!(found["cases"][0]["binding"].is_null(), "{found}");
+    let never = ["--at-most", "latency.e2e_ms.p50=1"];
+    let output = seatrial(dir.path(), &[&flags[..4], &never].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        page.replace("\n    ", " ")
+            .contains("there, and must be at most 1"),
+        "{page}"
+    );
+}
+
 #[track_caller]
 fn refused(dir: &Path, arguments: &[&str], said: &[&str]) {
     let told = sweeps::refused(dir, arguments);
@@ -445,7 +519,7 @@ fn bad_input_is_refused_before_anything_runs() {
         (
             "servers.servers\"\nrange",
             "servers.serverz\"\nrange",
-            &["serverz"],
+            &["z.toml:8: knobs.0: pools.servers.serverz = 1: is not a field here"],
         ),
         (
             "from = 1, to = 40, step = 1",
@@ -480,6 +554,26 @@ fn bad_input_is_refused_before_anything_runs() {
         ),
         ("confidence = 0.95", "windows = 3", &["windows"]),
         ("s.toml", "t.toml", &["t.toml"]),
+        (
+            "range = { from = 1, to = 40, step = 1 }",
+            "values = [1, nan]",
+            &["z.toml:9", "knobs.0.values.1 = nan", "no finite number"],
+        ),
+        (
+            "confidence = 0.95",
+            "set = { \"run.horizon_s\" = inf }",
+            &["z.toml:5", "run.horizon_s", "no finite number"],
+        ),
+        (
+            "confidence = 0.95",
+            "set = { \"run.horizon\" = 5 }",
+            &["z.toml:5: set: run.horizon = 5: is not a field here"],
+        ),
+        (
+            "scenario.pools.servers.servers\"",
+            "0 / 0\"",
+            &["z.toml:4: objective = 0 / 0", "NaN, not a finite number"],
+        ),
     ] {
         assert!(good.contains(from), "{from}");
         fs::write(dir.path().join("z.toml"), good.replacen(from, to, 1)).unwrap();
@@ -498,6 +592,53 @@ fn bad_input_is_refused_before_anything_runs() {
         ),
         (&["--knob", "pools.servers.servers"], "must have a `=`"),
         (&["--at-most", "latency.e2e_ms.p99=fast"], "is not a number"),
+        (
+            &["--knob", "pools.servers.servers=nan"],
+            "--knob pools.servers.servers=nan: nan is no finite number",
+        ),
+        (
+            &["--knob", "pools.servers.servers=nan,9"],
+            "--knob pools.servers.servers=nan,9: nan is no finite number",
+        ),
+        (
+            &["--at-most", "latency.queue_ms.p99=nan"],
+            "--at-most latency.queue_ms.p99=nan: nan is no finite number",
+        ),
+        (
+            &["--confidence", "nan"],
+            "--confidence NaN: NaN is no finite number",
+        ),
+        (
+            &["--confidence", "2"],
+            "--confidence: confidence = 2: must be 0.5 to 0.9999",
+        ),
+        (
+            &["--knob", "pools.servers.servers=20..1"],
+            "--knob pools.servers.servers=20..1: must rise: write pools.servers.servers=1..20",
+        ),
+        (
+            &["--knob", "pools.servers.servers="],
+            "has a value that is empty",
+        ),
+        (
+            &["--knob", "pools.servers.servers=9,9"],
+            "--knob pools.servers.servers=9,9: values = 9: is there twice",
+        ),
+        (
+            &["--knob", "pools.servers.serverz=1..9"],
+            "--knob pools.servers.serverz=1..9: pools.servers.serverz = 9: is not a field here",
+        ),
+        (
+            &["--objective", "0 / 0"],
+            "`0 / 0` is NaN, not a finite number",
+        ),
+        (
+            &[
+                "--objective",
+                "cost.usd_per_year / (requests.arrived - requests.arrived)",
+            ],
+            "has no value at any design that was looked at",
+        ),
         (&["--set", "slo=unset"], "constraints: there is none"),
         (&["--set", "cost=unset"], "where [cost] states prices"),
     ] {

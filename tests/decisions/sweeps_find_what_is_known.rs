@@ -253,3 +253,19 @@ fn a_point_that_is_cut_short_is_no_evidence_and_on_no_front() {
     }
     assert!(sweep["points"][7]["partial"].is_string());
 }
+
+#[test]
+fn pages_are_no_wider_than_terminals_and_say_what_has_no_value() {
+    let names = ["a", "b", "c"].map(|end| format!("{}{end}", "long-".repeat(12)));
+    let mut text = EXPERIMENT.to_owned();
+    for name in &names {
+        text +=
+            &format!("[[metrics]]\nname = '{name}'\nmetric = 'latency.e2e_ms.p50'\ngoal = 'min'\n");
+    }
+    text += "[[metrics]]\nname = 'none'\nmetric = '1 / (sim.events - sim.events)'\n";
+    let dir = folder(&text);
+    let page = fine(dir.path(), &["sweep", "e.toml", "--out", "o"]);
+    let widest = page.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(100), "{widest:?}\n{page}");
+    assert!(page.contains("none HAS NO VALUE at 12 points"), "{page}");
+}

@@ -18,6 +18,9 @@ fn changed(file: &str, from: &str, to: &str) -> String {
     let dir = folder(EXPERIMENT);
     fine(dir.path(), &SWEEP);
     rewrite(&dir.path().join(file), from, to);
+    if file.ends_with(".jsonl") {
+        sweeps::reseal(&dir.path().join(file));
+    }
     refused(dir.path(), &SWEEP)
 }
 
@@ -35,7 +38,7 @@ fn another_scenario_experiment_or_version_is_refused_by_name() {
             "s.toml",
             "mean_ms = 20",
             "mean_ms = 21",
-            "another scenario (",
+            "another scenario (s.toml ",
         ),
         (
             "s.toml",
@@ -47,7 +50,7 @@ fn another_scenario_experiment_or_version_is_refused_by_name() {
             "e.toml",
             "values = [20,",
             "values = [25,",
-            "another experiment (",
+            "another experiment (small-sweep ",
         ),
         (
             "e.toml",
@@ -155,12 +158,79 @@ fn a_torn_last_line_is_run_again_and_a_damaged_one_before_it_is_told() {
     fs::write(&journal, text.replacen("\"point\":", "\"pint\":", 1)).unwrap();
     let told = refused(dir.path(), &SWEEP);
     assert!(told.contains("journal.jsonl:2: is damaged"), "{told}");
-    // A number of one of two copies of a point changed by hand.
+    // A number of one of two copies of a point changed by another program.
     let second = text.lines().nth(1).unwrap();
     let other = second.replacen("\"value\":", "\"value\":1", 1);
     fs::write(&journal, format!("{text}{other}\n{second}\n")).unwrap();
+    sweeps::reseal(&journal);
     let told = refused(dir.path(), &SWEEP);
     assert!(told.contains("is there twice, and differs"), "{told}");
+}
+
+#[test]
+fn a_digit_that_was_changed_is_noticed() {
+    let dir = folder(EXPERIMENT);
+    let journal = dir.path().join("o/journal.jsonl");
+    fine(dir.path(), &SWEEP);
+    let whole = fs::read_to_string(&journal).unwrap();
+    let second = whole.lines().nth(1).unwrap();
+    let at = second.find("\"value\":").unwrap() + "\"value\":".len();
+    let digit = if second.as_bytes()[at] == b'9' {
+        "1"
+    } else {
+        "9"
+    };
+    let mut other = second.to_owned();
+    other.replace_range(at..=at, digit);
+    fs::write(&journal, whole.replace(second, &other)).unwrap();
+    let told = refused(dir.path(), &SWEEP);
+    assert!(
+        told.contains("journal.jsonl:2: is damaged (it is not what was written")
+            && told.contains("remove the line, and its point is run again"),
+        "{told}"
+    );
+    // What the remedy says.
+    let rest: Vec<&str> = whole.lines().filter(|line| *line != second).collect();
+    fs::write(&journal, rest.join("\n") + "\n").unwrap();
+    fine(dir.path(), &SWEEP);
+    // The head is no point: there is nothing that would be run again.
+    for (text, said) in [
+        (
+            whole.replacen("points\":12", "points\":13", 1),
+            "1: is damaged: it is not what was written; run it anew",
+        ),
+        (
+            whole.split_once('\n').unwrap().1.to_owned(),
+            "the line before it was taken away; put it back",
+        ),
+        (
+            whole
+                .replacen("\"schema\":2", "\"schema\":1", 1)
+                .lines()
+                .map(|line| line.split(",\"check\"").next().unwrap().to_owned() + "}\n")
+                .collect(),
+            "another version of the format (1; now 2)",
+        ),
+        (
+            "point,rate\n0,20\n".to_owned(),
+            "is not the head of a journal; name a folder",
+        ),
+    ] {
+        fs::write(&journal, text).unwrap();
+        let told = refused(dir.path(), &SWEEP);
+        assert!(told.contains(said), "{told}");
+    }
+    let told = refused(dir.path(), &["merge", "o/points.csv", "--out", "m"]);
+    assert!(
+        told.contains("o/points.csv:1: is not the head of a journal"),
+        "{told}"
+    );
+    for told in [told, refused(dir.path(), &SWEEP)] {
+        assert!(
+            !told.contains("column") && !told.contains("unknown field"),
+            "{told}"
+        );
+    }
 }
 
 #[test]
@@ -176,7 +246,13 @@ fn parts_of_two_sweeps_are_not_merged() {
         &["sweep", "e.toml", "--shard", "1/2", "--out", "b"],
     );
     let told = refused(dir.path(), &["merge", "a", "b", "--out", "c"]);
-    assert!(told.contains("another scenario"), "{told}");
+    assert!(
+        told.contains("b/journal-1-of-2.jsonl: is of another scenario (s.toml ")
+            && told.contains("than a/journal-0-of-2.jsonl (s.toml ")
+            && told.contains("name the folders of one sweep alone"),
+        "{told}"
+    );
+    assert!(!told.contains("--out"), "{told}");
     let told = refused(dir.path(), &["merge", "a"]);
     assert!(told.contains("6 of 12 points are missing"), "{told}");
     fs::create_dir(dir.path().join("empty")).unwrap();
@@ -201,7 +277,60 @@ fn everything_is_checked_before_the_first_point_is_run() {
                 "pools.servers.servers\"\nname",
                 "pools.servers.serves\"\nname",
             ),
-            "serves",
+            "e.toml:9: axes.servers: pools.servers.serves = 2: must be a list",
+        ),
+        (
+            &format!("{EXPERIMENT}\n[set]\n\"pools.9.servers\" = 2\n"),
+            "e.toml:22: set: pools.9.servers: there is no element 9",
+        ),
+        (
+            &format!("{EXPERIMENT}\n[set]\n\"run.horizon\" = 2\n"),
+            "e.toml:22: set: run.horizon = 2: is not a field here",
+        ),
+        // JSON has no such numbers: a null would take the field away.
+        (
+            &EXPERIMENT.replace("[20, 40, 60, 80]", "[20, nan]"),
+            "e.toml:7: axes.rate.values.1 = nan: is no finite number",
+        ),
+        (
+            &EXPERIMENT.replace(
+                "path = \"pools.servers.servers\"\nname = \"servers\"\nrange = { from = 2, to = 4, step = 1 }",
+                "name = \"both\"\nzip = { \"pools.servers.servers\" = [2, 3], \"run.horizon_s\" = [20, -inf] }",
+            ),
+            "run.horizon_s\".1 = -inf: is no finite number",
+        ),
+        (
+            &format!("{EXPERIMENT}\n[set]\n\"run.horizon_s\" = nan\n"),
+            "e.toml:22: set.\"run.horizon_s\" = nan: is no finite number",
+        ),
+        (
+            &format!("{EXPERIMENT}\n[set]\n\"workload.lengths\" = {{ mean = inf }}\n"),
+            "e.toml:22: set.\"workload.lengths\".mean = inf: is no finite number",
+        ),
+        // A table has each column once.
+        (
+            &format!("{EXPERIMENT}\n[[metrics]]\nname = \"p99_ms_low\"\nmetric = \"latency.e2e_ms.p90\"\n"),
+            "makes a second column `p99_ms_low` of the results, beside the one of the metric `p99_ms`",
+        ),
+        (
+            &EXPERIMENT.replace("name = \"rate\"", "name = \"point\""),
+            "makes a second column `point` of the results",
+        ),
+        (
+            &EXPERIMENT.replace("name = \"servers_paid\"", "name = \"rate\""),
+            "makes a second column `rate` of the results, beside the one of `axes.0`",
+        ),
+        (
+            &EXPERIMENT.replace("name = \"servers_paid\"", "name = \"replication\""),
+            "makes a second column `replication` of the results",
+        ),
+        (
+            &EXPERIMENT.replace("from = 2, to = 4, step = 1", "from = 7, to = 12, step = 2"),
+            "axes.servers.range.step = 2: does not reach `to`, which is 12; make `to` 11 or 13",
+        ),
+        (
+            &EXPERIMENT.replace("latency.e2e_ms.p99", "1 / 0"),
+            "`1 / 0` is inf, not a finite number",
         ),
         (
             &EXPERIMENT.replace("values = [20, 40, 60, 80]", "values = [20, 20]"),
@@ -256,6 +385,28 @@ fn everything_is_checked_before_the_first_point_is_run() {
     let output = sweeps::seatrial(dir.path(), &["sweep", "e.toml", "--shard", "3/3"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("must be I/N"));
+}
+
+#[test]
+fn one_cause_is_told_once() {
+    for (from, to, said) in [
+        (
+            "from = 2, to = 4",
+            "from = 2, to = inf",
+            "axes.servers.range.to = inf: must be finite",
+        ),
+        (
+            "range = { from = 2, to = 4, step = 1 }",
+            "between = { low = 2, high = nan, whole = true }",
+            "axes.servers.between.high = NaN: must be finite",
+        ),
+    ] {
+        let design = "\n[design]\nkind = \"sobol\"\npoints = 4\n";
+        let dir = folder(&format!("{}{design}", EXPERIMENT.replace(from, to)));
+        let told = refused(dir.path(), &SWEEP);
+        assert!(told.contains(said), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
 }
 
 #[test]

@@ -66,6 +66,12 @@ impl Figure {
         let (better, expression) = match text.split_once(':') {
             Some(("less", rest)) => (Some(Better::Less), rest),
             Some(("more", rest)) => (Some(Better::More), rest),
+            Some((word, rest)) if !word.trim().contains([' ', '/', '*', '+', '(']) => {
+                return Err(MetricError::NoWay {
+                    word: word.to_owned(),
+                    expression: rest.to_owned(),
+                });
+            }
             _ => (None, text),
         };
         let metric = Metric::parse(expression)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::error::Category;
 
 use crate::experiment::runner::Outcome;
 
@@ -100,15 +101,27 @@ impl Side {
         };
         let damaged = |path: &Path, error: serde_json::Error| SideError {
             file: path.display().to_string(),
-            reason: format!("is not a result of this version ({error}); run its scenario again"),
+            reason: match error.classify() {
+                Category::Syntax | Category::Eof => format!(
+                    "is cut off or damaged at line {}; run its scenario again",
+                    error.line()
+                ),
+                _ => "is not of a result of this version; run its scenario again".to_owned(),
+            },
         };
         let (text, path) = read("result.json")?;
         let document: Value = serde_json::from_str(&text).map_err(|error| damaged(&path, error))?;
+        let digest = document.get("digest").and_then(Value::as_str);
+        let Some(digest) = digest else {
+            return Err(SideError {
+                file: path.display().to_string(),
+                reason: "is no result: it has no digest; run its scenario again".to_owned(),
+            });
+        };
         let (text, path) = read("replications.json")?;
         let parts: Replications =
             serde_json::from_str(&text).map_err(|error| damaged(&path, error))?;
-        let digest = document.get("digest").and_then(Value::as_str);
-        if parts.schema != SCHEMA || digest != Some(parts.digest.as_str()) {
+        if parts.schema != SCHEMA || digest != parts.digest {
             return Err(SideError {
                 file: path.display().to_string(),
                 reason: "is not of the run that result.json is of; run its scenario again"

@@ -23,6 +23,6 @@ pub enum ReviewError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// It was interrupted: a card of half of the runs would say nothing.
-    #[error("interrupted before all runs were done; there is no card of a part of them")]
+    #[error("stopped; there is no card of a part of its runs")]
     Interrupted,
 }

@@ -13,7 +13,7 @@ use super::error::ReviewError;
 use super::facts::facts;
 use super::probe::{Measured, Missing, trials};
 use super::score::{Figure, Scored, cost_most, dimensions, whole};
-use super::search::{carried, cheapest, headroom, met_as_written};
+use super::search::{NO_OBJECTIVE, carried, cheapest, headroom, met_as_written};
 use crate::experiment::claims::no_evidence;
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::{Control, Outcome, run_plan};
@@ -25,6 +25,8 @@ use crate::scenario::resolve::{Plan, resolve};
 use crate::scenario::schema::Scenario;
 use crate::scenario::{Document, ScenarioError};
 
+/// Figures that are the most of a run: of several runs they are the most of all.
+const MOSTS: [&str; 1] = ["card.kv_peak_share"];
 /// Criteria that a card names as those to begin with.
 const FIRST: usize = 3;
 
@@ -305,7 +307,8 @@ fn figure(criterion: &Criterion, runs: &[Shown], confidence: f64) -> Result<Figu
 }
 
 fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing> {
-    let value = metric.evaluate(&run.whole).map_err(missing)?;
+    let value = metric.evaluate(&run.whole);
+    let value = value.map_err(|error| missing(error, &run.whole))?;
     if let Some(why) = no_evidence(&run.whole, metric) {
         return Err(format!("{}: {why}", run.what));
     }
@@ -315,7 +318,10 @@ fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing>
         .filter_map(|one| metric.evaluate(one).ok())
         .collect();
     let all = each.len() == run.replications.len();
-    let interval = Interval::of_whole(value, &each, confidence).filter(|_| all);
+    // The most of all replications is no mean of theirs.
+    let is_most = metric.path().is_some_and(|path| MOSTS.contains(&path));
+    let interval = Interval::of_whole(value, &each, confidence);
+    let interval = interval.filter(|_| all && !is_most);
     // What is never below 0 is not said to be.
     let floor = if each.iter().all(|it| *it >= 0.0) {
         0.0
@@ -330,8 +336,15 @@ fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing>
 }
 
 /// Why a metric has no value, in words.
-fn missing(error: MetricError) -> Missing {
+fn missing(error: MetricError, result: &Value) -> Missing {
+    let mut rows = result["slo"].as_array().into_iter().flatten();
+    let is_stated = |row: &Value| row["target"].is_number() || row["availability"].is_number();
     match error {
+        MetricError::NoNumber { path, .. }
+            if path.ends_with("card.error_budget_used") && !rows.any(is_stated) =>
+        {
+            NO_OBJECTIVE.to_owned()
+        }
         MetricError::NoNumber { path, .. } if path.starts_with("card.") => {
             "there is nothing of the kind in this scenario".to_owned()
         }

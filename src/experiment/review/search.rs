@@ -11,6 +11,9 @@ use super::error::ReviewError;
 use super::probe::{Missing, with_traffic};
 use super::run::Bench;
 
+/// Why what is judged by objectives has no figure.
+pub const NO_OBJECTIVE: &str = "the scenario states no objective";
+
 /// The ratio of neighbouring factors of traffic that are looked at.
 const STEP: f64 = 1.05;
 /// Where 1 is among them, and how many there are: from 1/23 to 8.
@@ -68,7 +71,7 @@ fn factor(index: u32) -> f64 {
 pub fn headroom(bench: &Bench<'_, '_>) -> Result<Result<Headroom, Missing>, ReviewError> {
     let plan = bench.plan;
     if carried(bench.base).is_none() {
-        return Ok(Err("the scenario states no objective".to_owned()));
+        return Ok(Err(NO_OBJECTIVE.to_owned()));
     }
     let mut refused: BTreeMap<u32, String> = BTreeMap::new();
     let mut failing = |index: u32| -> Result<bool, ReviewError> {
@@ -123,7 +126,7 @@ pub struct Cheapest {
 pub fn cheapest(bench: &Bench<'_, '_>) -> Result<Result<Cheapest, Missing>, ReviewError> {
     let plan = bench.plan;
     if carried(bench.base).is_none() {
-        return Ok(Err("the scenario states no objective".to_owned()));
+        return Ok(Err(NO_OBJECTIVE.to_owned()));
     }
     if !plan.scenario.capacity.groups.is_empty() {
         return Ok(Err(

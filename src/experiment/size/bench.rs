@@ -103,6 +103,14 @@ impl<'a> Bench<'a> {
         self.setup
     }
 
+    /// What is said when it was asked to stop.
+    pub fn stopped(&self) -> SizeError {
+        let journal = self.journal.lock();
+        SizeError::Stopped {
+            kept: journal.is_ok_and(|journal| journal.is_some()),
+        }
+    }
+
     /// Looks that were run, and not remembered.
     pub fn ran(&self) -> u64 {
         self.ran.load(Ordering::Relaxed)
@@ -151,7 +159,7 @@ impl<'a> Bench<'a> {
         let outcome = run_plan(plan, control);
         let outcome = outcome.map_err(|error| self.setup.failed(ready, at, error))?;
         if self.stop.load(Ordering::Relaxed) {
-            return Err(SizeError::Stopped.into());
+            return Err(self.stopped().into());
         }
         let look = Look::of(&outcome, &self.setup.objective, &ready.metrics);
         self.ran.fetch_add(1, Ordering::Relaxed);

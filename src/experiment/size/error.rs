@@ -43,10 +43,31 @@ pub enum SizeError {
         /// The sizing.
         file: String,
     },
+    /// No design that was looked at has a figure of what is to be the least.
+    #[error(
+        "{file}: objective: {objective} has no value at any design that was looked at ({case}{reason}); \
+         give one that has"
+    )]
+    NoObjective {
+        /// The sizing.
+        file: String,
+        /// What was to be the least.
+        objective: String,
+        /// Empty, or the case and a colon.
+        case: String,
+        /// Why it has none.
+        reason: String,
+    },
     /// A journal cannot be read, written or gone on with.
     #[error(transparent)]
     Journal(#[from] SweepError),
     /// Asked to stop.
-    #[error("stopped; with --out DIR the same command goes on where it was")]
-    Stopped,
+    #[error("stopped; {}", match .kept {
+        true => "the same command goes on from here",
+        false => "nothing is kept without --out DIR",
+    })]
+    Stopped {
+        /// Whether a journal has what was looked at.
+        kept: bool,
+    },
 }

@@ -1,6 +1,6 @@
 //! The journal of a sizing: every look is on the disk as soon as it is finished.
 //!
-//! JSON lines: a head that says what the looks are of, then one line for each. Bounds, knobs and
+//! JSON lines, each with a check: a head that says what the looks are of, then one line for each. Bounds, knobs and
 //! confidence are no part of the head: a look shows what it shows whatever is asked next.
 
 use std::collections::BTreeMap;
@@ -13,12 +13,13 @@ use serde_json::json;
 
 use super::look::Look;
 use crate::experiment::sweep::error::SweepError;
-use crate::experiment::sweep::identity::{FileHash, SOURCES};
+use crate::experiment::sweep::identity::{FileHash, SOURCES, start_of};
 use crate::experiment::sweep::journal::lock;
+use crate::experiment::sweep::seal::{head, sealed, unsealed};
 use crate::experiment::variants::Overrides;
 
 /// Version of the journal's format.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// The head of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Header {
     /// The sources that the program was built of; empty where an earlier program did not say.
     #[serde(default)]
     sources: String,
+    /// The scenario, as the sizing names it.
+    scenario: String,
     /// SHA-256 of the scenario of every case with all that is set for its designs, hexadecimal.
     scenario_sha256: String,
     objective: String,
@@ -39,7 +42,7 @@ pub struct Header {
 impl Header {
     /// Of what the looks are.
     pub fn new(
-        scenario_sha256: String,
+        (scenario, scenario_sha256): (String, String),
         (objective, metrics): (String, String),
         files: Vec<FileHash>,
     ) -> Header {
@@ -47,6 +50,7 @@ impl Header {
             schema: SCHEMA,
             seatrial: env!("CARGO_PKG_VERSION").to_owned(),
             sources: SOURCES.to_owned(),
+            scenario,
             scenario_sha256,
             objective,
             metrics,
@@ -57,6 +61,9 @@ impl Header {
     /// Whether looks of the two may be mixed.
     fn same(&self, here: &Header, file: &Path) -> Result<(), SweepError> {
         let files = |header: &Header| json!(header.files).to_string();
+        let scenario =
+            |header: &Header| format!("{} {}", header.scenario, start_of(&header.scenario_sha256));
+        let theirs = here;
         for (what, there, here) in [
             (
                 "version of the format",
@@ -75,14 +82,15 @@ impl Header {
             ),
             ("objective", self.objective.clone(), here.objective.clone()),
             ("set of metrics", self.metrics.clone(), here.metrics.clone()),
-            (
-                "scenario",
-                self.scenario_sha256.clone(),
-                here.scenario_sha256.clone(),
-            ),
+            ("scenario", scenario(self), scenario(here)),
             ("set of files that are read", files(self), files(here)),
         ] {
-            if there != here {
+            let is_same = match what {
+                // Wherever it lies.
+                "scenario" => self.scenario_sha256 == theirs.scenario_sha256,
+                _ => there == here,
+            };
+            if !is_same {
                 return Err(SweepError::Other {
                     file: file.display().to_string(),
                     what,
@@ -154,7 +162,7 @@ impl Journal {
             path: path.to_owned(),
         };
         if there.is_none() {
-            journal.write(&(json!(header).to_string() + "\n"))?;
+            journal.write(&sealed(&json!(header).to_string()))?;
         }
         Ok((journal, looks))
     }
@@ -164,7 +172,7 @@ impl Journal {
     /// # Errors
     /// [`SweepError::File`].
     pub fn add(&mut self, key: &Key, look: &Look) -> Result<(), SweepError> {
-        self.write(&(json!({ "key": key, "look": look }).to_string() + "\n"))
+        self.write(&sealed(&json!({ "key": key, "look": look }).to_string()))
     }
 
     fn write(&mut self, text: &str) -> Result<(), SweepError> {
@@ -190,21 +198,29 @@ fn read(path: &Path, bytes: &[u8]) -> Result<ReadLines, SweepError> {
         if last && !line.ends_with(b"\n") {
             break;
         }
-        let damaged = |reason: serde_json::Error| SweepError::Damaged {
-            file: path.display().to_string(),
-            line: index + 1,
-            reason: reason.to_string(),
-        };
         if index == 0 {
-            header = Some(serde_json::from_slice::<Header>(line).map_err(damaged)?);
+            header = Some(head(path, line)?);
         } else {
-            match serde_json::from_slice::<Line>(line) {
+            match look(line) {
                 Ok(Line { key, look }) => _ = looks.insert(key, look),
                 Err(_) if last => break,
-                Err(reason) => return Err(damaged(reason)),
+                Err(reason) => {
+                    return Err(SweepError::Damaged {
+                        file: path.display().to_string(),
+                        line: index + 1,
+                        reason: reason.to_owned(),
+                    });
+                }
             }
         }
         whole_bytes += line.len() as u64;
     }
     Ok((header, looks, whole_bytes))
+}
+
+/// A look of a line.
+fn look(line: &[u8]) -> Result<Line, &'static str> {
+    let text = std::str::from_utf8(line).map_err(|_| "it is not text")?;
+    let object = unsealed(text).map_err(|broken| broken.words())?;
+    serde_json::from_str(&object).map_err(|_| "it is no look of a sizing")
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::schema::Constraint;
 use super::theory::Asked;
 use super::verdict::{Standing, Verdict};
+use crate::experiment::runner::Unsettled;
 use crate::experiment::variants::Overrides;
 
 /// The answer: one for each case.
@@ -49,14 +50,20 @@ pub struct CaseOutcome {
     /// What keeps the winner from being less: the constraint that the design with the next less is
     /// farthest from, or the one with the least margin where there is no such design.
     pub binding: Option<Standing>,
+    /// Why the design with the next less is not enough, where no bound has to do with it: then there is no
+    /// binding constraint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<String>,
     /// Whether that one is missed there, rather than not known to be met.
     pub one_less_is_missed: Option<bool>,
     /// What closed forms ask for, where they apply.
     pub theory: Vec<Asked>,
     /// Designs that were looked at, each by its last look.
     pub tried: Vec<Tried>,
-    /// Events simulated.
+    /// Events simulated. A look that has begun is finished, so that they may be more than the budget.
     pub events: u64,
+    /// Events that the budget allowed.
+    pub budget_events: u64,
     /// Combinations of the other knobs that were not looked at, since a model expects nothing of them.
     #[serde(skip_serializing_if = "is_none")]
     pub left_out: usize,
@@ -85,6 +92,9 @@ pub struct Design {
     pub replications: u32,
     /// Whether nothing in it is random.
     pub exact: bool,
+    /// Why its runs show nothing of the long run, if they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Unsettled>,
     /// Whether it meets all constraints.
     pub verdict: Verdict,
     /// One by one.

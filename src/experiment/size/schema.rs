@@ -196,7 +196,8 @@ impl SizingFile {
         problems.int_in_range("replications.first", u64::from(first), 2, 10_000);
         let least = u64::from(first.min(10_000));
         problems.int_in_range("replications.most", u64::from(most), least, 10_000);
-        if let Err(error) = Metric::parse(&sizing.objective) {
+        let objective = Metric::parse(&sizing.objective);
+        if let Err(error) = objective.and_then(|metric| metric.check_constant()) {
             problems.push("objective", &sizing.objective, &error.to_string(), "");
         }
         sizing.check_knobs(&mut problems);
@@ -273,7 +274,8 @@ impl SizingFile {
         for (index, row) in self.constraints.iter().enumerate() {
             let at = |field: &str| format!("constraints.{index}.{field}");
             problems.title(&at("name"), &row.name);
-            match Metric::parse(&row.metric) {
+            let metric = Metric::parse(&row.metric);
+            match metric.and_then(|metric| metric.check_constant().map(|()| metric)) {
                 Err(error) => problems.push(&at("metric"), &row.metric, &error.to_string(), ""),
                 Ok(metric) if metric.paths().iter().any(|path| path.ends_with(".max")) => {
                     let allowed = "has no interval: the greatest of a run grows with its length";

@@ -372,6 +372,7 @@ impl<'a> Search<'a> {
             objective_in_all: look.objective.value.map(|value| value * parts),
             replications,
             exact: look.exact,
+            unsettled: look.unsettled,
             verdict: judged.verdict,
             constraints: judged.standings,
             digest: look.digest,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde_json::Value;
 
+use super::entry::entry;
 use super::error::SizeError;
 use super::journal::Header;
 use super::schema::{Case, Constraint, SizingFile};
@@ -26,6 +27,8 @@ pub struct Setup {
     pub sizing: SizingFile,
     /// Its file, as shown to the user.
     file: String,
+    /// It as a document, for where things stand.
+    document: Document,
     /// The folder that paths of the scenario are relative to.
     folder: PathBuf,
     /// Combinations of the knobs that are not looked for by halves.
@@ -49,6 +52,8 @@ pub struct Ready {
     pub parts: u32,
     /// The scenario with all that is set for its designs.
     base: Document,
+    /// The fields that the command line sets, as `--set` does.
+    overridden: BTreeSet<String>,
     /// What must be met.
     pub constraints: Vec<Constraint>,
     /// Their metrics.
@@ -104,7 +109,8 @@ impl Setup {
                 base.unset(section)?;
             }
         }
-        let base = apply(&base, &sizing.set)?;
+        let entry = |path: &str| entry(path, document, &sizing, None);
+        let base = apply(&base, &sizing.set).map_err(|error| error.with_entries(&entry))?;
         let ladder = sizing.ladder();
         let levels = ladder.and_then(|index| sizing.knobs[index].levels());
         let mut setup = Setup {
@@ -113,6 +119,7 @@ impl Setup {
             objective: parsed(&sizing.objective)?,
             cases: Vec::new(),
             file: file.to_owned(),
+            document: document.clone(),
             folder: path.parent().unwrap_or(Path::new("")).to_owned(),
             files: BTreeSet::new(),
             sizing,
@@ -140,10 +147,14 @@ impl Setup {
         let mut ready = Ready {
             parts: own.and_then(|it| it.parts).unwrap_or(self.sizing.parts),
             base: match own {
-                Some(case) => apply(base, &case.set)?,
+                Some(case) => apply(base, &case.set).map_err(|error| {
+                    let entry = |path: &str| entry(path, &self.document, &self.sizing, own);
+                    error.with_entries(&entry)
+                })?,
                 None => base.clone(),
             },
             case,
+            overridden: overrides.iter().map(|(path, _)| path.clone()).collect(),
             constraints: self.sizing.constraints.clone(),
             metrics: Vec::new(),
             confidence: 0.0,
@@ -269,7 +280,15 @@ impl Setup {
             document.set_value("run.replications", replications)?;
             resolve(&document, &self.folder)
         };
-        plan().map_err(|error| self.failed(ready, at, RunError::from(error)))
+        plan().map_err(|error| {
+            let case = ready.case.as_ref();
+            // What is said last holds: it is what was wrong.
+            let entry = |path: &str| match ready.overridden.contains(path) {
+                true => None,
+                false => entry(path, &self.document, &self.sizing, case),
+            };
+            self.failed(ready, at, RunError::from(error.with_entries(&entry)))
+        })
     }
 
     /// What is said of a design that failed.
@@ -278,6 +297,16 @@ impl Setup {
             case: prefix(ready),
             words: self.words(at),
             source: Box::new(source),
+        }
+    }
+
+    /// What is said of an objective without a value.
+    pub(super) fn no_objective(&self, ready: &Ready, reason: String) -> SizeError {
+        SizeError::NoObjective {
+            file: self.file.clone(),
+            objective: self.sizing.objective.clone(),
+            case: prefix(ready),
+            reason,
         }
     }
 
@@ -294,7 +323,7 @@ impl Setup {
             .map(|row| row.metric.as_str())
             .collect();
         Ok(Header::new(
-            sha256(scenarios.as_bytes()),
+            (self.sizing.scenario.clone(), sha256(scenarios.as_bytes())),
             (self.sizing.objective.clone(), metrics.join("; ")),
             hashes(&self.files)?,
         ))

@@ -62,6 +62,33 @@ pub enum SweepError {
         /// What is now.
         here: String,
     },
+    /// Two journals are of different things.
+    #[error(
+        "{file}: is of another {what} ({there}) than {first} ({here}), and points of both must not be \
+         mixed; name the folders of one sweep alone"
+    )]
+    Unlike {
+        /// The journal.
+        file: String,
+        /// The one named before it.
+        first: String,
+        /// What differs.
+        what: &'static str,
+        /// What this one has.
+        there: String,
+        /// What the first has.
+        here: String,
+    },
+    /// The first line of a journal is not its head.
+    #[error("{file}:1: {reason}; {remedy}")]
+    Head {
+        /// The journal.
+        file: String,
+        /// What is wrong.
+        reason: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// A worker has something else than the process that the sweep was begun by.
     #[error(
         "a worker has another {what} ({here}; the sweep was begun with {there}), so that its points \

@@ -12,7 +12,7 @@ use super::error::SweepError;
 use super::schema::Experiment;
 
 /// Version of the journal's format.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 /// The sources and data that this program was built of, as a hash: two programs of one version need
 /// not find the same.
 pub const SOURCES: &str = env!("SEATRIAL_SOURCES");
@@ -125,17 +125,20 @@ impl Header {
                 ("version of seatrial", header.seatrial.clone()),
                 ("build of seatrial", header.sources.clone()),
                 ("experiment", short(&measured(&header.experiment))),
-                (
-                    "scenario",
-                    header.scenario_sha256.chars().take(12).collect(),
-                ),
+                ("scenario", start_of(&header.scenario_sha256)),
                 ("number of points", header.points.to_string()),
                 ("confidence", header.confidence.to_string()),
             ]
         };
-        for ((what, there), (_, here)) in parts(self).into_iter().zip(parts(here)) {
+        let theirs = here;
+        for ((what, there), (_, here)) in parts(self).into_iter().zip(parts(theirs)) {
             if there != here {
-                return Err(other(file, what, there, here));
+                let named = |header: &Header, hash: String| match what {
+                    "experiment" => format!("{} {hash}", header.experiment.name),
+                    "scenario" => format!("{} {hash}", header.experiment.scenario),
+                    _ => hash,
+                };
+                return Err(other(file, what, named(self, there), named(theirs, here)));
             }
         }
         if self.files != here.files {
@@ -222,7 +225,7 @@ pub fn hashes(files: &BTreeSet<PathBuf>) -> Result<Vec<FileHash>, SweepError> {
 }
 
 /// The start of a hash, for messages; a damaged file may have a shorter one.
-pub(super) fn start_of(hash: &str) -> String {
+pub(in crate::experiment) fn start_of(hash: &str) -> String {
     hash.chars().take(12).collect()
 }
 

@@ -1,7 +1,7 @@
 //! The journal of a sweep: every point is on the disk as soon as it is finished.
 //!
 //! JSON lines: a head that says what the sweep is of, then a line for each point, in the order in
-//! which they were finished.
+//! which they were finished, each with a check (in `seal.rs`).
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::error::SweepError;
 use super::identity::{Header, Shard};
 use super::point::Found;
+use super::seal::{head, sealed, unsealed};
 
 /// What was found, by the number of the point.
 pub type Points = BTreeMap<usize, Found>;
@@ -66,9 +67,8 @@ impl Journal {
             path: path.to_owned(),
         };
         if read.header.is_none() {
-            let mut line = serde_json::to_string(header).unwrap_or_default();
-            line.push('\n');
-            journal.write(&line)?;
+            let line = serde_json::to_string(header).unwrap_or_default();
+            journal.write(&sealed(&line))?;
             journal.keep_name();
         }
         Ok((journal, read.points))
@@ -81,7 +81,7 @@ impl Journal {
     pub fn add(&mut self, points: Vec<(usize, Found)>) -> Result<(), SweepError> {
         let lines = points.into_iter().map(|(point, found)| {
             // Plain structs of numbers and texts always serialise.
-            serde_json::to_string(&Line { point, found }).unwrap_or_default() + "\n"
+            sealed(&serde_json::to_string(&Line { point, found }).unwrap_or_default())
         });
         self.write(&lines.collect::<String>())
     }
@@ -152,8 +152,10 @@ pub fn read(path: &Path) -> Result<Read, SweepError> {
         if last && !line.ends_with(b"\n") {
             break;
         }
-        if let Err(reason) = take(&mut read, index, line) {
-            if last && index > 0 {
+        if index == 0 {
+            read.header = Some(head(path, line)?);
+        } else if let Err(reason) = take(&mut read, line) {
+            if last {
                 break;
             }
             return Err(SweepError::Damaged {
@@ -167,14 +169,11 @@ pub fn read(path: &Path) -> Result<Read, SweepError> {
     Ok(read)
 }
 
-fn take(read: &mut Read, index: usize, line: &[u8]) -> Result<(), String> {
-    let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
-    if index == 0 {
-        let header = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        read.header = Some(header);
-        return Ok(());
-    }
-    let line: Line = serde_json::from_str(text).map_err(|error| error.to_string())?;
+fn take(read: &mut Read, line: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(line).map_err(|_| "it is not text".to_owned())?;
+    let object = unsealed(text).map_err(|broken| broken.words().to_owned())?;
+    let line: Line =
+        serde_json::from_str(&object).map_err(|_| "it is no point of a sweep".to_owned())?;
     let header = read.header.as_ref().ok_or("there is no head")?;
     let outside = line.point as u64 >= header.points;
     if outside || header.shard.is_some_and(|shard| !shard.has(line.point)) {

@@ -49,7 +49,7 @@ pub fn journals(places: &[PathBuf]) -> Result<Vec<PathBuf>, SweepError> {
 /// # Errors
 /// [`SweepError`] when one is damaged or of something else, points differ, or points are missing.
 pub fn merge(journals: &[PathBuf], out: &Path) -> Result<SweepOutcome, SweepError> {
-    let mut whole: Option<Header> = None;
+    let mut whole: Option<(Header, &Path)> = None;
     let mut points = Points::new();
     let mut shards = BTreeSet::new();
     for path in journals {
@@ -64,9 +64,11 @@ pub fn merge(journals: &[PathBuf], out: &Path) -> Result<SweepOutcome, SweepErro
         match &whole {
             None => {
                 let shard = None;
-                whole = Some(Header { shard, ..header });
+                whole = Some((Header { shard, ..header }, path));
             }
-            Some(first) => header.same(first, path)?,
+            Some((first, named)) => header
+                .same(first, path)
+                .map_err(|error| unlike(error, named))?,
         }
         for (index, found) in read.points {
             if points.get(&index).is_some_and(|earlier| *earlier != found) {
@@ -79,7 +81,7 @@ pub fn merge(journals: &[PathBuf], out: &Path) -> Result<SweepOutcome, SweepErro
             points.insert(index, found);
         }
     }
-    let Some(header) = whole else {
+    let Some((header, _)) = whole else {
         return Err(SweepError::Merge(
             "there are no journals; name them".to_owned(),
         ));
@@ -95,6 +97,25 @@ pub fn merge(journals: &[PathBuf], out: &Path) -> Result<SweepOutcome, SweepErro
             .collect(),
     )?;
     SweepOutcome::new(header, points)
+}
+
+/// What differs from the first journal, in words for one who merges: no other folder would help.
+fn unlike(error: SweepError, first: &Path) -> SweepError {
+    match error {
+        SweepError::Other {
+            file,
+            what,
+            there,
+            here,
+        } => SweepError::Unlike {
+            file,
+            first: first.display().to_string(),
+            what,
+            there,
+            here,
+        },
+        other => other,
+    }
 }
 
 /// Refuses a sweep with points missing, and says whose they are.

@@ -16,6 +16,15 @@ use crate::scenario::{Document, Problems, ScenarioError};
 pub const MOST_AXES: usize = 64;
 /// Most points of an experiment.
 pub const MOST_POINTS: u64 = 1_000_000;
+/// Columns that results have of every point or replication, whatever is asked for.
+const OWN_COLUMNS: [&str; 6] = [
+    "point",
+    "replication",
+    "feasible",
+    "on_front",
+    "partial",
+    "digest",
+];
 /// Most metrics of an experiment.
 const MOST_METRICS: usize = 64;
 
@@ -155,20 +164,14 @@ impl Experiment {
                 "add [[metrics]], or take some away",
             );
         }
-        problems.unique("metrics", self.metrics.iter().map(|row| row.name.as_str()));
-        let columns: Vec<String> = self.axes.iter().flat_map(Axis::columns).collect();
+        if problems.unique("metrics", self.metrics.iter().map(|row| row.name.as_str())) {
+            self.check_columns(problems);
+        }
         for (index, row) in self.metrics.iter().enumerate() {
             let at = |field: &str| format!("metrics.{index}.{field}");
             problems.name(&at("name"), &row.name);
-            if columns.contains(&row.name) {
-                problems.push(
-                    &at("name"),
-                    &row.name,
-                    "is a column of an axis",
-                    "rename it",
-                );
-            }
-            if let Err(error) = Metric::parse(&row.metric) {
+            let metric = Metric::parse(&row.metric);
+            if let Err(error) = metric.and_then(|metric| metric.check_constant()) {
                 problems.push(&at("metric"), &row.metric, &error.to_string(), "");
             }
             for (field, bound) in [("at_most", row.at_most), ("at_least", row.at_least)] {
@@ -185,6 +188,36 @@ impl Experiment {
         }
     }
 
+    /// Refuses names that a column of the results has already.
+    fn check_columns(&self, problems: &mut Problems<'_>) {
+        let own = OWN_COLUMNS.into_iter();
+        let mut taken: BTreeMap<String, String> = own
+            .map(|name| (name.to_owned(), "results have of every point".to_owned()))
+            .collect();
+        for (index, axis) in self.axes.iter().enumerate() {
+            let field = if axis.name.is_some() { "name" } else { "path" };
+            for column in axis.columns() {
+                let path = format!("axes.{index}.{field}");
+                check_column(
+                    column,
+                    &format!("of `axes.{index}`"),
+                    &path,
+                    &mut taken,
+                    problems,
+                );
+            }
+        }
+        for (index, row) in self.metrics.iter().enumerate() {
+            let path = format!("metrics.{index}.name");
+            let whose = format!("of the metric `{}`", row.name);
+            for column in metric_columns(&row.name) {
+                if !check_column(column, &whose, &path, &mut taken, problems) {
+                    break;
+                }
+            }
+        }
+    }
+
     /// The metrics, ready to be evaluated.
     ///
     /// # Errors
@@ -193,6 +226,29 @@ impl Experiment {
         let metrics = self.metrics.iter();
         metrics.map(|row| Metric::parse(&row.metric)).collect()
     }
+}
+
+/// Notes a column that is there already, and by whom; else it is there from now on.
+fn check_column(
+    column: String,
+    whose: &str,
+    at: &str,
+    taken: &mut BTreeMap<String, String>,
+    problems: &mut Problems<'_>,
+) -> bool {
+    if let Some(by) = taken.get(&column) {
+        let allowed =
+            format!("makes a second column `{column}` of the results, beside the one {by}");
+        problems.push(at, "", &allowed, "rename one of them");
+        return false;
+    }
+    taken.insert(column, whose.to_owned());
+    true
+}
+
+/// The columns that results have of a metric: its value, the ends of its interval, and its doubt.
+pub fn metric_columns(name: &str) -> [String; 4] {
+    ["", "_low", "_high", "_doubt"].map(|end| format!("{name}{end}"))
 }
 
 /// Whether two paths are the same or one lies within the other.

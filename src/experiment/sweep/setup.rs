@@ -95,7 +95,8 @@ impl Setup {
             let replications = toml::Value::Integer(i64::from(replications));
             base.set_value("run.replications", replications)?;
         }
-        let base = apply(&base, &experiment.set)?;
+        let placed = |error| placed(error, &document, &experiment);
+        let base = apply(&base, &experiment.set).map_err(placed)?;
         let metrics = experiment.parsed_metrics().unwrap_or_default();
         let setup = Setup {
             points: points(&experiment),
@@ -144,7 +145,10 @@ impl Setup {
     pub fn plan_at(&self, point: &Point) -> Result<Plan, SweepError> {
         let document = self.scenario_at(point);
         let plan = document.and_then(|document| resolve(&document, &self.folder));
-        plan.map_err(|error| self.failed(point, RunError::from(error)))
+        plan.map_err(|error| {
+            let error = placed(error, &self.document, &self.experiment);
+            self.failed(point, RunError::from(error))
+        })
     }
 
     /// Runs the plan of a point.
@@ -247,4 +251,30 @@ impl Setup {
             files,
         })
     }
+}
+
+/// An error of what an experiment sets, with the entry of it that does.
+fn placed(error: ScenarioError, document: &Document, experiment: &Experiment) -> ScenarioError {
+    let entry = |path: &str| -> Option<String> {
+        let mut axes = experiment.axes.iter();
+        let (entry, field) = match axes.position(|axis| axis.paths().contains(&path)) {
+            Some(index) => match experiment.axes[index].path {
+                Some(_) => (format!("axes.{index}"), format!("axes.{index}.path")),
+                None => (
+                    format!("axes.{index}"),
+                    format!("axes.{index}.zip.{path:?}"),
+                ),
+            },
+            None if experiment.set.contains_key(path) => {
+                ("set".to_owned(), format!("set.{path:?}"))
+            }
+            None if path == "run.replications" => {
+                ("replications".to_owned(), "replications".to_owned())
+            }
+            None => return None,
+        };
+        let (place, entry) = (document.locate(&field), document.pretty_path(&entry));
+        Some(format!("{place}: {entry}"))
+    };
+    error.with_entries(&entry)
 }

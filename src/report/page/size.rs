@@ -124,7 +124,11 @@ fn table(found: &Value, cases: &[Value]) -> Option<Block> {
             named(case),
             winner.map_or_else(|| text(case, "why_none").to_owned(), settings),
             objective(found, winner.and_then(|it| number(it, "objective_in_all"))),
-            text(case, "binding.constraint").to_owned(),
+            match text(case, "binding.constraint") {
+                // No constraint decides where the next less cannot do the work at all.
+                "" => text(case, "stopped_by").to_owned(),
+                constraint => constraint.to_owned(),
+            },
             margin.map_or_else(String::new, |it| format!("{} %", significant(Some(it)))),
             theory.collect::<Vec<String>>().join("; "),
         ]

@@ -22,14 +22,18 @@ pub fn render(a: &Side, b: &Side, comparison: &Comparison) -> String {
         );
         page.line(&wrap(&text, WIDTH, 3));
     }
+    let replications = [a, b].map(|side| side.replications.len());
     figures(&mut page, comparison);
     for it in comparison.figures.iter().filter(|it| it.doubt.is_some()) {
         let why = it.doubt.as_deref().unwrap_or("");
         page.item(&format!("{}: {why}", it.figure.name));
     }
-    page.line(&format!("  {}", wrap(&basis(comparison), WIDTH, 2)));
+    page.line(&format!(
+        "  {}",
+        wrap(&basis(comparison, replications), WIDTH, 2)
+    ));
     page.title("Verdict");
-    for line in verdict(comparison) {
+    for line in verdict(comparison, replications) {
         page.line(&format!("  {}", wrap(&line, WIDTH, 2)));
     }
     page.0
@@ -82,7 +86,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-fn basis(comparison: &Comparison) -> String {
+fn basis(comparison: &Comparison, [of_a, of_b]: [usize; 2]) -> String {
     let confidence = percent(Some(comparison.confidence));
     let pairs = count(comparison.pairs as u64);
     match comparison.basis {
@@ -96,9 +100,14 @@ fn basis(comparison: &Comparison) -> String {
              seeds differ); all together they hold with {confidence}"
         ),
         Basis::Single => {
-            "differences have no intervals: both need as many replications, two or more \
-                          (--replications 5)"
-                .to_owned()
+            let asked = match of_a == of_b {
+                true => 5,
+                false => of_a.max(of_b),
+            };
+            format!(
+                "differences have no intervals: both need as many replications, two or more \
+                 (--replications {asked}; of folders, with the `run --out` that writes them)"
+            )
         }
     }
 }
@@ -114,12 +123,16 @@ fn phrase(it: &Compared) -> String {
     format!("{}: {size} {way}", it.figure.name)
 }
 
-fn verdict(comparison: &Comparison) -> Vec<String> {
+fn verdict(comparison: &Comparison, [of_a, of_b]: [usize; 2]) -> Vec<String> {
     let of = |verdict: Verdict| {
         let found = comparison.figures.iter().filter(|it| it.verdict == verdict);
         found.map(phrase).collect::<Vec<String>>()
     };
     let (better, worse) = (of(Verdict::Better), of(Verdict::Worse));
+    let unlike = format!(
+        "Nothing is shown: {of_a} and {of_b} replications make no pairs, and without pairs design cannot be \
+         told from luck."
+    );
     let first = match comparison.verdict {
         Overall::Better => "B is better, and nothing of it is shown to be worse.",
         Overall::Worse => "B is worse, and nothing of it is shown to be better.",
@@ -128,6 +141,7 @@ fn verdict(comparison: &Comparison) -> Vec<String> {
         }
         Overall::Same => "Both are the same.",
         Overall::NotShown => match comparison.basis {
+            Basis::Single if of_a != of_b => &unlike,
             Basis::Single => {
                 "Nothing is shown: single runs of what is random cannot tell design from luck."
             }

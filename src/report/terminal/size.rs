@@ -93,7 +93,11 @@ fn side_by_side(page: &mut Page, outcome: &SizeOutcome) {
             None => "none found".to_owned(),
         });
         let binding = case.binding.as_ref();
-        cells.push(binding.map_or("-".to_owned(), |it| it.constraint.clone()));
+        cells.push(match (binding, &case.stopped_by) {
+            (Some(it), _) => it.constraint.clone(),
+            (None, Some(_)) => "the load".to_owned(),
+            (None, None) => "-".to_owned(),
+        });
         let margin = binding.and_then(|it| it.margin_pct);
         cells.push(margin.map_or("-".to_owned(), |it| format!("{} %", significant(Some(it)))));
         add(&mut table, &cells);
@@ -117,7 +121,7 @@ fn one(page: &mut Page, outcome: &SizeOutcome, case: &CaseOutcome) {
     if !case.text.is_empty() {
         said.push(case.text.clone());
     }
-    let sure = significant(Some(100.0 * case.confidence));
+    let sure = percent(case.confidence);
     match &case.winner {
         Some(winner) if winner.exact => said.push(format!(
             "{}. It meets all that must be met; nothing in its run is random.",
@@ -136,11 +140,15 @@ fn one(page: &mut Page, outcome: &SizeOutcome, case: &CaseOutcome) {
     if let Some(binding) = &case.binding {
         said.push(format!("Binding: {}.", standing(binding)));
     }
-    said.extend(
-        case.one_less
-            .as_ref()
-            .and_then(|less| why_not(outcome, less)),
-    );
+    let less = case.one_less.as_ref();
+    said.extend(match (less, &case.stopped_by) {
+        (Some(less), Some(why)) => Some(format!(
+            "Binding: no constraint by itself; with {} {} {why}.",
+            knob(outcome),
+            whole(less.level)
+        )),
+        (less, _) => less.and_then(|less| why_not(outcome, less)),
+    });
     match &case.runner_up {
         Some(runner) => said.push(format!("Runner-up: {}.", in_words(outcome, case, runner))),
         None if case.winner.is_some() => {
@@ -300,14 +308,33 @@ fn tried(page: &mut Page, outcome: &SizeOutcome, case: &CaseOutcome) {
         0 => String::new(),
         more => format!("{} more in --json; ", plural(more as u64, "design")),
     };
+    let beyond = match case.events.saturating_sub(case.budget_events) {
+        0 => String::new(),
+        more => format!(
+            ", {} more than the budget, since what has begun is finished",
+            count(more)
+        ),
+    };
     let text = format!(
-        "{rest}{} events simulated; each interval is of {} % confidence, so that all decisions together are \
+        "{rest}{} events simulated{beyond}; each interval is of {} % confidence, so that all decisions together are \
          of {} %",
         count(case.events),
-        significant(Some(100.0 * case.confidence_each)),
-        significant(Some(100.0 * case.confidence))
+        percent(case.confidence_each),
+        percent(case.confidence)
     );
     page.line(&format!("  {}", wrap(&text, WIDTH, 2)));
+}
+
+/// A share of nearly one in percent; less than all of it is never said to be 100.
+fn percent(share: f64) -> String {
+    let value = 100.0 * share;
+    let text = significant(Some(value));
+    if share >= 1.0 || !text.starts_with("100") {
+        return text;
+    }
+    let exact = (3..12).map(|digits| format!("{value:.digits$}"));
+    let mut below = exact.filter(|text| !text.starts_with("100"));
+    below.next().unwrap_or_else(|| "nearly 100".to_owned())
 }
 
 /// The designs listed: those with the most replications, in their order.

@@ -77,12 +77,13 @@ fn points(page: &mut Page, outcome: &SweepOutcome) {
             }
         });
         let named: Vec<String> = named.collect();
-        page.title(&format!(
+        let title = format!(
             "Pareto front: {} of {}, by {}",
             count(outcome.front.len() as u64),
             plural(all, "point"),
             named.join(", ")
-        ));
+        );
+        page.title(&wrap(&title, WIDTH, 2));
         outcome.front.clone()
     };
     if outcome.has_bounds() {
@@ -239,13 +240,14 @@ fn span(valued: &Valued) -> String {
 }
 
 fn effects_table(page: &mut Page, effects: &Effects) {
-    page.title(&format!(
+    let title = format!(
         "What moves {} (mean {}, standard deviation {} over {})",
         effects.metric,
         significant(Some(effects.mean)),
         significant(Some(effects.standard_deviation)),
         plural(effects.points as u64, "point")
-    ));
+    );
+    page.title(&wrap(&title, WIDTH, 2));
     let wide = effect_rows(effects, true);
     let fits = |table: &Table| {
         table
@@ -349,7 +351,11 @@ fn doubts(page: &mut Page, outcome: &SweepOutcome) {
         let whole = found().filter(|(_, it)| it.partial.is_none());
         let doubts =
             whole.filter_map(|(index, it)| Some((index, it.metrics[metric].doubt.as_ref()?)));
-        say(&format!("{} is no evidence", row.name), doubts.collect());
+        let what = match found().any(|(_, it)| it.metrics[metric].value.is_some()) {
+            true => format!("{} is no evidence", row.name),
+            false => format!("{} HAS NO VALUE", row.name),
+        };
+        say(&what, doubts.collect());
     }
     if !said.is_empty() {
         page.title("Doubts");

@@ -1,6 +1,7 @@
 //! What a search that has ended says.
 
 use super::{Promise, Search};
+use crate::experiment::runner::Unsettled;
 use crate::experiment::size::bench::Halt;
 use crate::experiment::size::error::SizeError;
 use crate::experiment::size::outcome::{CaseOutcome, Design, Tried};
@@ -14,7 +15,7 @@ impl Search<'_> {
         self.tell(cut_short).map_err(|halt| match halt {
             Halt::Failed(error) => error,
             // What was looked at is paid for.
-            Halt::Budget => SizeError::Stopped,
+            Halt::Budget => self.bench.stopped(),
         })
     }
 
@@ -43,6 +44,8 @@ impl Search<'_> {
             runner_up = runner_up.filter(|it: &Design| it.verdict == Verdict::Met);
         }
         let tried = self.tried()?;
+        self.check_objective(&tried)?;
+        let stopped_by = one_less.as_ref().and_then(stopped_by);
         let missed = one_less.as_ref().map(|it| it.verdict == Verdict::Missed);
         let theory = match first {
             Some(first) => {
@@ -67,9 +70,13 @@ impl Search<'_> {
             constraints: self.ready.constraints.clone(),
             confidence: self.ready.confidence,
             confidence_each: self.confidence_each,
-            binding: winner
-                .as_ref()
-                .and_then(|it| binding(it, one_less.as_ref())),
+            binding: match stopped_by {
+                Some(_) => None,
+                None => winner
+                    .as_ref()
+                    .and_then(|it| binding(it, one_less.as_ref())),
+            },
+            stopped_by,
             one_less_is_missed: missed,
             why_none: match winner {
                 Some(_) => None,
@@ -82,9 +89,26 @@ impl Search<'_> {
             theory,
             tried,
             events: self.purse.spent,
+            budget_events: self.budget,
             left_out: self.left_out,
             cut_short,
         })
+    }
+
+    /// Refuses an objective without a value at all designs: any of them would be the least.
+    fn check_objective(&self, tried: &[Tried]) -> Result<(), Halt> {
+        let Some((at, replications)) = self.seen.first_key_value() else {
+            return Ok(());
+        };
+        if tried.iter().any(|it| it.objective.is_some()) {
+            return Ok(());
+        }
+        let mut purse = self.purse.clone();
+        let look = self
+            .bench
+            .look(self.ready, *at, *replications, &mut purse)?;
+        let reason = look.objective.doubt.unwrap_or_default();
+        Err(self.bench.setup().no_objective(self.ready, reason).into())
     }
 
     fn tried(&self) -> Result<Vec<Tried>, Halt> {
@@ -153,7 +177,12 @@ impl Search<'_> {
                 .as_deref()
                 .map(|it| format!(" ({it})"))
                 .unwrap_or_default();
-            format!(": {} is {value} there{doubt}", it.constraint)
+            let bound = significant(Some(it.bound));
+            let relation = it.relation.replace('_', " ");
+            format!(
+                ": {} is {value} there{doubt}, and must be {relation} {bound}",
+                it.constraint
+            )
         });
         // What hardly moves is due to something else.
         let less = self.seen.range(..*at).next_back();
@@ -180,6 +209,15 @@ impl Search<'_> {
             stands.unwrap_or_default()
         ))
     }
+}
+
+/// Why a design is not enough where that is no constraint's doing: no bound would change it.
+fn stopped_by(less: &Design) -> Option<String> {
+    let words = match less.unsettled? {
+        Unsettled::Overloaded => "more work is offered than can be done",
+        Unsettled::Growing => "requests in flight grow until the last arrival",
+    };
+    (less.verdict != Verdict::Met).then(|| words.to_owned())
 }
 
 /// The constraint that decides.

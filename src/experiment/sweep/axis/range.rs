@@ -9,6 +9,8 @@ use crate::scenario::Problems;
 
 /// Digits that values of ranges are rounded to, so that 0.1 + 0.2 is written 0.3.
 const DIGITS: usize = 12;
+/// Share of a step by which rounding may miss the last value.
+const NOISE: f64 = 1e-9;
 
 /// Values at equal distances, both ends among them. Whole ones are whole numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,7 +64,7 @@ impl Range {
         match (self.count, self.step) {
             (Some(count), _) => u64::from(count),
             // The last value is `to` as far as rounding lets one tell.
-            (None, Some(step)) => ((self.to - self.from) / step + 1e-9).floor() as u64 + 1,
+            (None, Some(step)) => ((self.to - self.from) / step + NOISE).floor() as u64 + 1,
             (None, None) => 0,
         }
     }
@@ -91,16 +93,36 @@ impl Range {
         if let Some(count) = self.count {
             fine &= problems.int_in_range(&format!("{at}.count"), u64::from(count), 2, MOST_POINTS);
         }
-        if let Some(step) = self.step {
-            let towards = step.is_finite() && step * (self.to - self.from) > 0.0;
-            let most = MOST_POINTS as f64;
-            if !towards || (self.to - self.from) / step >= most {
-                let allowed = "must lead from `from` to `to` in at most 1,000,000 steps";
-                problems.push(&format!("{at}.step"), step, allowed, "change it");
-                fine = false;
-            }
+        if fine && let Some(step) = self.step {
+            fine = self.check_step(step, &format!("{at}.step"), problems);
         }
         fine
+    }
+}
+
+impl Range {
+    /// Notes a step that leads elsewhere than to the last value.
+    fn check_step(&self, step: f64, at: &str, problems: &mut Problems<'_>) -> bool {
+        let towards = step.is_finite() && step * (self.to - self.from) > 0.0;
+        let steps = (self.to - self.from) / step;
+        if !towards || steps >= MOST_POINTS as f64 {
+            let allowed = "must lead from `from` to `to` in at most 1,000,000 steps";
+            problems.push(at, step, allowed, "change it");
+            return false;
+        }
+        if (steps - steps.round()).abs() > NOISE {
+            let end = |steps: f64| rounded(self.from + step * steps).to_string();
+            let ends: Vec<String> = [steps.floor(), steps.ceil()]
+                .into_iter()
+                .filter(|steps| *steps > 0.0)
+                .map(end)
+                .collect();
+            let allowed = format!("does not reach `to`, which is {}", self.to);
+            let remedy = format!("make `to` {}, or change the step", ends.join(" or "));
+            problems.push(at, step, &allowed, &remedy);
+            return false;
+        }
+        true
     }
 }
 
@@ -157,7 +179,7 @@ impl Between {
             fine = fine && problems.positive(&format!("{at}.low"), self.low, f64::MAX);
         }
         let whole = |value: f64| value.fract() == 0.0 && value.abs() < 2_f64.powi(53);
-        if self.whole && !(whole(self.low) && whole(self.high)) {
+        if fine && self.whole && !(whole(self.low) && whole(self.high)) {
             let allowed = "must have whole numbers below 2^53 as its ends, since `whole` is set";
             problems.push(
                 at,
