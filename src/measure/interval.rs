@@ -68,7 +68,7 @@ impl Interval {
     /// [`Interval::from_replications`], or when `whole` is not finite.
     pub fn of_whole(whole: f64, values: &[f64], confidence: f64) -> Option<Interval> {
         let spread = Interval::from_replications(values, confidence)?;
-        whole.is_finite().then(|| Interval {
+        whole.is_finite().then_some(Interval {
             estimate: whole,
             low: whole - spread.half_width,
             high: whole + spread.half_width,

@@ -113,18 +113,7 @@ pub fn read_levels(path: &Path, bin_ns: u64) -> Result<ObservedLevels, ObservedE
             every_ns: None,
             offset_s: 0,
         };
-        // Its own remedies are options that reading levels does not have.
-        let report = read_scrapes_of(input, &options).map_err(|error| match error {
-            ObservedError::Option { why, .. } => ObservedError::Levels {
-                path: name.clone(),
-                detail: format!("{why} (put into stretches of {} s)", bin_ns as f64 / 1e9).into(),
-                remedy:
-                    "give scrapes with stamps, the part of that night alone, or what `trace import \
-                         --series` makes of them"
-                        .into(),
-            },
-            other => other,
-        })?;
+        let report = read_scrapes_of(input, &options)?;
         return of_scrapes(name.to_string(), &report);
     }
     let mut rows = Rows::Nothing;
