@@ -152,6 +152,46 @@ fn without_an_objective_that_is_the_reason() {
 }
 
 #[test]
+fn the_most_memory_is_the_most_of_all_replications() {
+    let llm = r#"
+name = "llm"
+[run]
+horizon_s = 60
+warmup_s = 5
+replications = 3
+[workload]
+arrivals = { process = "poisson", rate_per_s = 2 }
+prompt_tokens = { law = "exponential", mean_tokens = 500 }
+output_tokens = { law = "exponential", mean_tokens = 100 }
+[[pools]]
+name = "nodes"
+engine = "llm"
+model = "llama-3.1-8b"
+accelerator = "h100-sxm"
+"#;
+    let dir = folder(llm);
+    let (head, criteria) = SHIPPED.split_once("[[criteria]]").unwrap();
+    let mut criteria = criteria.split("[[criteria]]");
+    let memory = criteria.find(|it| it.contains("card.kv_peak_share"));
+    let file = format!("{head}[[criteria]]{}", memory.unwrap());
+    std::fs::write(dir.path().join("c.toml"), file).unwrap();
+    let card = card(dir.path(), &["--criteria", "c.toml"]);
+    sweeps::fine(dir.path(), &["run", "s.toml", "--out", "o"]);
+    let runs = std::fs::read_to_string(dir.path().join("o/replications.json")).unwrap();
+    let runs: Value = serde_json::from_str(&runs).unwrap();
+    let runs = runs["replications"].as_array().unwrap().iter();
+    let each: Vec<f64> = runs
+        .map(|run| run["pools"][0]["kv_peak_share"].as_f64().unwrap())
+        .collect();
+    assert!(each.iter().any(|it| *it != each[0]), "{each:?}");
+    let most = each.into_iter().reduce(f64::max);
+    let row = criterion(&card, "kv-memory");
+    assert_eq!(row["value"].as_f64(), most);
+    // No other run of these has more: an interval would say so.
+    assert!(row["high"].is_null(), "{row}");
+}
+
+#[test]
 fn a_fleet_that_misses_its_objective_is_told_what_would_do() {
     let dir = folder(&EXACT.replace("replicas = 4", "replicas = 1"));
     let output = seatrial(dir.path(), &["review", "s.toml"]);
