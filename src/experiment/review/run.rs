@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Card;
 use super::criteria::{Better, Criteria, Criterion, Probe};
 use super::error::ReviewError;
-use super::facts::facts;
+use super::facts::{MOSTS, facts};
 use super::probe::{Measured, Missing, trials};
 use super::score::{Figure, Scored, cost_most, dimensions, whole};
 use super::search::{NO_OBJECTIVE, carried, cheapest, headroom, met_as_written};
@@ -25,8 +25,6 @@ use crate::scenario::resolve::{Plan, resolve};
 use crate::scenario::schema::Scenario;
 use crate::scenario::{Document, ScenarioError};
 
-/// Figures that are the most of a run: of several runs they are the most of all.
-const MOSTS: [&str; 1] = ["card.kv_peak_share"];
 /// Criteria that a card names as those to begin with.
 const FIRST: usize = 3;
 
