@@ -24,6 +24,7 @@ mod review;
 mod run;
 mod schema;
 mod size;
+mod spare;
 mod sweep;
 mod trace;
 mod validate;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::progress::Progress;
 use super::run::stop_flag;
 use super::{Failure, Finished, ScenarioArgs, use_threads};
+use crate::cli::spare::spare;
 use crate::experiment::result::RunResult;
 use crate::experiment::runner::{Control, run_plan};
 use crate::report::diagram::{graph, mermaid, svg, text};
@@ -54,6 +55,10 @@ impl DiagramArgs {
 }
 
 pub fn diagram(args: &DiagramArgs) -> Result<Finished, Failure> {
+    spare(
+        &[&args.scenario.scenario],
+        &[("--out", args.out.as_deref())],
+    )?;
     let (document, folder) = args.scenario.load()?;
     let plan = resolve(&document, &folder).map_err(Failure::of)?;
     let result = match args.simulate {

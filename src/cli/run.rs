@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::onlookers::{Onlookers, window_of};
 use super::progress::Progress;
 use super::{DOES_NOT_HOLD, FINE, Failure, Finished, ScenarioArgs, json_text, use_threads};
+use crate::cli::spare::spare;
 use crate::experiment::charts;
 use crate::experiment::claims::Verdict;
 use crate::experiment::compare::side::Replications;
@@ -79,6 +80,15 @@ pub struct RunArgs {
 }
 
 pub fn run(args: &RunArgs) -> Result<Finished, Failure> {
+    spare(
+        &[&args.scenario.scenario],
+        &[
+            ("--requests", args.requests.as_deref()),
+            ("--series", args.series.as_deref()),
+            ("--perfetto", args.perfetto.as_deref()),
+            ("--audit", args.audit.as_deref()),
+        ],
+    )?;
     let (mut document, folder) = args.scenario.load()?;
     if let Some(replications) = args.replications {
         let value = replications.to_string();

@@ -378,3 +378,47 @@ fn a_folder_that_cannot_be_written() {
     let message = arguments(&["--out", "s.toml"]);
     says(&message, &["s.toml: cannot write", "given with --out"]);
 }
+
+#[test]
+fn no_file_that_is_read_is_written_over_and_none_is_written_twice() {
+    let dir = folder(SMALL);
+    let trace = format!("{TRACE}0,10,5\n1000000,20,5\n");
+    std::fs::write(dir.path().join("t.csv"), &trace).unwrap();
+    for (arguments, read, text) in [
+        (
+            "trace export t.csv --to otlp --out t.csv",
+            "t.csv",
+            trace.as_str(),
+        ),
+        ("trace fit t.csv --out t.csv", "t.csv", &trace),
+        ("trace import t.csv --out ./t.csv", "t.csv", &trace),
+        (
+            "trace synth s.toml --requests 5 --out s.toml",
+            "s.toml",
+            SMALL,
+        ),
+        ("diagram s.toml --out s.toml", "s.toml", SMALL),
+        ("run s.toml --requests s.toml", "s.toml", SMALL),
+    ] {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let told = refusal_in(dir.path(), &words);
+        assert!(
+            told.contains("is the file that is read; give another name"),
+            "{told}"
+        );
+        let now = std::fs::read_to_string(dir.path().join(read)).unwrap();
+        assert_eq!(now, text, "{arguments}");
+    }
+    let twice = [
+        "run",
+        "s.toml",
+        "--requests",
+        "b.csv",
+        "--series",
+        "./b.csv",
+    ];
+    assert_snapshot!(
+        refusal_in(dir.path(), &twice),
+        @"error: --series ./b.csv: is what --requests writes, too; give another name"
+    );
+}

@@ -9,7 +9,8 @@ use serde_json::Value;
 use sweeps::{fine, refused};
 
 /// Prompt lengths whose longest are what the slowest requests are made of.
-const LONG_TAILED: &str = "{ law = \"lognormal\", mean_tokens = 3000, cv = 3, max_tokens = 100000 }";
+const LONG_TAILED: &str =
+    "{ law = \"lognormal\", mean_tokens = 3000, cv = 3, max_tokens = 100000 }";
 
 /// Four nodes of two servers at half load with nothing wrong.
 const CALM: &str = r#"
@@ -354,10 +355,18 @@ fn every_command_says_the_same_of_the_same_runs() {
     same(number(&figure["value"]), value);
     same(number(&figure["low"]), span.0);
     same(number(&figure["high"]), span.1);
-    let arguments = ["compare", "s.toml", "--set-b", "workload.arrivals.rate_per_s=6", "--json"];
+    let arguments = [
+        "compare",
+        "s.toml",
+        "--set-b",
+        "workload.arrivals.rate_per_s=6",
+        "--json",
+    ];
     let compared = json(&arguments);
     let rows = compared["figures"].as_array().unwrap();
-    let row = rows.iter().find(|row| row["metric"] == "latency.e2e_ms.p99");
+    let row = rows
+        .iter()
+        .find(|row| row["metric"] == "latency.e2e_ms.p99");
     let row = row.unwrap_or_else(|| panic!("{compared}"));
     same(number(&row["a"]), value);
     let (low, high) = (number(&row["low"]), number(&row["high"]));

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::super::{Failure, Finished};
 use super::told::{faults, names, plural, reasons, stamp};
+use crate::cli::spare::spare;
 use crate::report::number::count;
 use crate::scenario::resolve::resolve;
 use crate::scenario::text::MAX_BYTES;
@@ -204,14 +205,7 @@ pub(super) fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
             "--output {shown}: a file of faults is not compressed; give a name without .gz"
         )));
     }
-    if let (Ok(there), Ok(read)) = (output.canonicalize(), input.canonicalize())
-        && there == read
-    {
-        return Err(Failure::of(format!(
-            "--output {shown}: is the file that is read; give another name"
-        )));
-    }
-    Ok(())
+    spare(&[input], &[("--output", Some(output))])
 }
 
 /// What was read.

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::{Failure, Finished};
+use crate::cli::spare::spare;
 use crate::observed::export::{ExportFormat, ExportOptions, Exporter};
 use crate::observed::write::Whole;
 use crate::observed::{ObservedError, ReadOptions, read};
@@ -37,6 +38,7 @@ pub struct ExportArgs {
 }
 
 pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
+    spare(&[&args.file], &[("--out", Some(&args.out))])?;
     let start = OffsetDateTime::parse(&args.start, &Rfc3339).ok();
     let start_ns = start.and_then(|it| u64::try_from(it.unix_timestamp_nanos()).ok());
     let start_ns = start_ns.ok_or_else(|| {

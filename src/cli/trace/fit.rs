@@ -6,6 +6,7 @@ use std::str::FromStr;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
+use crate::cli::spare::spare;
 use crate::cli::{Failure, Finished, json_text};
 use crate::report::number::{WIDTH, count, plural, significant, wrap};
 use crate::synthesis::judge::Kept;
@@ -31,6 +32,7 @@ pub struct FitArgs {
 }
 
 pub fn fit_trace(args: &FitArgs) -> Result<Finished, Failure> {
+    spare(&[&args.file], &[("--out", args.out.as_deref())])?;
     let source = TraceSource::open_as(&args.file, args.format).map_err(Failure::of)?;
     let found = fit(&source).map_err(Failure::of)?;
     if let Some(out) = &args.out {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::super::{Failure, Finished, json_text};
 use super::{lengths, page};
+use crate::cli::spare::spare;
 use crate::observed::prometheus::{ScrapeOptions, read_scrapes};
 use crate::observed::series::{MINUTE_NS, MOST_BINS, SeriesBuilder};
 use crate::observed::series_file::write_series;
@@ -80,12 +81,14 @@ pub struct ImportArgs {
 }
 
 pub fn import(args: &ImportArgs) -> Result<Finished, Failure> {
-    for out in [&args.out, &args.observed, &args.series]
-        .into_iter()
-        .flatten()
-    {
-        check_output(out, &args.file)?;
-    }
+    spare(
+        &[&args.file],
+        &[
+            ("--out", args.out.as_deref()),
+            ("--observed", args.observed.as_deref()),
+            ("--series", args.series.as_deref()),
+        ],
+    )?;
     let options = options_of(args)?;
     let Some(format) = format_of(args, &options)? else {
         return import_trace(args, None);
@@ -210,17 +213,6 @@ fn options_of(args: &ImportArgs) -> Result<ReadOptions, Failure> {
         )?,
         ..default
     })
-}
-
-fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
-    let same = |path: &Path| std::fs::canonicalize(path).ok();
-    if same(output).is_some() && same(output) == same(input) {
-        return Err(Failure::of(format!(
-            "{}: is the file that is read; give another name",
-            output.display()
-        )));
-    }
-    Ok(())
 }
 
 /// A trace of nothing but arrivals and lengths.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::spare::spare;
 use crate::cli::{Failure, Finished, json_text};
 use crate::report::number::{count, significant};
 use crate::synthesis::presets::load;
@@ -38,6 +39,7 @@ pub struct SynthArgs {
 }
 
 pub fn synthesise(args: &SynthArgs) -> Result<Finished, Failure> {
+    spare(&[Path::new(&args.generator)], &[("--out", Some(&args.out))])?;
     let document = load(&args.generator).map_err(Failure::of)?;
     let span = match (args.hours, args.requests) {
         (Some(hours), _) => Span::Hours(hours),
