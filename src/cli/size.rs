@@ -30,7 +30,8 @@ const FLAGS: &str = "(command line)";
 #[command(
     after_help = "A design is said to meet a constraint only where the whole confidence interval is \
                   within its bound. The budget counts simulated events, so that the answer does not \
-                  depend on the machine or the threads. Exit code 1: no design was shown to do; 2: stopped (Ctrl-C) or failed."
+                  depend on the machine or the threads. Exit code 1: no design was shown to \
+                  do; 2: stopped (Ctrl-C) or failed."
 )]
 pub struct SizeArgs {
     /// A sizing file, or a scenario with the flags below

@@ -471,6 +471,14 @@ fn what_stopped_the_next_less_is_told_be_it_no_constraint() {
     let found: Value = serde_json::from_str(&found).unwrap();
     assert!(found["cases"][0]["stopped_by"].is_string(), "{found}");
     assert!(found["cases"][0]["binding"].is_null(), "{found}");
+    // What has begun is finished, and what that takes beyond the budget is told.
+    let output = seatrial(
+        dir.path(),
+        &[&flags[..], &["--budget-cpu-s=0.001"]].concat(),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(page.contains(" more than the budget"), "{page}");
     let never = ["--at-most", "latency.e2e_ms.p50=1"];
     let output = seatrial(dir.path(), &[&flags[..4], &never].concat());
     assert_eq!(output.status.code(), Some(1));
@@ -626,7 +634,7 @@ fn bad_input_is_refused_before_anything_runs() {
         ),
         (
             &["--knob", "pools.servers.serverz=1..9"],
-            "--knob pools.servers.serverz=1..9: pools.servers.serverz = 9: is not a field here",
+            "--knob pools.servers.serverz=1..9: pools.servers.serverz = 1: is not a field here",
         ),
         (
             &["--objective", "0 / 0"],
