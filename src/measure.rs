@@ -20,7 +20,7 @@ pub use batch::BatchMeans;
 pub use budget::{BudgetRow, LatencyBudget, Part};
 pub use cpu::{CpuClock, peak_rss_mb, reset_peak_rss};
 pub use histogram::{LatencyHistogram, Summary};
-pub use interval::{BATCH_MEANS, Interval};
+pub use interval::{BATCH_MEANS, Interval, of_one};
 pub use ks::{ks_distance, ks_distance_two, ks_limit, quantile_of_sorted};
 pub use mser::{Mser5, Mser5Result};
 pub use series::{TimeBin, TimeSeries, TimeWeighted};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::measure::Interval;
+use crate::measure::{Interval, of_one};
 use crate::scenario::schema::{Bound, Claim, Compare};
 
 use self::weigh::{Certainty, beyond, is_thin, own_interval, weigh};
@@ -375,6 +375,15 @@ pub(super) fn interval_of(metric: &Metric, run: &Outcome) -> Option<Interval> {
     let values: Vec<f64> = values.filter_map(|run| metric.evaluate(run).ok()).collect();
     let whole = metric.evaluate(&run.document).ok()?;
     Interval::of_whole(whole, &values, run.plan.scenario.run.confidence)
+}
+
+/// What a metric is of all replications together, given each one's own: counts are of one of them, and the
+/// greatest of several is the greatest.
+pub(super) fn together(metric: &Metric, whole: f64, each: &[f64]) -> f64 {
+    match has_interval(metric) {
+        true => of_one(whole, each),
+        false => whole,
+    }
 }
 
 /// Whether replications bound a metric: the greatest of several runs is not the mean of their

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::figures::{Better, Figure, default_figures};
 use self::side::Side;
-use super::claims::no_evidence;
+use super::claims::{no_evidence, together};
 use super::metric::MetricError;
 use crate::measure::Interval;
 
@@ -120,7 +120,11 @@ pub fn compare(a: &Side, b: &Side, asked: &[Figure]) -> Result<Comparison, Metri
         false => asked.to_vec(),
     };
     let values = figures.into_iter().map(|figure| {
-        let value = |side: &Side| figure.metric.evaluate(&side.document);
+        let value = |side: &Side| {
+            let whole = figure.metric.evaluate(&side.document)?;
+            let each = by_replication(side, &figure);
+            Ok(each.map_or(whole, |each| together(&figure.metric, whole, &each)))
+        };
         Ok((value(a)?, value(b)?, figure))
     });
     let values = values.collect::<Result<Vec<(f64, f64, Figure)>, MetricError>>()?;

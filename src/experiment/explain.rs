@@ -21,7 +21,7 @@ use serde_json::Value;
 use self::parts::Part;
 use self::remedies::{Remedy, remedies};
 use self::shapley::Stages;
-use super::claims::no_evidence;
+use super::claims::{no_evidence, together};
 use super::metric::{Metric, MetricError};
 use super::runner::{Control, Outcome, RunError, run_plan};
 use super::variants::before_it_begins;
@@ -393,7 +393,7 @@ impl Case<'_, '_> {
         let each = outcome.replications.iter();
         let each = each.map(|run| self.metric.evaluate(run));
         let each = each.collect::<Result<Vec<f64>, _>>()?;
-        let by = whole - mean(&each);
+        let by = together(self.metric, whole, &each) - mean(&each);
         Ok(each.into_iter().map(|value| value + by).collect())
     }
 

@@ -68,6 +68,7 @@ impl Interval {
     /// [`Interval::from_replications`], or when `whole` is not finite.
     pub fn of_whole(whole: f64, values: &[f64], confidence: f64) -> Option<Interval> {
         let spread = Interval::from_replications(values, confidence)?;
+        let whole = of_one(whole, values);
         whole.is_finite().then_some(Interval {
             estimate: whole,
             low: whole - spread.half_width,
@@ -125,6 +126,17 @@ impl Interval {
             high: low.max(high),
             ..*self
         }
+    }
+}
+
+/// What a figure of all replications together, `whole`, is of one of them, given each one's own: counts
+/// add up over replications, and are then of one as their mean; anything else is as it is.
+pub fn of_one(whole: f64, values: &[f64]) -> f64 {
+    let sum: f64 = values.iter().sum();
+    let adds_up = values.len() > 1 && (whole - sum).abs() <= 1e-9 * sum.abs();
+    match adds_up {
+        true => sum / values.len() as f64,
+        false => whole,
     }
 }
 
@@ -236,6 +248,13 @@ mod tests {
             (of_each.low + 3.0, of_each.high + 3.0)
         );
         assert_eq!(Interval::of_whole(f64::NAN, &values, 0.95), None);
+        // Counts add up, and are of one replication.
+        assert_eq!(Interval::of_whole(15.0, &values, 0.95), Some(of_each));
+        assert_eq!((of_one(15.0, &values), of_one(2.9, &values)), (3.0, 2.9));
+        assert_eq!(
+            (of_one(5.0, &values[4..]), of_one(0.0, &[0.0, 0.0])),
+            (5.0, 0.0)
+        );
         assert_eq!(Interval::of_whole(1.0, &values[..1], 0.95), None);
     }
 

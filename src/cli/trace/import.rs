@@ -1,6 +1,6 @@
 //! `seatrial trace import`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::super::{Failure, Finished, json_text};

@@ -14,7 +14,7 @@ use super::facts::{MOSTS, facts};
 use super::probe::{Measured, Missing, trials};
 use super::score::{Figure, Scored, cost_most, dimensions, whole};
 use super::search::{NO_OBJECTIVE, carried, cheapest, headroom, met_as_written};
-use crate::experiment::claims::no_evidence;
+use crate::experiment::claims::{no_evidence, together};
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::{Control, Outcome, run_plan};
 use crate::experiment::variants::before_it_begins;
@@ -318,6 +318,7 @@ fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing>
     let all = each.len() == run.replications.len();
     // The most of all replications is no mean of theirs.
     let is_most = metric.path().is_some_and(|path| MOSTS.contains(&path));
+    let value = together(metric, value, &each);
     let interval = Interval::of_whole(value, &each, confidence);
     let interval = interval.filter(|_| all && !is_most);
     // What is never below 0 is not said to be.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::experiment::claims::no_evidence;
+use crate::experiment::claims::{no_evidence, together};
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::{Outcome, Unsettled};
 
@@ -76,9 +76,13 @@ fn figure(metric: &Metric, outcome: &Outcome) -> Figure {
             Some(format!("of a single replication, {of_one}"))
         }),
     };
+    let replications: Vec<Option<f64>> =
+        replications.map(|one| metric.evaluate(one).ok()).collect();
+    let each: Option<Vec<f64>> = replications.iter().copied().collect();
+    let value = value.map(|whole| each.map_or(whole, |each| together(metric, whole, &each)));
     Figure {
         value: value.ok(),
-        replications: replications.map(|one| metric.evaluate(one).ok()).collect(),
+        replications,
         counted: counted(metric, &outcome.document),
         doubt,
     }

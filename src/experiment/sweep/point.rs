@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::schema::MetricRow;
-use crate::experiment::claims::{interval_of, no_evidence};
+use crate::experiment::claims::{interval_of, no_evidence, together};
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::Outcome;
 
@@ -88,6 +88,9 @@ fn valued(metric: &Metric, outcome: &Outcome) -> Valued {
         .replications
         .iter()
         .map(|run| metric.evaluate(run).ok());
+    let replications: Vec<Option<f64>> = replications.collect();
+    let each: Option<Vec<f64>> = replications.iter().copied().collect();
+    let value = value.map(|whole| each.map_or(whole, |each| together(metric, whole, &each)));
     let doubt = match &value {
         Err(MetricError::NoNumber { path, found }) => Some(format!("{path}: {found}")),
         Err(error) => Some(error.to_string()),
@@ -97,7 +100,7 @@ fn valued(metric: &Metric, outcome: &Outcome) -> Valued {
         value: value.ok(),
         low: interval.map(|it| it.low),
         high: interval.map(|it| it.high),
-        replications: replications.collect(),
+        replications,
         doubt,
     }
 }
