@@ -358,6 +358,7 @@ fn every_command_says_the_same_of_the_same_runs() {
     let arguments = [
         "compare",
         "s.toml",
+        "s.toml",
         "--set-b",
         "workload.arrivals.rate_per_s=6",
         "--json",
