@@ -64,20 +64,18 @@ pub enum SweepError {
     },
     /// Two journals are of different things.
     #[error(
-        "{file}: is of another {what} ({there}) than {first} ({here}), and points of both must not be \
-         mixed; name the folders of one sweep alone"
+        "{file}: is of another {what} ({there}) than {first}, and points of both must not be mixed; name \
+         the folders of one sweep alone"
     )]
     Unlike {
         /// The journal.
         file: String,
-        /// The one named before it.
+        /// The one named before it, and what that has.
         first: String,
         /// What differs.
         what: &'static str,
         /// What this one has.
         there: String,
-        /// What the first has.
-        here: String,
     },
     /// The first line of a journal is not its head.
     #[error("{file}:1: {reason}; {remedy}")]

@@ -109,10 +109,9 @@ fn unlike(error: SweepError, first: &Path) -> SweepError {
             here,
         } => SweepError::Unlike {
             file,
-            first: first.display().to_string(),
+            first: format!("{} ({here})", first.display()),
             what,
             there,
-            here,
         },
         other => other,
     }
