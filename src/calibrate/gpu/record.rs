@@ -90,6 +90,9 @@ pub struct DeviceFacts {
     pub ecc: Option<bool>,
     /// The CUDA version that the driver is for.
     pub driver_cuda: String,
+    /// The driver's own version, `570.86.15` say, where the system tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
 }
 
 /// Versions of the libraries that were called.
@@ -302,10 +305,10 @@ impl Calibration {
     /// It cannot be read, is no calibration, or a value is outside its range.
     pub fn load(path: &Path) -> Result<Self, RecordError> {
         let file = path.display().to_string();
-        let text = text_of(path).map_err(|error| RecordError::File {
+        let text = text_of(path).map_err(|why| RecordError::File {
             file: file.clone(),
-            cause: format!("cannot be read ({error})"),
-            remedy: "check the path",
+            cause: why.cause,
+            remedy: why.remedy,
         })?;
         Self::parse(&file, &text)
     }
@@ -315,8 +318,8 @@ impl Calibration {
     /// # Errors
     /// It is no calibration, or a value is outside its range.
     pub fn parse(file: &str, text: &str) -> Result<Self, RecordError> {
-        let version =
-            serde_json::from_str::<Version>(text).map_err(|error| not_one(file, &error))?;
+        let version = serde_json::from_str::<Version>(text)
+            .map_err(|error| not_one(file, &error.to_string()))?;
         check(
             (1..=u64::from(SCHEMA)).contains(&version.schema),
             file,
@@ -325,7 +328,7 @@ impl Calibration {
             "read it with the version of seatrial that wrote it, or measure again",
         )?;
         let calibration: Self = serde_json::from_str(text)
-            .map_err(|error| beyond(file, text, &error).unwrap_or_else(|| not_one(file, &error)))?;
+            .map_err(|error| beyond(file, text, &error).unwrap_or_else(|| misfit(file, text)))?;
         calibration.check(file)?;
         Ok(calibration)
     }
@@ -340,6 +343,7 @@ impl Calibration {
 
     /// Checks every row.
     pub(crate) fn check(&self, file: &str) -> Result<(), RecordError> {
+        self.check_device(file)?;
         let mut seen = BTreeSet::new();
         for (index, row) in self.rows.iter().enumerate() {
             let place = format!("rows[{index}] ({}) ", row.operation.text());
@@ -366,25 +370,79 @@ struct Version {
     schema: u64,
 }
 
-fn not_one(file: &str, error: &serde_json::Error) -> RecordError {
+fn not_one(file: &str, reason: &str) -> RecordError {
     RecordError::Parse {
         file: file.to_owned(),
-        reason: error.to_string(),
+        reason: reason.to_owned(),
     }
+}
+
+/// What is wrong with a document, read once more to say where: which costs time that is well spent on
+/// wrong ones only.
+fn misfit(file: &str, text: &str) -> RecordError {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found: Result<Calibration, _> = serde_path_to_error::deserialize(&mut reader);
+    match found {
+        Err(error) if error.inner().is_data() => {
+            not_one(file, &format!("`{}`: {}", error.path(), error.inner()))
+        }
+        Err(error) => not_one(file, &error.inner().to_string()),
+        Ok(_) => not_one(file, "something follows the document"),
+    }
+}
+
+/// Why a file is not read, and what to do about it.
+pub(crate) struct Unreadable {
+    /// What is wrong, after the name of the file.
+    pub(crate) cause: String,
+    /// What to do.
+    pub(crate) remedy: &'static str,
 }
 
 /// The text of a file, unpacked where it is gzipped.
 ///
 /// # Errors
-/// It cannot be read, or is no UTF-8.
-pub(crate) fn text_of(path: &Path) -> std::io::Result<String> {
+/// It cannot be read, is cut off or damaged, is empty, or is no UTF-8.
+pub(crate) fn text_of(path: &Path) -> Result<String, Unreadable> {
     crate::inputs::note(path);
-    let bytes = std::fs::read(path)?;
-    if !bytes.starts_with(&GZIP) {
-        return String::from_utf8(bytes)
-            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = match bytes.starts_with(&GZIP) {
+        false => bytes,
+        true => {
+            let mut plain = Vec::new();
+            let read = MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain);
+            read.map_err(|error| Unreadable {
+                cause: format!("is gzipped, and cut off or damaged ({error})"),
+                remedy: "fetch or pack it again",
+            })?;
+            plain
+        }
+    };
+    let text = String::from_utf8(bytes).map_err(|error| Unreadable {
+        cause: format!(
+            "is no text in UTF-8 (byte {})",
+            error.utf8_error().valid_up_to() + 1
+        ),
+        remedy: "give a text file in UTF-8, gzipped or not",
+    })?;
+    match text.trim().is_empty() {
+        true => Err(Unreadable {
+            cause: "is empty".to_owned(),
+            remedy: "check whether what wrote it had ended, or give another",
+        }),
+        false => Ok(text),
     }
-    let mut text = String::new();
-    MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)?;
-    Ok(text)
+}
+
+/// Why a file or folder is not read, as the operating system says it.
+pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Unreadable {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "give yourself the permission to read it",
+        std::io::ErrorKind::IsADirectory if path.is_dir() => "give a file, and no folder",
+        _ => "check the path",
+    };
+    Unreadable {
+        cause: format!("cannot be read ({error})"),
+        remedy,
+    }
 }
