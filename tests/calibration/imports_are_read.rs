@@ -349,7 +349,7 @@ fn malformed_files_are_refused_by_line_and_column() {
     );
     let said = refused("vllm-bench-serve-detailed.json", "0.045", "-1", &none);
     assert!(
-        said.contains("`ttfts[0]` is -1, but it must be a number from 0 to 1e12"),
+        said.contains("`ttfts[1]` is -1, but it must be a number from 0 to 1e12"),
         "{said}"
     );
     let said = refused(
