@@ -76,7 +76,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Times the simulator on this machine, beside the bare event queue
     Bench(bench::BenchArgs),
-    /// Measures this machine's GPU
+    /// Measures GPUs, servers and disks, and reads, fits and shows such measurements
     #[command(subcommand)]
     Calibrate(calibrate::CalibrateCommand),
     /// Makes model cards

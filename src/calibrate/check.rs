@@ -71,6 +71,15 @@ pub enum CheckError {
     /// The card that was named.
     #[error(transparent)]
     Card(#[from] PerfError),
+    /// No measurement has others that it can be read from.
+    #[error(
+        "{file}: nothing can be read from others: it takes several measurements of products, attention, \
+         collective operations, experts or latent attention; give a calibration that has them"
+    )]
+    Nothing {
+        /// The file.
+        file: String,
+    },
     /// The device has no card.
     #[error(
         "{file}: no accelerator card is known for `{device}`, and products are read by the share of \
@@ -117,11 +126,17 @@ impl Check {
             );
             (TablesHandle::Loaded(Arc::new(tables)), label, card)
         };
+        let errors = summaries(&held_out(&handle, &card));
+        if errors.is_empty() {
+            return Err(CheckError::Nothing {
+                file: text.to_owned(),
+            });
+        }
         Ok(Check {
             schema: SCHEMA,
             source,
-            card: card.name.clone(),
-            errors: summaries(&held_out(&handle, &card)),
+            card: card.name,
+            errors,
         })
     }
 }

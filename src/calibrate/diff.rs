@@ -13,6 +13,8 @@ use super::gpu::operation::{NumberType, Operation};
 
 /// Version of the JSON document.
 const SCHEMA: u32 = 1;
+/// Ratios nearer to 1 are no difference to be listed: they are shown as 1.
+const LEAST_DIFFERENCE: f64 = 5e-4;
 /// How many pairs are listed as the worst.
 const WORST: usize = 5;
 
@@ -96,7 +98,8 @@ impl Comparison {
             .filter_map(|row| pair(a, b, &row.operation, row.dtype))
             .collect();
         let missing = |side: &Source| side.rows().map_or(0, |rows| rows.len() - pairs.len());
-        let mut worst = pairs.clone();
+        let differs = |pair: &&Pair| (pair.ratio - 1.0).abs() >= LEAST_DIFFERENCE;
+        let mut worst: Vec<Pair> = pairs.iter().filter(differs).cloned().collect();
         worst.sort_by(|one, other| other.ratio.ln().abs().total_cmp(&one.ratio.ln().abs()));
         worst.truncate(WORST);
         Ok(Comparison {

@@ -84,10 +84,10 @@ const KINDS: [&str; 13] = [
 /// It cannot be read, is neither of them, or has no kernel of a step.
 pub fn load(path: &Path) -> Result<KernelTables, TablesError> {
     let file = path.display().to_string();
-    let text = record::text_of(path).map_err(|error| RecordError::File {
+    let text = record::text_of(path).map_err(|why| RecordError::File {
         file: file.clone(),
-        cause: format!("cannot be read ({error})"),
-        remedy: "check the path",
+        cause: why.cause,
+        remedy: why.remedy,
     })?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut tables = match text.starts_with("table,") {

@@ -98,13 +98,13 @@ fn ratios_of_two_files() {
     assert_eq!(page["operations"][1]["operation"], "launch");
     assert_eq!(page["operations"][1]["dtype"], Value::Null);
     assert_eq!(page["operations"][1]["ratio_median"], 0.5);
-    // Twice and half are equally far from 1; then come 0.9, 1.1 and 1.
+    // Twice and half are equally far from 1; then come 0.9 and 1.1, and 1 is no difference.
     let worst = page["worst"].as_array().unwrap();
     let ratios: Vec<f64> = worst
         .iter()
         .map(|pair| pair["ratio"].as_f64().unwrap())
         .collect();
-    assert_eq!(ratios, [2.0, 0.5, 0.9, 1.1, 1.0]);
+    assert_eq!(ratios, [2.0, 0.5, 0.9, 1.1]);
     assert_eq!(worst[0]["operation"]["m"], 8);
     assert_eq!((&page["only_a"], &page["only_b"]), (&json!(1), &json!(0)));
 
@@ -308,8 +308,10 @@ fn what_was_measured_is_compared_as_it_was() {
     let a = file(folder.path(), "a.json", &rows);
     let page = diff_json(&a, "tables:h100_sxm/vllm");
     assert_eq!(page["operations"][0]["exact"], rows.len());
-    // The farthest from 1 of them all.
-    assert_eq!(page["worst"][0]["ratio"], 1.0);
+    // The farthest from 1 of them all is 1.
+    assert_eq!(page["worst"], json!([]));
+    let (_, text, _) = diff(&[&a, "tables:h100_sxm/vllm"]);
+    assert!(text.contains("No pair differs by a thousandth."), "{text}");
 }
 
 #[test]
@@ -419,6 +421,25 @@ fn one_operation_is_shown_and_drawn() {
     let page: Value = serde_json::from_str(&page).unwrap();
     assert_eq!(page["rows"].as_array().unwrap().len(), 3);
 
+    // A picture is of one operation, and of none where there are no kernels.
+    let (code, _, said) = calibrate(&["show", &file, "--svg", svg]);
+    assert_eq!(code, 2);
+    assert!(said.contains("name it by --operation, one of"), "{said}");
+    let profile = folder.path().join("engine.toml");
+    std::fs::write(&profile, "").unwrap();
+    let profile = profile.to_str().unwrap();
+    for words in [&["--svg", svg][..], &["--svg", svg, "--operation", "gemm"]] {
+        let (code, _, said) = calibrate(&[&["show", profile], words].concat());
+        assert_eq!(code, 2);
+        assert!(
+            said.contains("--svg: ") && said.contains("leave it out (`calibrate fit"),
+            "{said}"
+        );
+    }
+    let (code, _, said) = calibrate(&["show", profile]);
+    assert_eq!(code, 2);
+    assert!(said.contains("has no [[overheads]]"), "{said}");
+
     // Launches have no rate, and there are no norms.
     for operation in ["launch", "rms_norm"] {
         let words = ["show", &file, "--operation", operation, "--svg", svg];
@@ -429,4 +450,46 @@ fn one_operation_is_shown_and_drawn() {
             "{said}"
         );
     }
+}
+
+/// Other tools tell the least and the greatest, or the deviation alone, and each is marked as what it is.
+#[test]
+fn spreads_that_are_no_percentiles_are_shown_and_marked() {
+    let folder = TempDir::new().unwrap();
+    let with = |m: u64, spread: Value| {
+        let mut row = gemm(m, 10.0);
+        for field in ["p10_us", "p90_us"] {
+            row.as_object_mut().unwrap().remove(field);
+        }
+        row["spread"] = spread;
+        row
+    };
+    let rows = [
+        with(
+            1,
+            json!({"min_us": 9.0, "max_us": 12.0, "mean_us": 10.0, "std_us": 0.5}),
+        ),
+        with(2, json!({"mean_us": 10.0, "std_us": 0.5})),
+    ];
+    let path = file(folder.path(), "a.json", &rows);
+    let (code, text, said) = calibrate(&["show", &path]);
+    assert_eq!(code, 0, "{said}");
+    for part in ["30.0 %r", "10.0 %d", "from the least to the greatest (r)"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let plain = file(folder.path(), "b.json", &[gemm(1, 10.0)]);
+    let (_, text, _) = calibrate(&["show", &plain]);
+    assert!(!text.contains("(r)"), "{text}");
+    // What no samples can have is refused.
+    let wrong = [with(
+        1,
+        json!({"min_us": 11.0, "max_us": 12.0, "mean_us": 11.5, "std_us": 0.5}),
+    )];
+    let path = file(folder.path(), "c.json", &wrong);
+    let (code, _, said) = calibrate(&["show", &path]);
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("rows[0] (gemm m 1 n 1024 k 4096) `median_us` is 10"),
+        "{said}"
+    );
 }

@@ -134,7 +134,12 @@ fn arguments_are_checked_before_anything_is_sent() {
     let held: Vec<&str> = held.iter().map(String::as_str).collect();
     let nowhere = ["--out", "--profile", "--svg"].map(|it| option(it, "no/such/folder"));
     let (rows, profile) = (option("--out", "same"), option("--profile", "same"));
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 14] = [
+        (&["--concurrency=1,2,1"], "--concurrency: 1 is there twice"),
+        (
+            &["--api-key-env=SEATRIAL_NO_SUCH_KEY"],
+            "the environment has no such variable",
+        ),
         (&["--hold=nonsense"], "must be NAME=VALUE"),
         (&["--set=pools.0.nonsense=1"], "nonsense"),
         (&["--set=pools.0.pp=2"], "are not fitted"),

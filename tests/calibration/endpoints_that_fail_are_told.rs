@@ -185,7 +185,7 @@ fn a_server_that_hangs_meets_the_bound() {
     let server = Server::start(|asked| vec![head(), piece(asked, "a"), Step::Hang]);
     let said = refused(&server.url, &["--timeout-s=0.3"]);
     assert!(
-        said.contains("out of time") && said.contains("--timeout-s"),
+        said.contains("out of time: longer than a request may take (--timeout-s)"),
         "{said}"
     );
     // And that of the whole: the plan is not gone through to its end.

@@ -514,6 +514,21 @@ fn files_of_all_kinds_are_read_and_bad_rows_refused() {
         said.contains("field `model`") && said.contains("missing"),
         "{said}"
     );
+    // The field is named, whatever is wrong with it.
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut line = serde_json::to_value(&ROWS[0]).unwrap();
+        change(&mut line);
+        line.to_string()
+    };
+    let text = with(&|line| line["tpot_ms"] = "x".into());
+    let said = refused(&[&write("j.jsonl", &text)]);
+    assert!(said.contains("line 1, field `tpot_ms`"), "{said}");
+    let text = with(&|line| line["prompt_tokens"] = 0.into());
+    let said = refused(&[&write("k.jsonl", &text)]);
+    assert!(said.contains("from 1 to 4,000,000"), "{said}");
+    let text = with(&|line| line["ttft_ms"] = 1e300.into());
+    let said = refused(&[&write("l.jsonl", &text)]);
+    assert!(said.contains("`1e300`"), "{said}");
     let both = serde_json::to_string(&Measurement {
         batch: Some(4),
         ..ROWS[0].clone()
@@ -533,6 +548,11 @@ fn files_of_all_kinds_are_read_and_bad_rows_refused() {
         let said = refused(&[fine, "--hold", hold]);
         assert!(said.contains(part), "{hold}: {said}");
     }
+    let twice = ["--hold", "fixed_us=1", "--hold", "fixed_us=2"];
+    let said = refused(&[&[fine], &twice[..]].concat());
+    assert!(said.contains("fixed_us is held twice"), "{said}");
+    let said = refused(&[fine, fine]);
+    assert!(said.contains("it is named twice"), "{said}");
     let said = refused(&[fine, "--set", "pools.0.overhead_fixed_us=3"]);
     assert!(said.contains("--hold fixed_us=VALUE"), "{said}");
     let said = refused(&[fine, "--set", "pools.0.pp=2"]);

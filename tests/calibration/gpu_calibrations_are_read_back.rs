@@ -57,6 +57,7 @@ fn calibration() -> Calibration {
             shared_bytes_per_block: 232_448,
             ecc: Some(true),
             driver_cuda: "13.0".to_owned(),
+            driver: Some("580.65.06".to_owned()),
         },
         software: Software {
             cublaslt: "13.0.2".to_owned(),

@@ -105,6 +105,22 @@ fn with_a_driver_and_no_device() {
     }
 }
 
+/// Other answers of a driver that starts are of no device that is not there.
+#[test]
+fn with_a_driver_that_does_not_start() {
+    for defines in ["-DINIT=3", "-DINIT=802", "-DINIT=999"] {
+        let Some(folder) = stubs(&[defines]) else {
+            return;
+        };
+        refused(
+            folder.path(),
+            &["does not start", "nvidia-smi", "same version"],
+        );
+        let (_, _, said) = calibrate(folder.path(), &[]);
+        assert!(!said.contains("finds no CUDA device"), "{said}");
+    }
+}
+
 /// The CUDA toolkit has a library of the driver's name that answers every call with error 34.
 #[test]
 fn with_the_toolkits_stub_before_the_driver() {
@@ -198,11 +214,27 @@ fn wrong_results_are_never_measured() {
 fn measured(driver: &[&str], nccl: &[&str], only: &str) -> Option<[Vec<Value>; 2]> {
     let folder = stubs(&[&["-DDEVICES=2"], driver].concat())?;
     assert!(build(folder.path(), "libnccl.so", "nccl.c", nccl));
-    let words = [&SMALL[..4], &["--only", only, "--json"]].concat();
-    let (code, page, said) = calibrate(folder.path(), &words);
-    assert_eq!(code, 0, "{said}");
-    let page: Value = serde_json::from_str(&page).unwrap();
-    Some(["rows", "failures"].map(|name| page[name].as_array().cloned().unwrap_or_default()))
+    let out = folder.path().join("gpu.json");
+    let words = ["--only", only, "--out", out.to_str().unwrap()];
+    let (code, page, said) = calibrate(folder.path(), &[&SMALL[..4], &words].concat());
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(out).unwrap()).unwrap();
+    let found = ["rows", "failures"].map(|name| written[name].as_array().cloned());
+    let [rows, failures] = found.map(Option::unwrap_or_default);
+    // Where nothing was measured that is said, and no page shows an empty table.
+    if rows.is_empty() {
+        assert_eq!((code, page.as_str()), (2, ""));
+        let count = format!(
+            "nothing was measured: all {} operations failed",
+            failures.len()
+        );
+        assert!(
+            said.contains(&count) && said.contains("wrong results"),
+            "{said}"
+        );
+    } else {
+        assert_eq!(code, 0, "{said}");
+    }
+    Some([rows, failures])
 }
 
 /// Copies are checked against what was sent: those that do not arrive are not measured.
@@ -261,6 +293,16 @@ fn an_interrupted_capture_is_gone_on_with() {
     );
     let begun = std::fs::read_to_string(&journal).unwrap();
     assert!(begun.lines().count() >= 2, "{begun}");
+    // A line that is there twice would be a row that is there twice.
+    let twice = format!("{begun}{}\n", begun.lines().nth(1).unwrap());
+    std::fs::write(&journal, twice).unwrap();
+    let (code, _, said) = calibrate(folder.path(), &[&words[..], &["--resume"]].concat());
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("is damaged") && said.contains("is in line 2 already"),
+        "{said}"
+    );
+    std::fs::write(&journal, &begun).unwrap();
 
     let (code, _, said) = calibrate(folder.path(), &words);
     assert_eq!(code, 2);
@@ -294,6 +336,27 @@ fn an_interrupted_capture_is_gone_on_with() {
     let first: Value = serde_json::from_str(begun.lines().nth(1).unwrap()).unwrap();
     let rows = written["rows"].as_array().unwrap();
     assert!(rows.iter().any(|row| *row == first["row"]), "{begun}");
+
+    // What is finished is not measured anew by a word that says to go on.
+    let before = std::fs::read_to_string(out).unwrap();
+    let (code, _, said) = calibrate(folder.path(), &resumed);
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("is a finished calibration") && said.contains("leave `--resume` out"),
+        "{said}"
+    );
+    assert_eq!(std::fs::read_to_string(out).unwrap(), before);
+    // And where there is neither, that all is measured is said.
+    let other = folder.path().join("other.json");
+    let words = [&SMALL[..], &["--resume", "--out", other.to_str().unwrap()]].concat();
+    let (code, page, said) = calibrate(folder.path(), &words);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        page.contains("there was no journal to go on with"),
+        "{page}"
+    );
+    let (_, page, _) = calibrate(folder.path(), &SMALL);
+    assert!(!page.contains("no journal"), "{page}");
 }
 
 #[test]
@@ -305,6 +368,10 @@ fn what_leaves_nothing_to_measure_is_said() {
             "its 64 heads cannot be split evenly; give another `--tp`",
         ),
         (["--only", "experts"], "experts is what imports alone have"),
+        (
+            ["--only", "all_reduce,peer_copy"],
+            "takes two GPUs at least; measure on a machine that has them",
+        ),
     ] {
         let only = match words[0] {
             "--tp" => &["--dry-run", "--only", "gemm"][..],
@@ -339,6 +406,19 @@ fn a_dry_run_needs_no_device() {
         "{page}"
     );
     assert!(page.contains(" <1 "), "{page}");
+    // What several GPUs do with each other is listed for as many as are named.
+    assert!(
+        !page.contains("all_reduce") && !page.contains("peer_copy"),
+        "{page}"
+    );
+    let (code, page, said) = calibrate(empty.path(), &["--dry-run", "--devices", "8"]);
+    assert_eq!(code, 0, "{said}");
+    for part in ["peer_copy", "all_reduce 2 x ", "all_reduce 8 x "] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let (code, _, said) = calibrate(empty.path(), &["--devices", "8"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("--dry-run"), "{said}");
     let (_, page, _) = calibrate(empty.path(), &["--dry-run", "--json", "--full"]);
     let plan: Value = serde_json::from_str(&page).unwrap();
     let expected_s = plan["expected_s"].as_f64().unwrap();

@@ -239,8 +239,13 @@ fn captures_are_checked_and_bad_ones_refused() {
         assert_eq!(code, 2, "{said}");
         assert!(said.contains(part), "{said}");
     }
-    let gemm = json!({"what": "gemm", "m": 1, "n": 128, "k": 128});
-    let path = file(folder.path(), &[(gemm, "bf16", 1.0)]);
+    let gemm = |m: u64| json!({"what": "gemm", "m": m, "n": 128, "k": 128});
+    let path = file(folder.path(), &[(gemm(1), "bf16", 1.0)]);
+    let (code, page, said) = check(&[&path, "--accelerator", "h100-sxm"]);
+    assert_eq!((code, page.as_str()), (2, ""));
+    assert!(said.contains("nothing can be read from others"), "{said}");
+    let rows = [1, 2, 4].map(|m| (gemm(m), "bf16", 1.0));
+    let path = file(folder.path(), &rows);
     let (code, _, said) = check(&[&path]);
     assert_eq!(code, 2);
     assert!(

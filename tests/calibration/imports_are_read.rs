@@ -349,7 +349,7 @@ fn malformed_files_are_refused_by_line_and_column() {
     );
     let said = refused("vllm-bench-serve-detailed.json", "0.045", "-1", &none);
     assert!(
-        said.contains("`ttfts` is a list of 3, but it must be a list of numbers"),
+        said.contains("`ttfts[1]` is -1, but it must be a number from 0 to 1e12"),
         "{said}"
     );
     let said = refused(
@@ -374,6 +374,162 @@ fn malformed_files_are_refused_by_line_and_column() {
     let said = import(&path, &none).unwrap_err().to_string();
     assert!(
         said.contains("4 measurements read, left out: 4 across nodes"),
+        "{said}"
+    );
+}
+
+/// The text of a sample with one text in place of another, imported.
+fn changed(name: &str, from: &str, to: &str) -> Calibration {
+    let folder = TempDir::new().unwrap();
+    let text = std::fs::read_to_string(data(name)).unwrap();
+    assert!(text.contains(from), "{name} has no {from}");
+    let path = folder.path().join(Path::new(name).file_name().unwrap());
+    std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    import(&path, &Asked::default()).unwrap()
+}
+
+/// No shape is made up: what cannot be split as a line says is left out and counted, and so is what no
+/// sample of one kernel can be.
+#[test]
+fn what_cannot_be_is_left_out_and_counted() {
+    let name = "vidur/mlp.csv";
+    let own = |calibration: &Calibration| {
+        let kept = calibration.rows.iter().map(|row| row.operation.clone());
+        kept.collect::<Vec<_>>()
+    };
+    let plain = import(&data(name), &Asked::default()).unwrap();
+    let line = "32,8,4096,14336,128256,True,8,1";
+    for (to, why) in [
+        (
+            "32,8,4096,14336,128256,True,8,7",
+            "of heads that cannot be split evenly over the devices",
+        ),
+        (
+            "33,8,4096,14336,128256,True,8,1",
+            "of a hidden size that is no multiple of the heads",
+        ),
+        (
+            "32,5,4096,14336,128256,True,8,2",
+            "of key-value heads that can neither be split evenly over the devices nor be copied to them",
+        ),
+        (
+            "32,8,4096,14337,128256,True,8,2",
+            "of a feed-forward part that cannot be split evenly over the devices",
+        ),
+    ] {
+        let calibration = changed(name, line, to);
+        // Ten kernels of the line: as many as there are measurements of it.
+        assert_eq!(skipped(&calibration)[why], 10, "{why}");
+        let all = own(&plain);
+        assert!(own(&calibration).iter().all(|it| all.contains(it)), "{why}");
+    }
+    // The least of 34 us was 33.32.
+    let calibration = changed(
+        name,
+        "0.03332,0.0374,0.03434,0.034",
+        "9,0.0001,0.03434,0.034",
+    );
+    let why = "whose median or mean is not between least and greatest time";
+    assert_eq!(skipped(&calibration)[why], 1);
+
+    let served = "vllm-bench-serve.json";
+    let text = std::fs::read_to_string(data(served)).unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("served.json");
+    let mut page: serde_json::Value = serde_json::from_str(&text).unwrap();
+    page["total_input_tokens"] = 0.into();
+    std::fs::write(&path, page.to_string()).unwrap();
+    let said = import(&path, &Asked::default()).unwrap_err().to_string();
+    assert!(
+        said.contains("left out") && said.contains("without a prompt (total_input_tokens is 0)"),
+        "{said}"
+    );
+}
+
+/// What is in the way of reading is told as what it is.
+#[test]
+fn what_cannot_be_read_is_told_as_what_it_is() {
+    let folder = TempDir::new().unwrap();
+    let said = |name: &str| {
+        ImportFormat::of(&folder.path().join(name))
+            .unwrap_err()
+            .to_string()
+    };
+    std::fs::create_dir(folder.path().join("nothing")).unwrap();
+    assert!(said("nothing").contains("is an empty folder"));
+    std::fs::write(folder.path().join("empty.csv"), " \n").unwrap();
+    assert!(said("empty.csv").contains("is empty"));
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer
+        .write_all(&std::fs::read(data("vidur/mlp.csv")).unwrap())
+        .unwrap();
+    let packed = packer.finish().unwrap();
+    let half = &packed[..packed.len() / 2];
+    std::fs::write(folder.path().join("half.csv.gz"), half).unwrap();
+    let told = said("half.csv.gz");
+    assert!(
+        told.contains("cut off or damaged") && told.contains("again"),
+        "{told}"
+    );
+    // In a folder, too, where others of its kind might be.
+    std::fs::create_dir(folder.path().join("vidur")).unwrap();
+    std::fs::write(folder.path().join("vidur/mlp.csv.gz"), half).unwrap();
+    assert!(said("vidur").contains("mlp.csv.gz: is gzipped, and cut off"));
+    std::fs::write(folder.path().join("latin.csv"), b"caf\xe9,1\n").unwrap();
+    assert!(said("latin.csv").contains("no text in UTF-8 (byte 4)"));
+    std::fs::write(folder.path().join("broken.json"), "{\"avg_latency\": ").unwrap();
+    assert!(said("broken.json").contains("begins as a JSON document"));
+    assert!(said("nowhere.csv").contains("cannot be read"));
+    std::fs::write(
+        folder.path().join("names.csv"),
+        "model,hardware,prompt_size,batch_size,token_size,tensor_parallel,prompt_time,token_time,e2e_time\n",
+    )
+    .unwrap();
+    let told = import(&folder.path().join("names.csv"), &Asked::default());
+    let told = told.unwrap_err().to_string();
+    assert!(told.contains("no line below them"), "{told}");
+}
+
+/// Profiles of a version that nobody has looked at may have other columns and units.
+#[test]
+fn profiles_of_llmservingsim_are_of_a_known_version_and_model() {
+    let folder = TempDir::new().unwrap();
+    let into = folder.path().join("tp1");
+    std::fs::create_dir(&into).unwrap();
+    for name in ["attention.csv.gz", "dense.csv", "per_sequence.csv"] {
+        let from = data("servingsim/tp1").join(name);
+        std::fs::copy(from, into.join(name)).unwrap();
+    }
+    let meta = std::fs::read_to_string(data("servingsim/meta.yaml")).unwrap();
+    let with = |text: &str| {
+        std::fs::write(folder.path().join("meta.yaml"), text).unwrap();
+        import(folder.path(), &Asked::default()).map_err(|error| error.to_string())
+    };
+    assert!(with(&meta).is_ok());
+    let said = with(&meta.replace("profiler_version: 1.0.0", "profiler_version: 9.0.0"));
+    let said = said.unwrap_err();
+    assert!(
+        said.contains("`profiler_version` is 9.0.0, but it must be 1.x"),
+        "{said}"
+    );
+    let said = with(&meta.replace("model:", "model")).unwrap_err();
+    assert!(
+        said.contains("meta.yaml has no line `model: NAME`"),
+        "{said}"
+    );
+    std::fs::remove_file(folder.path().join("meta.yaml")).unwrap();
+    let said = import(folder.path(), &Asked::default());
+    let said = said.unwrap_err().to_string();
+    assert!(said.contains("there is no meta.yaml"), "{said}");
+    // A card whose heads cannot be shared by so many.
+    let asked = Asked {
+        model: Some("llama-3.1-8b".to_owned()),
+        tp: Some(7),
+        ..Asked::default()
+    };
+    let said = import(folder.path(), &asked).unwrap_err().to_string();
+    assert!(
+        said.contains("--tp 7: llama-3.1-8b would be of heads that cannot be split evenly"),
         "{said}"
     );
 }

@@ -15,6 +15,7 @@ mod endpoints_are_measured;
 mod endpoints_that_fail_are_told;
 mod estimates_step_as_runs_do;
 mod fits_recover_what_was_planted;
+mod fits_settle_on_the_best;
 mod fits_use_repeated_rows;
 mod gpu_calibrations_are_read_back;
 mod gpu_captures_on_an_emulated_device;

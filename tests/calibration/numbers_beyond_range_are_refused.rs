@@ -94,6 +94,26 @@ fn calibrations_name_the_row_and_the_field() {
             digits(300),
             ["`device.multiprocessors` is 1e+300", "4,294,967,295"],
         ),
+        (
+            "median_us",
+            "\"x\"".to_owned(),
+            ["`rows[0].median_us`", "invalid type: string \"x\""],
+        ),
+        (
+            "multiprocessors",
+            "0".to_owned(),
+            ["`device.multiprocessors` is 0", "1 or more"],
+        ),
+        (
+            "name",
+            "\"\"".to_owned(),
+            ["`device.name` is \"\"", "characters that can be shown"],
+        ),
+        (
+            "name",
+            "\"a \\u001b[31mGPU\"".to_owned(),
+            ["`device.name` is \"a \\u{1b}[31mGPU\"", "can be shown"],
+        ),
         ("schema", digits(300), ["not a calibration", "line 2"]),
         // More than a number of 64 bits can be: its line and column are what is known.
         (

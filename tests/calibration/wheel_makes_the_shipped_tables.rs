@@ -246,6 +246,16 @@ fn seatrial(words: &[&str]) -> (i32, String, String) {
     )
 }
 
+/// The first file of that name at or below a folder.
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.find_map(|path| match path.is_dir() {
+        true => find(&path, name),
+        false => path.ends_with(name).then_some(path),
+    })
+}
+
 #[test]
 fn the_command_writes_tables_and_calibrations() {
     let (folder, calibration) = small();
@@ -263,6 +273,25 @@ fn the_command_writes_tables_and_calibrations() {
     assert_eq!(
         written,
         packed(&text(&calibration, Digits::Thousandths)).unwrap()
+    );
+
+    // A wheel without a table that every iteration needs makes none of the files.
+    let (other, _) = small();
+    let gone = find(other.path(), "gemm_perf.parquet").unwrap();
+    std::fs::remove_file(gone).unwrap();
+    let (from, into) = (other.path().to_str().unwrap(), other.path().join("out"));
+    let words = [from, "--tables", into.to_str().unwrap()];
+    let (code, page, said) = seatrial(&[&words[..], &only[..]].concat());
+    assert_eq!((code, page.as_str()), (2, ""));
+    assert!(said.contains("has no gemm of h100_sxm with vllm"), "{said}");
+    assert!(!into.join("h100_sxm-vllm.csv.gz").exists());
+    let words = [from, "--out", into.to_str().unwrap()];
+    std::fs::remove_dir(&into).unwrap();
+    let (code, page, said) = seatrial(&[&words[..], &only[..]].concat());
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        page.contains("beware: the wheel has no rows of gemm"),
+        "{page}"
     );
 
     let file = folder.path().join("h100.json.gz");

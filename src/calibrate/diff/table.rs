@@ -27,7 +27,10 @@ pub fn render(comparison: &Comparison) -> String {
             );
         }
         page.row("");
-        page.row("Farthest from 1:");
+        page.row(match comparison.worst.is_empty() {
+            true => "No pair differs by a thousandth.",
+            false => "Farthest from 1:",
+        });
         for pair in &comparison.worst {
             page.text(&pair_line(pair), 2);
         }

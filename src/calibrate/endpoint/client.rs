@@ -14,6 +14,8 @@ use super::stream::Stream;
 
 /// The most of an answer that is read, bytes.
 const MOST_BYTES: u64 = 64 << 20;
+/// What is said of requests out of time.
+const TOO_LONG: &str = "longer than a request may take (--timeout-s), or than was left (--max-s)";
 /// Time to connect, at most.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -311,15 +313,21 @@ impl Client {
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<ureq::Error>())
             .is_some_and(|inner| matches!(inner, ureq::Error::Timeout(_)));
-        let kind = if timed_out { Kind::Timeout } else { Kind::Cut };
-        Failed::new(kind, self.hidden(&error.to_string()))
+        match timed_out {
+            true => Failed::new(Kind::Timeout, TOO_LONG),
+            false => Failed::new(Kind::Cut, self.hidden(&error.to_string())),
+        }
     }
 
     fn failed(&self, error: ureq::Error) -> Failed {
         match error {
-            ureq::Error::Timeout(_) => Failed::new(Kind::Timeout, self.hidden(&error.to_string())),
+            ureq::Error::Timeout(ureq::Timeout::Connect) => {
+                let detail = format!("no connection within {} s", CONNECT.as_secs());
+                Failed::new(Kind::Timeout, detail)
+            }
+            ureq::Error::Timeout(_) => Failed::new(Kind::Timeout, TOO_LONG),
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Failed::new(Kind::Timeout, self.hidden(&error.to_string()))
+                Failed::new(Kind::Timeout, TOO_LONG)
             }
             other => Failed::new(Kind::Connection, self.hidden(&other.to_string())),
         }

@@ -21,7 +21,8 @@ pub struct Estimate {
     pub unit: &'static str,
     /// Its value.
     pub value: f64,
-    /// 95 % interval; absent where it was held.
+    /// 95 % interval, which the value is in; all values that are sought where the rows say nothing of
+    /// it; absent where it was held.
     pub interval: Option<(f64, f64)>,
     /// Whether it was held and not fitted.
     pub held: bool,
@@ -89,6 +90,8 @@ pub struct Fit {
     pub left_out: BTreeMap<String, usize>,
     /// Steps of the search.
     pub steps: usize,
+    /// Whether the search ended where no step helps, and not because of their number.
+    pub settled: bool,
     /// The profile.
     pub profile: OverheadEntry,
 }

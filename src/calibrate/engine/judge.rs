@@ -10,7 +10,7 @@ use super::model::Model;
 use super::parameter::{Parameter, Values};
 use super::refusal::{refuse_few, refuse_none};
 use super::repeated::Repeated;
-use super::solve::{Solved, solve};
+use super::solve::{Solved, solve, starts};
 use super::split::{Split, cross_validate};
 use crate::calibrate::OverheadEntry;
 use crate::calibrate::regression::bootstrap;
@@ -65,10 +65,12 @@ pub fn fit(
     let rows = simulable(&mut model, start, &mut left_out);
     refuse_none(rows.len(), &left_out)?;
     refuse_few(rows.len(), free.len(), &left_out)?;
+    let starts = starts(start, &free);
     let solved =
-        solve(&mut model, &rows, &free, start, asked.loss).map_err(FitError::Simulation)?;
+        solve(&mut model, &rows, &free, &starts, asked.loss).map_err(FitError::Simulation)?;
     let split = Split::of(observed, &rows, asked);
-    let unseen = cross_validate(&mut model, &rows, &split, &free, start, asked.loss);
+    let begun = [solved.start];
+    let unseen = cross_validate(&mut model, &rows, &split, &free, &begun, asked.loss);
     let fit = Judged {
         observed,
         rows: &rows,
@@ -179,7 +181,7 @@ impl Judged<'_> {
         let design = self.design();
         let found = identifiability(&design);
         let named = |at: &usize| self.free[*at].name();
-        let parameters = self.parameters();
+        let parameters = self.parameters(&found.without_effect);
         // A profile needs no more digits than its rows give.
         let value = |parameter: Parameter| rounded(self.solved.values[parameter as usize]);
         let mut fit = Fit {
@@ -210,6 +212,7 @@ impl Judged<'_> {
             rows: self.fitted_rows(&fitted),
             left_out,
             steps: self.solved.steps,
+            settled: self.solved.settled,
             profile: OverheadEntry {
                 engine: engine.clone(),
                 system: accelerator.clone(),
@@ -255,7 +258,7 @@ impl Judged<'_> {
         design
     }
 
-    fn parameters(&self) -> Vec<Estimate> {
+    fn parameters(&self, idle: &[usize]) -> Vec<Estimate> {
         let means = |rows: &[usize]| -> Vec<usize> {
             rows.iter().flat_map(|row| [2 * row, 2 * row + 1]).collect()
         };
@@ -263,7 +266,21 @@ impl Judged<'_> {
             0..LEAST_CLUSTERS => (0..self.rows.len()).map(|row| means(&[row])).collect(),
             _ => self.split.clusters.iter().map(|rows| means(rows)).collect(),
         };
-        let intervals = bootstrap::intervals(&self.solved.problem, self.asked.loss, &clusters);
+        let own = self.free.iter();
+        let estimates: Vec<f64> = own.map(|one| self.solved.values[*one as usize]).collect();
+        let most: Vec<f64> = self.free.iter().map(|one| one.most()).collect();
+        let solved = self.solved;
+        let mut intervals = bootstrap::intervals(
+            &solved.problem,
+            &solved.objective,
+            &estimates.into(),
+            &most,
+            &clusters,
+        );
+        // Of what moves nothing the rows say nothing.
+        for at in idle {
+            intervals[*at] = (self.free[*at].least(), most[*at]);
+        }
         let of = |parameter: Parameter| {
             let at = self.free.iter().position(|own| *own == parameter);
             let value = self.solved.values[parameter as usize];

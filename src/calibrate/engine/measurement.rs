@@ -166,7 +166,14 @@ fn whole(
 fn time(field: &'static str, value: Option<f64>) -> Result<f64, Fault> {
     match value {
         Some(value) if value > 0.0 && value <= 1e9 => Ok(value),
-        other => Err(fault(field, other, "milliseconds above 0, at most 1e9")),
+        other => {
+            // In few characters, however large it is.
+            let other = other.map(|value| match value.abs() {
+                size if size >= 1e15 => format!("{value:e}"),
+                _ => value.to_string(),
+            });
+            Err(fault(field, other, "milliseconds above 0, at most 1e9"))
+        }
     }
 }
 
@@ -191,7 +198,7 @@ impl Measurement {
     /// # Errors
     /// The first field that is missing or not allowed.
     pub fn observed(&self, place: String) -> Result<Observed, Fault> {
-        const TOKENS_ALLOWED: &str = "a whole number of tokens, at most 4,000,000";
+        const TOKENS_ALLOWED: &str = "a whole number of tokens from 1 to 4,000,000";
         let engine = text("engine", self.engine.as_ref())?;
         let model = text("model", self.model.as_ref())?;
         let accelerator = text("accelerator", self.accelerator.as_ref())?;

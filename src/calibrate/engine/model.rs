@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::measurement::Observed;
 use super::parameter::{COUNT, Parameter, Values};
 use crate::calibrate::Overheads;
-use crate::calibrate::regression::robust::Problem;
+use crate::calibrate::regression::problem::Problem;
 use crate::engine::SimDuration;
 use crate::fleet::plan::EnginePlan;
 use crate::perf::{self, KernelFactors, Overlapped, PromptWork, Scaled, StepTimes};
@@ -20,6 +20,15 @@ use crate::validate::closed_loop::simulate::{Means, plan, run};
 /// Errors smaller than this, relative, are none: the order of events in a simulation moves means by
 /// as much.
 pub const LEAST_SCALE: f64 = 1e-3;
+
+/// On which side of some values differences are taken; on the other where there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// At greater ones.
+    Above,
+    /// At lower ones.
+    Below,
+}
 
 /// What is simulated of a row, and at which values of the unknowns.
 type Key = (usize, [u64; COUNT]);
@@ -93,11 +102,15 @@ impl<'a> Model<'a> {
         rows: &[usize],
         values: Values,
         free: &[Parameter],
+        side: Side,
     ) -> Option<Problem> {
         let beside = |parameter: Parameter| {
             let mut beside = values;
-            // What is at its greatest is looked at from below.
-            let up = values[parameter as usize] + parameter.difference() <= parameter.most();
+            let (value, difference) = (values[parameter as usize], parameter.difference());
+            let up = match side {
+                Side::Above => value + difference <= parameter.most(),
+                Side::Below => value - difference < parameter.least(),
+            };
             let sign = if up { 1.0 } else { -1.0 };
             beside[parameter as usize] += sign * parameter.difference();
             (beside, sign * parameter.difference())
@@ -124,7 +137,6 @@ impl<'a> Model<'a> {
             a,
             b,
             lower: DVector::from_iterator(free.len(), free.iter().map(|one| one.least())),
-            least_scale: LEAST_SCALE,
         })
     }
 }

@@ -42,8 +42,22 @@ impl Rows {
 /// A file that is of no known kind, or a value that is not allowed, with its line.
 pub fn read(files: &[impl AsRef<Path>], given: &Given) -> Result<Rows, ValidateError> {
     let mut rows = Rows::default();
-    for file in files {
-        read_one(file.as_ref(), given, &mut rows)?;
+    for (at, file) in files.iter().enumerate() {
+        let file = file.as_ref();
+        let own = |file: &Path| file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        if files[..at]
+            .iter()
+            .any(|other| own(other.as_ref()) == own(file))
+        {
+            return Err(ValidateError::value(
+                &file.display().to_string(),
+                "the whole file",
+                "it is named twice",
+                "each file once, for its rows would count twice",
+                "leave it out once",
+            ));
+        }
+        read_one(file, given, &mut rows)?;
     }
     Ok(rows)
 }
@@ -81,13 +95,27 @@ fn read_one(path: &Path, given: &Given, rows: &mut Rows) -> Result<(), ValidateE
     }
     for (line, value) in json_lines(&file, &text)? {
         let place = format!("line {line}");
-        let measurement: Measurement = serde_json::from_value(value).map_err(|error| {
-            let allowed = format!("an object of {}", FIELDS.join(", "));
-            ValidateError::value(&file, &place, error.to_string(), allowed, REMEDY)
-        })?;
+        let measurement: Measurement = serde_path_to_error::deserialize(value)
+            .map_err(|error| misfit(&file, &place, &error))?;
         take(&file, &place, measurement, given, rows)?;
     }
     Ok(())
+}
+
+/// What is wrong with a line of JSON, and with which of its fields.
+fn misfit(
+    file: &str,
+    place: &str,
+    error: &serde_path_to_error::Error<serde_json::Error>,
+) -> ValidateError {
+    let field = error.path().to_string();
+    // Of what is no object there is no path.
+    let place = match FIELDS.contains(&field.as_str()) {
+        true => format!("{place}, field `{field}`"),
+        false => place.to_owned(),
+    };
+    let allowed = format!("an object of {}", FIELDS.join(", "));
+    ValidateError::value(file, place, error.inner().to_string(), allowed, REMEDY)
 }
 
 /// Refuses columns that would be passed over, naming the nearest.

@@ -1,16 +1,56 @@
-//! The unknowns that fit rows best: Gauss-Newton steps, each a robust non-negative least squares
-//! problem around simulated runs, shortened where the simulation does not follow its tangent.
+//! The unknowns that fit rows best, from several starts: each with one factor held first and freed then,
+//! the best of them on to the end.
 
+use super::descent::{Descent, Reached};
 use super::model::{LEAST_SCALE, Model};
 use super::parameter::{Parameter, Values};
-use crate::calibrate::regression::robust::{Loss, Problem, cost, scales};
+use crate::calibrate::regression::problem::Problem;
+use crate::calibrate::regression::robust::{Loss, Objective, scales};
 
-/// Steps of a stage at most.
-const MOST_STEPS: usize = 8;
-/// Times that a step is halved.
-const HALVINGS: u32 = 5;
-/// A step that takes off less of the cost, relative, is the last.
-const SETTLED: f64 = 1e-4;
+/// Steps of a stage at most; most stages settle within ten.
+const MOST_STEPS: usize = 60;
+/// Steps with a factor held, after which starts are compared.
+const FIRST_STEPS: usize = 6;
+/// Factors that a search begins at, beside 1: kernels of half and of twice the step model's time.
+const FACTORS: [f64; 2] = [0.5, 2.0];
+/// Starts that are followed to the end.
+const FOLLOWED: usize = 2;
+/// Another start must be better than the usual one by this share of its cost to be taken for it.
+const BETTER: f64 = 0.01;
+
+/// Where a search begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Start {
+    /// The unknowns there.
+    pub values: Values,
+    /// A factor that is held at first.
+    held: Option<Parameter>,
+}
+
+impl Start {
+    /// From these values, all free at once.
+    pub fn at(values: Values) -> Start {
+        Start { values, held: None }
+    }
+}
+
+/// The starts of a search for `free` unknowns: the usual one, `values`, and those with other factors.
+pub fn starts(values: Values, free: &[Parameter]) -> Vec<Start> {
+    let mut found = vec![Start::at(values)];
+    for factor in [Parameter::PrefillTimeFactor, Parameter::DecodeTimeFactor] {
+        // With nothing else free there is nothing to be found while it is held.
+        if !free.contains(&factor) || free.len() < 2 {
+            continue;
+        }
+        for value in FACTORS {
+            let mut values = values;
+            values[factor as usize] = value;
+            let held = Some(factor);
+            found.push(Start { values, held });
+        }
+    }
+    found
+}
 
 /// What fits some rows best.
 #[derive(Debug, Clone)]
@@ -19,21 +59,27 @@ pub struct Solved {
     pub values: Values,
     /// The rows around them, as a linear problem in the free unknowns.
     pub problem: Problem,
+    /// What errors cost there, with standard deviations that stay.
+    pub objective: Objective,
     /// Errors of all rows there, TTFT and TPOT in turn.
     pub residuals: Vec<f64>,
     /// Standard deviations of errors of TTFT and TPOT, relative.
     pub scales: Vec<f64>,
     /// Weights of the errors, 0 to 1.
     pub weights: Vec<f64>,
-    /// Steps that were made.
+    /// Steps that were made from the best start on.
     pub steps: usize,
+    /// Whether no step was left that helps.
+    pub settled: bool,
+    /// The start that led there.
+    pub start: Start,
 }
 
-/// Fits `free` unknowns to rows; the others stay what they are at the start.
+/// Fits `free` unknowns to rows; the others stay what they are at the starts.
 ///
-/// First with Huber's loss, whose one minimum is found from anywhere near, then from there with the
-/// loss asked for, the standard deviations of errors held: as V. J. Yohai does it (*High
-/// breakdown-point and high efficiency robust estimates for regression*, Annals of Statistics 15, 1987).
+/// First with Huber's loss, then from there with the loss asked for, the standard deviations of errors
+/// held: as V. J. Yohai does it (*High breakdown-point and high efficiency robust estimates for
+/// regression*, Annals of Statistics 15, 1987).
 ///
 /// # Errors
 /// Where the rows cannot be simulated.
@@ -41,96 +87,108 @@ pub fn solve(
     model: &mut Model<'_>,
     rows: &[usize],
     free: &[Parameter],
-    start: Values,
+    starts: &[Start],
     loss: Loss,
 ) -> Result<Solved, String> {
     let first = match loss {
         Loss::Squares => Loss::Squares,
         Loss::Huber | Loss::Tukey => Loss::Huber,
     };
-    let (mut values, mut steps) = descend(model, rows, free, start, first, None)?;
+    let mut descent = Descent {
+        model,
+        rows,
+        free: free.to_vec(),
+        objective: Objective::seeking(first, LEAST_SCALE),
+    };
+    let (mut reached, start) = best(&mut descent, starts)?;
+    let mut objective = descent.objective.clone();
     if loss == Loss::Tukey {
-        let own = residuals(model, rows, values)?;
-        let held = scales(&own, &kinds(own.len()), LEAST_SCALE);
-        let (found, more) = descend(model, rows, free, values, loss, Some(&held))?;
-        (values, steps) = (found, steps + more);
+        let held = scales(&reached.residuals, &kinds(rows), LEAST_SCALE);
+        objective = objective.holding(held, loss);
+        descent.objective = objective.clone();
+        let steps = reached.steps;
+        reached = descent.down(reached.values, MOST_STEPS)?;
+        reached.steps += steps;
+    } else {
+        let own = objective.scales(&reached.residuals, &kinds(rows));
+        objective = objective.holding(own, loss);
     }
-    let problem = linearised(model, rows, values, free)?;
-    let residuals = residuals(model, rows, values)?;
-    let scales = scales(&residuals, &problem.kinds, problem.least_scale);
+    let Reached {
+        values,
+        residuals,
+        steps,
+        settled,
+        ..
+    } = reached;
+    let scales = scales(&residuals, &kinds(rows), LEAST_SCALE);
     let weight = |(row, residual): (usize, &f64)| loss.weight(residual / scales[row % 2]);
     Ok(Solved {
         values,
         weights: residuals.iter().enumerate().map(weight).collect(),
-        problem,
+        problem: descent.linearised(values)?,
+        objective,
         residuals,
         scales,
         steps,
+        settled,
+        start,
     })
 }
 
 /// Errors of TTFT and TPOT take turns.
-fn kinds(count: usize) -> Vec<usize> {
-    (0..count).map(|row| row % 2).collect()
+fn kinds(rows: &[usize]) -> Vec<usize> {
+    (0..2 * rows.len()).map(|row| row % 2).collect()
 }
 
-fn cannot() -> String {
-    "the rows cannot be simulated with the values of this step".to_owned()
-}
-
-fn residuals(model: &mut Model<'_>, rows: &[usize], at: Values) -> Result<Vec<f64>, String> {
-    model.residuals(rows, at).ok_or_else(cannot)
-}
-
-fn linearised(
-    model: &mut Model<'_>,
-    rows: &[usize],
-    at: Values,
-    free: &[Parameter],
-) -> Result<Problem, String> {
-    model.linearised(rows, at, free).ok_or_else(cannot)
-}
-
-/// Steps down from `values` until one gains nothing.
-fn descend(
-    model: &mut Model<'_>,
-    rows: &[usize],
-    free: &[Parameter],
-    mut values: Values,
-    loss: Loss,
-    held: Option<&[f64]>,
-) -> Result<(Values, usize), String> {
-    for step in 0..MOST_STEPS {
-        let problem = linearised(model, rows, values, free)?;
-        let start = free.iter().map(|one| values[*one as usize]);
-        let solution = problem.solve_from(loss, held, start.collect::<Vec<f64>>().into());
-        let spread = held.unwrap_or(&solution.scales);
-        let of = |residuals: &[f64]| cost(residuals, &problem.kinds, spread, loss);
-        let now = of(&residuals(model, rows, values)?);
-        let mut share = 1.0;
-        let mut better = None;
-        for _ in 0..=HALVINGS {
-            let mut trial = values;
-            for (parameter, found) in free.iter().zip(solution.x.iter()) {
-                let own = &mut trial[*parameter as usize];
-                let to = found.min(parameter.most());
-                *own += share * (to - *own);
-            }
-            // Where a row cannot be simulated the step was too long.
-            let there = model.residuals(rows, trial).map(|found| of(&found));
-            if let Some(there) = there.filter(|there| *there < now) {
-                better = Some((trial, there));
-                break;
-            }
-            share /= 2.0;
-        }
-        let Some((trial, there)) = better else {
-            return Ok((values, step));
-        };
-        values = trial;
-        if now - there <= SETTLED * now {
-            return Ok((values, step + 1));
+/// The best that is reached from some starts. A start whose rows cannot be simulated counts only where
+/// there is no other.
+fn best(descent: &mut Descent<'_, '_>, starts: &[Start]) -> Result<(Reached, Start), String> {
+    let all = descent.free.clone();
+    let mut begun: Vec<(Reached, Start)> = Vec::new();
+    let mut failed = None;
+    for start in starts {
+        let others = all.iter().copied();
+        descent.free = others.filter(|one| Some(*one) != start.held).collect();
+        match descent.down(start.values, FIRST_STEPS) {
+            Ok(reached) => begun.push((reached, *start)),
+            Err(reason) => failed = Some(reason),
         }
     }
-    Ok((values, MOST_STEPS))
+    descent.free = all;
+    begun.sort_by(|(one, _), (other, _)| one.cost.total_cmp(&other.cost));
+    // The usual start is followed in any case.
+    let usual = begun.iter().position(|(_, start)| start.held.is_none());
+    if let Some(at) = usual.filter(|at| *at >= FOLLOWED) {
+        begun.swap(FOLLOWED - 1, at);
+    }
+    let mut found: Option<(Reached, Start)> = None;
+    for (before, start) in begun.into_iter().take(FOLLOWED) {
+        let on = match before.settled && start.held.is_none() {
+            true => Ok(before.clone()),
+            false => descent.down(before.values, MOST_STEPS).map(|mut on| {
+                on.steps += before.steps;
+                on
+            }),
+        };
+        let reached = match on {
+            Ok(reached) => reached,
+            Err(reason) => {
+                failed = Some(reason);
+                continue;
+            }
+        };
+        let better = found.as_ref().is_none_or(|(best, first)| {
+            // Between nearly equal ones the usual start decides, so that the choice is steady.
+            let share = match (first.held.is_none(), start.held.is_none()) {
+                (true, false) => 1.0 - BETTER,
+                (false, true) => 1.0 + BETTER,
+                _ => 1.0,
+            };
+            reached.cost < share * best.cost
+        });
+        if better {
+            found = Some((reached, start));
+        }
+    }
+    found.ok_or_else(|| failed.unwrap_or_else(|| "there is no start".to_owned()))
 }

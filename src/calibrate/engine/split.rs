@@ -7,7 +7,7 @@ use super::measurement::Observed;
 use super::model::Model;
 use super::parameter::{Parameter, Values};
 use super::repeated::settings;
-use super::solve::solve;
+use super::solve::{Start, solve};
 use crate::calibrate::fit::folds;
 use crate::calibrate::regression::robust::Loss;
 use crate::validate::closed_loop::simulate::Means;
@@ -79,7 +79,7 @@ pub fn cross_validate(
     rows: &[usize],
     split: &Split,
     free: &[Parameter],
-    start: Values,
+    starts: &[Start],
     loss: Loss,
 ) -> Vec<Option<Means>> {
     let mut unseen = vec![None; rows.len()];
@@ -90,7 +90,7 @@ pub fn cross_validate(
         if 2 * within.len() < free.len() {
             continue;
         }
-        let Ok(solved) = solve(model, &within, free, start, loss) else {
+        let Ok(solved) = solve(model, &within, free, starts, loss) else {
             continue;
         };
         let asked: Vec<(usize, Values)> = out.iter().map(|at| (rows[*at], solved.values)).collect();

@@ -1,6 +1,6 @@
 //! Goes through a plan on a device, row by row, and keeps what it finds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::bench;
 use super::device::{AllReduce, Device, probe};
@@ -63,6 +63,8 @@ pub trait Listener {
     fn begins(&self, rows: u64);
     /// One more is done, or was there.
     fn row(&self);
+    /// There was no journal to go on with, so that all is measured.
+    fn begins_anew(&self, journal: &Path);
 }
 
 /// Measures what is asked for, and writes it where that is asked for.
@@ -105,7 +107,11 @@ pub fn capture(request: &Request, listener: &dyn Listener) -> Result<Calibration
     };
     let (journal, there) = match &request.out {
         Some(out) => {
+            let begun = Journal::path_of(out).exists();
             let (journal, there) = Journal::open(out, &header, request.resume)?;
+            if request.resume && !begun {
+                listener.begins_anew(&Journal::path_of(out));
+            }
             (Some(journal), there)
         }
         None => (None, Vec::new()),
@@ -202,13 +208,18 @@ impl Going<'_> {
         let plan = self.plan;
         self.wake()?;
         for (index, planned) in plan.rows.iter().enumerate() {
-            let known = |entry: &Entry| entry.key() == (&planned.operation, planned.dtype);
-            if !self.entries.iter().any(known) {
+            if !self.has(planned) {
                 self.one(planned, plan.rows.len() - index)?;
             }
             listener.row();
         }
         Ok(())
+    }
+
+    /// Whether a row was measured, or could not be.
+    fn has(&self, planned: &Planned) -> bool {
+        let key = (&planned.operation, planned.dtype);
+        self.entries.iter().any(|entry| entry.key() == key)
     }
 
     /// Keeps the device busy for half a second, so that its clocks are up when the first row comes.
@@ -276,7 +287,7 @@ impl Going<'_> {
         if error.is_fatal() {
             // The others of this operation would end the next process, too.
             for planned in &self.plan.rows {
-                if planned.operation.name() == name {
+                if planned.operation.name() == name && !self.has(planned) {
                     self.keep(failure(planned, reason.clone()))?;
                 }
             }

@@ -43,6 +43,16 @@ pub enum GpuError {
         /// What the driver answered.
         said: String,
     },
+    /// The driver does not start.
+    #[error(
+        "the NVIDIA driver does not start ({said}); see what `nvidia-smi` says, that the kernel's module \
+         is of the same version as libcuda.so.1 (a restart after an update), and that this process may \
+         use /dev/nvidia*"
+    )]
+    NoStart {
+        /// What the driver answered.
+        said: String,
+    },
     /// A device that is not there.
     #[error("--device is {asked}, but it must be below {count}, the number of CUDA devices here")]
     UnknownDevice {

@@ -2,6 +2,7 @@
 //!
 //! JSON lines: a header that says what is measured where, then a line for each row.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,17 @@ pub enum JournalError {
         /// The journal.
         file: String,
     },
+    /// There is none to go on with, and a calibration that would be written over.
+    #[error(
+        "{out}: is a finished calibration, and there is no journal ({file}) to go on with; leave \
+         `--resume` out to measure anew and write over it, or name another `--out`"
+    )]
+    Finished {
+        /// The calibration.
+        out: String,
+        /// The journal.
+        file: String,
+    },
     /// It is of something else.
     #[error(
         "{file}: the journal is of another {what} ({there}; now {here}); measure as it was begun, \
@@ -111,7 +123,8 @@ impl Journal {
     /// Begins a journal, or goes on with the one that is there, and returns what it has.
     ///
     /// # Errors
-    /// It cannot be read or written, is of something else, or is there and `resume` was not asked.
+    /// It cannot be read or written, is of something else, is there and `resume` was not asked, or was
+    /// asked beside a finished calibration.
     pub fn open(
         out: &Path,
         header: &Header,
@@ -131,6 +144,10 @@ impl Journal {
         };
         if there.is_some() && !resume {
             return Err(JournalError::Interrupted { file });
+        }
+        if there.is_none() && resume && out.exists() {
+            let out = out.display().to_string();
+            return Err(JournalError::Finished { out, file });
         }
         // A last line without its end was cut off while it was written: it is measured again.
         let text = there.unwrap_or_default();
@@ -187,7 +204,8 @@ fn entries(file: &str, text: &str, header: &Header) -> Result<Vec<Entry>, Journa
         line: index + 1,
         reason,
     };
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut lines = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
         if index == 0 {
             let there: Header =
@@ -200,6 +218,11 @@ fn entries(file: &str, text: &str, header: &Header) -> Result<Vec<Entry>, Journa
         if let Entry::Row(row) = &entry {
             let place = format!("line {} ", index + 1);
             row.check(file, &place)?;
+        }
+        let (operation, dtype) = entry.key();
+        let text = operation.text();
+        if let Some(first) = lines.insert((operation.clone(), dtype), index + 1) {
+            return Err(damaged(index, format!("{text} is in line {first} already")));
         }
         entries.push(entry);
     }

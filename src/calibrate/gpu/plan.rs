@@ -131,6 +131,14 @@ fn nothing(only: &[String], left_out: &[String]) -> String {
             ORDER.join(", ")
         );
     }
+    let several = |name: &String| ["peer_copy", "all_reduce"].contains(&name.as_str());
+    if !only.is_empty() && only.iter().all(several) {
+        return format!(
+            "nothing is left to measure: {} takes two GPUs at least; measure on a machine that has them \
+             (from `--device 0` on), or list it by `--dry-run --devices 8`",
+            only.join(", ")
+        );
+    }
     match left_out {
         [] => "nothing is left to measure; allow more operations in `--only`".to_owned(),
         some => format!(

@@ -1,24 +1,20 @@
 //! The calibration format: what was measured on which device, as one JSON document.
 
 mod check;
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::Path;
-
-use flate2::read::MultiGzDecoder;
 
 use serde::{Deserialize, Serialize};
 
 use super::operation::{NumberType, Operation};
 use super::sizes::FOOTPRINT;
 use check::{beyond, check};
+pub(crate) use text::{text_of, unreadable};
 
 /// The version of the format that is written. Version 1, which had captures alone, is read too.
 pub const SCHEMA: u32 = 2;
-
-/// How gzipped files begin.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A calibration: rows of one device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -90,6 +86,9 @@ pub struct DeviceFacts {
     pub ecc: Option<bool>,
     /// The CUDA version that the driver is for.
     pub driver_cuda: String,
+    /// The driver's own version, `570.86.15` say, where the system tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
 }
 
 /// Versions of the libraries that were called.
@@ -302,10 +301,10 @@ impl Calibration {
     /// It cannot be read, is no calibration, or a value is outside its range.
     pub fn load(path: &Path) -> Result<Self, RecordError> {
         let file = path.display().to_string();
-        let text = text_of(path).map_err(|error| RecordError::File {
+        let text = text_of(path).map_err(|why| RecordError::File {
             file: file.clone(),
-            cause: format!("cannot be read ({error})"),
-            remedy: "check the path",
+            cause: why.cause,
+            remedy: why.remedy,
         })?;
         Self::parse(&file, &text)
     }
@@ -315,8 +314,8 @@ impl Calibration {
     /// # Errors
     /// It is no calibration, or a value is outside its range.
     pub fn parse(file: &str, text: &str) -> Result<Self, RecordError> {
-        let version =
-            serde_json::from_str::<Version>(text).map_err(|error| not_one(file, &error))?;
+        let version = serde_json::from_str::<Version>(text)
+            .map_err(|error| not_one(file, &error.to_string()))?;
         check(
             (1..=u64::from(SCHEMA)).contains(&version.schema),
             file,
@@ -325,7 +324,7 @@ impl Calibration {
             "read it with the version of seatrial that wrote it, or measure again",
         )?;
         let calibration: Self = serde_json::from_str(text)
-            .map_err(|error| beyond(file, text, &error).unwrap_or_else(|| not_one(file, &error)))?;
+            .map_err(|error| beyond(file, text, &error).unwrap_or_else(|| misfit(file, text)))?;
         calibration.check(file)?;
         Ok(calibration)
     }
@@ -340,6 +339,7 @@ impl Calibration {
 
     /// Checks every row.
     pub(crate) fn check(&self, file: &str) -> Result<(), RecordError> {
+        self.check_device(file)?;
         let mut seen = BTreeSet::new();
         for (index, row) in self.rows.iter().enumerate() {
             let place = format!("rows[{index}] ({}) ", row.operation.text());
@@ -366,25 +366,23 @@ struct Version {
     schema: u64,
 }
 
-fn not_one(file: &str, error: &serde_json::Error) -> RecordError {
+fn not_one(file: &str, reason: &str) -> RecordError {
     RecordError::Parse {
         file: file.to_owned(),
-        reason: error.to_string(),
+        reason: reason.to_owned(),
     }
 }
 
-/// The text of a file, unpacked where it is gzipped.
-///
-/// # Errors
-/// It cannot be read, or is no UTF-8.
-pub(crate) fn text_of(path: &Path) -> std::io::Result<String> {
-    crate::inputs::note(path);
-    let bytes = std::fs::read(path)?;
-    if !bytes.starts_with(&GZIP) {
-        return String::from_utf8(bytes)
-            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+/// What is wrong with a document, read once more to say where: which costs time that is well spent on
+/// wrong ones only.
+fn misfit(file: &str, text: &str) -> RecordError {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found: Result<Calibration, _> = serde_path_to_error::deserialize(&mut reader);
+    match found {
+        Err(error) if error.inner().is_data() => {
+            not_one(file, &format!("`{}`: {}", error.path(), error.inner()))
+        }
+        Err(error) => not_one(file, &error.inner().to_string()),
+        Ok(_) => not_one(file, "something follows the document"),
     }
-    let mut text = String::new();
-    MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)?;
-    Ok(text)
 }

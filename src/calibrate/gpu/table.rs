@@ -126,6 +126,25 @@ pub fn share_of_peak(row: &Row, card: &AcceleratorCard) -> Option<f64> {
     most.filter(|_| on_device)
 }
 
+/// Marks of spreads that are no percentiles'.
+const RANGE: &str = "r";
+const DEVIATION: &str = "d";
+
+/// How far the samples of a row are spread, over its median, and the mark of where that is from.
+fn spread(row: &Row) -> (Option<f64>, &'static str) {
+    let told = row.spread.as_ref();
+    let range = told.and_then(|told| Some(told.max_us? - told.min_us?));
+    let deviation = told.map(|told| 2.0 * told.std_us);
+    let percentiles = row.p90_us.zip(row.p10_us).map(|(p90, p10)| p90 - p10);
+    let over = |us: f64| Some(us / row.median_us);
+    match (percentiles, range, deviation) {
+        (Some(us), _, _) => (over(us), ""),
+        (_, Some(us), _) => (over(us), RANGE),
+        (_, _, Some(us)) => (over(us), DEVIATION),
+        _ => (None, ""),
+    }
+}
+
 #[derive(Default)]
 struct Page {
     text: String,
@@ -152,8 +171,10 @@ impl Page {
                 significant(Some(device.memory_bytes as f64 / f64::from(1 << 30))),
                 device.l2_bytes >> 20,
             ));
+            let driver = device.driver.as_deref();
+            let driver = driver.map_or_else(String::new, |version| format!(" {version}"));
             self.line(&format!(
-                "driver for CUDA {}, cuBLASLt {}, NVRTC {}; {}, {rows}",
+                "driver{driver} for CUDA {}, cuBLASLt {}, NVRTC {}; {}, {rows}",
                 device.driver_cuda,
                 calibration.software.cublaslt,
                 calibration.software.nvrtc,
@@ -180,8 +201,7 @@ impl Page {
     }
 
     fn row(&mut self, row: &Row, l2_bytes: u64, card: Option<&AcceleratorCard>) {
-        let spread = row.p90_us.zip(row.p10_us);
-        let spread = spread.map(|(p90, p10)| (p90 - p10) / row.median_us);
+        let (spread, of) = spread(row);
         let share = card.and_then(|card| share_of_peak(row, card));
         let star = if row.in_cache(l2_bytes) { "*" } else { "" };
         let share = format!("{}{star}", percent(share));
@@ -190,7 +210,7 @@ impl Page {
             &row.operation.text(),
             short(row.dtype),
             &significant(Some(row.median_us)),
-            &format!("{}{mark}", percent(spread)),
+            &format!("{}{of}{mark}", percent(spread)),
             &significant(row.tflop_per_s),
             &significant(row.gb_per_s),
             &share,
@@ -206,6 +226,13 @@ impl Page {
              inputs in the second-level cache, as kernels between those of a layer do (all that they \
              touched is less than twice its size).",
         );
+        let marked = |mark: &str| calibration.rows.iter().any(|row| spread(row).1 == mark);
+        if marked(RANGE) || marked(DEVIATION) {
+            self.line(&format!(
+                "Where percentiles are not told, spread is from the least to the greatest ({RANGE}), or \
+                 else twice the standard deviation ({DEVIATION})."
+            ));
+        }
         let prompts = |row: &Row| row.operation.name() == "prefill_attention";
         if calibration.rows.iter().any(prompts) {
             self.line(

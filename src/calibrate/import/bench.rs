@@ -59,13 +59,19 @@ impl Document {
         let Some(value) = self.page.get(field).filter(|value| !value.is_null()) else {
             return Ok(None);
         };
-        let values = value
-            .as_array()
-            .map(|list| list.iter().map(amount).collect());
-        match values {
-            Some(Some(numbers)) => Ok(Some(numbers)),
-            _ => Err(self.refuse(field, "a list of numbers from 0 to 1e12", SAVE)),
-        }
+        let Some(list) = value.as_array() else {
+            return Err(self.refuse(field, "a list of numbers from 0 to 1e12", SAVE));
+        };
+        let numbers = list.iter().enumerate().map(|(at, value)| {
+            amount(value).ok_or_else(|| ImportError::Field {
+                file: self.file.clone(),
+                field: format!("{field}[{at}]"),
+                value: short(value),
+                allowed: "a number from 0 to 1e12",
+                remedy: SAVE,
+            })
+        });
+        numbers.collect::<Result<_, _>>().map(Some)
     }
 
     fn told(&self, path: &Path, source: &str, model: String, tp: Option<u32>) -> Told {
@@ -113,7 +119,10 @@ pub fn read_latency(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<T
         _ => Err(ImportError::Asked {
             option,
             value: value.map(|value| value.to_string()),
-            why: "the result of `vllm bench latency` does not tell it".to_owned(),
+            why: match value {
+                Some(_) => "must be 1 or more".to_owned(),
+                None => "the result of `vllm bench latency` does not tell it".to_owned(),
+            },
             remedy: format!("give what the benchmark was run with, --{option} 8 say"),
         }),
     };
@@ -153,7 +162,10 @@ pub fn read_serve(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Tol
     if completed < 1.0 {
         return Err(document.refuse("completed", "1 or more", "import a run that had requests"));
     }
-    let mean = |total: f64| ((total / completed).round() as u64).max(1);
+    let mean = |total: f64| match total > 0.0 {
+        true => ((total / completed).round() as u64).max(1),
+        false => 0,
+    };
     let prompt_tokens = mean(whole("total_input_tokens")?);
     let output_tokens = mean(whole("total_output_tokens")?);
     let load = load(&document);
@@ -166,9 +178,21 @@ pub fn read_serve(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Tol
         prompt_tokens,
         output_tokens,
     };
+    let mut own = Gather::default();
     match document.page.get("ttfts") {
-        Some(Value::Array(_)) => detailed(&document, &served, gather)?,
-        _ => summed_up(&document, &served, completed, gather)?,
+        Some(Value::Array(_)) => detailed(&document, &served, &mut own)?,
+        _ => summed_up(&document, &served, completed, &mut own)?,
+    }
+    match (prompt_tokens, output_tokens) {
+        (0, _) => gather.skip_all(
+            &own,
+            "of requests without a prompt (total_input_tokens is 0)",
+        ),
+        (_, 0) => gather.skip_all(
+            &own,
+            "of requests without output (total_output_tokens is 0)",
+        ),
+        _ => *gather = own,
     }
     Ok(document.told(path, "vllm bench serve", model.clone(), asked.tp))
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::lines::{Lines, text_of};
 use super::wheel::Wheel;
 use super::{Asked, ImportError, servingsim, splitwise, vidur};
+use crate::calibrate::gpu::record::unreadable;
 use crate::perf::nearest;
 
 /// A format of measurements.
@@ -65,9 +66,10 @@ impl ImportFormat {
             path: path.display().to_string(),
         };
         if path.is_dir() {
+            check_folder(path)?;
             return if Wheel::open(path).is_some() {
                 Ok(Self::Wheel)
-            } else if !vidur::files(path).is_empty() {
+            } else if !vidur::files(path)?.is_empty() {
                 Ok(Self::Vidur)
             } else if !servingsim::folders(path).is_empty() {
                 Ok(Self::ServingSim)
@@ -77,7 +79,12 @@ impl ImportFormat {
         }
         let text = text_of(path)?;
         if text.trim_start().starts_with('{') {
-            let document: Value = serde_json::from_str(&text).map_err(|_| unknown())?;
+            let document: Value =
+                serde_json::from_str(&text).map_err(|error| ImportError::File {
+                    file: path.display().to_string(),
+                    cause: format!("begins as a JSON document and is none ({error})"),
+                    remedy: "save it again",
+                })?;
             return if document.get("avg_latency").is_some() {
                 Ok(Self::BenchLatency)
             } else if crate::validate::is_bench_result(&document) {
@@ -129,6 +136,26 @@ impl ImportFormat {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses a folder that cannot be looked into, or has nothing.
+fn check_folder(path: &Path) -> Result<(), ImportError> {
+    let refuse = |cause: String, remedy: &'static str| ImportError::File {
+        file: path.display().to_string(),
+        cause,
+        remedy,
+    };
+    let mut entries = std::fs::read_dir(path).map_err(|error| {
+        let why = unreadable(path, &error);
+        refuse(why.cause, why.remedy)
+    })?;
+    match entries.next() {
+        Some(_) => Ok(()),
+        None => Err(refuse(
+            "is an empty folder".to_owned(),
+            "give the folder of a wheel or of a profile",
+        )),
     }
 }
 

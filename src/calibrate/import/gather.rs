@@ -80,6 +80,14 @@ impl Gather {
         }
     }
 
+    /// Counts all measurements of another as left out.
+    pub fn skip_all(&mut self, other: &Gather, why: &str) {
+        if other.read > 0 {
+            self.read += other.read;
+            *self.skipped.entry(why.to_owned()).or_default() += other.read;
+        }
+    }
+
     /// The rows, sorted, and what is to be said of the import.
     pub fn finish(mut self, source: String, files: Vec<String>) -> (Vec<Row>, ImportFacts) {
         let cells = std::mem::take(&mut self.cells);

@@ -3,6 +3,12 @@
 use crate::calibrate::gpu::operation::Operation;
 use crate::perf::ModelCard;
 
+/// Why layers are not split: what is counted so is left out.
+const HEADS: &str = "of heads that cannot be split evenly over the devices";
+const KV_HEADS: &str =
+    "of key-value heads that can neither be split evenly over the devices nor be copied to them";
+const FFN: &str = "of a feed-forward part that cannot be split evenly over the devices";
+
 /// The sizes of a layer on one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layer {
@@ -17,7 +23,10 @@ pub struct Layer {
 
 impl Layer {
     /// The layer of a card's model, split over `tp` devices.
-    pub fn of(card: &ModelCard, tp: u32) -> Self {
+    ///
+    /// # Errors
+    /// Why it cannot be, as [`Layer::split`] says it.
+    pub fn of(card: &ModelCard, tp: u32) -> Result<Self, &'static str> {
         let whole = Self {
             hidden: u64::from(card.hidden),
             heads: u64::from(card.heads),
@@ -30,16 +39,29 @@ impl Layer {
         whole.split(u64::from(tp))
     }
 
-    /// The part of one of `tp` devices.
-    pub fn split(self, tp: u64) -> Self {
-        let tp = tp.max(1);
-        Self {
-            heads: (self.heads / tp).max(1),
-            kv_heads: self.kv_heads.div_ceil(tp).max(1),
-            ffn: (self.ffn / tp).max(1),
-            vocab: (self.vocab / tp).max(1),
-            ..self
+    /// The part of one of `tp` devices: heads and the feed-forward part are shared evenly, key-value
+    /// heads too or each is on several devices, and the vocabulary is padded.
+    ///
+    /// # Errors
+    /// Why it cannot be split so.
+    pub fn split(self, tp: u64) -> Result<Self, &'static str> {
+        if tp == 0 || !self.heads.is_multiple_of(tp) {
+            return Err(HEADS);
         }
+        if !self.kv_heads.is_multiple_of(tp) && !tp.is_multiple_of(self.kv_heads.max(1)) {
+            return Err(KV_HEADS);
+        }
+        // A card of experts alone has no such part.
+        if !self.ffn.is_multiple_of(tp) {
+            return Err(FFN);
+        }
+        Ok(Self {
+            heads: self.heads / tp,
+            kv_heads: self.kv_heads.div_ceil(tp),
+            ffn: self.ffn / tp,
+            vocab: self.vocab.div_ceil(tp),
+            ..self
+        })
     }
 
     /// Queries, keys and values in one product.

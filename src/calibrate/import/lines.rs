@@ -13,10 +13,10 @@ const MOST: f64 = 1e12;
 
 /// The text of a file, unpacked where it is gzipped.
 pub fn text_of(path: &Path) -> Result<String, ImportError> {
-    record::text_of(path).map_err(|error| ImportError::File {
+    record::text_of(path).map_err(|why| ImportError::File {
         file: path.display().to_string(),
-        cause: format!("cannot be read ({error})"),
-        remedy: "check the path",
+        cause: why.cause,
+        remedy: why.remedy,
     })
 }
 

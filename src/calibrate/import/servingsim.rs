@@ -12,6 +12,8 @@ use crate::calibrate::gpu::operation::{NumberType, Operation};
 use crate::perf::ModelCard;
 
 const FORMAT: &str = "a profile of LLMServingSim";
+/// The major version of the profiler whose files are known.
+const PROFILER: &str = "1";
 
 /// The folders with a profile at or below a folder, with the devices that their names tell.
 pub fn folders(path: &Path) -> Vec<(Option<u32>, PathBuf)> {
@@ -63,7 +65,7 @@ pub fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Told, Imp
     let dtype = number_type(asked, &meta)?;
     let version = |name: &str| meta.get(name).unwrap_or("not told").to_owned();
     let mut told = Told {
-        source: format!("a profile of LLMServingSim {}", version("profiler_version")),
+        source: source(&meta)?,
         device: version("gpu"),
         driver_cuda: meta.get("cuda_version").unwrap_or_default().to_owned(),
         framework: Some(format!("vllm {}", version("vllm_version"))),
@@ -79,7 +81,12 @@ pub fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Told, Imp
                 remedy: "give the devices that layers were split over, --tp 1 say".to_owned(),
             });
         };
-        let layer = Layer::of(&card, tp.max(1));
+        let layer = Layer::of(&card, tp).map_err(|why| ImportError::Asked {
+            option: "tp",
+            value: Some(tp.to_string()),
+            why: format!("{} would be {why}", card.name),
+            remedy: "give the devices that its layers were split over".to_owned(),
+        })?;
         told.tp.push(tp);
         for name in ["dense", "per_sequence", "attention", "moe"] {
             let Some(path) = file(folder, name) else {
@@ -105,6 +112,22 @@ pub fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Told, Imp
     Ok(told)
 }
 
+/// The profile with the version of what wrote it, which must be one whose columns are known.
+fn source(meta: &Meta) -> Result<String, ImportError> {
+    let version = meta.get("profiler_version").unwrap_or("not told");
+    let major = version.split('.').next();
+    match (&meta.file, meta.get("profiler_version").is_some()) {
+        (Some(file), true) if major != Some(PROFILER) => Err(ImportError::Field {
+            file: file.clone(),
+            field: "profiler_version".to_owned(),
+            value: version.to_owned(),
+            allowed: "1.x, whose columns and units are known",
+            remedy: "profile by that version, or, where its files are alike, change the line to 1.0.0",
+        }),
+        _ => Ok(format!("a profile of LLMServingSim {version}")),
+    }
+}
+
 fn file(folder: &Path, name: &str) -> Option<PathBuf> {
     let paths = [".csv", ".csv.gz"].map(|ending| folder.join(format!("{name}{ending}")));
     paths.into_iter().find(|path| path.is_file())
@@ -112,7 +135,11 @@ fn file(folder: &Path, name: &str) -> Option<PathBuf> {
 
 /// The plain fields of `meta.yaml`.
 #[derive(Default)]
-struct Meta(Vec<(String, String)>);
+struct Meta {
+    /// The file, if there is one.
+    file: Option<String>,
+    fields: Vec<(String, String)>,
+}
 
 impl Meta {
     /// That of a folder or of the one above.
@@ -131,11 +158,14 @@ impl Meta {
             .map(|(name, value)| (name.trim(), value.trim().trim_matches(['"', '\''])))
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Ok(Self(fields.collect()))
+        Ok(Self {
+            file: Some(path.display().to_string()),
+            fields: fields.collect(),
+        })
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        let mut fields = self.0.iter();
+        let mut fields = self.fields.iter();
         fields
             .find(|field| field.0 == name)
             .map(|field| field.1.as_str())
@@ -155,8 +185,14 @@ fn card(asked: &Asked, meta: &Meta) -> Result<ModelCard, ImportError> {
         None => Err(ImportError::Asked {
             option: "model",
             value: None,
-            why: match model {
-                "" => "no meta.yaml tells the model, whose card has the shapes".to_owned(),
+            why: match (model, &meta.file) {
+                ("", Some(file)) => format!(
+                    "{file} has no line `model: NAME`, and the card of the model has the shapes"
+                ),
+                ("", None) => {
+                    "there is no meta.yaml that tells the model, whose card has the shapes"
+                        .to_owned()
+                }
                 _ => format!("there is no card for `{model}`, whose shapes are needed"),
             },
             remedy: format!(

@@ -93,16 +93,20 @@ fn hardware(file: &str, text: &str, asked: &Asked) -> Result<String, ImportError
         Ok(())
     })?;
     let list = known.iter().cloned().collect::<Vec<_>>().join(", ");
+    if known.is_empty() {
+        return Err(ImportError::File {
+            file: file.to_owned(),
+            cause: "has names of columns, and no line below them".to_owned(),
+            remedy: "give one with measurements",
+        });
+    }
     match &asked.device {
         Some(device) if known.contains(device) => Ok(device.clone()),
         None if known.len() == 1 => Ok(list),
         device => Err(ImportError::Asked {
             option: "device",
             value: device.clone(),
-            why: match known.len() {
-                0 => format!("{file} has no line"),
-                _ => format!("{file} has lines of {list}, and a calibration is of one device"),
-            },
+            why: format!("{file} has lines of {list}, and a calibration is of one device"),
             remedy: "give one of these".to_owned(),
         }),
     }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::gather::Gather;
+use super::gather::{Gather, NO_TIME};
 use super::layers::Layer;
 use super::lines::{Line, Lines, text_of};
 use super::{Asked, ImportError, Told};
@@ -24,20 +24,26 @@ pub fn is_one(names: &[String]) -> bool {
 }
 
 /// The profiles in a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+///
+/// # Errors
+/// A file of such a name cannot be read.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ImportError> {
     let names = FILES
         .iter()
         .flat_map(|name| [".csv", ".csv.gz"].map(|ending| folder.join(format!("{name}{ending}"))));
-    let is_profile = |path: &PathBuf| {
-        path.is_file() && text_of(path).is_ok_and(|text| is_one(&Lines::names(&text)))
-    };
-    names.filter(is_profile).collect()
+    let mut found = Vec::new();
+    for path in names.filter(|path| path.is_file()) {
+        if is_one(&Lines::names(&text_of(&path)?)) {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 /// Reads a profile, or those of a folder.
 pub fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Told, ImportError> {
     let paths = match path.is_dir() {
-        true => files(path),
+        true => files(path)?,
         false => vec![path.to_owned()],
     };
     let mut told = Told {
@@ -100,6 +106,35 @@ impl Times {
         };
         Ok(Some((median, spread)))
     }
+
+    /// Adds what a line has of an operation; times that cannot be of one kernel are left out.
+    fn add(
+        &self,
+        line: &Line<'_>,
+        operation: Operation,
+        (dtype, kernel): (NumberType, &str),
+        gather: &mut Gather,
+    ) -> Result<(), ImportError> {
+        let (us, spread) = self.read(line)?.unwrap_or((f64::NAN, None));
+        match spread.is_none_or(|spread| spread.holds(us)) {
+            true => gather.add(operation, Some(dtype), kernel, us, spread),
+            false => gather.skip(DISORDER),
+        }
+        Ok(())
+    }
+}
+
+/// Why times are left out that are no statistics of one sample.
+const DISORDER: &str = "whose median or mean is not between least and greatest time";
+/// Why lines are left out whose heads have no width.
+const NO_WIDTH: &str = "of a hidden size that is no multiple of the heads";
+
+/// A layer whose heads share the hidden size evenly, which is how Vidur tells their width.
+fn whole_heads(layer: Layer) -> Result<Layer, &'static str> {
+    match layer.hidden.is_multiple_of(layer.heads) {
+        true => Ok(layer),
+        false => Err(NO_WIDTH),
+    }
 }
 
 /// What a kernel of `mlp.csv` is here.
@@ -160,14 +195,20 @@ fn products(lines: Lines<'_>, dtype: NumberType, gather: &mut Gather) -> Result<
             hidden,
             heads,
             kv_heads,
-            head_dim: (hidden / heads).max(1),
+            head_dim: hidden / heads,
             ffn,
             gated,
             vocab,
         };
-        let layer = layer.split(tp);
+        let layer = whole_heads(layer).and_then(|layer| layer.split(tp));
         for (times, is) in &kernels {
-            let found = times.read(line)?;
+            let layer = match layer {
+                Ok(layer) => layer,
+                Err(why) => {
+                    gather.skip(why);
+                    continue;
+                }
+            };
             let make = match is {
                 Is::Operation(make) => make,
                 Is::Gated(make) if gated => make,
@@ -180,8 +221,7 @@ fn products(lines: Lines<'_>, dtype: NumberType, gather: &mut Gather) -> Result<
                     continue;
                 }
             };
-            let (us, spread) = found.unwrap_or((f64::NAN, None));
-            gather.add(make(&layer, tokens), Some(dtype), "", us, spread);
+            times.add(line, make(&layer, tokens), (dtype, ""), gather)?;
         }
         Ok(())
     })
@@ -213,12 +253,19 @@ fn attention(lines: Lines<'_>, gather: &mut Gather) -> Result<(), ImportError> {
             hidden,
             heads,
             kv_heads,
-            head_dim: (hidden / heads).max(1),
-            ffn: 1,
+            head_dim: hidden / heads,
+            // Neither is told here, and neither is of attention.
+            ffn: tp,
             gated: true,
-            vocab: 1,
+            vocab: tp,
         };
-        let layer = layer.split(tp);
+        let layer = match whole_heads(layer).and_then(|layer| layer.split(tp)) {
+            Ok(layer) => layer,
+            Err(why) => {
+                gather.skip(why);
+                return Ok(());
+            }
+        };
         let cached = line.whole(cached, 0)?;
         let (times, operation) = match truth(line, prefill)? {
             true => {
@@ -232,13 +279,11 @@ fn attention(lines: Lines<'_>, gather: &mut Gather) -> Result<(), ImportError> {
             // What is in the cache, and the new token.
             false => (&decode, layer.decode(sequences, cached + 1)),
         };
-        let found = match times {
-            Some(times) => times.read(line)?,
-            None => None,
-        };
-        let (us, spread) = found.unwrap_or((f64::NAN, None));
         let kernel = backend.map_or("", |place| line.text(place));
-        gather.add(operation, Some(NumberType::Bf16), kernel, us, spread);
+        match times {
+            Some(times) => times.add(line, operation, (NumberType::Bf16, kernel), gather)?,
+            None => gather.skip(NO_TIME),
+        }
         Ok(())
     })
 }
@@ -267,9 +312,7 @@ fn all_reduce(lines: Lines<'_>, gather: &mut Gather) -> Result<(), ImportError> 
             devices: devices as u32,
             values: bytes / 2,
         };
-        let (us, spread) = times.read(line)?.unwrap_or((f64::NAN, None));
-        gather.add(operation, Some(NumberType::Bf16), "", us, spread);
-        Ok(())
+        times.add(line, operation, (NumberType::Bf16, ""), gather)
     })
 }
 

@@ -1,26 +1,26 @@
-//! Least squares with lower bounds in which wild rows count less, by iteratively reweighted
-//! [`nnls`].
+//! What residuals cost, and by that how much each row counts: wild ones less.
 //!
-//! P. W. Holland and R. E. Welsch, *Robust regression using iteratively reweighted least squares*,
-//! Communications in Statistics A6 (1977), gives the method and its constants; P. J. Huber, *Robust
-//! estimation of a location parameter*, Annals of Mathematical Statistics 35 (1964), the first loss,
-//! and A. E. Beaton and J. W. Tukey, Technometrics 16 (1974), the second.
+//! P. J. Huber, *Robust estimation of a location parameter*, Annals of Mathematical Statistics 35
+//! (1964), gives the first loss and the standard deviation that is found with it; A. E. Beaton and
+//! J. W. Tukey, Technometrics 16 (1974), the second; P. W. Holland and R. E. Welsch, *Robust regression
+//! using iteratively reweighted least squares*, Communications in Statistics A6 (1977), the constants.
 
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DVector;
 use serde::Serialize;
-
-use super::nnls::nnls;
 
 /// Huber's constant: 95 % of the efficiency of least squares where errors are normal.
 const HUBER: f64 = 1.345;
-/// Tukey's, for the same efficiency.
+/// Half the mean of the squares of normal deviations that are cut off at it: what makes its standard
+/// deviation that of the normal law.
+const HUBER_SHARE: f64 = 0.355_082;
+/// Tukey's constant, for the same efficiency.
 const TUKEY: f64 = 4.685;
 /// Median absolute deviations in a standard deviation of the normal law: 1 / 0.6745.
 const TO_DEVIATION: f64 = 1.4826;
-/// Times that weights are found anew.
-const MOST_ROUNDS: usize = 60;
-/// Change of the solution, relative, at which weights have settled.
-const SETTLED: f64 = 1e-6;
+/// Times that a standard deviation is found anew.
+const MOST_ROUNDS: usize = 100;
+/// Change of it, relative, at which it has settled.
+const SETTLED: f64 = 1e-9;
 
 /// What a residual costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -66,117 +66,105 @@ impl Loss {
     }
 }
 
-/// Rows `a x = b`, up to errors, with `x` no less than `lower`.
-#[derive(Debug, Clone)]
-pub struct Problem {
-    /// One row a measurement, one column an unknown.
-    pub a: DMatrix<f64>,
-    /// What was measured.
-    pub b: DVector<f64>,
-    /// Least values of the unknowns.
-    pub lower: DVector<f64>,
-    /// The kind of each row, from 0: those of one kind have errors of one size.
-    pub kinds: Vec<usize>,
-    /// Least standard deviation of an error, above 0: where rows fit better than this, none is wild.
-    pub least_scale: f64,
+/// What all residuals cost together, a figure that fits to the same rows can be compared by.
+///
+/// Squares are those of the residuals as they are. With Huber's loss the standard deviation of each
+/// kind is sought with the unknowns, as he does it: the cost of a kind is then about as its standard
+/// deviation, so that none is given up for another to fit exactly, and linear problems have one
+/// minimum. Tukey's needs standard deviations that are given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objective {
+    /// The loss.
+    pub loss: Loss,
+    /// Standard deviations by kind; sought where there are none.
+    held: Option<Vec<f64>>,
+    /// The least of them, above 0.
+    least: f64,
 }
 
-/// What fits best.
-#[derive(Debug, Clone)]
-pub struct Solution {
-    /// The unknowns.
-    pub x: DVector<f64>,
-    /// Weights of the rows, 0 to 1.
-    pub weights: DVector<f64>,
-    /// The standard deviation of errors of each kind, from the median of their sizes.
-    pub scales: Vec<f64>,
-}
-
-impl Problem {
-    /// `a x - b`.
-    pub fn residuals(&self, x: &DVector<f64>) -> DVector<f64> {
-        &self.a * x - &self.b
-    }
-
-    /// The rows at these places, which may come several times.
-    pub fn of(&self, rows: &[usize]) -> Problem {
-        Problem {
-            a: self.a.select_rows(rows),
-            b: self.b.select_rows(rows),
-            lower: self.lower.clone(),
-            kinds: rows.iter().map(|row| self.kinds[*row]).collect(),
-            least_scale: self.least_scale,
+impl Objective {
+    /// A loss whose standard deviations are sought, or 1 with squares; none is below `least`.
+    #[must_use]
+    pub fn seeking(loss: Loss, least: f64) -> Objective {
+        Objective {
+            loss,
+            held: None,
+            least,
         }
     }
 
-    /// Weighted least squares within the bounds.
-    fn weighted(&self, weights: &DVector<f64>) -> DVector<f64> {
-        let roots = weights.map(f64::sqrt);
-        let mut a = self.a.clone();
-        for (mut row, root) in a.row_iter_mut().zip(roots.iter()) {
-            row *= *root;
+    /// The same with standard deviations that stay as they are.
+    #[must_use]
+    pub fn holding(&self, scales: Vec<f64>, loss: Loss) -> Objective {
+        Objective {
+            loss,
+            held: Some(scales),
+            least: self.least,
         }
-        let b = (&self.b - &self.a * &self.lower).component_mul(&roots);
-        nnls(&a, &b) + &self.lower
     }
 
-    /// The unknowns that cost least. Standard deviations are found on the way unless `scales` gives
-    /// them; Tukey's loss, which has many minima, begins where Huber's ends and keeps its deviations.
-    pub fn solve(&self, loss: Loss, scales: Option<&[f64]>) -> Solution {
-        match (loss, scales) {
-            (Loss::Tukey, None) => {
-                let begun = self.solve(Loss::Huber, None);
-                self.reweight(loss, Some(&begun.scales), begun.x)
-            }
-            _ => {
-                let start = self.weighted(&DVector::repeat(self.b.len(), 1.0));
-                self.reweight(loss, scales, start)
+    /// Standard deviations of these residuals by kind, 1 with squares.
+    #[must_use]
+    pub fn scales(&self, residuals: &[f64], kinds: &[usize]) -> Vec<f64> {
+        let count = kinds.iter().max().map_or(0, |most| most + 1);
+        match (&self.held, self.loss) {
+            (Some(held), _) => held.clone(),
+            (None, Loss::Squares) => vec![1.0; count],
+            (None, Loss::Huber | Loss::Tukey) => {
+                let begun = scales(residuals, kinds, self.least);
+                let own = begun.iter().enumerate();
+                own.map(|(kind, begun)| self.scale(residuals, kinds, kind, *begun))
+                    .collect()
             }
         }
     }
 
-    /// The same from where one is: deviations are found on the way unless they are given.
-    pub fn solve_from(&self, loss: Loss, scales: Option<&[f64]>, start: DVector<f64>) -> Solution {
-        self.reweight(loss, scales, start)
-    }
-
-    fn reweight(&self, loss: Loss, fixed: Option<&[f64]>, start: DVector<f64>) -> Solution {
-        let mut x = start;
+    /// The standard deviation of one kind: that at which the mean of its squares, cut off, is as with
+    /// normal errors.
+    fn scale(&self, residuals: &[f64], kinds: &[usize], kind: usize, begun: f64) -> f64 {
+        let own = || residuals.iter().zip(kinds).filter(|(_, own)| **own == kind);
+        let count = own().count().max(1) as f64;
+        let mut scale = begun;
         for _ in 0..MOST_ROUNDS {
-            let residuals = self.residuals(&x);
-            let scales = self.scales(&residuals, fixed);
-            let weights = self.weights(loss, &residuals, &scales);
-            let next = self.weighted(&weights.component_div(&self.variances(&scales)));
-            let moved = (&next - &x).amax();
-            x = next;
-            if moved <= SETTLED * x.amax() {
+            let cut = own().map(|(residual, _)| (residual / scale).powi(2).min(HUBER * HUBER));
+            let share = cut.sum::<f64>() / 2.0 / count;
+            let next = (scale * (share / HUBER_SHARE).sqrt()).max(self.least);
+            let moved = (next / scale - 1.0).abs();
+            scale = next;
+            if moved <= SETTLED {
                 break;
             }
         }
-        let residuals = self.residuals(&x);
-        let scales = self.scales(&residuals, fixed);
-        Solution {
-            weights: self.weights(loss, &residuals, &scales),
-            x,
-            scales,
-        }
+        scale
     }
 
-    /// Standard deviations by kind, unless they are given.
-    fn scales(&self, residuals: &DVector<f64>, fixed: Option<&[f64]>) -> Vec<f64> {
-        match fixed {
-            Some(fixed) => fixed.to_vec(),
-            None => scales(residuals.as_slice(), &self.kinds, self.least_scale),
-        }
+    /// What the residuals cost together.
+    #[must_use]
+    pub fn cost(&self, residuals: &[f64], kinds: &[usize]) -> f64 {
+        let scales = self.scales(residuals, kinds);
+        let each = residuals.iter().zip(kinds).map(|(residual, kind)| {
+            let scale = scales[*kind];
+            let cost = self.loss.cost(residual / scale);
+            match self.loss {
+                Loss::Squares | Loss::Tukey => cost,
+                Loss::Huber => scale * (cost + HUBER_SHARE),
+            }
+        });
+        each.sum()
     }
 
-    fn weights(&self, loss: Loss, residuals: &DVector<f64>, scales: &[f64]) -> DVector<f64> {
-        let of = |row: usize| loss.weight(residuals[row] / scales[self.kinds[row]]);
-        DVector::from_fn(self.b.len(), |row, _| of(row))
-    }
-
-    fn variances(&self, scales: &[f64]) -> DVector<f64> {
-        DVector::from_fn(self.b.len(), |row, _| scales[self.kinds[row]].powi(2))
+    /// What the square of each residual counts for: the slope of the cost over the residual.
+    #[must_use]
+    pub fn pulls(&self, residuals: &[f64], kinds: &[usize]) -> DVector<f64> {
+        let scales = self.scales(residuals, kinds);
+        DVector::from_fn(residuals.len(), |row, _| {
+            let scale = scales[kinds[row]];
+            let weight = self.loss.weight(residuals[row] / scale);
+            match self.loss {
+                Loss::Huber => weight / scale,
+                Loss::Squares | Loss::Tukey => weight / (scale * scale),
+            }
+        })
     }
 }
 
@@ -194,55 +182,9 @@ pub fn scales(residuals: &[f64], kinds: &[usize], least: f64) -> Vec<f64> {
     (0..count).map(of).collect()
 }
 
-/// What all residuals cost together.
-pub fn cost(residuals: &[f64], kinds: &[usize], scales: &[f64], loss: Loss) -> f64 {
-    let each = residuals.iter().zip(kinds);
-    each.map(|(residual, kind)| loss.cost(residual / scales[*kind]))
-        .sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// `b = 2 + 3 t` at 20 points, of which every fifth is off by a lot.
-    fn line() -> Problem {
-        let t = |row: usize| row as f64 / 4.0;
-        let noise = |row: usize| 0.01 * ((row * 7 % 5) as f64 - 2.0);
-        Problem {
-            a: DMatrix::from_fn(20, 2, |row, column| if column == 0 { 1.0 } else { t(row) }),
-            b: DVector::from_fn(20, |row, _| {
-                let wild = if row % 5 == 4 { 40.0 } else { 0.0 };
-                2.0 + 3.0 * t(row) + noise(row) + wild
-            }),
-            lower: DVector::zeros(2),
-            kinds: vec![0; 20],
-            least_scale: 1e-3,
-        }
-    }
-
-    #[test]
-    fn wild_rows_do_not_lead() {
-        let problem = line();
-        let squares = problem.solve(Loss::Squares, None);
-        assert!((squares.x[0] - 2.0).abs() > 1.0, "{}", squares.x);
-        let tukey = problem.solve(Loss::Tukey, None);
-        assert!((tukey.x[0] - 2.0).abs() < 0.03, "{}", tukey.x);
-        assert!((tukey.x[1] - 3.0).abs() < 0.01, "{}", tukey.x);
-        assert!((0..20).all(|row| (tukey.weights[row] < 0.5) == (row % 5 == 4)));
-        // Huber's loss is moved, but by a fraction.
-        let huber = problem.solve(Loss::Huber, None);
-        assert!((huber.x[0] - 2.0).abs() < 0.1, "{}", huber.x);
-    }
-
-    #[test]
-    fn bounds_hold_wherever_they_are() {
-        let mut problem = line();
-        problem.lower = DVector::from_row_slice(&[2.5, 0.0]);
-        let found = problem.solve(Loss::Tukey, None);
-        assert_eq!(found.x[0], 2.5);
-        assert!(found.x[1] > 2.0 && found.x[1] < 3.0, "{}", found.x);
-    }
 
     #[test]
     fn a_weight_is_the_slope_of_the_cost() {
@@ -253,5 +195,47 @@ mod tests {
                 assert!((slope - told).abs() < 1e-5, "{loss:?} at {at}");
             }
         }
+    }
+
+    /// Of the cost of all, too, though standard deviations move with the residuals.
+    #[test]
+    fn a_pull_is_the_slope_of_the_whole_cost() {
+        let residuals = [0.1, -0.3, 0.02, 2.0, 0.25, -0.01, 0.4, 0.03];
+        let kinds = [0, 0, 1, 0, 0, 1, 0, 1];
+        let seeking = Objective::seeking(Loss::Huber, 1e-3);
+        let tukey = seeking.holding(vec![0.3, 0.02], Loss::Tukey);
+        let squares = Objective::seeking(Loss::Squares, 1e-3);
+        for objective in [seeking, tukey, squares] {
+            let pulls = objective.pulls(&residuals, &kinds);
+            for row in 0..residuals.len() {
+                let at = |moved: f64| {
+                    let mut own = residuals;
+                    own[row] += moved;
+                    objective.cost(&own, &kinds)
+                };
+                let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
+                let told = pulls[row] * residuals[row];
+                assert!(
+                    (slope - told).abs() < 1e-4 * slope.abs().max(1.0),
+                    "{objective:?} {row}: {slope} {told}"
+                );
+            }
+        }
+    }
+
+    /// Normal errors have the deviation of theory by either way.
+    #[test]
+    fn deviations_are_those_of_the_normal_law() {
+        let sized = |at: usize| {
+            let share = (at as f64 + 0.5) / 2_000.0;
+            let normal = statrs::distribution::Normal::new(0.0, 0.07).unwrap();
+            statrs::distribution::ContinuousCDF::inverse_cdf(&normal, share)
+        };
+        let residuals: Vec<f64> = (0..2_000).map(sized).collect();
+        let kinds = vec![0; residuals.len()];
+        let sought = Objective::seeking(Loss::Huber, 1e-3).scales(&residuals, &kinds)[0];
+        assert!((sought / 0.07 - 1.0).abs() < 0.01, "{sought}");
+        let median = scales(&residuals, &kinds, 1e-3)[0];
+        assert!((median / 0.07 - 1.0).abs() < 0.01, "{median}");
     }
 }

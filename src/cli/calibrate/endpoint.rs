@@ -3,6 +3,7 @@
 mod ahead;
 mod page;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -19,6 +20,9 @@ use crate::cli::progress::Progress;
 use crate::cli::{FAILURE, FINE, Failure, Finished, json_text};
 use crate::report::number::{WIDTH, wrap};
 use page::{document, nothing, page, plan_page};
+
+/// The variable that a key is read from unless another is named.
+const KEY: &str = "OPENAI_API_KEY";
 
 /// Arguments of `calibrate endpoint`.
 #[derive(Debug, clap::Args)]
@@ -64,9 +68,9 @@ pub struct EndpointArgs {
     /// Most time of a request, seconds
     #[arg(long, default_value_t = 120.0)]
     timeout_s: f64,
-    /// The environment variable with the server's key, if it wants one
-    #[arg(long, value_name = "NAME", default_value = "OPENAI_API_KEY")]
-    api_key_env: String,
+    /// The environment variable with the server's key, if it wants one [default: OPENAI_API_KEY]
+    #[arg(long, value_name = "NAME")]
+    api_key_env: Option<String>,
     /// Leaves out `ignore_eos`, which is no part of OpenAI's API
     #[arg(long)]
     plain: bool,
@@ -117,17 +121,17 @@ pub fn endpoint(args: &EndpointArgs) -> Result<Finished, Failure> {
         }
     }
     let plan = plan(args)?;
+    let name = args.api_key_env.as_deref().unwrap_or(KEY);
     // An empty variable is as good as none.
-    let key = std::env::var(&args.api_key_env).ok();
-    let key = key.filter(|key| !key.is_empty());
+    let key = std::env::var(name).ok().filter(|key| !key.is_empty());
+    if args.api_key_env.is_some() && key.is_none() {
+        return Err(Failure::of(format!(
+            "--api-key-env {name}: the environment has no such variable, or an empty one; put the key \
+             into it, or leave the option out"
+        )));
+    }
     let users = plan.cells.iter().map(|cell| cell.concurrency).max();
-    let client = Client::new(
-        &args.url,
-        args.api,
-        key,
-        &args.api_key_env,
-        users.unwrap_or(1),
-    );
+    let client = Client::new(&args.url, args.api, key, name, users.unwrap_or(1));
     let client = client.map_err(Failure::of)?;
     ahead::check(args, &plan)?;
     let _claims = ahead::claim(args)?;
@@ -236,6 +240,19 @@ fn row(args: &EndpointArgs) -> Measurement {
 }
 
 fn plan(args: &EndpointArgs) -> Result<Plan, Failure> {
+    for (option, values) in [
+        ("--prompt-tokens", &args.prompt_tokens),
+        ("--output-tokens", &args.output_tokens),
+        ("--concurrency", &args.concurrency),
+    ] {
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = values.iter().find(|value| !seen.insert(**value)) {
+            return Err(Failure::of(format!(
+                "{option}: {twice} is there twice, and would be measured twice; leave it out once (more \
+                 requests of a load are had by --requests-per-user)"
+            )));
+        }
+    }
     let grid = Grid {
         prompt_tokens: args.prompt_tokens.clone(),
         output_tokens: args.output_tokens.clone(),

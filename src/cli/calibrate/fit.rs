@@ -207,6 +207,12 @@ fn held(given: &[String]) -> Result<BTreeMap<Parameter, f64>, Failure> {
             let near = near.map_or_else(String::new, |near| format!(" (nearest: `{near}`)"));
             return Err(refuse(format!("names are {}{near}", names.join(", "))));
         };
+        if held.contains_key(&parameter) {
+            return Err(Failure::of(format!(
+                "--hold {text}: {name} is held twice; leave one of the two out",
+                name = parameter.name()
+            )));
+        }
         let allowed = parameter.least()..=parameter.most();
         match value.trim().parse::<f64>() {
             Ok(value) if allowed.contains(&value) => held.insert(parameter, value),

@@ -25,10 +25,10 @@ pub fn page(fit: &Fit) -> String {
         let verdict = format!("repeated: {}", repeated.verdict(fit.deviation_pct));
         out.push_str(&format!("{}\n", wrap(&verdict, WIDTH, 2)));
     }
-    out.push_str(&format!(
-        "\nRows, the {} worst\n",
-        fit.rows.len().min(MOST_ROWS)
-    ));
+    out.push_str(&match fit.rows.len() > MOST_ROWS {
+        true => format!("\nRows, the {MOST_ROWS} worst\n"),
+        false => "\nRows, the worst first\n".to_owned(),
+    });
     out.push_str(&lines(rows(fit), 1));
     let condition = match fit.condition {
         Some(condition) => format!("condition of the design {condition:.1} (strong from 30 on)"),

@@ -1,5 +1,6 @@
 //! `seatrial calibrate gpu`: measures the kernels of a model on this machine's GPU.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use crate::calibrate::gpu::capture::{Listener, Request, capture};
 use crate::calibrate::gpu::operation::Operation;
 use crate::calibrate::gpu::plan::{Asked, Effort, Plan, assumes_link, card_of, peak_us};
+use crate::calibrate::gpu::record::Calibration;
 use crate::calibrate::gpu::table::{render, render_plan};
 use crate::cli::progress::Progress;
 use crate::cli::{Failure, Finished, json_text};
@@ -52,6 +54,10 @@ pub struct GpuArgs {
     /// Lists what would be measured and for how long; needs no GPU
     #[arg(long)]
     dry_run: bool,
+    /// GPUs that --dry-run plans for: from two on copies between them and all-reduces are listed, too
+    #[arg(long, value_name = "N", requires = "dry_run", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    devices: u32,
     /// Prints one JSON document: the calibration, or with --dry-run the plan
     #[arg(long)]
     json: bool,
@@ -78,10 +84,16 @@ pub fn gpu(args: &GpuArgs) -> Result<Finished, Failure> {
         out: args.out.clone(),
         resume: args.resume,
     };
-    let progress = Bar(Progress::new("measuring"));
+    let progress = Bar {
+        progress: Progress::new("measuring"),
+        anew: Cell::new(None),
+    };
     let captured = capture(&request, &progress);
-    progress.0.finish();
+    progress.progress.finish();
     let calibration = captured.map_err(Failure::of)?;
+    if calibration.rows.is_empty() {
+        return Err(nothing(&calibration, args.out.as_deref()));
+    }
     if args.json {
         return Ok(Finished::fine(calibration.to_text()));
     }
@@ -90,6 +102,11 @@ pub fn gpu(args: &GpuArgs) -> Result<Finished, Failure> {
     let card = card.map(|name| AcceleratorCard::load(name, here));
     let card = card.transpose().map_err(Failure::of)?;
     let mut text = render(&calibration, card.as_ref());
+    if let Some(journal) = progress.anew.take() {
+        text.push_str(&format!(
+            "there was no journal to go on with ({journal}): all was measured\n"
+        ));
+    }
     if let Some(out) = &args.out {
         text.push_str(&format!("{}: written\n", out.display()));
     }
@@ -103,7 +120,7 @@ fn dry_run(args: &GpuArgs, models: &[ModelCard], effort: Effort) -> Result<Finis
         models,
         tp: &args.tp,
         effort,
-        devices: 1,
+        devices: args.devices,
         fp8: card.has_rate(Dtype::Fp8),
         only: &args.only,
     })
@@ -137,15 +154,39 @@ fn plan_json(plan: &Plan, card: &AcceleratorCard) -> Value {
     })
 }
 
+/// Nothing was measured: how many could not be, and why the first of them.
+fn nothing(calibration: &Calibration, out: Option<&Path>) -> Failure {
+    let failures = calibration.failures.len();
+    let first = calibration.failures.first();
+    let first = first.map_or_else(String::new, |failure| {
+        format!(", {} for one: {}", failure.operation.text(), failure.reason)
+    });
+    let kept = match out {
+        Some(out) => format!("{} has the reasons of all", out.display()),
+        None => "`--out FILE` keeps the reasons of all".to_owned(),
+    };
+    Failure::of(format!(
+        "nothing was measured: all {failures} operations failed{first}; {kept}"
+    ))
+}
+
 /// The progress bar, as captures speak to it.
-struct Bar(Progress);
+struct Bar {
+    progress: Progress,
+    /// The journal that was not there.
+    anew: Cell<Option<String>>,
+}
 
 impl Listener for Bar {
     fn begins(&self, rows: u64) {
-        self.0.expect(rows);
+        self.progress.expect(rows);
     }
 
     fn row(&self) {
-        self.0.advance(1.0);
+        self.progress.advance(1.0);
+    }
+
+    fn begins_anew(&self, journal: &Path) {
+        self.anew.set(Some(journal.display().to_string()));
     }
 }

@@ -49,20 +49,20 @@ pub struct ImportArgs {
     #[arg(long, value_name = "CARD")]
     model: Option<String>,
     /// Devices that layers were split over
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     tp: Option<u32>,
     /// Number type of products, where the files do not tell it: bf16, fp8_e4m3, fp8_block, nvfp4,
     /// mxfp4 or int8
     #[arg(long, value_parser = number_type)]
     dtype: Option<NumberType>,
     /// Requests of a batch, of `vllm bench latency`
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
     /// Prompt tokens of each, of `vllm bench latency`
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     input_len: Option<u32>,
     /// Output tokens of each, of `vllm bench latency`
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     output_len: Option<u32>,
     /// Prints the calibration, one JSON document
     #[arg(long)]
@@ -144,6 +144,13 @@ fn page(calibration: &Calibration) -> String {
         let dtype = row.dtype.map_or("", NumberType::name);
         *operations.entry((row.operation.name(), dtype)).or_default() += 1;
     }
+    let lacks = lacking(calibration);
+    if calibration.software.attention_kernels.is_some() && !lacks.is_empty() {
+        line(
+            &format!("beware: the wheel has no rows of {}", lacks.join(", ")),
+            &mut page,
+        );
+    }
     page.push_str("rows by operation:\n");
     for ((operation, dtype), number) in operations {
         page.push_str(&format!(
@@ -166,6 +173,18 @@ fn kept(import: &ImportFacts, rows: usize) -> String {
             count(out)
         ),
     }
+}
+
+/// What every wheel's tables of a system and framework have.
+const NEEDED: [&str; 3] = ["gemm", "prefill_attention", "decode_attention"];
+
+/// Which of them are not there.
+fn lacking(calibration: &Calibration) -> Vec<&'static str> {
+    let has = |name: &str| {
+        let mut rows = calibration.rows.iter();
+        rows.any(|row| row.operation.name() == name)
+    };
+    NEEDED.into_iter().filter(|name| !has(name)).collect()
 }
 
 /// Writes the tables of a wheel.
@@ -209,6 +228,17 @@ fn tables(args: &ImportArgs, folder: &Path) -> Result<Finished, Failure> {
     let mut rows = 0;
     for (system, backend) in wanted {
         let calibration = wheel.calibration(system, backend).map_err(Failure::of)?;
+        let lacks = lacking(&calibration);
+        if !lacks.is_empty() {
+            bar.finish();
+            return Err(Failure::of(format!(
+                "{}: has no {} of {system} with {backend}, without which no iteration can be read from a \
+                 table; install the wheel anew, or name others by --system and --framework (nothing was \
+                 written for {system} with {backend}; `import --out` takes what there is)",
+                args.path.display(),
+                lacks.join(", ")
+            )));
+        }
         let bytes = packed(&text(&calibration, Digits::Thousandths)).map_err(Failure::of)?;
         let path = folder.join(format!("{system}-{backend}.csv.gz"));
         write(&path, &bytes)?;

@@ -16,6 +16,12 @@ pub fn show(path: &Path, json: bool) -> Result<Finished, Failure> {
         Failure::of(format!("{file}: cannot be read ({error}); check the path"))
     })?;
     let table = OverheadTable::parse(&file, &text).map_err(Failure::of)?;
+    if table.overheads.is_empty() {
+        return Err(Failure::of(format!(
+            "{file}: has no [[overheads]], and so is no engine profile; give one that `calibrate fit --out` \
+             has written"
+        )));
+    }
     if json {
         let overheads = &table.overheads;
         return Ok(Finished::fine(json_text(
@@ -23,10 +29,7 @@ pub fn show(path: &Path, json: bool) -> Result<Finished, Failure> {
         )));
     }
     let pages: Vec<String> = table.overheads.iter().map(page).collect();
-    Ok(Finished::fine(match pages.is_empty() {
-        true => format!("{file}: has no overheads\n"),
-        false => pages.join("\n"),
-    }))
+    Ok(Finished::fine(pages.join("\n")))
 }
 
 fn page(entry: &OverheadEntry) -> String {

@@ -24,7 +24,7 @@ pub struct ShowArgs {
     #[arg(long, value_name = "CARD")]
     accelerator: Option<String>,
     /// Draws the rates of the operation to this file
-    #[arg(long, value_name = "FILE", requires = "operation")]
+    #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Prints one JSON document: the calibration with the rows that are shown
     #[arg(long)]
@@ -34,6 +34,12 @@ pub struct ShowArgs {
 pub fn show(args: &ShowArgs) -> Result<Finished, Failure> {
     if args.file.extension().is_some_and(|end| end == "toml") {
         return profile(args);
+    }
+    if args.svg.is_some() && args.operation.is_none() {
+        return Err(Failure::of(format!(
+            "--svg: a picture is of one operation; name it by --operation, one of {}",
+            Operation::NAMES.join(", ")
+        )));
     }
     let mut calibration = Calibration::load(&args.file).map_err(Failure::of)?;
     let card = card(args.accelerator.as_deref(), &calibration)?;
@@ -66,14 +72,15 @@ pub fn show(args: &ShowArgs) -> Result<Finished, Failure> {
 /// An engine profile has no operations: what would do nothing is refused.
 fn profile(args: &ShowArgs) -> Result<Finished, Failure> {
     for (given, option) in [
+        (args.svg.is_some(), "--svg"),
         (args.operation.is_some(), "--operation"),
         (args.accelerator.is_some(), "--accelerator"),
-        (args.svg.is_some(), "--svg"),
     ] {
         if given {
             let file = args.file.display();
             return Err(Failure::of(format!(
-                "{option}: {file} is an engine profile, which has no rows of kernels; leave it out                  (`calibrate fit --svg` draws a fit)"
+                "{option}: {file} is an engine profile, which has no rows of kernels; leave it out \
+                 (`calibrate fit --svg` draws a fit)"
             )));
         }
     }

@@ -10,6 +10,22 @@ use super::super::record::DeviceFacts;
 use super::memory::{Buffer, HostBuffer, Plain, Span, free_bytes};
 use super::{check, probe};
 
+/// Where the kernel's module of the driver tells its version.
+const DRIVER: &str = "/proc/driver/nvidia/version";
+
+/// The version in what the module tells: `570.86.15` of "NVRM version: NVIDIA UNIX Open Kernel Module
+/// for x86_64  570.86.15  Release Build (...)". Two parts at least, so that no other number is taken
+/// for it.
+fn driver_of(text: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with("NVRM version"))?;
+    let is_version = |word: &&str| {
+        let mut parts = word.split('.');
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        parts.clone().count() > 1 && parts.all(is_number)
+    };
+    line.split_whitespace().find(is_version).map(str::to_owned)
+}
+
 /// A device, its primary context (current in this thread) and a stream.
 #[derive(Debug)]
 pub struct Device {
@@ -125,6 +141,9 @@ impl Device {
             )),
             ecc: Some(told(Attribute::CU_DEVICE_ATTRIBUTE_ECC_ENABLED) != 0),
             driver_cuda: probe::version_text(probe::driver_version()?),
+            driver: std::fs::read_to_string(DRIVER)
+                .ok()
+                .and_then(|text| driver_of(&text)),
         })
     }
 
@@ -296,5 +315,22 @@ impl Drop for Device {
             let _ = sys::cuStreamDestroy_v2(self.stream);
             let _ = sys::cuDevicePrimaryCtxRelease_v2(self.handle);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drivers_version_is_found_in_what_its_module_tells() {
+        let open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build  \
+                    (dvs-builder@U16)\nGCC version:  gcc version 11.4.0 (Ubuntu)\n";
+        assert_eq!(driver_of(open).as_deref(), Some("570.86.15"));
+        let closed =
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 2024\n";
+        assert_eq!(driver_of(closed).as_deref(), Some("535.183.01"));
+        assert_eq!(driver_of("GCC version: 11.4.0\n"), None);
+        assert_eq!(driver_of("NVRM version: unknown 64\n"), None);
     }
 }

@@ -132,7 +132,10 @@ pub fn driver() -> Result<u32, GpuError> {
     match code {
         driver::sys::CUresult::CUDA_SUCCESS => {}
         driver::sys::CUresult::CUDA_ERROR_STUB_LIBRARY => return Err(GpuError::StubDriver),
-        _ => return Err(GpuError::NoDevice { said: said(code) }),
+        driver::sys::CUresult::CUDA_ERROR_NO_DEVICE => {
+            return Err(GpuError::NoDevice { said: said(code) });
+        }
+        _ => return Err(GpuError::NoStart { said: said(code) }),
     }
     match u32::try_from(count) {
         Ok(count) if count > 0 => Ok(count),

@@ -2,13 +2,15 @@
 
 use serde_json::Value;
 
-use super::{NumberType, RecordError, Row, Spread};
+use super::{Calibration, NumberType, RecordError, Row, Spread};
 
 /// The most microseconds, and the most of a rate in its unit: a million seconds, and far beyond any
 /// device.
 const MOST: f64 = 1e12;
 /// The most bytes and values: all whole numbers up to it are exact in the arithmetic of steps.
 const MOST_BYTES: u64 = 1 << 53;
+/// What a mean may be beyond the least or greatest value since it has six digits, relative.
+const ROUNDING: f64 = 1e-5;
 /// Fields of a calibration that are no whole numbers.
 const REALS: [&str; 11] = [
     "median_us",
@@ -32,6 +34,32 @@ const WIDE: [&str; 6] = [
     "shared_bytes_per_block",
     "footprint_bytes",
 ];
+
+impl Calibration {
+    /// Checks what the device is called, and of captures what every driver tells of it.
+    pub(super) fn check_device(&self, file: &str) -> Result<(), RecordError> {
+        let device = &self.device;
+        let plain = |text: &str| !text.trim().is_empty() && !text.chars().any(char::is_control);
+        check(
+            plain(&device.name),
+            file,
+            "",
+            (
+                "device.name",
+                &format!("{:?}", device.name),
+                "the device's name, of characters that can be shown",
+            ),
+            "correct it, or name the device by `calibrate import --device`",
+        )?;
+        check(
+            self.import.is_some() || device.multiprocessors > 0,
+            file,
+            "",
+            ("device.multiprocessors", "0", "1 or more"),
+            "measure it again",
+        )
+    }
+}
 
 impl Row {
     /// Checks that all numbers are finite and in their ranges.
@@ -70,6 +98,17 @@ impl Row {
         )?;
         if let Some(spread) = &self.spread {
             spread.check(file, place)?;
+            check(
+                spread.holds(self.median_us),
+                file,
+                place,
+                (
+                    "median_us",
+                    &shown(self.median_us),
+                    "from `spread.min_us` to `spread.max_us`, and `spread.mean_us` with it",
+                ),
+                "measure it again",
+            )?;
         }
         let counts = [
             ("samples", self.samples),
@@ -120,6 +159,15 @@ impl Row {
 }
 
 impl Spread {
+    /// Whether it can be of samples with this median: this and the mean are between least and greatest,
+    /// as far as these are told and but for rounding.
+    pub(crate) fn holds(&self, median_us: f64) -> bool {
+        let most = self.max_us.unwrap_or(f64::INFINITY) * (1.0 + ROUNDING);
+        let least = self.min_us.unwrap_or(0.0) * (1.0 - ROUNDING);
+        let within = |value: f64| least <= value && value <= most;
+        within(median_us) && within(self.mean_us)
+    }
+
     fn check(&self, file: &str, place: &str) -> Result<(), RecordError> {
         let fields = [
             ("spread.min_us", self.min_us.unwrap_or(0.0)),
