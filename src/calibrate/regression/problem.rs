@@ -157,7 +157,7 @@ mod tests {
         let half = problem.damped(&pulls, &from, 0.3);
         assert!(way(&half) > 0.1 && way(&half) < way(&free), "{half}");
         // What moves nothing stays.
-        let mut idle = problem.clone();
+        let mut idle = problem;
         idle.a.set_column(1, &DVector::zeros(20));
         assert_eq!(idle.damped(&pulls, &from, 1e-3)[1], 1.0);
     }
