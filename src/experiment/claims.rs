@@ -188,7 +188,7 @@ impl Case<'_> {
         let metric = Metric::parse(&self.claim.metric)?;
         let expected = match self.bound {
             Bound::Number(value) => *value,
-            Bound::Expression(text) => Metric::parse(text)?.evaluate(&self.run.document)?,
+            Bound::Expression(text) => figure_of(&Metric::parse(text)?, self.run)?,
         };
         judgement.expected = Some(expected);
         let observed = self.observe(&metric, judgement);
@@ -264,11 +264,11 @@ impl Case<'_> {
     }
 
     fn observe(&self, metric: &Metric, judgement: &mut Judgement) -> Result<f64, MetricError> {
-        let value = metric.evaluate(&self.run.document)?;
+        let value = figure_of(metric, self.run)?;
         let Some(other) = self.other else {
             return Ok(value);
         };
-        let against = metric.evaluate(&other.document)?;
+        let against = figure_of(metric, other)?;
         judgement.counterfactual = Some(against);
         self.compared(metric, value, against)
     }
@@ -302,9 +302,8 @@ impl Case<'_> {
             self.compared(metric, value, against).ok()
         });
         let values: Vec<f64> = values.collect();
-        let (value, against) = (self.run, other);
-        let value = metric.evaluate(&value.document).ok()?;
-        let against = metric.evaluate(&against.document).ok()?;
+        let value = figure_of(metric, self.run).ok()?;
+        let against = figure_of(metric, other).ok()?;
         let whole = self.compared(metric, value, against).ok()?;
         Interval::of_whole(whole, &values, self.run.plan.scenario.run.confidence)
     }
@@ -373,17 +372,29 @@ pub(super) fn interval_of(metric: &Metric, run: &Outcome) -> Option<Interval> {
     }
     let values = run.replications.iter();
     let values: Vec<f64> = values.filter_map(|run| metric.evaluate(run).ok()).collect();
-    let whole = metric.evaluate(&run.document).ok()?;
+    let whole = together(metric, metric.evaluate(&run.document).ok()?, &values);
     Interval::of_whole(whole, &values, run.plan.scenario.run.confidence)
 }
 
-/// What a metric is of all replications together, given each one's own: counts are of one of them, and the
-/// greatest of several is the greatest.
+/// What a metric is of all replications together, given each one's own: figures made of counts are of one of
+/// them, and the greatest of several is the greatest.
 pub(super) fn together(metric: &Metric, whole: f64, each: &[f64]) -> f64 {
-    match has_interval(metric) {
-        true => of_one(whole, each),
-        false => whole,
+    let is_most = |path: &String| {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        ["max", "most", "peak"].iter().any(|it| name.contains(it))
+    };
+    match metric.paths().iter().any(is_most) {
+        true => whole,
+        false => of_one(whole, each),
     }
+}
+
+/// The same of a run.
+fn figure_of(metric: &Metric, run: &Outcome) -> Result<f64, MetricError> {
+    let whole = metric.evaluate(&run.document)?;
+    let each = run.replications.iter().map(|one| metric.evaluate(one).ok());
+    let each: Option<Vec<f64>> = each.collect();
+    Ok(each.map_or(whole, |each| together(metric, whole, &each)))
 }
 
 /// Whether replications bound a metric: the greatest of several runs is not the mean of their

@@ -68,7 +68,6 @@ impl Interval {
     /// [`Interval::from_replications`], or when `whole` is not finite.
     pub fn of_whole(whole: f64, values: &[f64], confidence: f64) -> Option<Interval> {
         let spread = Interval::from_replications(values, confidence)?;
-        let whole = of_one(whole, values);
         whole.is_finite().then_some(Interval {
             estimate: whole,
             low: whole - spread.half_width,
@@ -129,14 +128,18 @@ impl Interval {
     }
 }
 
-/// What a figure of all replications together, `whole`, is of one of them, given each one's own: counts
-/// add up over replications, and are then of one as their mean; anything else is as it is.
+/// What a figure of all replications together, `whole`, is of one of them, given each one's own. A mean, a
+/// quantile, a share or a ratio of all of them lies among their own; what does not is made of counts,
+/// which add up over replications, and is of one as the mean of their own.
 pub fn of_one(whole: f64, values: &[f64]) -> f64 {
     let sum: f64 = values.iter().sum();
-    let adds_up = values.len() > 1 && (whole - sum).abs() <= 1e-9 * sum.abs();
-    match adds_up {
-        true => sum / values.len() as f64,
-        false => whole,
+    let near = |other: f64| (whole - other).abs() <= 1e-9 * other.abs();
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let among = (least..=most).contains(&whole) || near(least) || near(most);
+    match values.len() < 2 || (among && !near(sum)) {
+        true => whole,
+        false => sum / values.len() as f64,
     }
 }
 
@@ -256,6 +259,21 @@ mod tests {
             (5.0, 0.0)
         );
         assert_eq!(Interval::of_whole(1.0, &values[..1], 0.95), None);
+    }
+
+    #[test]
+    fn counts_are_of_one_replication() {
+        let values = [1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!((of_one(15.0, &values), of_one(2.9, &values)), (3.0, 2.9));
+        // Less 2, and over one: the counts in them are of all, the figure of one.
+        assert_eq!(of_one(13.0, &[-1.0, 0.0, 1.0, 2.0, 3.0]), 1.0);
+        assert_eq!(of_one(0.2, &[0.9, 1.1]), 1.0);
+        assert_eq!(
+            (of_one(5.0, &values[4..]), of_one(0.0, &[0.0, 0.0])),
+            (5.0, 0.0)
+        );
+        // Rare ones, too.
+        assert_eq!(of_one(4.0, &[4.0, 0.0, 0.0, 0.0]), 1.0);
     }
 
     #[test]

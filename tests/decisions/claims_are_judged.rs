@@ -353,6 +353,22 @@ fn counts_are_judged_by_their_mean_over_the_replications() {
 }
 
 #[test]
+fn figures_made_of_counts_and_their_bounds_are_of_one_replication() {
+    for claim in [
+        "metric = \"requests.arrived - requests.completed\"\nat_most = 50",
+        "metric = \"requests.arrived - 1000\"\nat_most = 4500",
+        "metric = \"1000000 / requests.arrived\"\nat_least = 180",
+        "metric = \"requests.completed / requests.arrived\"\nat_least = 0.9",
+        "metric = \"requests.arrived\"\nat_most = \"1.2 * requests.completed\"",
+    ] {
+        let judged = judged_with_run(BUSY, "replications = 4", claim);
+        assert_eq!(judged.verdict, Verdict::Holds, "{judged:?}");
+        let (observed, interval) = (judged.observed.unwrap(), judged.interval.unwrap());
+        assert!(interval.contains(observed), "{judged:?}");
+    }
+}
+
+#[test]
 fn where_nothing_is_random_a_value_is_exact() {
     let claim = judged(CLOCKWORK, "metric = \"latency.e2e_ms.p99\"\nat_most = 6");
     assert_eq!(claim.verdict, Verdict::Holds, "{claim:?}");
