@@ -50,7 +50,10 @@ pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
     let asked: Vec<Figure> = asked.collect::<Result<_, _>>().map_err(Failure::of)?;
     let both = [args.set.as_slice(), args.set_b.as_slice()].concat();
     // Both are read and checked before either is run.
-    let sources = [open(args, &args.a, &args.set)?, open(args, &args.b, &both)?];
+    let sources = [
+        open(args, &args.a, &args.set)?,
+        open(args, &args.b, &both).map_err(|failure| by_flag(args, failure))?,
+    ];
     for source in &sources {
         if let Source::Plan(plan) = source {
             check(&asked, plan).map_err(Failure::of)?;
@@ -97,6 +100,19 @@ pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
         document.extend(fields);
     }
     Ok(Finished::fine(json_text(&document)))
+}
+
+/// What is wrong with B, with the flag of B's own overrides.
+fn by_flag(args: &CompareArgs, failure: Failure) -> Failure {
+    let paths = args
+        .set_b
+        .iter()
+        .filter_map(|change| change.split_once('='));
+    let text = paths.fold(failure.0, |text, (path, _)| {
+        let path = path.trim();
+        text.replace(&format!("--set {path}"), &format!("--set-b {path}"))
+    });
+    Failure(text)
 }
 
 fn label(path: &Path, set: &[String]) -> String {

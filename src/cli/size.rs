@@ -1,7 +1,7 @@
 //! `seatrial size`: the cheapest design that meets its objectives.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -91,7 +91,7 @@ pub fn size(args: &SizeArgs) -> Result<Finished, Failure> {
     let bench = Bench::new(&setup, (journal, looks), &stop, &tell);
     let found = search(&bench);
     progress.finish();
-    let outcome = found.map_err(Failure::of)?;
+    let outcome = found.map_err(|error| by_flags(args, error))?;
     eprintln!(
         "{} run, {} CPU-seconds on this machine",
         plural(bench.ran(), "look"),
@@ -213,8 +213,35 @@ fn by_flags(args: &SizeArgs, error: SizeError) -> Failure {
                 other => other,
             }),
         },
+        SizeError::Metric {
+            place,
+            field,
+            reason,
+            case,
+            words,
+        } => SizeError::Metric {
+            place: flag_of(args, &field).map_or(place, |flag| format!("{flag}: ")),
+            field,
+            reason,
+            case,
+            words,
+        },
         other => other,
     })
+}
+
+/// The flag that has the objective or a constraint, if one has.
+fn flag_of(args: &SizeArgs, field: &str) -> Option<String> {
+    if let (Some(objective), "objective") = (&args.objective, field) {
+        return Some(format!("--objective {objective}"));
+    }
+    let name = field.strip_prefix("constraints.")?;
+    let of_flag = |flag: &str, rows: &[String]| {
+        let mut rows = rows.iter();
+        let row = rows.find(|row| row.split_once('=').is_some_and(|it| it.0.trim() == name))?;
+        Some(format!("{flag} {row}"))
+    };
+    of_flag("--at-most", &args.at_most).or_else(|| of_flag("--at-least", &args.at_least))
 }
 
 fn flagged(args: &SizeArgs, mut problem: Problem) -> Problem {
@@ -237,6 +264,12 @@ fn flagged(args: &SizeArgs, mut problem: Problem) -> Problem {
             .and_then(|index: usize| args.knob.get(index));
         if let Some(text) = text {
             (problem.location, problem.field) = (Location::file(knob(text)), field.to_owned());
+            if problem.remedy.contains("more_helps") {
+                problem.remedy =
+                    "put numbers in order; a sizing file can have text, and name the knob of \
+                                  which more helps (`seatrial schema sizing`)"
+                        .to_owned();
+            }
         }
     }
     problem
@@ -249,6 +282,15 @@ fn from_flags(
     folder: &Path,
     overrides: &[(String, String)],
 ) -> Result<Document, Failure> {
+    let mut paths = BTreeSet::new();
+    for text in &args.knob {
+        if !paths.insert(pair("--knob", text)?.0) {
+            return Err(Failure::of(format!(
+                "--knob {text}: its path is that of another --knob; give each path once, with all of its \
+                 values"
+            )));
+        }
+    }
     let knobs: Vec<serde_json::Value> = match args.knob.is_empty() {
         false => args
             .knob

@@ -293,7 +293,7 @@ impl Case<'_> {
         let Some(other) = self.other else {
             return interval_of(metric, self.run);
         };
-        if !has_interval(metric) || self.run.replications.len() < 2 {
+        if metric.is_of_extremes() || self.run.replications.len() < 2 {
             return None;
         }
         let pairs = self.run.replications.iter().zip(&other.replications);
@@ -364,7 +364,7 @@ pub(super) fn no_evidence(result: &Value, metric: &Metric) -> Option<String> {
 
 /// The interval of a metric: by replications, or the run's own.
 pub(super) fn interval_of(metric: &Metric, run: &Outcome) -> Option<Interval> {
-    if !has_interval(metric) {
+    if metric.is_of_extremes() {
         return None;
     }
     if run.replications.len() < 2 {
@@ -373,17 +373,14 @@ pub(super) fn interval_of(metric: &Metric, run: &Outcome) -> Option<Interval> {
     let values = run.replications.iter();
     let values: Vec<f64> = values.filter_map(|run| metric.evaluate(run).ok()).collect();
     let whole = together(metric, metric.evaluate(&run.document).ok()?, &values);
-    Interval::of_whole(whole, &values, run.plan.scenario.run.confidence)
+    let found = Interval::of_whole(whole, &values, run.plan.scenario.run.confidence)?;
+    Some(found.within(metric.possible()))
 }
 
 /// What a metric is of all replications together, given each one's own: figures made of counts are of one of
 /// them, and the greatest of several is the greatest.
 pub(super) fn together(metric: &Metric, whole: f64, each: &[f64]) -> f64 {
-    let is_most = |path: &String| {
-        let name = path.rsplit('.').next().unwrap_or(path);
-        ["max", "most", "peak"].iter().any(|it| name.contains(it))
-    };
-    match metric.paths().iter().any(is_most) {
+    match metric.is_of_extremes() {
         true => whole,
         false => of_one(whole, each),
     }
@@ -395,12 +392,6 @@ fn figure_of(metric: &Metric, run: &Outcome) -> Result<f64, MetricError> {
     let each = run.replications.iter().map(|one| metric.evaluate(one).ok());
     let each: Option<Vec<f64>> = each.collect();
     Ok(each.map_or(whole, |each| together(metric, whole, &each)))
-}
-
-/// Whether replications bound a metric: the greatest of several runs is not the mean of their
-/// greatest.
-fn has_interval(metric: &Metric) -> bool {
-    !metric.paths().iter().any(|path| path.ends_with(".max"))
 }
 
 /// Why requests that are still in flight leave a metric open, if they do: their latencies are not

@@ -182,6 +182,9 @@ fn difference(
     figure: &Figure,
     (whole, confidence): (f64, f64),
 ) -> Option<Interval> {
+    if figure.metric.is_of_extremes() {
+        return None;
+    }
     let (of_a, of_b) = (by_replication(a, figure)?, by_replication(b, figure)?);
     let pairs = of_b.iter().zip(&of_a);
     let each: Vec<f64> = pairs.map(|(of_b, of_a)| of_b - of_a).collect();

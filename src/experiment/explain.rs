@@ -27,6 +27,7 @@ use super::runner::{Control, Outcome, RunError, run_plan};
 use super::variants::before_it_begins;
 use crate::measure::Interval;
 use crate::scenario::Document;
+use crate::scenario::fleet::Pool;
 use crate::scenario::resolve::{Plan, resolve};
 
 /// A number with its interval; none where there is one replication of what is random.
@@ -90,7 +91,8 @@ pub struct Explanation {
     pub replications: usize,
     /// Confidence of each interval.
     pub confidence: f64,
-    /// The metric as it is, of all replications together.
+    /// The metric as it is, of all replications together; without an interval where it is the most of
+    /// something.
     pub figure: Known,
     /// What is left of it with all parts ideal.
     pub left: Known,
@@ -108,6 +110,9 @@ pub struct Explanation {
     pub remedies: Vec<Tried>,
     /// Where the time goes around the 99th percentile, as the run itself measured it: milliseconds.
     pub budget: Vec<(String, f64)>,
+    /// Whether all pools are abstract, whose work reports call service.
+    #[serde(skip)]
+    pub all_abstract: bool,
 }
 
 /// Why there is no explanation.
@@ -128,6 +133,9 @@ pub enum ExplainError {
     #[error("nothing of this scenario can be made ideal: it has {0}")]
     Nothing(&'static str),
 }
+
+/// Share of a figure below which a difference is rounding.
+const NOISE: f64 = 1e-9;
 
 /// What the metric was in each replication, moved so that their mean is that of all of them together.
 type Values = Vec<f64>;
@@ -223,7 +231,16 @@ pub fn explain(
 }
 
 fn minus(a: &[f64], b: &[f64]) -> Values {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
+    let pairs = a.iter().zip(b);
+    pairs.map(|(a, b)| without_noise(a - b, *b)).collect()
+}
+
+/// What is left of a difference of sums where rounding alone explains it: nothing.
+fn without_noise(difference: f64, whole: f64) -> f64 {
+    match difference.abs() <= NOISE * whole.abs() {
+        true => 0.0,
+        false => difference,
+    }
 }
 
 fn budget(document: &Value) -> Vec<(String, f64)> {
@@ -285,6 +302,7 @@ impl Case<'_, '_> {
         let parts = self.parts.iter().filter(|part| part.is_of_pools());
         let several = parts.filter(|_| pools.len() > 1);
         let each = several.flat_map(|part| pools.iter().map(|pool| (*part, *pool)));
+        let each = each.filter(|(part, (index, _))| part.is_in(self.plan, *index));
         each.map(|(part, (index, name))| {
             let plan = self.without(&[part], Some(index))?;
             Ok((part, name.to_owned(), plan))
@@ -319,9 +337,13 @@ impl Case<'_, '_> {
         let share = |part: usize| -> Values {
             let value = |set: u32, run: usize| figures(set).get(run).copied().unwrap_or(f64::NAN);
             let runs = 0..base.len();
-            runs.map(|run| stages.share(part as u32, &|set| value(set, run)))
-                .collect()
+            runs.map(|run| {
+                let share = stages.share(part as u32, &|set| value(set, run));
+                without_noise(share, value(0, run))
+            })
+            .collect()
         };
+        let mut pools = self.plan.scenario.pools.iter();
         let parts = self.parts.iter().enumerate().map(|(index, part)| Share {
             part: *part,
             text: part.text(self.plan),
@@ -336,13 +358,14 @@ impl Case<'_, '_> {
             metric: self.metric.text().to_owned(),
             replications: base.len(),
             confidence: self.plan.scenario.run.confidence,
-            figure: self.known(base),
-            left: self.known(figures(stages.all())),
+            figure: self.whole(base),
+            left: self.whole(figures(stages.all())),
             parts,
             left_out: self.left_out.clone(),
             counterfactuals: values.len(),
             remedies: Vec::new(),
             budget: Vec::new(),
+            all_abstract: pools.all(|pool| matches!(pool, Pool::Abstract(_))),
             exact: self.plan.is_certain(),
             doubts: Vec::new(),
         }
@@ -414,6 +437,18 @@ impl Case<'_, '_> {
                 .zip(cost(outcome))
                 .map(|(with, without)| with - without),
         })
+    }
+
+    /// What the metric is, with its interval where it can have one.
+    fn whole(&self, values: &[f64]) -> Known {
+        let known = self.known(values);
+        let (least, most) = self.metric.possible();
+        let end = |end: Option<f64>| end.filter(|_| !self.metric.is_of_extremes());
+        Known {
+            low: end(known.low).map(|it| it.max(least).min(known.value)),
+            high: end(known.high).map(|it| it.min(most).max(known.value)),
+            ..known
+        }
     }
 
     /// What all replications say, with its interval.

@@ -115,6 +115,44 @@ impl Metric {
         &self.paths
     }
 
+    /// Whether it is made of the most of something, of which several runs have one in all: no mean of
+    /// theirs bounds it.
+    pub fn is_of_extremes(&self) -> bool {
+        let is_most = |path: &String| {
+            let name = path.rsplit('.').next().unwrap_or(path);
+            ["max", "most", "peak"].iter().any(|it| name.contains(it))
+        };
+        self.paths.iter().any(is_most)
+    }
+
+    /// The least and the most that it can be: of a single field that is a share, a time, a rate or a
+    /// count. Nothing is known of an expression, which may be a difference.
+    pub fn possible(&self) -> (f64, f64) {
+        let Some(path) = self.path() else {
+            return (f64::NEG_INFINITY, f64::INFINITY);
+        };
+        let begins = |roots: &[&str]| roots.iter().any(|root| path.starts_with(root));
+        let name = path.rsplit('.').next().unwrap_or(path);
+        let shares = ["attained", "availability", "utilization", "share"];
+        if shares
+            .iter()
+            .any(|it| name == *it || name.ends_with(&format!("_{it}")))
+        {
+            return (0.0, 1.0);
+        }
+        match begins(&[
+            "latency.",
+            "throughput.",
+            "requests.",
+            "slo.",
+            "cost.",
+            "budget.",
+        ]) {
+            true => (0.0, f64::INFINITY),
+            false => (f64::NEG_INFINITY, f64::INFINITY),
+        }
+    }
+
     /// Whether it can have a finite value: one that reads no field has the same in every result.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //! values into scores: of the worse end of their intervals. Nothing is judged that was not computed: what
 //! a scenario says nothing of is scored 1, and the card says so.
 
+mod check;
 pub mod criteria;
 pub mod error;
 pub mod facts;

@@ -434,7 +434,8 @@ pub fn intervals_between(
                 .filter_map(|tally| tally[latency][statistic])
                 .collect();
             *slot = whole[latency][statistic]
-                .and_then(|whole| Interval::of_whole(whole, &values, confidence));
+                .and_then(|whole| Interval::of_whole(whole, &values, confidence))
+                .map(|it| it.within((0.0, f64::INFINITY)));
         }
     }
     found

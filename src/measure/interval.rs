@@ -16,7 +16,7 @@ const NORMAL_FROM: f64 = 1e6;
 pub struct Interval {
     /// The point estimate.
     pub estimate: f64,
-    /// Half of the distance from `low` to `high`.
+    /// Half of the distance from `low` to `high`, before they were cut to what is possible.
     pub half_width: f64,
     /// The lower end.
     pub low: f64,
@@ -74,6 +74,15 @@ impl Interval {
             high: whole + spread.half_width,
             ..spread
         })
+    }
+
+    /// The same without what cannot be: a time below 0, a share above 1. The estimate stays within.
+    pub fn within(self, (least, most): (f64, f64)) -> Interval {
+        Interval {
+            low: self.low.max(least).min(self.estimate),
+            high: self.high.min(most).max(self.estimate),
+            ..self
+        }
     }
 
     /// The interval of the mean of `a - b` over pairs that share their random numbers. None as
@@ -288,5 +297,16 @@ mod tests {
         let shifted: Vec<f64> = b.iter().map(|b| b + 3.0).collect();
         let difference = Interval::paired_difference(&shifted, &b, 0.95).unwrap();
         assert_eq!((difference.low, difference.high), (3.0, 3.0));
+    }
+
+    #[test]
+    fn an_interval_does_not_leave_what_is_possible() {
+        let found = Interval::of_whole(0.9, &[0.2, 1.0, 0.9], 0.95).unwrap();
+        assert!(found.low < 0.0 && found.high > 1.0);
+        let cut = found.within((0.0, 1.0));
+        assert_eq!((cut.low, cut.high, cut.estimate), (0.0, 1.0, 0.9));
+        assert_eq!(cut.half_width, found.half_width);
+        let free = found.within((f64::NEG_INFINITY, f64::INFINITY));
+        assert_eq!((free.low, free.high), (found.low, found.high));
     }
 }

@@ -51,6 +51,18 @@ pub fn significant(value: Option<f64>) -> String {
     format!("{sign}{text}")
 }
 
+/// A number with four significant digits and what it counts in: `1.235 M`, `12.35 k`. Below 10,000 it is
+/// as [`significant`] has it.
+pub fn shortened(value: Option<f64>) -> String {
+    let size = value.map_or(0.0, f64::abs);
+    let steps = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+    let step = steps.iter().find(|(unit, _)| size >= *unit);
+    match step.filter(|_| (1e4..1e15).contains(&size)) {
+        Some((unit, letter)) => format!("{} {letter}", significant(value.map(|it| it / unit))),
+        None => significant(value),
+    }
+}
+
 /// A share as a percentage: `0.934` is `93.4 %`.
 pub fn percent(share: Option<f64>) -> String {
     match share {

@@ -310,10 +310,13 @@ fn signals(page: &mut Page, result: &RunResult) {
 
 /// Tokens, and the difference between first and last of them, mean nothing to abstract servers.
 pub(super) fn all_abstract(result: &RunResult) -> bool {
-    result
-        .pools
-        .iter()
-        .all(|pool| pool.get("engine") == Some(&Value::from("abstract")))
+    are_abstract(&result.pools)
+}
+
+/// The same of the pools of a result.
+pub(super) fn are_abstract(pools: &[Value]) -> bool {
+    let is_abstract = |pool: &Value| pool.get("engine") == Some(&Value::from("abstract"));
+    pools.iter().all(is_abstract)
 }
 
 fn budget(page: &mut Page, result: &RunResult) {
@@ -341,7 +344,7 @@ fn budget(page: &mut Page, result: &RunResult) {
         add(
             &mut parts,
             &[
-                part_name(row.part, result).to_owned(),
+                part_name(row.part, all_abstract(result)).to_owned(),
                 significant(row.mean_ms),
                 percent(Some(share)),
                 significant(row.at_p99_ms),
@@ -360,9 +363,9 @@ fn budget(page: &mut Page, result: &RunResult) {
 }
 
 /// An abstract server's work counts as prefill; people call it service.
-fn part_name<'a>(part: &'a str, result: &RunResult) -> &'a str {
+pub(super) fn part_name(part: &str, all_abstract: bool) -> &str {
     match part {
-        "prefill" if all_abstract(result) => "service",
+        "prefill" if all_abstract => "service",
         part => part,
     }
 }

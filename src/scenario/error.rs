@@ -143,6 +143,16 @@ pub struct Problem {
     pub remedy: String,
 }
 
+/// How a field that does not exist where it is written is told, before the names of those that do.
+pub(super) const NO_FIELD_HERE: &str = "is not a field here";
+
+impl Problem {
+    /// Whether it is of a field that does not exist where it is written.
+    pub fn is_unknown_field(&self) -> bool {
+        self.allowed.starts_with(NO_FIELD_HERE)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem {

@@ -249,7 +249,9 @@ pub struct Claim {
     /// The statement, in words.
     pub text: String,
     /// A field of the result by its path (`latency.e2e_ms.p99`, `pools.nodes.utilization`), or
-    /// an expression over such fields, with spaces around operators.
+    /// an expression over such fields, with spaces around operators. What is made of counts
+    /// (`requests.completed`) is of one replication, the mean of their own, and so are bounds on it; the
+    /// result has their sums.
     pub metric: String,
     /// Holds when the metric is at most this: a number or an expression.
     pub at_most: Option<Bound>,

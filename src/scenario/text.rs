@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::decode::{DecodeError, Kind};
-use super::error::{Location, Problem, ScenarioError};
+use super::error::{Location, NO_FIELD_HERE, Problem, ScenarioError};
 use super::probe::culprit;
 use super::suggest::{did_you_mean, listed};
 use super::tree::{Lines, Node, Origin, Source, Step};
@@ -198,9 +198,9 @@ impl Document {
                 let remedy = did_you_mean(unknown, known.iter().copied(), otherwise);
                 let named = listed(known.iter().copied());
                 let allowed = if named.is_empty() {
-                    "is not a field here; there are no other fields".to_owned()
+                    format!("{NO_FIELD_HERE}; there are no other fields")
                 } else {
-                    format!("is not a field here; allowed are {named}")
+                    format!("{NO_FIELD_HERE}; allowed are {named}")
                 };
                 (allowed, remedy)
             }

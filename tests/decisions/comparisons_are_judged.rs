@@ -173,6 +173,68 @@ fn figures_asked_for_are_judged_as_asked() {
         ],
     );
     assert!(told.contains("is not a field of the result"), "{told}");
+    let both = ["--metric", "less:more:latency.e2e_ms.p99"];
+    let told = refused(
+        dir.path(),
+        &[&["compare", "s.toml", "s.toml"][..], &both].concat(),
+    );
+    assert!(
+        told.contains("`less:more:` before `latency.e2e_ms.p99`"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_b_is_told_of_its_own_flag() {
+    let dir = folder(NONE);
+    let told = |flag: &str, change: &str| {
+        refused(dir.path(), &["compare", "s.toml", "s.toml", flag, change])
+    };
+    let of_b = told("--set-b", "workload.arrivals.rate_per_s=nan");
+    assert!(
+        of_b.contains("--set-b workload.arrivals.rate_per_s = nan"),
+        "{of_b}"
+    );
+    let of_both = told("--set", "workload.arrivals.rate_per_s=nan");
+    assert!(
+        of_both.contains("--set workload.arrivals.rate_per_s = nan"),
+        "{of_both}"
+    );
+}
+
+#[test]
+fn large_numbers_are_shortened_where_a_line_would_be_longer_than_a_page() {
+    let dir = folder(NONE);
+    let metric = "less:1234567891234 * latency.e2e_ms.p99";
+    let flags = ["--replications", "3", "--metric", metric];
+    let change = ["--set-b", "pools.servers.servers=3"];
+    let page = fine(
+        dir.path(),
+        &[&["compare", "s.toml", "s.toml"][..], &flags, &change].concat(),
+    );
+    assert!(
+        page.lines().all(|line| line.chars().count() <= 100),
+        "{page}"
+    );
+    assert!(page.contains(" T"), "{page}");
+}
+
+#[test]
+fn the_most_of_several_runs_has_no_interval() {
+    let most = compared(&[
+        "--metric",
+        "latency.e2e_ms.max",
+        "--replications",
+        "4",
+        "--set-b",
+        "pools.servers.servers=3",
+    ]);
+    let figure = figure(&most, "latency.e2e_ms.max");
+    assert!(
+        figure["low"].is_null() && figure["high"].is_null(),
+        "{figure}"
+    );
+    assert_eq!(figure["verdict"], "not_shown");
 }
 
 #[test]

@@ -179,6 +179,61 @@ fn requests_of_very_unequal_length() {
     planted(&explained(&text, &[]), "variability");
 }
 
+/// A pool of even service beside one of very uneven.
+const EVEN_AND_UNEVEN: &str = r#"
+name = "even-and-uneven"
+[run]
+horizon_s = 60
+warmup_s = 5
+replications = 5
+[workload]
+arrivals = { process = "poisson", rate_per_s = 60 }
+[[tiers]]
+name = "big"
+share = 0.5
+model = "big"
+[[tiers]]
+name = "small"
+share = 0.5
+model = "small"
+[[pools]]
+name = "even"
+engine = "abstract"
+servers = 4
+service = { law = "deterministic", mean_ms = 40 }
+serves = ["big"]
+[[pools]]
+name = "uneven"
+engine = "abstract"
+servers = 4
+service = { law = "lognormal", mean_ms = 40, scv = 20 }
+serves = ["small"]
+"#;
+
+#[test]
+fn the_pool_whose_requests_are_unequal_is_named() {
+    let found = explained(EVEN_AND_UNEVEN, &[]);
+    planted(&found, "variability");
+    let uneven = part(&found, "variability").unwrap();
+    let pools = uneven["pools"].as_array().unwrap();
+    assert_eq!(pools.len(), 1, "{uneven}");
+    assert_eq!(pools[0]["pool"], "uneven");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("s.toml"), EVEN_AND_UNEVEN).unwrap();
+    let page = fine(dir.path(), &["explain", "s.toml"]);
+    let page = page.split_whitespace().collect::<Vec<&str>>().join(" ");
+    assert!(page.contains("in pool uneven most"), "{page}");
+    // The sum is told beside its parts, which go by the names of `run`.
+    assert!(page.contains("20 at least) take"), "{page}");
+    assert!(
+        page.contains("service") && !page.contains("prefill"),
+        "{page}"
+    );
+    let mean = ["explain", "s.toml", "--metric", "latency.e2e_ms.mean"];
+    let page = fine(dir.path(), &mean);
+    assert!(!page.contains("closest to the E2E p99"), "{page}");
+}
+
 #[test]
 fn too_few_nodes() {
     let text = with("rate_per_s = 100", "rate_per_s = 190");

@@ -358,10 +358,63 @@ fn what_is_wrong_with_criteria_is_said_before_anything_runs() {
         part.contains("erasur") && part.contains("no field of a scenario"),
         "{part}"
     );
+    let probe = |probe: &str| {
+        let lines = "[[criteria]]\nid = \"a\"\ndimension = \"cost\"\ntext = \"t\"\n\
+                     metric = \"latency.e2e_ms.p50\"\nbetter = \"less\"\ncuts = [4, 3, 2, 1]\n";
+        with(&format!("name = \"x\"\n{lines}probe = {probe}\n"))
+    };
+    for (set, expected) in [
+        (
+            "\"batching.windw_ms\" = 1",
+            "c.toml:2: criteria.a.probe.set: batching.windw_ms: is not a field here",
+        ),
+        (
+            "\"batching.window_ms\" = nan",
+            "`batching.window_ms` is, or holds, no finite number",
+        ),
+        (
+            "\"batching.window_ms\" = \"long\"",
+            "criteria.a.probe.set: batching.window_ms = \"long\": must be a number",
+        ),
+        (
+            "\"batching.window_ms\" = -1",
+            "criteria.a.probe.set: batching.window_ms = -1: must be 0 to",
+        ),
+        ("\"nonsense.field\" = 1", "no field of a scenario"),
+    ] {
+        let told = probe(&format!("{{ kind = \"set\", set = {{ {set} }} }}"));
+        assert!(told.contains(expected), "{set}: {told}");
+    }
+    let without = probe("{ kind = \"without\", field = \"batching.windw_ms\" }");
+    assert!(without.contains("did you mean `window_ms`?"), "{without}");
     let absent = refused(dir.path(), &["review", "s.toml", "--criteria", "nope.toml"]);
     assert!(absent.contains("nope.toml"), "{absent}");
     let none = refused(dir.path(), &["review", "gone.toml"]);
     assert!(none.contains("gone.toml"), "{none}");
+}
+
+#[test]
+fn what_a_scenario_is_not_made_for_is_told_on_the_card() {
+    let dir = folder(EXACT);
+    let own = r#"
+        name = "own"
+        [[criteria]]
+        id = "other-policy"
+        dimension = "data_flow"
+        text = "p50 with more choices"
+        probe = { kind = "set", set = { "router" = { policy = "round_robin" }, "pools.elsewhere.replicas" = 5 } }
+        metric = "latency.e2e_ms.p50"
+        better = "less"
+        cuts = [100, 50, 20, 1]
+    "#;
+    std::fs::write(dir.path().join("own.toml"), own).unwrap();
+    let card = card(dir.path(), &["--criteria", "own.toml"]);
+    let scored = criterion(&card, "other-policy");
+    assert_eq!(scored["score"], 1, "{scored}");
+    assert!(
+        scored["why"].as_str().unwrap().contains("elsewhere"),
+        "{scored}"
+    );
 }
 
 #[test]

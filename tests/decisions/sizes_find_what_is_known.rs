@@ -629,6 +629,27 @@ fn bad_input_is_refused_before_anything_runs() {
             "has a value that is empty",
         ),
         (
+            &[
+                "--knob",
+                "pools.servers.servers=1..5",
+                "--knob",
+                "pools.servers.servers=7",
+            ],
+            "--knob pools.servers.servers=7: its path is that of another --knob",
+        ),
+        (
+            &["--knob", "pools.servers.servers=a,b"],
+            "put numbers in order; a sizing file can have text",
+        ),
+        (
+            &["--at-most", "latency.nonsense=3"],
+            "error: --at-most latency.nonsense=3: `latency.nonsense` is not a field",
+        ),
+        (
+            &["--objective", "nonsense"],
+            "error: --objective nonsense: `nonsense` is not a field",
+        ),
+        (
             &["--knob", "pools.servers.servers=9,9"],
             "--knob pools.servers.servers=9,9: values = 9: is there twice",
         ),

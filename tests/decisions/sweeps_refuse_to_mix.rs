@@ -313,6 +313,10 @@ fn everything_is_checked_before_the_first_point_is_run() {
             "makes a second column `p99_ms_low` of the results, beside the one of the metric `p99_ms`",
         ),
         (
+            &format!("{EXPERIMENT}\n[[metrics]]\nname = \"P99_ms\"\nmetric = \"latency.e2e_ms.p90\"\n"),
+            "P99_ms: differs from another in case alone",
+        ),
+        (
             &EXPERIMENT.replace("name = \"rate\"", "name = \"point\""),
             "makes a second column `point` of the results",
         ),

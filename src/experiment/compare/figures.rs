@@ -74,6 +74,13 @@ impl Figure {
             }
             _ => (None, text),
         };
+        if let (Some(_), Some((word, rest))) = (better, expression.split_once(':')) {
+            let first = text.split(':').next().unwrap_or_default();
+            return Err(MetricError::NoWay {
+                word: format!("{first}:{word}"),
+                expression: rest.to_owned(),
+            });
+        }
         let metric = Metric::parse(expression)?;
         Ok(Figure {
             name: metric.text().to_owned(),

@@ -100,14 +100,27 @@ impl Part {
             }
             Part::KvMemory => plan.fleet.pools.iter().any(|pool| is_bounded(&pool.engine)),
             Part::Bursts => steady_rate(plan).is_some(),
-            Part::Variability => !self.mean_settings(plan).is_empty(),
+            Part::Variability => !self.mean_settings(plan, None).is_empty(),
             Part::Contention => scenario.capacity.groups.is_empty(),
         }
     }
 
     /// Whether it is a matter of one pool at a time, so that it can be told which.
     pub fn is_of_pools(self) -> bool {
-        matches!(self, Part::KvMemory | Part::Contention)
+        matches!(self, Part::KvMemory | Part::Contention | Part::Variability)
+    }
+
+    /// Whether a pool, an index, has it by itself.
+    pub fn is_in(self, plan: &Plan, pool: usize) -> bool {
+        match self {
+            Part::Variability => !self.mean_settings(plan, Some(pool)).is_empty(),
+            Part::KvMemory => plan
+                .fleet
+                .pools
+                .get(pool)
+                .is_some_and(|pool| is_bounded(&pool.engine)),
+            _ => self.is_of_pools(),
+        }
     }
 
     /// Takes it out of a scenario, as far as a scenario can say so; out of one pool, an index, where that
@@ -143,7 +156,7 @@ impl Part {
                 None => Ok(()),
             },
             Part::Variability => {
-                let settings = self.mean_settings(plan);
+                let settings = self.mean_settings(plan, only);
                 settings
                     .into_iter()
                     .try_for_each(|(path, value)| document.set(&path, &value))
@@ -180,11 +193,15 @@ impl Part {
         }
     }
 
-    /// Paths and values that put the mean in place of what is drawn.
-    fn mean_settings(self, plan: &Plan) -> Vec<(String, String)> {
+    /// Paths and values that put the mean in place of what is drawn; of one pool's service, where that is
+    /// told. Lengths are of the traffic, which no one pool has.
+    fn mean_settings(self, plan: &Plan, only: Option<usize>) -> Vec<(String, String)> {
         let mut settings = Vec::new();
         for (index, pool) in plan.scenario.pools.iter().enumerate() {
             let Pool::Abstract(pool) = pool else { continue };
+            if only.is_some_and(|only| only != index) {
+                continue;
+            }
             let fixed = matches!(pool.service, None | Some(Law::Deterministic { .. }));
             let engine = &plan.fleet.pools[index].engine;
             if let (false, EnginePlan::Abstract { service, .. }) = (fixed, engine)
@@ -197,6 +214,9 @@ impl Part {
                     format!("{{ law = \"deterministic\", mean_ms = {law} }}"),
                 ));
             }
+        }
+        if only.is_some() {
+            return settings;
         }
         let has_llm = plan
             .scenario

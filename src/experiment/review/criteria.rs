@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::experiment::metric::Metric;
-use crate::scenario::{Document, Problems, ScenarioError, SourceText};
+use crate::scenario::{Document, Location, Problems, ScenarioError, SourceText};
 
 /// The criteria that are used when none are given.
 pub const SHIPPED: &str = include_str!("../../../experiments/reviews/design-card.toml");
@@ -25,6 +25,9 @@ pub struct Criteria {
     pub weights: BTreeMap<Dimension, f64>,
     /// The criteria.
     pub criteria: Vec<Criterion>,
+    /// Where each is written, for errors that show only with a scenario.
+    #[serde(skip)]
+    pub(super) places: Vec<Location>,
 }
 
 /// A dimension of a design.
@@ -80,8 +83,8 @@ pub struct Criterion {
     /// The run that the metric is of. Default: the scenario as written.
     #[serde(default)]
     pub probe: Probe,
-    /// A field of the result, or an expression over such fields, as in claims. `card.` has figures of
-    /// the whole fleet, `as_written.` the result of the scenario without the probe.
+    /// A field of the result, or an expression over such fields, as in claims (so counts
+    /// are of one replication). `card.` has figures of the whole fleet, `as_written.` the result of the scenario without the probe.
     pub metric: String,
     /// Whether more of it is better, or less.
     pub better: Better,
@@ -182,7 +185,7 @@ impl Criteria {
     /// # Errors
     /// [`ScenarioError`] with everything that is wrong.
     pub fn read(document: &Document) -> Result<Criteria, ScenarioError> {
-        let read: Criteria = document.parse_as()?;
+        let mut read: Criteria = document.parse_as()?;
         let mut problems = Problems::new(document);
         problems.name("name", &read.name);
         for (dimension, weight) in &read.weights {
@@ -210,6 +213,10 @@ impl Criteria {
             criterion.check(&format!("criteria.{index}"), &mut problems);
         }
         problems.finish()?;
+        let places = 0..read.criteria.len();
+        read.places = places
+            .map(|index| document.locate(&format!("criteria.{index}")))
+            .collect();
         Ok(read)
     }
 
@@ -257,8 +264,25 @@ impl Criterion {
                 let remedy = "name a field, or leave the probe out";
                 problems.push(&path("probe.set"), "{}", "must change something", remedy);
             }
+            Probe::Set { set } => {
+                for (field, _) in set.iter().filter(|(_, value)| has_null(value)) {
+                    let allowed = format!("`{field}` is, or holds, no finite number");
+                    let remedy = "give finite numbers, or leave the field out";
+                    problems.push(&path("probe.set"), "", &allowed, remedy);
+                }
+            }
             _ => {}
         }
+    }
+}
+
+/// Whether a value holds what no TOML file says: what was read of a number that is not finite.
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(all) => all.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        _ => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why there is no card.
 
 use crate::experiment::runner::RunError;
-use crate::scenario::ScenarioError;
+use crate::scenario::{Location, ScenarioError};
 
 /// Why there is no card.
 #[derive(Debug, thiserror::Error)]
@@ -10,11 +10,13 @@ pub enum ReviewError {
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
     /// A criterion is of something that no result or scenario has.
-    #[error("criteria.{id}.{field}: {reason}")]
+    #[error("{place}: criteria.{id}.{field}: {reason}")]
     Criterion {
+        /// Where it is written.
+        place: Location,
         /// Its name.
         id: String,
-        /// `metric` or `probe`.
+        /// `metric`, `probe` or `probe.set`.
         field: &'static str,
         /// What is wrong.
         reason: String,

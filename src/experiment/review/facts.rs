@@ -4,9 +4,6 @@ use serde_json::{Value, json};
 
 use crate::experiment::result::ratio;
 
-/// Figures that are the most of a run: of several runs they are the most of all.
-pub const MOSTS: [&str; 1] = ["card.kv_peak_share"];
-
 /// The `card` section of a result. A figure that cannot be computed is null.
 pub fn facts(result: &Value) -> Value {
     let [waiting_p99, _] = shares(result, "at_p99_ms");

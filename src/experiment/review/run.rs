@@ -8,21 +8,20 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::Card;
+use super::check::check;
 use super::criteria::{Better, Criteria, Criterion, Probe};
 use super::error::ReviewError;
-use super::facts::{MOSTS, facts};
+use super::facts::facts;
 use super::probe::{Measured, Missing, trials};
 use super::score::{Figure, Scored, cost_most, dimensions, whole};
 use super::search::{NO_OBJECTIVE, carried, cheapest, headroom, met_as_written};
 use crate::experiment::claims::{no_evidence, together};
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::{Control, Outcome, run_plan};
-use crate::experiment::variants::before_it_begins;
 use crate::measure::Interval;
 use crate::report::diagram::{graph, mermaid, text};
 use crate::report::number::significant;
 use crate::scenario::resolve::{Plan, resolve};
-use crate::scenario::schema::Scenario;
 use crate::scenario::{Document, ScenarioError};
 
 /// Criteria that a card names as those to begin with.
@@ -106,7 +105,7 @@ pub fn review(
     control: Control<'_>,
 ) -> Result<Card, ReviewError> {
     let plan = resolve(document, base_dir)?;
-    check(criteria, &plan)?;
+    check(criteria, document, base_dir, &plan)?;
     let simulations = AtomicU64::new(0);
     let base = run(plan.clone(), control, &simulations)?;
     let bench = Bench {
@@ -139,56 +138,6 @@ pub fn review(
     let scored: Vec<Scored> = scored.collect();
     let simulations = simulations.load(Ordering::Relaxed);
     Ok(card(&bench, criteria, &scored, simulations))
-}
-
-/// Sections that every result has: what leads nowhere in them is a mistake.
-const ALWAYS_THERE: [&str; 4] = ["card", "latency", "throughput", "sim"];
-
-/// Refuses criteria of what no result and no scenario has, before anything runs.
-fn check(criteria: &Criteria, plan: &Plan) -> Result<(), ReviewError> {
-    let mut result = before_it_begins(plan)?;
-    let mut card = facts(&result);
-    for found in ["headroom", "cost_over_cheapest"] {
-        card[found] = Value::Null;
-    }
-    result["card"] = card;
-    let schema = schemars::schema_for!(Scenario);
-    let fields = schema.get("properties").and_then(Value::as_object);
-    let is_field = |path: &str| {
-        let head = path.split('.').next().unwrap_or_default();
-        fields.is_none_or(|fields| fields.contains_key(head))
-    };
-    for criterion in &criteria.criteria {
-        let refused = |field: &'static str, reason: String| ReviewError::Criterion {
-            id: criterion.id.clone(),
-            field,
-            reason,
-        };
-        let metric = Metric::parse(&criterion.metric);
-        let metric = metric.map_err(|error| refused("metric", error.to_string()))?;
-        for path in metric.paths() {
-            let path = path.strip_prefix("as_written.").unwrap_or(path);
-            let head = path.split('.').next().unwrap_or_default();
-            let is_there = result.get(head).is_some();
-            if is_there && !ALWAYS_THERE.contains(&head) {
-                continue;
-            }
-            let found = Metric::parse(path).and_then(|it| it.check_fields(&result));
-            found.map_err(|error| refused("metric", error.to_string()))?;
-        }
-        let paths: Vec<&str> = match &criterion.probe {
-            Probe::Without { field } => vec![field],
-            Probe::Set { set } => set.keys().map(String::as_str).collect(),
-            _ => Vec::new(),
-        };
-        if let Some(path) = paths.into_iter().find(|path| !is_field(path)) {
-            let reason = format!(
-                "`{path}` is no field of a scenario; `seatrial schema` lists them, with their meaning"
-            );
-            return Err(refused("probe", reason));
-        }
-    }
-    Ok(())
 }
 
 fn key(probe: &Probe) -> String {
@@ -316,11 +265,9 @@ fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing>
         .filter_map(|one| metric.evaluate(one).ok())
         .collect();
     let all = each.len() == run.replications.len();
-    // The most of all replications is no mean of theirs.
-    let is_most = metric.path().is_some_and(|path| MOSTS.contains(&path));
     let value = together(metric, value, &each);
     let interval = Interval::of_whole(value, &each, confidence);
-    let interval = interval.filter(|_| all && !is_most);
+    let interval = interval.filter(|_| all && !metric.is_of_extremes());
     // What is never below 0 is not said to be.
     let floor = if each.iter().all(|it| *it >= 0.0) {
         0.0
@@ -329,7 +276,9 @@ fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing>
     };
     Ok(Figure {
         value,
-        span: interval.map(|it| (it.low.max(floor), it.high)),
+        span: interval
+            .map(|it| it.within(metric.possible()))
+            .map(|it| (it.low.max(floor), it.high)),
         why: run.what.clone(),
     })
 }

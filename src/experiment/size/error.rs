@@ -21,10 +21,10 @@ pub enum SizeError {
         source: Box<RunError>,
     },
     /// A metric names what results have not.
-    #[error("{file}: {field}: {reason} ({case}{words})")]
+    #[error("{place}{reason} ({case}{words})")]
     Metric {
-        /// The sizing.
-        file: String,
+        /// Where it is written, and a colon.
+        place: String,
         /// The constraint, or the objective.
         field: String,
         /// What is wrong.

@@ -223,7 +223,7 @@ impl Setup {
         for (field, metric) in rows.chain([("objective".to_owned(), &self.objective)]) {
             if let Err(error) = metric.check_fields(&before) {
                 return Err(SizeError::Metric {
-                    file: self.file.clone(),
+                    place: format!("{}: {field}: ", self.file),
                     field,
                     reason: error.to_string(),
                     case: prefix(ready),
@@ -340,7 +340,7 @@ fn prefix(ready: &Ready) -> String {
 fn parsed(text: &str) -> Result<Metric, SizeError> {
     // Reading the sizing has refused what cannot be parsed.
     Metric::parse(text).map_err(|error| SizeError::Metric {
-        file: String::new(),
+        place: String::new(),
         field: text.to_owned(),
         reason: error.to_string(),
         case: String::new(),

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::look::{Figure, Look};
 use super::schema::Constraint;
+use crate::experiment::metric::Metric;
 use crate::experiment::runner::Unsettled;
 use crate::measure::Interval;
 
@@ -93,13 +94,8 @@ pub fn promising(look: &Look, constraints: &[Constraint]) -> bool {
 }
 
 fn stand(look: &Look, constraint: &Constraint, figure: &Figure, confidence: f64) -> Standing {
-    let is_share = constraint.metric.starts_with("slo.");
-    let span = span(look, figure, confidence);
-    // What Student's t says beyond all and none is not so.
-    let span = span.map(|(low, high)| match is_share {
-        true => (low.max(0.0), high.min(1.0)),
-        false => (low, high),
-    });
+    let metric = Metric::parse(&constraint.metric).ok();
+    let span = span(look, figure, metric.as_ref(), confidence);
     let doubt = doubt(look, constraint, figure, confidence);
     let beyond = |it: f64| !constraint.allows(it);
     let verdict = match (look.unsettled, figure.value, span) {
@@ -148,13 +144,19 @@ fn scale(constraint: &Constraint) -> f64 {
 }
 
 /// The interval of a figure.
-fn span(look: &Look, figure: &Figure, confidence: f64) -> Option<(f64, f64)> {
+fn span(
+    look: &Look,
+    figure: &Figure,
+    metric: Option<&Metric>,
+    confidence: f64,
+) -> Option<(f64, f64)> {
     let value = figure.value?;
     if look.exact {
         return Some((value, value));
     }
     let values: Option<Vec<f64>> = figure.replications.iter().copied().collect();
-    let interval = Interval::of_whole(value, &values?, confidence)?;
+    let possible = metric.map_or((f64::NEG_INFINITY, f64::INFINITY), Metric::possible);
+    let interval = Interval::of_whole(value, &values?, confidence)?.within(possible);
     Some((interval.low, interval.high))
 }
 

@@ -12,7 +12,7 @@ pub enum SweepError {
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
     /// A point is not a valid scenario, or failed.
-    #[error("point {point} ({words}): {source}")]
+    #[error("{source} (at point {point}: {words})")]
     Point {
         /// Its number.
         point: usize,

@@ -65,7 +65,8 @@ pub struct Experiment {
 pub struct MetricRow {
     /// Its name, unique: a column of the results.
     pub name: String,
-    /// A field of the result by its path, or an expression over such fields, as in claims.
+    /// A field of the result by its path, or an expression over such fields, as in claims. What is made of
+    /// counts (`requests.completed`) is of one replication, the mean of their own.
     pub metric: String,
     /// Whether less or more of it is better: metrics with a goal span the Pareto front.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,6 +166,15 @@ impl Experiment {
             );
         }
         if problems.unique("metrics", self.metrics.iter().map(|row| row.name.as_str())) {
+            let mut lower = BTreeSet::new();
+            for (index, row) in self.metrics.iter().enumerate() {
+                if !lower.insert(row.name.to_lowercase()) {
+                    let at = format!("metrics.{index}.name");
+                    let allowed = "differs from another in case alone, which many readers of tables take \
+                                   for one column";
+                    problems.push(&at, &row.name, allowed, "rename one of them");
+                }
+            }
             self.check_columns(problems);
         }
         for (index, row) in self.metrics.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The page of a comparison.
 
-use super::page::{Page, WIDTH, add, table};
+use super::page::{Page, WIDTH, Written, add, fitting, table};
 use crate::experiment::compare::side::Side;
 use crate::experiment::compare::{Basis, Compared, Comparison, Overall, Verdict};
 use crate::report::number::{count, percent, plural, significant, wrap};
@@ -45,26 +45,34 @@ fn figures(page: &mut Page, comparison: &Comparison) {
     let mut header = vec!["figure", "A", "B", "B - A"];
     header.extend(spans.then_some("from-to"));
     header.extend(["%", "B is"]);
-    let mut table = table(&header);
-    for it in &comparison.figures {
-        let mut cells = vec![cut(&it.figure.name, NAME)];
-        cells.extend([Some(it.a), Some(it.b), Some(it.difference)].map(significant));
-        if spans {
-            cells.push(match (it.low, it.high) {
-                (Some(low), Some(high)) => {
-                    format!("{} to {}", significant(Some(low)), significant(Some(high)))
-                }
-                _ => "-".to_owned(),
-            });
+    let draw = |written: Written| {
+        let mut table = table(&header);
+        for it in &comparison.figures {
+            let mut cells = vec![cut(&it.figure.name, NAME)];
+            cells.extend([Some(it.a), Some(it.b), Some(it.difference)].map(written));
+            if spans {
+                cells.push(match (it.low, it.high) {
+                    (Some(low), Some(high)) => {
+                        format!("{} to {}", written(Some(low)), written(Some(high)))
+                    }
+                    _ => "-".to_owned(),
+                });
+            }
+            cells.push(it.percent.map_or("-".to_owned(), change));
+            cells.push(word(it.verdict).to_owned());
+            add(&mut table, &cells);
         }
-        cells.push(
-            it.percent
-                .map_or("-".to_owned(), |value| format!("{value:+.1}")),
-        );
-        cells.push(word(it.verdict).to_owned());
-        add(&mut table, &cells);
+        table
+    };
+    page.table(&fitting(&draw));
+}
+
+/// A change in percent; of more than a thousandfold the digits say nothing.
+fn change(percent: f64) -> String {
+    match percent.abs() < 1e5 {
+        true => format!("{percent:+.1}"),
+        false => format!("{percent:+.1e}"),
     }
-    page.table(&table);
 }
 
 /// A name that is no longer than so many characters; the JSON has it whole.

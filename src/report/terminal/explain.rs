@@ -1,8 +1,14 @@
 //! The page of an explanation.
 
-use super::page::{Page, WIDTH, add, table};
+use comfy_table::Table;
+
+use super::page::{Page, WIDTH, Written, add, fitting, table};
+use super::part_name;
 use crate::experiment::explain::{Explanation, InPool, Known, Share};
 use crate::report::number::{count, percent, plural, significant, wrap};
+
+/// Share of the figure below which a cause is not worth a sentence.
+const TELLING: f64 = 1e-3;
 
 /// The page.
 pub fn render(it: &Explanation) -> String {
@@ -62,7 +68,7 @@ fn sentences(it: &Explanation) -> Vec<String> {
     let causes: Vec<String> = it
         .parts
         .iter()
-        .filter(|part| sure(&part.share))
+        .filter(|part| sure(&part.share) && part.share.value >= TELLING * whole.abs())
         .take(3)
         .map(|part| {
             let value = part.share.value;
@@ -91,18 +97,20 @@ fn sentences(it: &Explanation) -> Vec<String> {
         significant(Some(it.left.value)),
         of_whole(it.left.value)
     ));
-    if it.metric.starts_with("latency.e2e_ms") && !it.budget.is_empty() {
+    if it.metric == "latency.e2e_ms.p99" && !it.budget.is_empty() {
         let sum: f64 = it.budget.iter().map(|(_, ms)| ms).sum();
         let spent = it.budget.iter().map(|(part, ms)| {
             format!(
-                "{part} {} ms ({})",
+                "{} {} ms ({})",
+                part_name(part, it.all_abstract),
                 significant(Some(*ms)),
                 percent(Some(ms / sum))
             )
         });
         let spent: Vec<String> = spent.collect();
         said.push(format!(
-            "Requests around the E2E p99 spend their time so: {}.",
+            "The requests closest to the E2E p99 (0.2 % of all, 20 at least) take {} ms on the mean: {}.",
+            significant(Some(sum)),
             spent.join(", ")
         ));
     }
@@ -144,34 +152,7 @@ fn where_most(part: &Share, exact: bool) -> Option<&InPool> {
 
 fn shares(page: &mut Page, it: &Explanation) {
     page.title("What it is made of");
-    let spans = it.parts.iter().any(|part| part.share.low.is_some());
-    let mut header = vec!["part", "share"];
-    header.extend(spans.then_some("from-to"));
-    header.extend(["%", "alone"]);
-    header.extend(spans.then_some("from-to"));
-    let mut table = table(&header);
-    let whole = it.figure.value;
-    let mut row = |name: String, known: &Known, alone: Option<&Known>| {
-        let span = |known: Option<&Known>| match known.and_then(|it| it.low.zip(it.high)) {
-            Some((low, high)) => {
-                format!("{} to {}", significant(Some(low)), significant(Some(high)))
-            }
-            None => "-".to_owned(),
-        };
-        let mut cells = vec![name, significant(Some(known.value))];
-        cells.extend(spans.then(|| span(Some(known))));
-        cells.push(percent((whole != 0.0).then(|| known.value / whole)));
-        cells.push(significant(alone.map(|it| it.value)));
-        cells.extend(spans.then(|| span(alone)));
-        add(&mut table, &cells);
-    };
-    for part in &it.parts {
-        let name = serde_json::to_value(part.part).unwrap_or_default();
-        let name = name.as_str().unwrap_or("").replace('_', " ");
-        row(name, &part.share, Some(&part.alone));
-    }
-    row("left".to_owned(), &it.left, None);
-    page.table(&table);
+    page.table(&fitting(&|written| table_of_shares(it, written)));
     let confidence = significant(Some(100.0 * it.confidence));
     let text = format!(
         "share: Shapley values from {} runs on the same random numbers, first among what could be built \
@@ -194,30 +175,61 @@ fn shares(page: &mut Page, it: &Explanation) {
     }
 }
 
+/// From where to where a number may be.
+fn span(known: Option<&Known>, written: Written) -> String {
+    match known.and_then(|it| it.low.zip(it.high)) {
+        Some((low, high)) => format!("{} to {}", written(Some(low)), written(Some(high))),
+        None => "-".to_owned(),
+    }
+}
+
+fn table_of_shares(it: &Explanation, written: Written) -> Table {
+    let spans = it.parts.iter().any(|part| part.share.low.is_some());
+    let mut header = vec!["part", "share"];
+    header.extend(spans.then_some("from-to"));
+    header.extend(["%", "alone"]);
+    header.extend(spans.then_some("from-to"));
+    let mut table = table(&header);
+    let whole = it.figure.value;
+    let mut row = |name: String, known: &Known, alone: Option<&Known>| {
+        let mut cells = vec![name, written(Some(known.value))];
+        cells.extend(spans.then(|| span(Some(known), written)));
+        cells.push(percent((whole != 0.0).then(|| known.value / whole)));
+        cells.push(written(alone.map(|it| it.value)));
+        cells.extend(spans.then(|| span(alone, written)));
+        add(&mut table, &cells);
+    };
+    for part in &it.parts {
+        let name = serde_json::to_value(part.part).unwrap_or_default();
+        let name = name.as_str().unwrap_or("").replace('_', " ");
+        row(name, &part.share, Some(&part.alone));
+    }
+    row("left".to_owned(), &it.left, None);
+    table
+}
+
 fn remedies(page: &mut Page, it: &Explanation) {
     if it.remedies.is_empty() {
         return;
     }
     page.title("What would help");
+    page.table(&fitting(&|written| table_of_remedies(it, written)));
+}
+
+fn table_of_remedies(it: &Explanation, written: Written) -> Table {
     let priced = it.remedies.iter().any(|tried| tried.usd_per_year.is_some());
     let mut header = vec!["change", "then", "difference", "from-to"];
     header.extend(priced.then_some("$ a year"));
     let mut table = table(&header);
     for tried in &it.remedies {
-        let span = match tried.change.low.zip(tried.change.high) {
-            Some((low, high)) => {
-                format!("{} to {}", significant(Some(low)), significant(Some(high)))
-            }
-            None => "-".to_owned(),
-        };
         let mut cells = vec![
             tried.remedy.text.clone(),
-            significant(Some(tried.value)),
-            significant(Some(tried.change.value)),
-            span,
+            written(Some(tried.value)),
+            written(Some(tried.change.value)),
+            span(Some(&tried.change), written),
         ];
-        cells.extend(priced.then(|| significant(tried.usd_per_year.map(f64::round))));
+        cells.extend(priced.then(|| written(tried.usd_per_year.map(f64::round))));
         add(&mut table, &cells);
     }
-    page.table(&table);
+    table
 }

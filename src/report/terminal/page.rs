@@ -1,10 +1,10 @@
 //! The page that a report is written on.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
 pub(super) use crate::report::number::WIDTH;
-use crate::report::number::wrap;
+use crate::report::number::{shortened, significant, wrap};
 
 /// Columns of a bar.
 pub(super) const BAR: usize = 30;
@@ -36,6 +36,29 @@ impl Page {
             self.line(&format!(" {line}"));
         }
     }
+}
+
+/// How a table's numbers are written.
+pub(super) type Written = fn(Option<f64>) -> String;
+
+/// A table of numbers in full; where it would be wider than a page, of numbers shortened (`1.235 M`), and
+/// then with names broken over lines.
+pub(super) fn fitting(draw: &dyn Fn(Written) -> Table) -> Table {
+    let is_wide = |table: &Table| table.lines().any(|line| line.chars().count() >= WIDTH);
+    let table = draw(significant);
+    if !is_wide(&table) {
+        return table;
+    }
+    let mut table = draw(shortened);
+    if is_wide(&table) {
+        // The page puts a space before each line.
+        table.set_width(u16::try_from(WIDTH - 1).unwrap_or(u16::MAX));
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        for numbers in table.column_iter_mut().skip(1) {
+            numbers.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table
 }
 
 /// A table with that header, right-aligned but for its first column.

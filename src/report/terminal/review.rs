@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::page::{Page, WIDTH, add, table};
+use super::{are_abstract, part_name};
 use crate::experiment::review::criteria::Better;
 use crate::experiment::review::{Card, Scored, ScoredDimension};
 use crate::report::number::{bar, count, plural, significant, wrap};
@@ -178,6 +179,7 @@ fn equation(page: &mut Page, card: &Card) {
         let parts = card.budget.iter().filter_map(|row| {
             let part = row.get("part")?.as_str()?;
             let ms = row.get(column)?.as_f64().filter(|ms| *ms > 0.0)?;
+            let part = part_name(part, are_abstract(&card.fleet));
             Some(format!("{part} {}", significant(Some(ms))))
         });
         let parts: Vec<String> = parts.collect();

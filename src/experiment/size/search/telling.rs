@@ -171,7 +171,16 @@ impl Search<'_> {
         let design = self.design(*at, *replications)?;
         let worst = worst(&design.constraints);
         let stands = worst.map(|it| {
-            let value = significant(it.value);
+            let value = match (it.value, it.low.zip(it.high)) {
+                (None, _) => "has no value".to_owned(),
+                (Some(value), Some((low, high))) if low < high => format!(
+                    "is {} ({} to {})",
+                    significant(Some(value)),
+                    significant(Some(low)),
+                    significant(Some(high))
+                ),
+                (value, _) => format!("is {}", significant(value)),
+            };
             let doubt = it
                 .doubt
                 .as_deref()
@@ -180,7 +189,7 @@ impl Search<'_> {
             let bound = significant(Some(it.bound));
             let relation = it.relation.replace('_', " ");
             format!(
-                ": {} is {value} there{doubt}, and must be {relation} {bound}",
+                ": {} {value} there{doubt}, and must be shown to be {relation} {bound}",
                 it.constraint
             )
         });
