@@ -366,7 +366,7 @@ fn what_is_wrong_with_criteria_is_said_before_anything_runs() {
     for (set, expected) in [
         (
             "\"batching.windw_ms\" = 1",
-            "c.toml:2: criteria.a.probe.set: batching.windw_ms: is not a field here",
+            "c.toml:2: criteria.a.probe.set: batching.windw_ms = 1: is not a field here",
         ),
         (
             "\"batching.window_ms\" = nan",

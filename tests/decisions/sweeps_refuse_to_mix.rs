@@ -266,7 +266,7 @@ fn everything_is_checked_before_the_first_point_is_run() {
     for (experiment, says) in [
         (
             far.as_str(),
-            "point 2 (workload.arrivals.rate_per_s=20 pools.servers.servers=0)",
+            "(at point 2: workload.arrivals.rate_per_s=20 pools.servers.servers=0)",
         ),
         (
             &EXPERIMENT.replace("e2e_ms.p99", "e2e_ms.p98"),

@@ -187,9 +187,13 @@ impl Search<'_> {
                 .map(|it| format!(" ({it})"))
                 .unwrap_or_default();
             let bound = significant(Some(it.bound));
+            let shown = match it.verdict {
+                Verdict::Missed => "",
+                _ => "shown to be ",
+            };
             let relation = it.relation.replace('_', " ");
             format!(
-                ": {} {value} there{doubt}, and must be shown to be {relation} {bound}",
+                ": {} {value} there{doubt}, and must be {shown}{relation} {bound}",
                 it.constraint
             )
         });
