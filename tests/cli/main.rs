@@ -14,5 +14,6 @@ mod scenario_fields;
 mod scenario_overrides;
 mod scenario_problems;
 mod scenario_text;
+mod the_library_runs_its_example;
 mod tries_are_told_apart;
 mod warnings_are_given;

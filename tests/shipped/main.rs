@@ -1,4 +1,5 @@
-//! All that is shipped to be run is run: experiments, sweeps, sizings, and the commands of the README.
+//! All that is shipped to be run is run: experiments, sweeps, sizings, the commands of the README, and the
+//! Python package, which waits for others more than it works.
 
 #[path = "../sweeps/mod.rs"]
 mod sweeps;
@@ -9,3 +10,4 @@ mod experiments_repeat_byte_for_byte;
 mod readme_commands_work;
 mod sizes_shipped_run;
 mod sweeps_shipped_run;
+mod the_python_package_finds_the_same;
