@@ -1,5 +1,6 @@
 //! `seatrial compare`: two scenarios or results side by side.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -48,6 +49,13 @@ pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
     use_threads(args.repeats.threads);
     let asked = args.metric.iter().map(|text| Figure::parse(text));
     let asked: Vec<Figure> = asked.collect::<Result<_, _>>().map_err(Failure::of)?;
+    let mut texts = BTreeSet::new();
+    if let Some(twice) = asked.iter().find(|it| !texts.insert(it.metric.text())) {
+        return Err(Failure::of(format!(
+            "--metric {}: is asked for twice; ask once",
+            twice.metric.text()
+        )));
+    }
     let both = [args.set.as_slice(), args.set_b.as_slice()].concat();
     // Both are read and checked before either is run.
     let sources = [
@@ -56,7 +64,7 @@ pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
     ];
     for source in &sources {
         if let Source::Plan(plan) = source {
-            check(&asked, plan).map_err(Failure::of)?;
+            check(&asked, plan).map_err(|error| Failure::of(format!("--metric: {error}")))?;
         }
     }
     let labels = [label(&args.a, &args.set), label(&args.b, &both)];

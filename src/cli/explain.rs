@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::{Failure, Finished, Repeats, ScenarioArgs, json_text, use_threads};
-use crate::experiment::explain::explain as find_out;
+use crate::experiment::explain::{ExplainError, explain as find_out};
 use crate::experiment::metric::Metric;
 use crate::experiment::runner::Control;
 use crate::report::terminal::explain::render;
@@ -35,7 +35,12 @@ pub fn explain(args: &ExplainArgs) -> Result<Finished, Failure> {
     };
     let found = find_out(&document, &folder, &metric, control);
     progress.finish();
-    let explanation = found.map_err(Failure::of)?;
+    let explanation = found.map_err(|error| match error {
+        ExplainError::Metric { context, reason } => {
+            Failure::of(format!("--metric {}: {reason} ({context})", args.metric))
+        }
+        other => Failure::of(other),
+    })?;
     if !args.repeats.json {
         return Ok(Finished::fine(render(&explanation)));
     }

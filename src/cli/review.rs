@@ -76,10 +76,8 @@ pub fn review(args: &ReviewArgs) -> Result<Finished, Failure> {
         true => json_text(&serde_json::to_value(&card).map_err(Failure::of)?),
         false => render(&card),
     };
-    let code = match card.objectives_met {
-        Some(false) => DOES_NOT_HOLD,
-        _ => FINE,
-    };
+    let fails = card.objectives_met == Some(false) || card.objectives_shown == Some(false);
+    let code = if fails { DOES_NOT_HOLD } else { FINE };
     Ok(Finished { text, code })
 }
 

@@ -238,7 +238,8 @@ fn flag_of(args: &SizeArgs, field: &str) -> Option<String> {
     let name = field.strip_prefix("constraints.")?;
     let of_flag = |flag: &str, rows: &[String]| {
         let mut rows = rows.iter();
-        let row = rows.find(|row| row.split_once('=').is_some_and(|it| it.0.trim() == name))?;
+        let is_it = |metric: &str| name == metric || name == format!("{metric} {}", &flag[2..]);
+        let row = rows.find(|row| row.split_once('=').is_some_and(|it| is_it(it.0.trim())))?;
         Some(format!("{flag} {row}"))
     };
     of_flag("--at-most", &args.at_most).or_else(|| of_flag("--at-least", &args.at_least))
@@ -267,7 +268,7 @@ fn flagged(args: &SizeArgs, mut problem: Problem) -> Problem {
             if problem.remedy.contains("more_helps") {
                 problem.remedy =
                     "put numbers in order; a sizing file can have text, and name the knob of \
-                                  which more helps (`seatrial schema sizing`)"
+                                  which more helps (`seatrial schema --of sizing`)"
                         .to_owned();
             }
         }
@@ -314,7 +315,14 @@ fn from_flags(
             if !number.is_finite() {
                 return Err(no_number(&format!("{flag} {row}"), &bound));
             }
-            let name = metric.clone();
+            // A band has two bounds of one metric.
+            let is_second = constraints
+                .iter()
+                .any(|it: &serde_json::Value| it["metric"] == metric);
+            let name = match is_second {
+                true => format!("{metric} {}", &flag[2..]),
+                false => metric.clone(),
+            };
             constraints.push(json!({ "name": name, "metric": metric, field: number }));
         }
     }
@@ -353,8 +361,9 @@ fn knob(text: &str) -> Result<serde_json::Value, Failure> {
         let whole = |it: &str| it.trim().parse::<u32>().ok();
         let (Some(from), Some(to)) = (whole(from), whole(to)) else {
             return Err(Failure::of(format!(
-                "--knob {text}: must be PATH=FROM..TO with two whole numbers, such as \
-                 pools.nodes.replicas=1..40"
+                "--knob {text}: must be PATH=FROM..TO with two whole numbers up to {}, such as \
+                 pools.nodes.replicas=1..40",
+                u32::MAX
             )));
         };
         return match from.cmp(&to) {

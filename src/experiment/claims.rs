@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::measure::{Interval, of_one};
+use crate::measure::Interval;
 use crate::scenario::schema::{Bound, Claim, Compare};
 
 use self::weigh::{Certainty, beyond, is_thin, own_interval, weigh};
@@ -351,15 +351,20 @@ impl Case<'_> {
 
 /// Why the result of a run is no evidence for a metric, if it is none.
 pub(super) fn no_evidence(result: &Value, metric: &Metric) -> Option<String> {
-    if let Some(partial) = result.get("partial").and_then(Value::as_str) {
-        return Some(format!("the run is partial: {partial}"));
-    }
-    if let Some(reason) = undecided(result, metric) {
+    if let Some(reason) = unfinished(result, metric) {
         return Some(reason);
     }
     let mut paths = metric.paths().iter();
     let thin = paths.find(|path| is_thin(result, path));
     thin.map(|path| format!("{path} rests on fewer than ten requests beyond it: run for longer"))
+}
+
+/// Why a run left a metric open, however many requests it has, if it did.
+pub(super) fn unfinished(result: &Value, metric: &Metric) -> Option<String> {
+    if let Some(partial) = result.get("partial").and_then(Value::as_str) {
+        return Some(format!("the run is partial: {partial}"));
+    }
+    undecided(result, metric)
 }
 
 /// The interval of a metric: by replications, or the run's own.
@@ -372,26 +377,14 @@ pub(super) fn interval_of(metric: &Metric, run: &Outcome) -> Option<Interval> {
     }
     let values = run.replications.iter();
     let values: Vec<f64> = values.filter_map(|run| metric.evaluate(run).ok()).collect();
-    let whole = together(metric, metric.evaluate(&run.document).ok()?, &values);
+    let whole = figure_of(metric, run).ok()?;
     let found = Interval::of_whole(whole, &values, run.plan.scenario.run.confidence)?;
     Some(found.within(metric.possible()))
 }
 
-/// What a metric is of all replications together, given each one's own: figures made of counts are of one of
-/// them, and the greatest of several is the greatest.
-pub(super) fn together(metric: &Metric, whole: f64, each: &[f64]) -> f64 {
-    match metric.is_of_extremes() {
-        true => whole,
-        false => of_one(whole, each),
-    }
-}
-
-/// The same of a run.
-fn figure_of(metric: &Metric, run: &Outcome) -> Result<f64, MetricError> {
-    let whole = metric.evaluate(&run.document)?;
-    let each = run.replications.iter().map(|one| metric.evaluate(one).ok());
-    let each: Option<Vec<f64>> = each.collect();
-    Ok(each.map_or(whole, |each| together(metric, whole, &each)))
+/// What a metric is of all replications of a run together.
+pub(super) fn figure_of(metric: &Metric, run: &Outcome) -> Result<f64, MetricError> {
+    metric.of_all(&run.document, &run.replications)
 }
 
 /// Why requests that are still in flight leave a metric open, if they do: their latencies are not

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::figures::{Better, Figure, default_figures};
 use self::side::Side;
-use super::claims::{no_evidence, together};
+use super::claims::no_evidence;
 use super::metric::MetricError;
 use crate::measure::Interval;
 
@@ -97,6 +97,8 @@ pub enum Overall {
     Worse,
     /// Better in some and worse in others.
     Mixed,
+    /// It differs in something of which neither way is better.
+    Differs,
     /// Neither is shown.
     NotShown,
     /// All the same.
@@ -120,11 +122,7 @@ pub fn compare(a: &Side, b: &Side, asked: &[Figure]) -> Result<Comparison, Metri
         false => asked.to_vec(),
     };
     let values = figures.into_iter().map(|figure| {
-        let value = |side: &Side| {
-            let whole = figure.metric.evaluate(&side.document)?;
-            let each = by_replication(side, &figure);
-            Ok(each.map_or(whole, |each| together(&figure.metric, whole, &each)))
-        };
+        let value = |side: &Side| figure.metric.of_all(&side.document, &side.replications);
         Ok((value(a)?, value(b)?, figure))
     });
     let values = values.collect::<Result<Vec<(f64, f64, Figure)>, MetricError>>()?;
@@ -151,6 +149,7 @@ pub fn compare(a: &Side, b: &Side, asked: &[Figure]) -> Result<Comparison, Metri
         (true, true) => Overall::Mixed,
         (true, false) => Overall::Better,
         (false, true) => Overall::Worse,
+        _ if any(Verdict::Differs) => Overall::Differs,
         _ if figures.iter().all(|it| it.verdict == Verdict::Same) => Overall::Same,
         _ => Overall::NotShown,
     };

@@ -21,7 +21,7 @@ use serde_json::Value;
 use self::parts::Part;
 use self::remedies::{Remedy, remedies};
 use self::shapley::Stages;
-use super::claims::{no_evidence, together};
+use super::claims::{figure_of, no_evidence};
 use super::metric::{Metric, MetricError};
 use super::runner::{Control, Outcome, RunError, run_plan};
 use super::variants::before_it_begins;
@@ -412,11 +412,11 @@ impl Case<'_, '_> {
     }
 
     fn values(&self, outcome: &Outcome) -> Result<Values, MetricError> {
-        let whole = self.metric.evaluate(&outcome.document)?;
+        let whole = figure_of(self.metric, outcome)?;
         let each = outcome.replications.iter();
         let each = each.map(|run| self.metric.evaluate(run));
         let each = each.collect::<Result<Vec<f64>, _>>()?;
-        let by = together(self.metric, whole, &each) - mean(&each);
+        let by = whole - mean(&each);
         Ok(each.into_iter().map(|value| value + by).collect())
     }
 

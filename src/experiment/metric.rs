@@ -7,6 +7,7 @@
 use exmex::Express;
 use serde_json::Value;
 
+use crate::measure::of_one;
 use crate::scenario::nearest;
 
 /// What a figure holds that no request has given a value.
@@ -118,11 +119,7 @@ impl Metric {
     /// Whether it is made of the most of something, of which several runs have one in all: no mean of
     /// theirs bounds it.
     pub fn is_of_extremes(&self) -> bool {
-        let is_most = |path: &String| {
-            let name = path.rsplit('.').next().unwrap_or(path);
-            ["max", "most", "peak"].iter().any(|it| name.contains(it))
-        };
-        self.paths.iter().any(is_most)
+        self.paths.iter().any(|path| is_most(path))
     }
 
     /// The least and the most that it can be: of a single field that is a share, a time, a rate or a
@@ -186,11 +183,30 @@ impl Metric {
     /// # Errors
     /// When a field is missing or holds no number, or the value is not finite.
     pub fn evaluate(&self, result: &Value) -> Result<f64, MetricError> {
-        let values = self
-            .paths
-            .iter()
-            .map(|path| number_at(result, path))
-            .collect::<Result<Vec<f64>, _>>()?;
+        self.of(|path| number_at(result, path))
+    }
+
+    /// Its value on the result of all replications together, `whole`, given each one's own: of fields that
+    /// are counts, which add up over replications, it takes the mean of one; of others (the most of
+    /// something, a mean, a quantile, a share) what all of them say together.
+    ///
+    /// # Errors
+    /// As [`Metric::evaluate`] on `whole`.
+    pub fn of_all(&self, whole: &Value, each: &[Value]) -> Result<f64, MetricError> {
+        self.of(|path| {
+            let value = number_at(whole, path)?;
+            let own: Option<Vec<f64>> = each.iter().map(|one| number_at(one, path).ok()).collect();
+            Ok(match own {
+                Some(own) if !is_most(path) => of_one(value, &own),
+                _ => value,
+            })
+        })
+    }
+
+    /// Its value, given those of its fields.
+    fn of(&self, field: impl Fn(&str) -> Result<f64, MetricError>) -> Result<f64, MetricError> {
+        let values = self.paths.iter().map(|path| field(path));
+        let values = values.collect::<Result<Vec<f64>, _>>()?;
         let value = match &self.expression {
             None => values[0],
             Some(expression) => {
@@ -211,6 +227,12 @@ impl Metric {
             value: value.to_string(),
         })
     }
+}
+
+/// Whether a field is the most of something.
+fn is_most(path: &str) -> bool {
+    let name = path.rsplit('.').next().unwrap_or(path);
+    ["max", "most", "peak"].iter().any(|it| name.contains(it))
 }
 
 /// What the parser said, without what it shows of its own insides (addresses among it).

@@ -49,6 +49,9 @@ pub struct Card {
     pub first: Vec<String>,
     /// Whether all objectives are met as written; none where there are none, or it is not known.
     pub objectives_met: Option<bool>,
+    /// Whether that is shown: no interval of a share in time reaches across its target. None where there
+    /// are no objectives, or no intervals.
+    pub objectives_shown: Option<bool>,
     /// Where the latency goes, milliseconds.
     pub budget: Vec<Value>,
     /// The end-to-end latency that the budget adds up to: mean, and around the 99th percentile.

@@ -160,7 +160,7 @@ fn figures_asked_for_are_judged_as_asked() {
         "pools.servers.servers=3",
     ]);
     assert_eq!(neither["figures"][0]["verdict"], "differs");
-    assert_eq!(neither["verdict"], "not_shown");
+    assert_eq!(neither["verdict"], "differs");
     let dir = folder(NONE);
     let told = refused(
         dir.path(),

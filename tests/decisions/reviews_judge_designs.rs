@@ -7,6 +7,7 @@ use crate::sweeps;
 
 use std::path::Path;
 
+use seatrial::experiment::metric::Metric;
 use seatrial::experiment::review::criteria::{Better, Criteria, SHIPPED};
 use serde_json::Value;
 use sweeps::{fine, refused, seatrial};
@@ -385,12 +386,73 @@ fn what_is_wrong_with_criteria_is_said_before_anything_runs() {
         let told = probe(&format!("{{ kind = \"set\", set = {{ {set} }} }}"));
         assert!(told.contains(expected), "{set}: {told}");
     }
+    for (kind, more) in [
+        ("as_written", "bogus = 1"),
+        ("headroom", "factor = 2"),
+        ("cheapest", "set = {}"),
+    ] {
+        let told = probe(&format!("{{ kind = \"{kind}\", {more} }}"));
+        let field = more.split(' ').next().unwrap();
+        assert!(
+            told.contains(field) && told.contains("not a field"),
+            "{kind}: {told}"
+        );
+    }
+    let flat = with(&SHIPPED.replace("cuts = [2, 1, 0.5, 0.1]", "cuts = [2, 2, 0.5, 0.1]"));
+    assert!(
+        flat.contains("must be four finite numbers that fall"),
+        "{flat}"
+    );
+    let pools = probe("{ kind = \"without\", field = \"pools\" }");
+    assert!(pools.contains("no scenario is without"), "{pools}");
     let without = probe("{ kind = \"without\", field = \"batching.windw_ms\" }");
     assert!(without.contains("did you mean `window_ms`?"), "{without}");
     let absent = refused(dir.path(), &["review", "s.toml", "--criteria", "nope.toml"]);
     assert!(absent.contains("nope.toml"), "{absent}");
     let none = refused(dir.path(), &["review", "gone.toml"]);
     assert!(none.contains("gone.toml"), "{none}");
+}
+
+#[test]
+fn objectives_that_luck_may_have_met_are_not_said_to_be_met() {
+    // Half of the requests take longer than the median, give or take.
+    let text = "name = \"s\"\n[run]\nhorizon_s = 20\nwarmup_s = 2\nreplications = 6\n[workload]\n\
+                arrivals = { process = \"poisson\", rate_per_s = 80 }\n[slo]\ne2e_ms = 35\ntarget = TARGET\n\
+                [[pools]]\nname = \"a\"\nengine = \"abstract\"\n\
+                service = { law = \"exponential\", mean_ms = 10 }\n";
+    let own = "name = \"own\"\n[[criteria]]\nid = \"a\"\ndimension = \"cost\"\ntext = \"t\"\n\
+               metric = \"slo.default.attained\"\nbetter = \"more\"\ncuts = [0.1, 0.2, 0.3, 0.4]\n";
+    let judged = |target: f64| {
+        let dir = folder(&text.replace("TARGET", &target.to_string()));
+        std::fs::write(dir.path().join("own.toml"), own).unwrap();
+        let arguments = ["review", "s.toml", "--criteria", "own.toml", "--json"];
+        let output = seatrial(dir.path(), &arguments);
+        let card: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (card, output.status.code())
+    };
+    let (far, code) = judged(0.3);
+    assert_eq!(far["objectives_shown"], true);
+    assert_eq!(code, Some(0));
+    // Just below what was attained, which other runs like it would miss.
+    let attained = criterion(&far, "a")["value"].as_f64().unwrap();
+    let (near, code) = judged(attained - 1e-4);
+    assert_eq!(near["objectives_met"], true, "{near}");
+    assert_eq!(near["objectives_shown"], false);
+    assert_eq!(code, Some(1));
+}
+
+/// The ratio of two quantiles of all replications is not the mean of their ratios.
+#[test]
+fn a_ratio_beside_the_scenario_as_written_is_of_all_replications() {
+    let whole = serde_json::json!({ "a": 6.0, "b": 10.0, "n": 30 });
+    let each = [(1.0, 1.0, 10), (9.0, 10.0, 20)];
+    let each = each.map(|(a, b, n)| serde_json::json!({ "a": a, "b": b, "n": n }));
+    let value = |text: &str| Metric::parse(text).unwrap().of_all(&whole, &each).unwrap();
+    assert_eq!(value("a"), 6.0);
+    assert_eq!(value("n"), 15.0);
+    // None of the replications has a ratio near it: 1, and 0.9.
+    assert_eq!(value("a / b"), 0.6);
+    assert_eq!(value("a * n"), 90.0);
 }
 
 #[test]

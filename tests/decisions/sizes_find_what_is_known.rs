@@ -491,6 +491,56 @@ fn what_stopped_the_next_less_is_told_be_it_no_constraint() {
 }
 
 #[track_caller]
+/// Kinds of servers, the slower the cheaper, of which first looks cannot say whether they will do.
+const CLOSE: &str = r#"
+name = "close"
+scenario = "s.toml"
+objective = "scenario.pools.servers.servers * scenario.pools.servers.accelerators_per_replica"
+[set]
+"workload.arrivals.rate_per_s" = 160
+"run.horizon_s" = 40
+"run.warmup_s" = 3
+[[knobs]]
+path = "pools.servers.servers"
+range = { from = 1, to = 6, step = 1 }
+[[knobs]]
+name = "kind"
+zip = { "pools.servers.service.mean_ms" = [10, 11, 12], "pools.servers.accelerators_per_replica" = [10, 8, 7] }
+[[constraints]]
+name = "p99"
+metric = "latency.queue_ms.p99"
+at_most = 32.8
+"#;
+
+#[test]
+fn a_cheaper_design_that_few_replications_left_open_is_decided_or_told() {
+    let dir = folder();
+    fs::write(dir.path().join("z.toml"), CLOSE).unwrap();
+    for seed in ["11", "13", "16", "20"] {
+        let set = format!("run.seed={seed}");
+        let found = fine(dir.path(), &["size", "z.toml", "--json", "--set", &set]);
+        let found: Value = serde_json::from_str(&found).unwrap();
+        let case = &found["cases"][0];
+        let price = case["winner"]["objective"].as_f64().unwrap();
+        let rows = case["tried"].as_array().unwrap();
+        let cheaper = |row: &&Value| row["objective"].as_f64().unwrap() < price;
+        let open: Vec<&Value> = rows
+            .iter()
+            .filter(|row| row["verdict"] == "unknown")
+            .filter(cheaper)
+            .collect();
+        for row in &open {
+            assert_eq!(row["replications"], 64, "{set}: {row}");
+        }
+        let told = case["doubts"].to_string().contains("would cost less");
+        let below = case["one_less"]["verdict"] == "unknown";
+        assert_eq!(told || below, !open.is_empty(), "{set}: {case}");
+        // What another look finds at more than the winner's price is the runner-up, if anything is.
+        let met = rows.iter().filter(|row| row["verdict"] == "met").count();
+        assert_eq!(case["runner_up"].is_object(), met > 1, "{set}: {case}");
+    }
+}
+
 fn refused(dir: &Path, arguments: &[&str], said: &[&str]) {
     let told = sweeps::refused(dir, arguments);
     for words in said {

@@ -111,6 +111,16 @@ impl Side {
         };
         let (text, path) = read("result.json")?;
         let document: Value = serde_json::from_str(&text).map_err(|error| damaged(&path, error))?;
+        let schema = document.get("schema").and_then(Value::as_u64);
+        if schema != Some(u64::from(SCHEMA)) {
+            let found = schema.map_or("none".to_owned(), |it| it.to_string());
+            return Err(SideError {
+                file: path.display().to_string(),
+                reason: format!(
+                    "its schema is {found}, and {SCHEMA} is read here; run its scenario again"
+                ),
+            });
+        }
         let digest = document.get("digest").and_then(Value::as_str);
         let Some(digest) = digest else {
             return Err(SideError {

@@ -186,9 +186,10 @@ impl Part {
                 rules.kv_blocks = rules.kv_blocks.saturating_mul(PLENTY_OF_KV).min(MOST.0);
                 rules.watermark_blocks = 0;
                 let seats = u64::from(rules.max_num_seqs).saturating_mul(PLENTY_OF_KV);
-                rules.max_num_seqs = u32::try_from(seats).unwrap_or(MOST.1).min(MOST.1);
-                // A budget of tokens has a place for each sequence.
-                rules.max_num_batched_tokens = rules.max_num_batched_tokens.max(rules.max_num_seqs);
+                let seats = u32::try_from(seats).unwrap_or(MOST.1).min(MOST.1);
+                // No more than the iteration's budget of tokens has a place for: that is a part of its own.
+                let places = rules.max_num_batched_tokens.max(rules.max_num_seqs);
+                rules.max_num_seqs = seats.min(places);
             }
         }
     }

@@ -7,6 +7,8 @@ use crate::scenario::resolve::Plan;
 
 /// Tokens of an iteration below which shorter chunks are not tried.
 const SHORT_CHUNK: u32 = 512;
+/// Tokens of an iteration (`max_num_batched_tokens`) from which more are not tried.
+const LARGE_BUDGET: u32 = 32_768;
 /// Seats (`max_num_seqs`) from which more are not tried: the default of vLLM.
 const MANY_SEATS: u32 = 256;
 
@@ -51,6 +53,15 @@ pub fn remedies(plan: &Plan) -> Vec<Remedy> {
                 set.push((path("max_num_batched_tokens"), seats.to_string()));
             }
             add(format!("{seats} seats (max_num_seqs) in {name}"), set);
+        }
+        if let Pool::Llm(pool) = pool
+            && pool.max_num_batched_tokens < LARGE_BUDGET
+        {
+            let budget = pool.max_num_batched_tokens.saturating_mul(2);
+            add(
+                format!("iterations of up to {budget} tokens in {name}"),
+                vec![(path("max_num_batched_tokens"), budget.to_string())],
+            );
         }
         if let Pool::Llm(pool) = pool
             && pool.chunked_prefill

@@ -108,7 +108,16 @@ impl Known {
             return Some(("probe", reason));
         }
         let last = path.rsplit('.').next().unwrap_or_default();
-        if self.fields.contains(last) || !document.locate(path).is_default() {
+        if !document.locate(path).is_default() {
+            let mut without = document.clone();
+            without.unset(path).ok()?;
+            let needed = without.parse_as::<Scenario>().err()?;
+            return Some((
+                "probe",
+                format!("`{path}` is what no scenario is without: {needed}"),
+            ));
+        }
+        if self.fields.contains(last) {
             return None;
         }
         // A pool of another scenario is a name, too: only what looks like a slip is refused.

@@ -121,12 +121,12 @@ pub enum WhenMissing {
 }
 
 /// The run that a metric is of.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Probe {
+    // Without braces unknown fields would be let through.
     /// The scenario as written.
-    #[default]
-    AsWritten,
+    AsWritten {},
     /// With so many times the traffic.
     Traffic {
         /// Above 0, at most 1,000.
@@ -152,10 +152,16 @@ pub enum Probe {
         set: BTreeMap<String, Value>,
     },
     /// As written, with `card.headroom`: the most traffic that is carried, in times of what is stated.
-    Headroom,
+    Headroom {},
     /// As written, with `card.cost_over_cheapest`: what it costs over the cheapest fleet like it that
     /// meets all objectives.
-    Cheapest,
+    Cheapest {},
+}
+
+impl Default for Probe {
+    fn default() -> Probe {
+        Probe::AsWritten {}
+    }
 }
 
 /// What may be lost.
@@ -236,8 +242,8 @@ impl Criterion {
             problems.push(&path("metric"), shown, &error.to_string(), "");
         }
         let ordered = self.cuts.windows(2).all(|pair| match self.better {
-            Better::More => pair[0] <= pair[1],
-            Better::Less => pair[0] >= pair[1],
+            Better::More => pair[0] < pair[1],
+            Better::Less => pair[0] > pair[1],
         });
         if !ordered || !self.cuts.iter().all(|cut| cut.is_finite()) {
             let allowed = match self.better {

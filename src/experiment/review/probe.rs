@@ -55,7 +55,7 @@ pub fn trials(
 ) -> Result<Vec<Trial>, Missing> {
     let trial = |what: String, document: Document| Ok(vec![Trial { what, document }]);
     match probe {
-        Probe::AsWritten | Probe::Headroom | Probe::Cheapest => Ok(Vec::new()),
+        Probe::AsWritten {} | Probe::Headroom {} | Probe::Cheapest {} => Ok(Vec::new()),
         Probe::Traffic { factor } => {
             let changed = with_traffic(document, &plan.scenario, *factor).map_err(words)?;
             trial(format!("{factor} times the traffic"), changed)

@@ -14,8 +14,8 @@ use super::error::ReviewError;
 use super::facts::facts;
 use super::probe::{Measured, Missing, trials};
 use super::score::{Figure, Scored, cost_most, dimensions, whole};
-use super::search::{NO_OBJECTIVE, carried, cheapest, headroom, met_as_written};
-use crate::experiment::claims::{no_evidence, together};
+use super::search::{NO_OBJECTIVE, carried, cheapest, headroom, met_as_written, shown_as_written};
+use crate::experiment::claims::no_evidence;
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::{Control, Outcome, run_plan};
 use crate::measure::Interval;
@@ -161,12 +161,12 @@ fn shown(probe: &Probe, bench: &Bench<'_, '_>) -> Result<Result<Vec<Shown>, Miss
         Ok(vec![shown])
     };
     match probe {
-        Probe::AsWritten => return Ok(as_written("as written".to_owned(), json!({}))),
-        Probe::Headroom => {
+        Probe::AsWritten {} => return Ok(as_written("as written".to_owned(), json!({}))),
+        Probe::Headroom {} => {
             return Ok(headroom(bench)?
                 .and_then(|found| as_written(found.words(), json!({ "headroom": found.factor }))));
         }
-        Probe::Cheapest => {
+        Probe::Cheapest {} => {
             return Ok(cheapest(bench)?.and_then(|found| {
                 let (what, ratio) = told(&found, carried(bench.base) == Some(true));
                 ratio.map_or(Err(what.clone()), |ratio| {
@@ -209,7 +209,7 @@ fn told(found: &super::search::Cheapest, met: bool) -> (String, Option<f64>) {
             Some(found.as_written / found.cost),
         ),
         false => (
-            format!("it does not meet its objectives; the cheapest that does: {fleet}"),
+            format!("it does not meet its objectives; the cheapest whose figures do: {fleet}"),
             None,
         ),
     }
@@ -254,7 +254,7 @@ fn figure(criterion: &Criterion, runs: &[Shown], confidence: f64) -> Result<Figu
 }
 
 fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing> {
-    let value = metric.evaluate(&run.whole);
+    let value = metric.of_all(&run.whole, &run.replications);
     let value = value.map_err(|error| missing(error, &run.whole))?;
     if let Some(why) = no_evidence(&run.whole, metric) {
         return Err(format!("{}: {why}", run.what));
@@ -265,7 +265,6 @@ fn one(metric: &Metric, run: &Shown, confidence: f64) -> Result<Figure, Missing>
         .filter_map(|one| metric.evaluate(one).ok())
         .collect();
     let all = each.len() == run.replications.len();
-    let value = together(metric, value, &each);
     let interval = Interval::of_whole(value, &each, confidence);
     let interval = interval.filter(|_| all && !metric.is_of_extremes());
     // What is never below 0 is not said to be.
@@ -337,6 +336,7 @@ fn card(bench: &Bench<'_, '_>, criteria: &Criteria, scored: &[Scored], simulatio
         dimensions,
         first: first.into_iter().take(FIRST).collect(),
         objectives_met: met_as_written(bench.base),
+        objectives_shown: shown_as_written(bench.base),
         e2e_ms: [sum("mean_ms"), sum("at_p99_ms")],
         budget: budget.cloned().unwrap_or_default(),
         fleet: result.pools.clone(),

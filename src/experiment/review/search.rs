@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::experiment::claims::interval_of;
+use crate::experiment::metric::Metric;
 use crate::experiment::runner::Outcome;
 use crate::experiment::sizing::least;
 use crate::scenario::resolve::Plan;
@@ -35,6 +37,28 @@ pub fn met_as_written(outcome: &Outcome) -> Option<bool> {
     let mut stated = outcome.result.slo.iter().filter(|row| row.target.is_some());
     let first = stated.next()?.met == Some(true);
     Some(outcome.result.partial.is_none() && first && stated.all(|row| row.met == Some(true)))
+}
+
+/// Whether replications show that all objectives are met: the share in time is at its target or above over
+/// the whole of its interval. None where there are none, or one replication of what is random.
+pub fn shown_as_written(outcome: &Outcome) -> Option<bool> {
+    let met = met_as_written(outcome)?;
+    if outcome.plan.is_certain() {
+        return Some(met);
+    }
+    if outcome.replications.len() < 2 {
+        return None;
+    }
+    let mut stated = outcome.result.slo.iter();
+    let shown = stated.all(|row| {
+        let Some(target) = row.target else {
+            return true;
+        };
+        let metric = Metric::parse(&format!("slo.{}.attained", row.tier)).ok();
+        let interval = metric.and_then(|metric| interval_of(&metric, outcome));
+        interval.is_some_and(|it| it.low >= target)
+    });
+    Some(met && shown)
 }
 
 /// The most traffic that is carried.

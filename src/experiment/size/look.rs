@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::experiment::claims::{no_evidence, together};
+use crate::experiment::claims::{figure_of, no_evidence, unfinished};
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::{Outcome, Unsettled};
 
@@ -64,22 +64,20 @@ impl Look {
 }
 
 fn figure(metric: &Metric, outcome: &Outcome) -> Figure {
-    let value = metric.evaluate(&outcome.document);
+    let value = figure_of(metric, outcome);
     let replications = outcome.replications.iter();
     let doubt = match &value {
         Err(MetricError::NoNumber { path, found }) => Some(format!("{path}: {found}")),
         Err(error) => Some(error.to_string()),
-        // The mean over replications is worth no more than each of them.
+        // A quantile is of all replications together; what one of them leaves open, it leaves open of all.
         Ok(_) => no_evidence(&outcome.document, metric).or_else(|| {
             let mut each = outcome.replications.iter();
-            let of_one = each.find_map(|one| no_evidence(one, metric))?;
+            let of_one = each.find_map(|one| unfinished(one, metric))?;
             Some(format!("of a single replication, {of_one}"))
         }),
     };
     let replications: Vec<Option<f64>> =
         replications.map(|one| metric.evaluate(one).ok()).collect();
-    let each: Option<Vec<f64>> = replications.iter().copied().collect();
-    let value = value.map(|whole| each.map_or(whole, |each| together(metric, whole, &each)));
     Figure {
         value: value.ok(),
         replications,

@@ -133,6 +133,7 @@ impl<'a> Search<'a> {
             let level = self.decide_kind(promise.kind, promise.level)?;
             self.decided.insert(promise.kind, level);
         }
+        self.decide_open()?;
         let only = self.bench.setup().kinds.len() == 1;
         if only && let Some(Some(level)) = self.decided.get(&0).copied() {
             let next = level + 1;
@@ -144,6 +145,38 @@ impl<'a> Search<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Decides what was dropped after few replications though it may meet all constraints, as long as it is
+    /// cheaper than the winner: the cheapest first.
+    fn decide_open(&mut self) -> Result<(), Halt> {
+        let most = self.looks.last().copied().unwrap_or(0);
+        loop {
+            let best = self.winners()?.first().map(|it| it.objective);
+            let mut open: Option<(f64, At)> = None;
+            for (at, replications) in &self.seen {
+                let design = self.design(*at, *replications)?;
+                let Some(objective) = design.objective else {
+                    continue;
+                };
+                let is_open = design.verdict == Verdict::Unknown
+                    && design.unsettled.is_none()
+                    && !design.exact
+                    && *replications < most;
+                let is_cheaper = best.is_none_or(|best| objective < best);
+                let is_first = open.is_none_or(|(least, _)| objective < least);
+                if is_open && is_cheaper && is_first {
+                    open = Some((objective, *at));
+                }
+            }
+            let Some((_, at)) = open else {
+                return Ok(());
+            };
+            if self.decide(at)?.verdict == Verdict::Met {
+                let level = self.decide_kind(at.kind, at.level)?;
+                self.decided.insert(at.kind, level);
+            }
+        }
     }
 
     /// The least promising design of every kind that has one; of those that stay, by more replications.

@@ -60,15 +60,32 @@ impl Journal {
         if let Some(there) = &read.header {
             there.same(header, path)?;
         }
-        file.set_len(read.whole_bytes)
-            .map_err(|error| SweepError::file(path, "written", error))?;
+        let torn = match read.header {
+            Some(_) => Vec::new(),
+            None => std::fs::read(path).map_err(|error| SweepError::file(path, "read", error))?,
+        };
+        if read.header.is_some() {
+            file.set_len(read.whole_bytes)
+                .map_err(|error| SweepError::file(path, "written", error))?;
+        }
         let mut journal = Journal {
             file,
             path: path.to_owned(),
         };
         if read.header.is_none() {
-            let line = serde_json::to_string(header).unwrap_or_default();
-            journal.write(&sealed(&line))?;
+            let line = sealed(&serde_json::to_string(header).unwrap_or_default());
+            if !line.as_bytes().starts_with(&torn) {
+                return Err(SweepError::Damaged {
+                    file: path.display().to_string(),
+                    line: 1,
+                    reason: "it is no journal of this sweep".to_owned(),
+                });
+            }
+            journal
+                .file
+                .set_len(0)
+                .map_err(|error| SweepError::file(path, "written", error))?;
+            journal.write(&line)?;
             journal.keep_name();
         }
         Ok((journal, read.points))

@@ -19,7 +19,7 @@ pub fn journals(places: &[PathBuf]) -> Result<Vec<PathBuf>, SweepError> {
             found.insert(place.clone());
             continue;
         }
-        let before = found.len();
+        let mut any = false;
         let failed = |error: std::io::Error| SweepError::file(place, "read", error);
         for entry in std::fs::read_dir(place).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -29,10 +29,11 @@ pub fn journals(places: &[PathBuf]) -> Result<Vec<PathBuf>, SweepError> {
                 .to_string_lossy()
                 .into_owned();
             if name.starts_with("journal") && name.ends_with(".jsonl") {
+                any = true;
                 found.insert(path);
             }
         }
-        if found.len() == before {
+        if !any {
             return Err(SweepError::Merge(format!(
                 "{}: there is no journal in it; give the folders that `sweep --shard` wrote to",
                 place.display()

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::schema::MetricRow;
-use crate::experiment::claims::{interval_of, no_evidence, together};
+use crate::experiment::claims::{figure_of, interval_of, no_evidence};
 use crate::experiment::metric::{Metric, MetricError};
 use crate::experiment::runner::Outcome;
 
@@ -82,15 +82,13 @@ impl Found {
 }
 
 fn valued(metric: &Metric, outcome: &Outcome) -> Valued {
-    let value = metric.evaluate(&outcome.document);
+    let value = figure_of(metric, outcome);
     let interval = interval_of(metric, outcome);
     let replications = outcome
         .replications
         .iter()
         .map(|run| metric.evaluate(run).ok());
     let replications: Vec<Option<f64>> = replications.collect();
-    let each: Option<Vec<f64>> = replications.iter().copied().collect();
-    let value = value.map(|whole| each.map_or(whole, |each| together(metric, whole, &each)));
     let doubt = match &value {
         Err(MetricError::NoNumber { path, found }) => Some(format!("{path}: {found}")),
         Err(error) => Some(error.to_string()),

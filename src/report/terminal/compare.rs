@@ -5,9 +5,6 @@ use crate::experiment::compare::side::Side;
 use crate::experiment::compare::{Basis, Compared, Comparison, Overall, Verdict};
 use crate::report::number::{count, percent, plural, significant, wrap};
 
-/// Longest name of a figure in the table, characters.
-const NAME: usize = 26;
-
 /// The page.
 pub fn render(a: &Side, b: &Side, comparison: &Comparison) -> String {
     let mut page = Page(String::new());
@@ -48,7 +45,7 @@ fn figures(page: &mut Page, comparison: &Comparison) {
     let draw = |written: Written| {
         let mut table = table(&header);
         for it in &comparison.figures {
-            let mut cells = vec![cut(&it.figure.name, NAME)];
+            let mut cells = vec![it.figure.name.clone()];
             cells.extend([Some(it.a), Some(it.b), Some(it.difference)].map(written));
             if spans {
                 cells.push(match (it.low, it.high) {
@@ -72,14 +69,6 @@ fn change(percent: f64) -> String {
     match percent.abs() < 1e5 {
         true => format!("{percent:+.1}"),
         false => format!("{percent:+.1e}"),
-    }
-}
-
-/// A name that is no longer than so many characters; the JSON has it whole.
-fn cut(name: &str, most: usize) -> String {
-    match name.chars().count() > most {
-        true => name.chars().take(most - 3).chain("...".chars()).collect(),
-        false => name.to_owned(),
     }
 }
 
@@ -137,6 +126,7 @@ fn verdict(comparison: &Comparison, [of_a, of_b]: [usize; 2]) -> Vec<String> {
         found.map(phrase).collect::<Vec<String>>()
     };
     let (better, worse) = (of(Verdict::Better), of(Verdict::Worse));
+    let differs = of(Verdict::Differs);
     let unlike = format!(
         "Nothing is shown: {of_a} and {of_b} replications make no pairs, and without pairs design cannot be \
          told from luck."
@@ -146,6 +136,10 @@ fn verdict(comparison: &Comparison, [of_a, of_b]: [usize; 2]) -> Vec<String> {
         Overall::Worse => "B is worse, and nothing of it is shown to be better.",
         Overall::Mixed => {
             "B is better in some and worse in others: which counts more is for you to say."
+        }
+        Overall::Differs => {
+            "B is different, in what neither way is said to be better (`less:` or `more:` before a \
+                             metric says one)."
         }
         Overall::Same => "Both are the same.",
         Overall::NotShown => match comparison.basis {
@@ -157,7 +151,7 @@ fn verdict(comparison: &Comparison, [of_a, of_b]: [usize; 2]) -> Vec<String> {
         },
     };
     let mut lines = vec![first.to_owned()];
-    for (name, list) in [("better", better), ("worse", worse)] {
+    for (name, list) in [("better", better), ("worse", worse), ("different", differs)] {
         if !list.is_empty() {
             lines.push(format!("{name}: {}", list.join("; ")));
         }

@@ -92,6 +92,19 @@ fn sentences(it: &Explanation) -> Vec<String> {
         true => said.push("No part of it is shown to be due to one of the parts below.".to_owned()),
         false => said.push(format!("Of that, {}.", causes.join("; "))),
     }
+    let is_less = |part: &&Share| {
+        let share = &part.share;
+        let sure = it.exact || share.high.is_some_and(|high| high < 0.0);
+        sure && share.value <= -TELLING * whole.abs()
+    };
+    let less = it.parts.iter().filter(is_less).map(|part| {
+        let value = significant(Some(-part.share.value));
+        format!("{value} less by {}", part.text)
+    });
+    let less: Vec<String> = less.collect();
+    if !less.is_empty() {
+        said.push(format!("It is {}.", less.join(", and ")));
+    }
     said.push(format!(
         "{} ({}) is left when all parts below are ideal.",
         significant(Some(it.left.value)),
@@ -147,7 +160,12 @@ fn sentences(it: &Explanation) -> Vec<String> {
 fn where_most(part: &Share, exact: bool) -> Option<&InPool> {
     let sure =
         |known: &Known| known.value < 0.0 && (exact || known.high.is_some_and(|it| it < 0.0));
-    part.pools.first().filter(|pool| sure(&pool.alone))
+    // A pool that does more by itself than all of them draws traffic away from others: it is not the cause.
+    let within = |pool: &&InPool| pool.alone.value >= part.alone.value * (1.0 + 1e-6);
+    part.pools
+        .iter()
+        .find(within)
+        .filter(|pool| sure(&pool.alone))
 }
 
 fn shares(page: &mut Page, it: &Explanation) {

@@ -1,7 +1,7 @@
 //! The page that a report is written on.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
 pub(super) use crate::report::number::WIDTH;
 use crate::report::number::{shortened, significant, wrap};
@@ -54,8 +54,17 @@ pub(super) fn fitting(draw: &dyn Fn(Written) -> Table) -> Table {
         // The page puts a space before each line.
         table.set_width(u16::try_from(WIDTH - 1).unwrap_or(u16::MAX));
         table.set_content_arrangement(ContentArrangement::Dynamic);
-        for numbers in table.column_iter_mut().skip(1) {
-            numbers.set_constraint(ColumnConstraint::ContentWidth);
+        // Names and headers are broken over lines, never numbers.
+        let rows = table.row_iter().map(|row| {
+            let cells = row.cell_iter().map(|cell| cell.content().chars().count());
+            cells.collect::<Vec<usize>>()
+        });
+        let rows: Vec<Vec<usize>> = rows.collect();
+        for (index, numbers) in table.column_iter_mut().enumerate().skip(1) {
+            let widest = rows.iter().filter_map(|row| row.get(index)).max();
+            let padded = widest.copied().unwrap_or(0) + 2;
+            let width = Width::Fixed(u16::try_from(padded).unwrap_or(u16::MAX));
+            numbers.set_constraint(ColumnConstraint::LowerBoundary(width));
         }
     }
     table

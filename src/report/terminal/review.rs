@@ -64,10 +64,15 @@ fn summary(page: &mut Page, card: &Card) {
         };
         page.line(&line);
     }
-    let met = match card.objectives_met {
-        Some(true) => "All objectives are met as written.",
-        Some(false) => "An objective is NOT met as written, or not shown to be.",
-        None => {
+    let met = match (card.objectives_met, card.objectives_shown) {
+        (Some(true), Some(true)) => "All objectives are met as written.",
+        (Some(true), Some(false)) => {
+            "By their figures all objectives are met as written, but that is NOT shown: an interval reaches \
+             across a target. More replications, or longer runs, narrow it."
+        }
+        (Some(true), None) => "All objectives are met as written, in this one run.",
+        (Some(false), _) => "An objective is NOT met as written, or not shown to be.",
+        (None, _) => {
             "The scenario states no objective, so that nothing can be said to be met: add [slo]."
         }
     };

@@ -1,6 +1,6 @@
 //! The page of a sizing.
 
-use super::page::{Page, WIDTH, add, table};
+use super::page::{Page, WIDTH, Written, add, fitting, table};
 use crate::experiment::size::outcome::{CaseOutcome, Design, SizeOutcome, Tried};
 use crate::experiment::size::verdict::{Standing, Verdict};
 use crate::report::number::{count, plural, significant, wrap};
@@ -288,21 +288,25 @@ fn tried(page: &mut Page, outcome: &SizeOutcome, case: &CaseOutcome) {
     header.extend(case.constraints.iter().map(|it| it.name.clone()));
     header.extend(["replications".to_owned(), "constraints".to_owned()]);
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let mut table = table(&header);
-    for row in nearest(case) {
-        let mut cells = Vec::new();
-        for (_, paths) in &outcome.knobs {
-            let values = paths.iter().filter_map(|path| row.settings.get(path));
-            let values: Vec<String> = values.map(|it| it.to_string().replace('"', "")).collect();
-            cells.push(values.join(", "));
+    let draw = |written: Written| {
+        let mut table = table(&header);
+        for row in nearest(case) {
+            let mut cells = Vec::new();
+            for (_, paths) in &outcome.knobs {
+                let values = paths.iter().filter_map(|path| row.settings.get(path));
+                let values: Vec<String> =
+                    values.map(|it| it.to_string().replace('"', "")).collect();
+                cells.push(values.join(", "));
+            }
+            cells.push(written(row.objective));
+            cells.extend(row.values.iter().map(|it| written(*it)));
+            cells.push(row.replications.to_string());
+            cells.push(row.verdict.words().to_owned());
+            add(&mut table, &cells);
         }
-        cells.push(significant(row.objective));
-        cells.extend(row.values.iter().map(|it| significant(*it)));
-        cells.push(row.replications.to_string());
-        cells.push(row.verdict.words().to_owned());
-        add(&mut table, &cells);
-    }
-    page.table(&table);
+        table
+    };
+    page.table(&fitting(&draw));
     let listed = case.tried.len().min(LISTED);
     let rest = match case.tried.len() - listed {
         0 => String::new(),

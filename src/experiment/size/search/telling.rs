@@ -42,6 +42,9 @@ impl Search<'_> {
                 None => None,
             };
             runner_up = runner_up.filter(|it: &Design| it.verdict == Verdict::Met);
+            if runner_up.is_none() {
+                runner_up = self.another(at(first, first.level))?;
+            }
         }
         let tried = self.tried()?;
         self.check_objective(&tried)?;
@@ -82,7 +85,11 @@ impl Search<'_> {
                 Some(_) => None,
                 None => Some(self.why_none(&cut_short)?),
             },
-            doubts: self.doubts(&tried),
+            doubts: {
+                let mut doubts = self.doubts(&tried);
+                doubts.extend(self.cheaper_but_open(winner.as_ref(), one_less.as_ref())?);
+                doubts
+            },
             winner,
             runner_up,
             one_less,
@@ -93,6 +100,53 @@ impl Search<'_> {
             left_out: self.left_out,
             cut_short,
         })
+    }
+
+    /// The cheapest design that was shown to meet all constraints beside the winner.
+    fn another(&self, winner: At) -> Result<Option<Design>, Halt> {
+        let others = self.seen.iter().filter(|(at, _)| **at != winner);
+        let others = others.map(|(at, replications)| self.design(*at, *replications));
+        let mut others = others.collect::<Result<Vec<Design>, Halt>>()?;
+        others.retain(|it| it.verdict == Verdict::Met);
+        let price = |it: &Design| it.objective.unwrap_or(f64::INFINITY);
+        Ok(others
+            .into_iter()
+            .min_by(|a, b| price(a).total_cmp(&price(b))))
+    }
+
+    /// A design that is cheaper than the winner and not known to be too little, if there is one beside the
+    /// one below the winner, which is told anyway.
+    fn cheaper_but_open(
+        &self,
+        winner: Option<&Design>,
+        one_less: Option<&Design>,
+    ) -> Result<Option<String>, Halt> {
+        let Some(price) = winner.and_then(|it| it.objective) else {
+            return Ok(None);
+        };
+        let mut least: Option<(f64, String)> = None;
+        for (at, replications) in &self.seen {
+            let design = self.design(*at, *replications)?;
+            let told = one_less
+                .is_some_and(|it| it.settings == design.settings && it.level == design.level);
+            let open = design.verdict == Verdict::Unknown && design.unsettled.is_none() && !told;
+            let Some(objective) = design.objective.filter(|it| open && *it < price) else {
+                continue;
+            };
+            if least.as_ref().is_none_or(|(least, _)| objective < *least) {
+                let words = self.bench.setup().words(*at);
+                let after = design.replications;
+                least = Some((
+                    objective,
+                    format!(
+                        "{words} would cost less ({}), and is not known to be enough or not after {after} \
+                         replications",
+                        significant(Some(objective))
+                    ),
+                ));
+            }
+        }
+        Ok(least.map(|(_, words)| words))
     }
 
     /// Refuses an objective without a value at all designs: any of them would be the least.
@@ -157,18 +211,38 @@ impl Search<'_> {
         doubts
     }
 
+    /// Of the kinds at a level, the design that is least beyond its bounds.
+    fn closest(&self, level: usize) -> Result<Option<(At, Design)>, Halt> {
+        let at_level = self.seen.iter().filter(|(at, _)| at.level == level);
+        let designs =
+            at_level.map(|(at, replications)| Ok((*at, self.design(*at, *replications)?)));
+        let designs = designs.collect::<Result<Vec<(At, Design)>, Halt>>()?;
+        let beyond = |it: &Design| {
+            let worst = worst(&it.constraints);
+            let margin = worst.and_then(|it| it.margin_pct);
+            (
+                it.verdict == Verdict::Missed,
+                -margin.unwrap_or(f64::NEG_INFINITY),
+            )
+        };
+        let least = designs.into_iter().min_by(|(_, a), (_, b)| {
+            let (a, b) = (beyond(a), beyond(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        Ok(least)
+    }
+
     fn why_none(&self, cut_short: &Option<String>) -> Result<String, Halt> {
         let last = self.bench.setup().levels.len() - 1;
-        let most = self.seen.iter().rev().find(|(at, _)| at.level == last);
+        let most = self.closest(last)?;
         if let Some(cut) = cut_short {
             return Ok(format!(
                 "{cut} before any design was shown to meet all constraints"
             ));
         }
-        let Some((at, replications)) = most else {
+        let Some((at, design)) = most else {
             return Ok("no design was shown to meet all constraints".to_owned());
         };
-        let design = self.design(*at, *replications)?;
         let worst = worst(&design.constraints);
         let stands = worst.map(|it| {
             let value = match (it.value, it.low.zip(it.high)) {
@@ -198,7 +272,7 @@ impl Search<'_> {
             )
         });
         // What hardly moves is due to something else.
-        let less = self.seen.range(..*at).next_back();
+        let less = self.seen.range(..at).next_back();
         let less = less.filter(|(less, _)| less.kind == at.kind);
         let moved = match less {
             Some((less, replications)) => {
@@ -218,7 +292,7 @@ impl Search<'_> {
         };
         Ok(format!(
             "not even {} is shown to meet all constraints{}{unmoved}",
-            self.bench.setup().words(*at),
+            self.bench.setup().words(at),
             stands.unwrap_or_default()
         ))
     }
