@@ -16,3 +16,4 @@ pub mod sheets;
 pub mod still;
 pub mod sweep;
 pub mod terminal;
+pub mod ticks;

@@ -17,6 +17,10 @@ use crate::perf::{AcceleratorCard, PerfError};
 
 pub use table::render;
 
+/// The goals that reading between measurements has, as the median of the absolute errors of an
+/// operation: products, and attention.
+const PRODUCTS_GOAL: f64 = 0.05;
+const ATTENTION_GOAL: f64 = 0.03;
 /// Version of the JSON document.
 const SCHEMA: u32 = 1;
 /// What names of shipped tables begin with.
@@ -46,6 +50,26 @@ pub struct Errors {
     pub alone_median: Option<f64>,
 }
 
+/// Errors of one operation as a whole, all number types together, between other measurements of
+/// the shape.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Whole {
+    /// The operation, as calibrations call it.
+    pub operation: &'static str,
+    /// Measurements left out.
+    pub count: usize,
+    /// Median of the absolute errors, shares of what was measured.
+    pub median: f64,
+    /// 90th percentile of them.
+    pub p90: f64,
+    /// The most that the median may be; none of operations without a goal.
+    pub goal: Option<f64>,
+    /// Whether it is no more than that.
+    pub met: Option<bool>,
+    /// The number types whose own median is more.
+    pub beyond: Vec<&'static str>,
+}
+
 /// The errors of a calibration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
@@ -55,6 +79,8 @@ pub struct Check {
     pub source: String,
     /// The accelerator card whose peaks products are read by.
     pub card: String,
+    /// By operation, between other measurements of the shape.
+    pub operations: Vec<Whole>,
     /// By operation, number type and way.
     pub errors: Vec<Errors>,
 }
@@ -126,7 +152,8 @@ impl Check {
             );
             (TablesHandle::Loaded(Arc::new(tables)), label, card)
         };
-        let errors = summaries(&held_out(&handle, &card));
+        let all = handle.held_out(&card);
+        let errors = summaries(&all);
         if errors.is_empty() {
             return Err(CheckError::Nothing {
                 file: text.to_owned(),
@@ -136,6 +163,7 @@ impl Check {
             schema: SCHEMA,
             source,
             card: card.name,
+            operations: wholes(&all, &errors),
             errors,
         })
     }
@@ -161,9 +189,48 @@ fn card_by_name(tables: &KernelTables) -> Result<Option<AcceleratorCard>, PerfEr
         .transpose()
 }
 
-/// Every measurement left out in turn.
-fn held_out(tables: &KernelTables, card: &AcceleratorCard) -> Vec<HeldOut> {
-    tables.held_out(card)
+/// The goal of an operation's median error.
+fn goal(operation: &str) -> Option<f64> {
+    match operation {
+        "gemm" => Some(PRODUCTS_GOAL),
+        "prefill_attention" | "decode_attention" | "mla_prefill" | "mla_decode" => {
+            Some(ATTENTION_GOAL)
+        }
+        _ => None,
+    }
+}
+
+/// Each operation as a whole, in the order of its errors by number type.
+fn wholes(all: &[HeldOut], errors: &[Errors]) -> Vec<Whole> {
+    let between = |errors: &&Errors| errors.way == "between";
+    let mut names: Vec<&str> = (errors.iter().filter(between))
+        .map(|errors| errors.operation)
+        .collect();
+    names.dedup();
+    let whole = |operation: &'static str| {
+        let own = all
+            .iter()
+            .filter(|one| one.operation == operation && one.way == HeldOutWay::Between);
+        let absolute: Vec<f64> = own
+            .map(|one| (one.read_us / one.measured_us - 1.0).abs())
+            .collect();
+        let goal = goal(operation);
+        let beyond = |errors: &&Errors| {
+            errors.operation == operation && goal.is_some_and(|goal| errors.median > goal)
+        };
+        let beyond = errors.iter().filter(between).filter(beyond);
+        let median = quantile(&absolute, 0.5);
+        Whole {
+            operation,
+            count: absolute.len(),
+            median,
+            p90: quantile(&absolute, 0.9),
+            goal,
+            met: goal.map(|goal| median <= goal),
+            beyond: beyond.map(|errors| errors.dtype).collect(),
+        }
+    };
+    names.into_iter().map(whole).collect()
 }
 
 /// By operation, number type and way, in the order in which they come first.

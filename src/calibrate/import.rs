@@ -20,6 +20,7 @@ pub use error::ImportError;
 pub use format::ImportFormat;
 
 use super::gpu::operation::NumberType;
+use super::gpu::plan::card_of;
 use super::gpu::record::{Calibration, DeviceFacts, PlanFacts, SCHEMA, Software};
 use gather::Gather;
 
@@ -108,7 +109,7 @@ pub fn import(path: &Path, asked: &Asked) -> Result<Calibration, ImportError> {
             facts.source
         ),
         device: DeviceFacts {
-            name: asked.device.clone().unwrap_or(device),
+            name: device_of(asked, device)?,
             driver_cuda,
             ..DeviceFacts::default()
         },
@@ -129,4 +130,20 @@ pub fn import(path: &Path, asked: &Asked) -> Result<Calibration, ImportError> {
     };
     calibration.check(&path.display().to_string())?;
     Ok(calibration)
+}
+
+/// The device: as asked for where the files do not tell it, or by another name of the same card.
+fn device_of(asked: &Asked, told: String) -> Result<String, ImportError> {
+    let Some(name) = &asked.device else {
+        return Ok(told);
+    };
+    match (card_of(&told), card_of(name)) {
+        (Some(own), other) if other != Some(own) => Err(ImportError::Asked {
+            option: "device",
+            value: Some(name.clone()),
+            why: format!("the files say that it was {told}"),
+            remedy: format!("leave it out, or give that card's name, {own}"),
+        }),
+        _ => Ok(name.clone()),
+    }
 }

@@ -64,7 +64,7 @@ pub fn svg(chart: &Chart) -> Result<String, StillError> {
     let done = draw(chart, &area, 1).and_then(|()| Ok(area.present()?));
     drop(area);
     done.map_err(|error| refused(chart, &*error))?;
-    Ok(with_words(chart, &text))
+    Ok(with_words(&chart.title, &chart.says, &text))
 }
 
 /// A chart as a PNG file.
@@ -116,15 +116,15 @@ fn refused(chart: &Chart, error: &dyn std::error::Error) -> StillError {
 }
 
 /// An SVG with its title and description, for who cannot see it.
-fn with_words(chart: &Chart, text: &str) -> String {
+pub(crate) fn with_words(title: &str, says: &str, text: &str) -> String {
     let escaped = |text: &str| {
         let text = text.replace('&', "&amp;").replace('<', "&lt;");
         text.replace('>', "&gt;")
     };
     let words = format!(
         "<title>{}</title><desc>{}</desc>",
-        escaped(&chart.title),
-        escaped(&chart.says)
+        escaped(title),
+        escaped(says)
     );
     match text
         .find("<svg")

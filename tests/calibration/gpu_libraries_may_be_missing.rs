@@ -384,6 +384,17 @@ fn what_leaves_nothing_to_measure_is_said() {
 }
 
 #[test]
+fn a_card_that_is_not_known_is_told_before_anything_is_measured() {
+    let nowhere = TempDir::new().unwrap();
+    let (code, page, said) = calibrate(nowhere.path(), &["--accelerator", "h1000"]);
+    assert_eq!((code, page.as_str()), (2, ""));
+    assert!(
+        said.contains("no accelerator card is named `h1000`"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_dry_run_needs_no_device() {
     let empty = TempDir::new().unwrap();
     let (code, page, said) = calibrate(empty.path(), &["--dry-run"]);

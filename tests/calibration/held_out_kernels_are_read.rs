@@ -148,6 +148,87 @@ fn errors_are_those_worked_out_by_hand() {
 }
 
 #[test]
+fn operations_are_judged_as_a_whole_and_what_misses_is_named() {
+    let folder = TempDir::new().unwrap();
+    let gemm = |m: u64, n: u64, dtype: &'static str, us: f64| {
+        let operation = json!({"what": "gemm", "m": m, "n": n, "k": 4096});
+        (operation, dtype, us)
+    };
+    // Of fp8 three shapes are on their lines; the one of bf16 is at 32 rows a quarter above its own.
+    let mut rows = Vec::new();
+    for n in [1024, 2048, 4096] {
+        rows.extend([16, 32, 64].map(|m| gemm(m, n, "fp8_e4m3", n as f64 / 100.0)));
+    }
+    for (m, us) in [(16, 10.0), (32, 12.5), (64, 10.0)] {
+        rows.push(gemm(m, 1024, "bf16", us));
+    }
+    let launch = |rows: u64, us: f64| {
+        (
+            json!({"what": "rms_norm", "rows": rows, "width": 64}),
+            "bf16",
+            us,
+        )
+    };
+    rows.extend([launch(1, 2.0), launch(2, 3.0), launch(3, 4.0)]);
+    let path = file(folder.path(), &rows);
+    let (code, page, said) = check(&[&path, "--accelerator", "h100-sxm", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let page: Value = serde_json::from_str(&page).unwrap();
+    let [products, norms] = [0, 1].map(|at| &page["operations"][at]);
+    assert_eq!(products["operation"], "gemm");
+    assert_eq!(
+        (&products["count"], &products["goal"]),
+        (&json!(4), &json!(0.05))
+    );
+    // Three of four are read as they are: the operation meets its goal, and a kind of it does not.
+    assert!(products["median"].as_f64().unwrap() < 1e-9, "{products}");
+    assert!(products["p90"].as_f64().unwrap() > 0.15, "{products}");
+    assert_eq!(
+        (&products["met"], &products["beyond"]),
+        (&json!(true), &json!(["bf16"]))
+    );
+    assert_eq!(
+        (&norms["operation"], &norms["goal"]),
+        (&json!("rms_norm"), &Value::Null)
+    );
+    let (_, page, _) = check(&[&path, "--accelerator", "h100-sxm"]);
+    assert!(
+        page.contains("gemm by itself is beyond the goal of 5.0 % in: bf16 (2"),
+        "{page}"
+    );
+    let row = page
+        .lines()
+        .find(|line| line.starts_with("  gemm"))
+        .unwrap();
+    assert!(
+        row.contains("4 times") && row.ends_with("5 %  met"),
+        "{row}"
+    );
+    // Columns stand under their heads.
+    let lines: Vec<&str> = page.lines().collect();
+    let head = lines
+        .iter()
+        .position(|line| line.starts_with("By operation"))
+        .unwrap();
+    assert!(
+        lines[head].find("goal").unwrap() + 4 == row.find("5 %").unwrap() + 3,
+        "{page}"
+    );
+    assert!(
+        page.lines().all(|line| line.chars().count() <= 100),
+        "{page}"
+    );
+    // Where most are off, the operation misses it.
+    let path = file(folder.path(), &rows[9..12]);
+    let (_, page, _) = check(&[&path, "--accelerator", "h100-sxm"]);
+    let row = page
+        .lines()
+        .find(|line| line.starts_with("  gemm"))
+        .unwrap();
+    assert!(row.ends_with("5 %  missed"), "{row}");
+}
+
+#[test]
 fn neighbours_show_what_the_line_does_not() {
     let folder = TempDir::new().unwrap();
     let gemm = |m: u64, n: u64, us: f64| {
@@ -198,6 +279,10 @@ fn held_out_kernels_of_captures_are_read_within_a_few_per_cent() {
                 assert!(median < most, "{name}: {one}");
                 seen += 1;
             }
+        }
+        for one in page["operations"].as_array().unwrap() {
+            let judged = [json!(true), Value::Null].contains(&one["met"]);
+            assert!(judged && one["beyond"] == json!([]), "{one}");
         }
         // Products of two number types, and attention of either kind.
         assert_eq!(seen, 4, "{page}");

@@ -535,6 +535,59 @@ fn profiles_of_llmservingsim_are_of_a_known_version_and_model() {
 }
 
 #[test]
+fn a_device_that_is_told_is_not_renamed_to_another() {
+    let as_device = |name: &str| Asked {
+        device: Some(name.to_owned()),
+        ..Asked::default()
+    };
+    // Its card's own name is another name of the same.
+    let calibration = read("servingsim", &as_device("rtx-4090"));
+    assert_eq!(calibration.device.name, "rtx-4090");
+    for other in ["h100-sxm", "NVIDIA H200", "mine"] {
+        let said = import(&data("servingsim"), &as_device(other))
+            .unwrap_err()
+            .to_string();
+        for part in [
+            &format!("--device {other}: the files say that it was NVIDIA GeForce RTX 4090"),
+            "leave it out, or give that card's name, rtx-4090",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    // Of what does not tell, any name is taken.
+    assert_eq!(read("vidur", &as_device("mine")).device.name, "mine");
+}
+
+#[test]
+fn long_shapes_do_not_widen_the_table() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("served.json");
+    let calibrate = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
+        let output = command.arg("calibrate").args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let results = data("vllm-bench-serve.json");
+    let (results, out) = (results.to_str().unwrap(), out.to_str().unwrap());
+    calibrate(&["import", results, "--device", "h100-sxm", "--out", out]);
+    let page = calibrate(&["show", out]);
+    assert!(
+        page.lines().all(|line| line.chars().count() <= 100),
+        "{page}"
+    );
+    let lines: Vec<&str> = page.lines().collect();
+    let at = lines
+        .iter()
+        .position(|line| line.starts_with("ttft of "))
+        .unwrap();
+    assert!(
+        lines[at + 1].starts_with(' ') && lines[at + 1].contains("45,000"),
+        "{page}"
+    );
+}
+
+#[test]
 fn the_command_tells_what_it_kept_and_left_out() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("vidur.json.gz");

@@ -30,4 +30,5 @@ mod own_kernels_drive_the_simulator;
 mod perf_cards;
 mod perf_step;
 mod perf_tables;
+mod pictures_have_tables;
 mod wheel_makes_the_shipped_tables;

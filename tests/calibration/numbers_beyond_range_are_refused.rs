@@ -60,6 +60,22 @@ fn calibrations_name_the_row_and_the_field() {
         ("std_us", digits(300), [row, "`spread.std_us` is 1e300"]),
         ("tflop_per_s", digits(20), [row, "`tflop_per_s` is 1e20"]),
         (
+            "tflop_per_s",
+            "123456".to_owned(),
+            ["`tflop_per_s` is 123456", "at most 100,000"],
+        ),
+        (
+            "l2_bytes",
+            "0".to_owned(),
+            ["`device.l2_bytes` is 0", "1 or more"],
+        ),
+        // A product of 134 MFLOP in a tenth of a nanosecond.
+        (
+            "median_us",
+            "0.0001".to_owned(),
+            [row, "`median_us` is 0.0001, but it must be so long"],
+        ),
+        (
             "m",
             digits(300),
             ["`rows[0].operation.m` is 1e+300", "from 0 to 4,294,967,295"],
@@ -130,6 +146,24 @@ fn calibrations_name_the_row_and_the_field() {
             assert!(alike(&said).contains(&alike(part)), "{part}: {said}");
         }
     }
+}
+
+#[test]
+fn rates_are_such_as_a_device_may_have() {
+    let with = |rates: &str| {
+        let text = calibration("tflop_per_s", &format!("20.5, {rates}"));
+        Calibration::parse("a.json", &text)
+    };
+    with("\"gb_per_s\": 1000000").unwrap();
+    let said = with("\"gb_per_s\": 1000001").unwrap_err().to_string();
+    assert!(said.contains("`gb_per_s` is 1000001, but it must be above 0 and at most 1,000,000"));
+    let most = calibration("tflop_per_s", "100000");
+    Calibration::parse("a.json", &most).unwrap();
+    // What an import does not tell is 0.
+    let facts = r#"{"source": "a test", "files": [], "read": 1, "kept": 1, "skipped": {}}"#;
+    let import = format!("\"import\": {facts},\n  \"software\"");
+    let told = calibration("l2_bytes", "0").replace("\"software\"", &import);
+    Calibration::parse("a.json", &told).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The errors of a calibration as a page.
 
-use super::{Check, Errors};
+use super::{Check, Errors, Whole};
 use crate::report::number::{WIDTH, count, wrap};
 
 /// The errors as a page of lines of at most 100 characters.
@@ -20,6 +20,21 @@ pub fn render(check: &Check) -> String {
         WIDTH,
         0,
     ));
+    if !check.operations.is_empty() {
+        line("");
+        line(&format!(
+            "{:<53} {:>7} {:>8} {:>8}",
+            "By operation, between other measurements of the shape", "median", "p90", "goal"
+        ));
+        for whole in &check.operations {
+            line(&whole_row(whole));
+        }
+    }
+    for whole in &check.operations {
+        if let Some(said) = beyond(whole, &check.errors) {
+            line(&wrap(&said, WIDTH, 2));
+        }
+    }
     for (way, title) in [
         ("between", "Between other measurements of the shape"),
         (
@@ -38,7 +53,7 @@ pub fn render(check: &Check) -> String {
         }
         line("");
         line(&format!(
-            "{title:<52} {:>7} {:>8} {:>8} {:>8} {:>8}",
+            "{title:<53} {:>7} {:>8} {:>8} {:>8} {:>8}",
             "median", "p90", "max", "bias", "alone"
         ));
         for errors in rows {
@@ -55,8 +70,46 @@ pub fn render(check: &Check) -> String {
     page
 }
 
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn whole_row(whole: &Whole) -> String {
+    let verdict = match whole.met {
+        None => "",
+        Some(true) => "  met",
+        Some(false) => "  missed",
+    };
+    format!(
+        "  {:<31} {:>10} times   {:>8} {:>8} {:>8}{verdict}",
+        whole.operation,
+        count(whole.count as u64),
+        percent(whole.median),
+        percent(whole.p90),
+        whole
+            .goal
+            .map_or_else(|| "-".to_owned(), |goal| format!("{:.0} %", goal * 100.0)),
+    )
+}
+
+/// The number types that miss the goal of their operation, with their medians, in words.
+fn beyond(whole: &Whole, errors: &[Errors]) -> Option<String> {
+    let own = errors.iter().filter(|errors| {
+        let own = errors.operation == whole.operation && errors.way == "between";
+        own && whole.beyond.contains(&errors.dtype)
+    });
+    let types = own.map(|errors| format!("{} ({})", errors.dtype, percent(errors.median)));
+    let types = types.collect::<Vec<_>>().join(", ");
+    (!types.is_empty()).then(|| {
+        format!(
+            "{} by itself is beyond the goal of {} in: {types}",
+            whole.operation,
+            percent(whole.goal.unwrap_or_default())
+        )
+    })
+}
+
 fn row(errors: &Errors) -> String {
-    let percent = |share: f64| format!("{:.1} %", share * 100.0);
     format!(
         "  {:<20} {:<10} {:>10} times   {:>8} {:>8} {:>8} {:>8} {:>8}",
         errors.operation,

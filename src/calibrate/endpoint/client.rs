@@ -60,7 +60,7 @@ pub struct Client {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Not `http://host...`.
-    #[error("{0}: must be http://HOST[:PORT][/PATH], such as http://localhost:8000")]
+    #[error("`{0}`: must be http://HOST[:PORT][/PATH], such as http://localhost:8000")]
     NotHttp(String),
     /// A port that there is not, which would be taken for that of the scheme.
     #[error("{url}: the port `{port}` must be 1 to 65535, or left out with its colon")]

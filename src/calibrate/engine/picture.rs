@@ -6,12 +6,15 @@ use plotters::prelude::*;
 use super::fitted::{Fit, WILD};
 use crate::calibrate::gpu::picture::PictureError;
 use crate::report::number::significant;
+use crate::report::ticks::log_ticks;
 
 /// Width and height, pixels.
 const SIZE: (u32, u32) = (1_100, 560);
 /// Room at the ends of an axis, as a factor.
 const ROOM: f64 = 1.3;
-/// What the dashed lines are off by.
+/// So many numbers have room beside one another on an axis.
+const MOST_TICKS: u32 = 9;
+/// What the outer lines are off by.
 const BAND: f64 = 0.1;
 const SEEN: RGBColor = RGBColor(31, 119, 180);
 const UNSEEN: RGBColor = RGBColor(214, 96, 20);
@@ -28,7 +31,7 @@ type Point = (f64, f64, f64, Option<f64>);
 /// There are no rows, or the drawing library fails.
 pub fn draw(fit: &Fit) -> Result<String, PictureError> {
     if fit.rows.is_empty() {
-        return Err(PictureError::NoRates);
+        return Err(PictureError::NoRows);
     }
     let mut text = String::new();
     plot(fit, &mut text).map_err(|error| PictureError::Drawing(error.to_string()))?;
@@ -71,18 +74,22 @@ fn half(area: &Area<'_>, name: &str, points: &[Point]) -> Result<(), Box<dyn std
             (least.min(value), most.max(value))
         });
     let (low, high) = (least / ROOM, most * ROOM);
+    let axis = || {
+        let ticks = log_ticks(low, high, MOST_TICKS);
+        (low..high).log_scale().with_key_points(ticks)
+    };
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .build_cartesian_2d((low..high).log_scale(), (low..high).log_scale())?;
+        .build_cartesian_2d(axis(), axis())?;
     chart
         .configure_mesh()
         .x_desc(format!("measured {name}"))
         .y_desc(format!("fitted {name}"))
         .x_label_formatter(&|value| significant(Some(*value)))
         .y_label_formatter(&|value| significant(Some(*value)))
-        .light_line_style(RGBColor(240, 240, 240))
+        .bold_line_style(RGBColor(225, 230, 235))
         .draw()?;
     for factor in [1.0, 1.0 + BAND, 1.0 - BAND] {
         // Both ends within the axes, which would bend it otherwise.
@@ -109,7 +116,6 @@ fn half(area: &Area<'_>, name: &str, points: &[Point]) -> Result<(), Box<dyn std
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE)
-        .border_style(RGBColor(200, 200, 200))
         .draw()?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::measurement::{FIELDS, Fault, Given, Measurement, Observed};
+use crate::calibrate::gpu::record::is_calibration;
 use crate::scenario::nearest;
 use crate::validate::ValidateError;
 use crate::validate::cards::{accelerator_card, model_card};
@@ -87,11 +88,20 @@ fn read_one(path: &Path, given: &Given, rows: &mut Rows) -> Result<(), ValidateE
         }
         return Ok(());
     }
-    if let Ok(document) = serde_json::from_str::<Value>(&text)
-        && document.get("mean_ttft_ms").is_some()
-    {
-        let measurement = of_bench(&file, &document)?;
-        return take(&file, "the result", measurement, given, rows);
+    if let Ok(document) = serde_json::from_str::<Value>(&text) {
+        if document.get("mean_ttft_ms").is_some() {
+            let measurement = of_bench(&file, &document)?;
+            return take(&file, "the result", measurement, given, rows);
+        }
+        if is_calibration(&document) {
+            return Err(ValidateError::value(
+                &file,
+                "the whole file",
+                "it is a calibration, which has the times of kernels",
+                "rows with the latencies of servers",
+                NO_ROWS,
+            ));
+        }
     }
     for (line, value) in json_lines(&file, &text)? {
         let place = format!("line {line}");

@@ -1,33 +1,44 @@
-//! Measured rates as an SVG: of arithmetic over arithmetic per byte, beneath the roof of a card's
-//! peaks, or of bytes over how many they are.
+//! Rows of a calibration as an SVG for a slide: the rates of one operation as a chart, and beside it
+//! the rows as a table; of several operations, the table alone.
 
+mod rates;
+mod sheet;
+
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::operation::NumberType;
-use super::record::Row;
-use crate::perf::{AcceleratorCard, Dtype};
-use crate::report::number::significant;
+use super::record::Calibration;
+use crate::perf::AcceleratorCard;
+use crate::report::still::with_words;
+use rates::Rates;
+use sheet::Sheet;
 
-/// Width and height, pixels.
-const SIZE: (u32, u32) = (960, 600);
-/// Room at the ends of an axis, as a factor.
-const ROOM: f64 = 1.5;
-/// Points of a roof.
-const ROOF_POINTS: i32 = 200;
-/// Colours of the number types, in their order: none, bf16, fp8.
-const COLOURS: [RGBColor; 3] = [
-    RGBColor(90, 90, 90),
-    RGBColor(31, 119, 180),
-    RGBColor(214, 96, 20),
-];
+/// Widths of the chart and of the table, and the height of a picture with few rows, pixels.
+const CHART: u32 = 680;
+const TABLE: u32 = 920;
+const LEAST_HEIGHT: u32 = 620;
+/// Height of the heading.
+const HEAD: u32 = 48;
+
+const INK: RGBColor = RGBColor(27, 36, 48);
+const SOFT: RGBColor = RGBColor(75, 87, 101);
+const FAINT: RGBColor = RGBColor(225, 230, 235);
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// Why there is no picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// Nothing that has a rate.
+    /// Nothing to show.
     #[error(
-        "no row has a rate that could be drawn; name an operation by `--operation` of which the \
-         file has rows, and that moves bytes or computes"
+        "there is no row to draw; name an operation by `--operation` of which the file has rows"
+    )]
+    NoRows,
+    /// Nothing that has a rate, and no table.
+    #[error(
+        "no row has a rate that could be drawn, and `--svg-rows 0` leaves out the table; ask for \
+         some rows, or name one operation by `--operation` that moves bytes or computes"
     )]
     NoRates,
     /// The drawing library.
@@ -35,163 +46,57 @@ pub enum PictureError {
     Drawing(String),
 }
 
-/// A picture's points and lines.
-struct Picture {
-    title: String,
-    x: &'static str,
-    y: &'static str,
-    points: Vec<(Option<NumberType>, f64, f64)>,
-    roofs: Vec<(String, Vec<(f64, f64)>)>,
-}
-
-/// Rows of one operation as an SVG document, with the peaks of a card where one is known.
+/// The rows of a calibration as an SVG document: a chart of their rates where all are of one
+/// operation that has any, with the peaks of a card where one is known, and a table of at most
+/// `most_rows` of them.
 ///
 /// # Errors
-/// No row has a rate.
+/// There are no rows, or nothing to draw of them.
 pub fn draw(
-    title: &str,
-    rows: &[Row],
+    calibration: &Calibration,
     card: Option<&AcceleratorCard>,
+    most_rows: usize,
 ) -> Result<String, PictureError> {
-    let mut picture = picture(title, rows);
-    if picture.points.is_empty() {
-        return Err(PictureError::NoRates);
-    }
-    if let Some(card) = card {
-        picture.add_roofs(rows, card);
-    }
-    let mut text = String::new();
-    picture
-        .plot(&mut text)
-        .map_err(|error| PictureError::Drawing(error.to_string()))?;
-    Ok(text)
-}
-
-fn picture(title: &str, rows: &[Row]) -> Picture {
-    let computes = rows.iter().any(|row| row.tflop_per_s.is_some());
-    let points = rows.iter().filter_map(|row| {
-        let bytes = row.operation.bytes(row.dtype);
-        let (x, y) = if computes {
-            (row.operation.flops() / bytes, row.tflop_per_s?)
-        } else {
-            (bytes / 1e6, row.gb_per_s?)
-        };
-        Some((row.dtype, x, y))
-    });
-    let (x, y) = if computes {
-        ("least FLOP per byte", "TFLOP/s")
-    } else {
-        ("MB", "GB/s")
+    let Some(first) = calibration.rows.first() else {
+        return Err(PictureError::NoRows);
     };
-    Picture {
-        title: title.to_owned(),
-        x,
-        y,
-        points: points.collect(),
-        roofs: Vec::new(),
-    }
+    let name = first.operation.name();
+    let one = (calibration.rows.iter()).all(|row| row.operation.name() == name);
+    let rates = Some(Rates::new(&calibration.rows, card)).filter(|rates| one && rates.any());
+    let sheet = (most_rows > 0).then(|| Sheet::new(calibration, card, most_rows));
+    let what = if one { name } else { "Operations" };
+    let title = format!("{what} on {}", calibration.device.name);
+    let mut text = String::new();
+    let says = match (&rates, &sheet) {
+        (None, None) => return Err(PictureError::NoRates),
+        (_, Some(sheet)) => sheet.says(),
+        (Some(_), None) => "The rates of its rows.".to_owned(),
+    };
+    compose(&title, rates.as_ref(), sheet.as_ref(), &mut text)
+        .map_err(|error| PictureError::Drawing(error.to_string()))?;
+    Ok(with_words(&title, &says, &text))
 }
 
-/// The least and the most of some values, with room.
-fn span(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
-    let (least, most) = values.fold((f64::INFINITY, 0.0_f64), |(least, most), value| {
-        (least.min(value), most.max(value))
-    });
-    least / ROOM..most * ROOM
-}
-
-impl Picture {
-    fn x_range(&self) -> std::ops::Range<f64> {
-        span(self.points.iter().map(|point| point.1))
+fn compose(title: &str, rates: Option<&Rates>, sheet: Option<&Sheet>, text: &mut String) -> Drawn {
+    crate::report::still::register()?;
+    let width = rates.map_or(0, |_| CHART) + sheet.map_or(0, |_| TABLE);
+    let below = sheet.map_or(0, Sheet::height);
+    let below = below.max(rates.map_or(0, |_| LEAST_HEIGHT));
+    let area = SVGBackend::with_string(text, (width, HEAD + below)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut style = TextStyle::from(("sans-serif", 22).into_font());
+    style.color = INK.to_backend_color();
+    area.draw_text(title, &style, (24, 14))?;
+    let (_, rest) = area.split_vertically(HEAD);
+    let (left, right) = rest.split_horizontally(rates.map_or(0, |_| CHART));
+    if let Some(rates) = rates {
+        // As tall as it is wide, however many rows the table has.
+        let (chart, _) = left.split_vertically(LEAST_HEIGHT);
+        rates.plot(&chart)?;
     }
-
-    fn dtypes(&self) -> Vec<Option<NumberType>> {
-        let mut all: Vec<_> = self.points.iter().map(|point| point.0).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+    if let Some(sheet) = sheet {
+        sheet.draw(&right)?;
     }
-
-    /// The peaks: of each number type that computes, or of the memory where that is what moves.
-    fn add_roofs(&mut self, rows: &[Row], card: &AcceleratorCard) {
-        let across = self.x_range();
-        let at = |step: i32| {
-            let share = f64::from(step) / f64::from(ROOF_POINTS);
-            across.start * (across.end / across.start).powf(share)
-        };
-        let computes = rows.iter().any(|row| row.tflop_per_s.is_some());
-        let in_memory = rows
-            .iter()
-            .all(|row| super::table::share_of_peak(row, card).is_some());
-        if !computes && in_memory {
-            let line = (0..=ROOF_POINTS).map(|step| (at(step), card.bandwidth_gb_per_s));
-            let name = format!("memory of {}", card.name);
-            self.roofs.push((name, line.collect()));
-        }
-        for dtype in self.dtypes().into_iter().filter(|_| computes) {
-            let (name, peak) = match dtype {
-                None => ("bf16", card.peak_tflops(Dtype::Bf16)),
-                Some(NumberType::Fp8E4m3) => ("fp8", card.peak_tflops(Dtype::Fp8)),
-                Some(other) => (other.name(), card.peak_tflops(other.rate())),
-            };
-            let roof = |x: f64| peak.min(x * card.bandwidth_gb_per_s / 1e3);
-            let line = (0..=ROOF_POINTS).map(|step| (at(step), roof(at(step))));
-            let name = format!("{name} peak of {}", card.name);
-            self.roofs.push((name, line.collect()));
-        }
-    }
-
-    fn plot(&self, text: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-        crate::report::still::register()?;
-        let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
-        area.fill(&WHITE)?;
-        let highest = self.roofs.iter().flat_map(|roof| &roof.1);
-        let heights = self.points.iter().map(|point| point.2);
-        let y_range = span(heights.chain(highest.map(|point| point.1)));
-        let mut chart = ChartBuilder::on(&area)
-            .caption(&self.title, ("sans-serif", 18))
-            .margin(12)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
-            .build_cartesian_2d(self.x_range().log_scale(), y_range.log_scale())?;
-        chart
-            .configure_mesh()
-            .x_desc(self.x)
-            .y_desc(self.y)
-            .x_label_formatter(&|value| significant(Some(*value)))
-            .y_label_formatter(&|value| significant(Some(*value)))
-            .light_line_style(RGBColor(235, 235, 235))
-            .draw()?;
-        for (name, line) in &self.roofs {
-            let style = if name.starts_with("fp8") {
-                COLOURS[2]
-            } else {
-                COLOURS[1]
-            };
-            chart
-                .draw_series(LineSeries::new(line.iter().copied(), style))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], style));
-        }
-        for dtype in self.dtypes() {
-            let colour = match dtype {
-                None => COLOURS[0],
-                Some(NumberType::Bf16) => COLOURS[1],
-                Some(_) => COLOURS[2],
-            };
-            let of_type = self.points.iter().filter(|point| point.0 == dtype);
-            chart
-                .draw_series(of_type.map(|(_, x, y)| Circle::new((*x, *y), 3, colour.filled())))?
-                .label(dtype.map_or("bytes", NumberType::name))
-                .legend(move |(x, y)| Circle::new((x + 7, y), 3, colour.filled()));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE)
-            .border_style(RGBColor(200, 200, 200))
-            .draw()?;
-        area.present()?;
-        Ok(())
-    }
+    area.present()?;
+    Ok(())
 }

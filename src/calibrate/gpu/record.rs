@@ -59,7 +59,7 @@ pub struct ImportFacts {
 }
 
 /// What a device is. Serial numbers and its place in the machine are left out. What an import does
-/// not tell is 0 or empty.
+/// not tell is 0 or empty; a capture tells its name, multiprocessors and second-level cache.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceFacts {
@@ -168,10 +168,10 @@ pub struct Row {
     /// The kernel, as the tool that measured calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
-    /// Rate of the least arithmetic the operation takes, 1e12 FLOP/s.
+    /// Rate of the least arithmetic the operation takes, 1e12 FLOP/s, at most 100,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tflop_per_s: Option<f64>,
-    /// Rate of the least bytes the operation moves, 1e9 bytes/s.
+    /// Rate of the least bytes the operation moves, 1e9 bytes/s, at most 1,000,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gb_per_s: Option<f64>,
     /// Whether the two halves of the samples differ, also when measured again.
@@ -360,8 +360,16 @@ impl Calibration {
     }
 }
 
+/// Whether a document looks like a calibration, for who expects another.
+pub(crate) fn is_calibration(document: &serde_json::Value) -> bool {
+    ["schema", "device", "rows"]
+        .iter()
+        .all(|field| document.get(field).is_some())
+}
+
 /// The only field that is read before the version is known.
 #[derive(Deserialize)]
+#[serde(expecting = "an object with a field `schema`")]
 struct Version {
     schema: u64,
 }

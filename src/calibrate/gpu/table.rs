@@ -6,6 +6,20 @@ use super::record::{Calibration, Row};
 use crate::perf::{AcceleratorCard, Dtype};
 use crate::report::number::{WIDTH, count, percent, plural, significant, wrap};
 
+/// The columns of tables of rows.
+pub(super) const COLUMNS: [&str; 7] = [
+    "operation",
+    "",
+    "median us",
+    "spread",
+    "TFLOP/s",
+    "GB/s",
+    "of peak",
+];
+
+/// Letters of the first column.
+const SHAPE: usize = 45;
+
 /// A calibration as a page; shares are of the peaks of `card`, where the device has one.
 #[must_use]
 pub fn render(calibration: &Calibration, card: Option<&AcceleratorCard>) -> String {
@@ -26,17 +40,16 @@ pub fn render(calibration: &Calibration, card: Option<&AcceleratorCard>) -> Stri
         }
     }
     page.line("");
-    page.cells([
-        "operation",
-        "",
-        "median us",
-        "spread",
-        "TFLOP/s",
-        "GB/s",
-        "of peak",
-    ]);
+    page.cells(COLUMNS);
     for row in &calibration.rows {
-        page.row(row, device.l2_bytes, card);
+        let cells = cells(row, device.l2_bytes, card);
+        let mut cells = cells.each_ref().map(String::as_str);
+        // What is longer than its column has lines of its own.
+        if cells[0].chars().count() > SHAPE {
+            page.line(cells[0]);
+            cells[0] = "";
+        }
+        page.cells(cells);
     }
     page.failures(calibration);
     page.text
@@ -145,6 +158,46 @@ fn spread(row: &Row) -> (Option<f64>, &'static str) {
     }
 }
 
+/// The cells of a row, as [`COLUMNS`] calls them.
+pub(super) fn cells(row: &Row, l2_bytes: u64, card: Option<&AcceleratorCard>) -> [String; 7] {
+    let (spread, of) = spread(row);
+    let share = card.and_then(|card| share_of_peak(row, card));
+    let star = if row.in_cache(l2_bytes) { "*" } else { "" };
+    let mark = if row.drifted { " ~" } else { "" };
+    [
+        row.operation.text(),
+        short(row.dtype).to_owned(),
+        significant(Some(row.median_us)),
+        format!("{}{of}{mark}", percent(spread)),
+        significant(row.tflop_per_s),
+        significant(row.gb_per_s),
+        format!("{}{star}", percent(share)),
+    ]
+}
+
+/// What the cells of some rows and their marks mean, of those marks that are there.
+pub(super) fn marks(rows: &[&Row], l2_bytes: u64, card: Option<&AcceleratorCard>) -> String {
+    let marked = |mark: &str| rows.iter().any(|row| spread(row).1 == mark);
+    let mut text = "Spread: from the 10th to the 90th percentile, over the median".to_owned();
+    if marked(RANGE) {
+        text.push_str(&format!("; {RANGE}: from the least to the greatest"));
+    }
+    if marked(DEVIATION) {
+        text.push_str(&format!("; {DEVIATION}: twice the standard deviation"));
+    }
+    if rows.iter().any(|row| row.drifted) {
+        text.push_str("; ~: halves of the samples differ by more than 3 %");
+    }
+    text.push_str(". Rates: of the least arithmetic and bytes.");
+    if rows.iter().any(|row| row.in_cache(l2_bytes)) {
+        text.push_str(" *: inputs were in the second-level cache.");
+    }
+    if let Some(card) = card {
+        text.push_str(&format!(" Peaks: those of {}.", card.name));
+    }
+    text
+}
+
 #[derive(Default)]
 struct Page {
     text: String,
@@ -194,27 +247,10 @@ impl Page {
 
     fn cells(&mut self, [what, dtype, median, spread, flops, bytes, share]: [&str; 7]) {
         let line = format!(
-            "{what:<45} {dtype:<4} {median:>10} {spread:>8} {flops:>8} {bytes:>8} {share:>8}"
+            "{what:<SHAPE$} {dtype:<4} {median:>10} {spread:>8} {flops:>8} {bytes:>8} {share:>8}"
         );
         self.text.push_str(line.trim_end());
         self.text.push('\n');
-    }
-
-    fn row(&mut self, row: &Row, l2_bytes: u64, card: Option<&AcceleratorCard>) {
-        let (spread, of) = spread(row);
-        let share = card.and_then(|card| share_of_peak(row, card));
-        let star = if row.in_cache(l2_bytes) { "*" } else { "" };
-        let share = format!("{}{star}", percent(share));
-        let mark = if row.drifted { " ~" } else { "" };
-        self.cells([
-            &row.operation.text(),
-            short(row.dtype),
-            &significant(Some(row.median_us)),
-            &format!("{}{of}{mark}", percent(spread)),
-            &significant(row.tflop_per_s),
-            &significant(row.gb_per_s),
-            &share,
-        ]);
     }
 
     fn failures(&mut self, calibration: &Calibration) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::lines::{Lines, text_of};
 use super::wheel::Wheel;
 use super::{Asked, ImportError, servingsim, splitwise, vidur};
-use crate::calibrate::gpu::record::unreadable;
+use crate::calibrate::gpu::record::{is_calibration, unreadable};
 use crate::perf::nearest;
 
 /// A format of measurements.
@@ -89,6 +89,13 @@ impl ImportFormat {
                 Ok(Self::BenchLatency)
             } else if crate::validate::is_bench_result(&document) {
                 Ok(Self::BenchServe)
+            } else if is_calibration(&document) {
+                Err(ImportError::File {
+                    file: path.display().to_string(),
+                    cause: "is a calibration already".to_owned(),
+                    remedy: "`calibrate show`, `check` and `diff` take it as it is, and so does \
+                             `kernel_tables` of a pool",
+                })
             } else {
                 Err(unknown())
             };

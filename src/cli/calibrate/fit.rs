@@ -14,6 +14,7 @@ use crate::calibrate::engine::parameter::Parameter;
 use crate::calibrate::engine::picture::draw;
 use crate::calibrate::engine::read::{Rows, read};
 use crate::calibrate::regression::robust::Loss;
+use crate::cli::spare::spare;
 use crate::cli::validate::changes;
 use crate::cli::{Failure, Finished, json_text};
 
@@ -102,15 +103,15 @@ pub fn fit(args: &FitArgs) -> Result<Finished, Failure> {
     };
     // What is wrong from the start is told before the work.
     args.options.asked(String::new())?;
-    let rows = read(&args.files, &given).map_err(Failure::of)?;
-    let files = [
+    let sources: Vec<&Path> = args.files.iter().map(PathBuf::as_path).collect();
+    let written = [
         ("--out", args.out.as_deref()),
         ("--svg", args.options.picture()),
     ];
-    let files = files
-        .into_iter()
-        .filter_map(|(option, path)| Some((option, path?)));
-    let _claims = Claim::all(files)?;
+    spare(&sources, &written)?;
+    let rows = read(&args.files, &given).map_err(Failure::of)?;
+    let files = written.into_iter();
+    let _claims = Claim::all(files.filter_map(|(option, path)| Some((option, path?))))?;
     let names = args.files.iter().map(|file| file_name(file));
     let source = names.collect::<Vec<_>>().join(", ");
     let fit = args.options.fit(&rows, source)?;

@@ -75,6 +75,10 @@ pub fn gpu(args: &GpuArgs) -> Result<Finished, Failure> {
     if args.dry_run {
         return dry_run(args, &models, effort);
     }
+    // What is wrong with it is told before minutes of measuring.
+    let named = args.accelerator.as_deref();
+    let named = named.map(|name| AcceleratorCard::load(name, here));
+    let named = named.transpose().map_err(Failure::of)?;
     let request = Request {
         models,
         tp: args.tp.clone(),
@@ -97,10 +101,14 @@ pub fn gpu(args: &GpuArgs) -> Result<Finished, Failure> {
     if args.json {
         return Ok(Finished::fine(calibration.to_text()));
     }
-    let named = args.accelerator.as_deref();
-    let card = named.or_else(|| card_of(&calibration.device.name));
-    let card = card.map(|name| AcceleratorCard::load(name, here));
-    let card = card.transpose().map_err(Failure::of)?;
+    let card = match named {
+        Some(card) => Some(card),
+        None => {
+            let own = card_of(&calibration.device.name);
+            let own = own.map(|name| AcceleratorCard::load(name, here));
+            own.transpose().map_err(Failure::of)?
+        }
+    };
     let mut text = render(&calibration, card.as_ref());
     if let Some(journal) = progress.anew.take() {
         text.push_str(&format!(

@@ -10,6 +10,7 @@ use crate::calibrate::import::wheel::Wheel;
 use crate::calibrate::import::{Asked, ImportError, ImportFormat, import as read};
 use crate::calibrate::tables::{Digits, packed, text};
 use crate::cli::progress::Progress;
+use crate::cli::spare::spare;
 use crate::cli::{Failure, Finished};
 use crate::perf::tables::KernelBackend;
 use crate::report::number::{WIDTH, count, plural, wrap};
@@ -73,6 +74,9 @@ pub fn import(args: &ImportArgs) -> Result<Finished, Failure> {
     if let Some(folder) = &args.tables {
         return tables(args, folder);
     }
+    let sources = sources(&args.path);
+    let sources: Vec<&Path> = sources.iter().map(PathBuf::as_path).collect();
+    spare(&sources, &[("--out", args.out.as_deref())])?;
     let calibration = read(&args.path, &asked(args)).map_err(Failure::of)?;
     if let Some(out) = &args.out {
         let page = calibration.to_text();
@@ -90,6 +94,15 @@ pub fn import(args: &ImportArgs) -> Result<Finished, Failure> {
         None => "nothing was written: name a file with --out, or print it with --json\n".to_owned(),
     };
     Ok(Finished::fine(page(&calibration) + &end))
+}
+
+/// What is read: a file, or those of a folder.
+fn sources(path: &Path) -> Vec<PathBuf> {
+    let mut all = vec![path.to_owned()];
+    if let Ok(entries) = std::fs::read_dir(path) {
+        all.extend(entries.flatten().map(|entry| entry.path()));
+    }
+    all
 }
 
 fn asked(args: &ImportArgs) -> Asked {

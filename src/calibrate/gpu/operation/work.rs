@@ -22,8 +22,9 @@ impl Operation {
                 context,
                 heads,
                 head_dim,
+                window,
                 ..
-            } => 4.0 * product(&[sequences, heads, head_dim, context]),
+            } => 4.0 * product(&[sequences, heads, head_dim, seen(context, window)]),
             Self::Experts {
                 tokens,
                 hidden,
@@ -74,11 +75,7 @@ impl Operation {
                 window,
             } => {
                 let cached = kv.or(dtype).map_or(2.0, |kv| kv.value_bytes().0);
-                let seen = if window == 0 {
-                    context
-                } else {
-                    context.min(window)
-                };
+                let seen = seen(context, window);
                 product(&[sequences, head_dim])
                     * (2.0 * cached * product(&[seen, kv_heads]) + 4.0 * heads as f64)
             }
@@ -99,6 +96,14 @@ impl Operation {
             | Self::Batch { .. }
             | Self::Served { .. } => 0.0,
         }
+    }
+}
+
+/// Tokens of a context that are attended to through a window, 0 for none.
+fn seen(context: u64, window: u64) -> u64 {
+    match window {
+        0 => context,
+        _ => context.min(window),
     }
 }
 

@@ -4,9 +4,12 @@ use serde_json::Value;
 
 use super::{Calibration, NumberType, RecordError, Row, Spread};
 
-/// The most microseconds, and the most of a rate in its unit: a million seconds, and far beyond any
-/// device.
+/// The most microseconds: a million seconds.
 const MOST: f64 = 1e12;
+/// The most that a device computes, 1e12 FLOP/s, and moves, 1e9 bytes/s: some seven times the
+/// fastest card's arithmetic (of 4 bits) and a hundred times its memory, which no cache reaches.
+const MOST_TFLOP_PER_S: f64 = 1e5;
+const MOST_GB_PER_S: f64 = 1e6;
 /// The most bytes and values: all whole numbers up to it are exact in the arithmetic of steps.
 const MOST_BYTES: u64 = 1 << 53;
 /// What a mean may be beyond the least or greatest value since it has six digits, relative.
@@ -57,6 +60,14 @@ impl Calibration {
             "",
             ("device.multiprocessors", "0", "1 or more"),
             "measure it again",
+        )?;
+        // Every driver tells it, and whether rows found their inputs there is judged by it.
+        check(
+            self.import.is_some() || device.l2_bytes > 0,
+            file,
+            "",
+            ("device.l2_bytes", "0", "1 or more"),
+            "give the size of the device's second-level cache, or measure it again",
         )
     }
 }
@@ -71,8 +82,6 @@ impl Row {
             ("median_us", Some(self.median_us)),
             ("p10_us", self.p10_us),
             ("p90_us", self.p90_us),
-            ("tflop_per_s", self.tflop_per_s),
-            ("gb_per_s", self.gb_per_s),
         ];
         for (field, value) in positive {
             let value = value.unwrap_or(1.0);
@@ -84,6 +93,7 @@ impl Row {
                 "measure it again",
             )?;
         }
+        self.check_rates(file, place)?;
         check(
             self.p10_us.is_none_or(|p10| p10 <= self.median_us)
                 && self.p90_us.is_none_or(|p90| self.median_us <= p90),
@@ -141,6 +151,7 @@ impl Row {
                 "correct the row, or measure it again",
             )?;
         }
+        self.check_time(file, place)?;
         let Some(checked) = self.checked else {
             return Ok(());
         };
@@ -154,6 +165,52 @@ impl Row {
                 "from 0 to `checked.tolerance`",
             ),
             "do not use a kernel that gives wrong results",
+        )
+    }
+
+    /// Checks that the rates are such as a device may have.
+    fn check_rates(&self, file: &str, place: &str) -> Result<(), RecordError> {
+        for (field, value, most, allowed) in [
+            (
+                "tflop_per_s",
+                self.tflop_per_s,
+                MOST_TFLOP_PER_S,
+                "above 0 and at most 100,000 (1e12 FLOP/s), more than any device computes",
+            ),
+            (
+                "gb_per_s",
+                self.gb_per_s,
+                MOST_GB_PER_S,
+                "above 0 and at most 1,000,000 (1e9 bytes/s), more than any device moves",
+            ),
+        ] {
+            let value = value.unwrap_or(1.0);
+            check(
+                value > 0.0 && value <= most,
+                file,
+                place,
+                (field, &shown(value), allowed),
+                "correct the rate, or leave it out: steps go by `median_us`",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the time is long enough for the least arithmetic and bytes of the operation.
+    fn check_time(&self, file: &str, place: &str) -> Result<(), RecordError> {
+        let tflop_per_s = self.operation.flops() / self.median_us / 1e6;
+        let gb_per_s = self.operation.bytes(self.dtype) / self.median_us / 1e3;
+        check(
+            tflop_per_s <= MOST_TFLOP_PER_S && gb_per_s <= MOST_GB_PER_S,
+            file,
+            place,
+            (
+                "median_us",
+                &shown(self.median_us),
+                "so long that the operation's least arithmetic is at most 100,000 TFLOP/s and its \
+                 bytes at most 1,000,000 GB/s, more than any device has",
+            ),
+            "see that the times are in microseconds and the sizes those of one device",
         )
     }
 }
