@@ -14,7 +14,7 @@ use crate::experiment::sweep::part::Part;
 use crate::experiment::sweep::run::Watch;
 use crate::experiment::sweep::setup::{Checked, Setup};
 use crate::measure::CpuClock;
-use crate::report::number::{count, plural, significant};
+use crate::report::number::{WIDTH, count, plural, significant, wrap};
 use crate::report::sweep as files;
 use crate::report::terminal::sweep::render;
 
@@ -126,11 +126,8 @@ fn told_whole(json: bool, outcome: &SweepOutcome, out: &Path) -> Result<Finished
         return Ok(Finished::fine(json_text(&outcome.to_json())));
     }
     let mut text = render(outcome);
-    text.push_str(&format!(
-        "\n{}: {}\n",
-        out.display(),
-        files::FILES.join(", ")
-    ));
+    let written = format!("{}: {}", out.display(), files::FILES.join(", "));
+    text.push_str(&format!("\n{}\n", wrap(&written, WIDTH, 2)));
     Ok(Finished::fine(text))
 }
 
