@@ -578,3 +578,47 @@ target = { pool = "nodes", share = 0.5 }
         "{errors}"
     );
 }
+
+/// What a timeline written by hand is refused for, or how it is imported.
+fn timeline(text: &str) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("t.toml"), text).unwrap();
+    let import = ["faults", "import", "t.toml", "--start", START];
+    seatrial(dir.path(), &import)
+}
+
+#[test]
+fn a_timeline_whose_time_runs_backwards_or_that_is_cut_short_is_refused() {
+    let entry = "[[faults.timeline]]\nat = 2026-03-01T12:05:00Z\nkind = \"crash\"\n\
+                 target = { pool = \"n\", replica = 0 }\n";
+    for (more, words) in [
+        (
+            "until = 2026-03-01T12:01:00Z\n",
+            "entry 1, until: `2026-03-01T12:01:00Z` is not allowed",
+        ),
+        (
+            "until = 2026-03-01T12:05:00Z\n",
+            "a time after the one it begins at",
+        ),
+        ("until_s = 20\n", "entry 1, until: `20` is not allowed"),
+        ("for_s = -3\n", "entry 1, for_s: `-3` is not allowed"),
+        // Of `for_s = 1200`.
+        (
+            "for_s = 12",
+            "ends within line 5, `for_s = 12`, which may be cut short",
+        ),
+    ] {
+        let ran = timeline(&format!("{entry}{more}"));
+        assert_eq!(ran.code, 2, "{more}: {}", ran.out);
+        assert!(ran.errors.contains(words), "{more}: {}", ran.errors);
+    }
+    for more in [
+        "",
+        "until = 2026-03-01T12:06:00Z\n",
+        "for_s = 12\n",
+        "# the end",
+    ] {
+        let ran = timeline(&format!("{entry}{more}"));
+        assert_eq!(ran.code, 0, "{more}: {}", ran.errors);
+    }
+}

@@ -23,6 +23,7 @@ pub fn import_timeline(
     name: &str,
     start: OffsetDateTime,
 ) -> Result<(FaultImport, String), FaultImportError> {
+    check_end(text, name)?;
     let document: Table = toml::from_str(text).map_err(|error| FaultImportError::Unreadable {
         name: name.into(),
         why: format!("is not TOML ({})", error.message()).into(),
@@ -58,6 +59,14 @@ pub fn import_timeline(
             return Err(entry.refuse("at", "", STAMP));
         };
         let until = until.or_else(|| number_of(&table, "until_s"));
+        if until.is_some_and(|until| until <= at_s) {
+            let shown = value.get("until").or(value.get("until_s"));
+            let shown = shown.map_or(String::new(), Value::to_string);
+            return Err(entry.refuse("until", &shown, "a time after the one it begins at"));
+        }
+        if let Some(length) = number_of(&table, "for_s").filter(|length| *length <= 0.0) {
+            return Err(entry.refuse("for_s", &length.to_string(), "seconds above 0"));
+        }
         if until.is_some_and(|until| until <= 0.0) {
             import.skip("over before the start", 1);
             continue;
@@ -90,6 +99,25 @@ pub fn import_timeline(
     kept.sort_by(|a, b| a.0.total_cmp(&b.0));
     import.faults.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
     Ok((import, text_of(kept)))
+}
+
+/// Refuses a last line without an end: of `for_s = 1200` what is left may be `for_s = 12`.
+fn check_end(text: &str, name: &str) -> Result<(), FaultImportError> {
+    let last = text.lines().next_back().unwrap_or_default();
+    let is_value = last.contains('=') && !last.trim_start().starts_with('#');
+    if text.ends_with('\n') || !is_value {
+        return Ok(());
+    }
+    let line = text.lines().count();
+    Err(FaultImportError::Unreadable {
+        name: name.into(),
+        why: format!(
+            "ends within line {line}, `{}`, which may be cut short",
+            shorten(last.trim())
+        )
+        .into(),
+        remedy: "copy it again, or end its last line",
+    })
 }
 
 fn number_of(table: &Table, key: &str) -> Option<f64> {
