@@ -12,6 +12,7 @@ mod calibrate;
 mod closed_loop;
 mod compare;
 mod diagram;
+mod ending;
 mod estimate;
 mod explain;
 mod faults;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
+use super::ending::ends;
 use super::validate::signed;
 use super::{FINE, Failure, Finished, json_text};
 use crate::calibrate::OverheadTable;
@@ -64,6 +65,12 @@ pub fn closed_loop(
     changes: &[(String, String)],
     json: bool,
 ) -> Result<Finished, Failure> {
+    ends("--rows", args.rows.as_deref(), &[".csv"])?;
+    ends(
+        "--write-overheads",
+        args.write_overheads.as_deref(),
+        &[".toml"],
+    )?;
     let rows = read(file).map_err(Failure::of)?;
     if args.fit {
         let name = file.file_name().unwrap_or_default().to_string_lossy();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::progress::Progress;
 use super::run::stop_flag;
 use super::{Failure, Finished, ScenarioArgs, use_threads};
+use crate::cli::ending::ends;
 use crate::cli::spare::spare;
 use crate::experiment::result::RunResult;
 use crate::experiment::runner::{Control, run_plan};
@@ -16,7 +17,7 @@ use crate::scenario::resolve::{Plan, resolve};
 pub struct DiagramArgs {
     #[command(flatten)]
     scenario: ScenarioArgs,
-    /// What to draw it as [default: by the extension of --out (.svg, .mmd), else text]
+    /// What to draw it as [default: by the extension of --out (.svg, .mmd, .txt), else text]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Writes the picture to this file instead of standard output
@@ -59,6 +60,10 @@ pub fn diagram(args: &DiagramArgs) -> Result<Finished, Failure> {
         &[&args.scenario.scenario],
         &[("--out", args.out.as_deref())],
     )?;
+    if args.format.is_none() {
+        let all = [".svg", ".mmd", ".mermaid", ".txt"];
+        ends("--out", args.out.as_deref(), &all)?;
+    }
     let (document, folder) = args.scenario.load()?;
     let plan = resolve(&document, &folder).map_err(Failure::of)?;
     let result = match args.simulate {

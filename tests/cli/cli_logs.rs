@@ -327,3 +327,141 @@ fn what_benchmarks_say_wrong_is_counted() {
     let reason = "times to first token that are none";
     assert_eq!(found["left_out"][reason]["count"], 1, "{found}");
 }
+
+#[test]
+fn the_advice_on_clocks_adds_to_what_was_stated() {
+    let folder = TempDir::new().unwrap();
+    let spans = sample("otlp.json");
+    let page = |skews: &[&str]| {
+        let mut arguments = vec!["trace", "import", &spans, "--observed", "o.csv"];
+        arguments.extend(skews.iter().flat_map(|skew| ["--skew", skew]));
+        let page = seatrial(&folder, &arguments).unwrap();
+        page.split_whitespace().collect::<Vec<&str>>().join(" ")
+    };
+    let bare = page(&[]);
+    assert!(
+        bare.contains("is 250 ms ahead") && bare.contains("--skew vllm=250 takes it out"),
+        "{bare}"
+    );
+    // All of it was taken out: there is nothing left to advise.
+    let all = page(&["vllm=250"]);
+    assert!(
+        all.contains("with --skew vllm=250 taken out, the clocks of vllm and gateway agree"),
+        "{all}"
+    );
+    // Some of it: the whole is to be stated, not the rest.
+    let some = page(&["vllm=100"]);
+    assert!(
+        some.contains("still 150 ms ahead") && some.contains("--skew vllm=250 takes all of it out"),
+        "{some}"
+    );
+    // Of the other clock: it is the first that is ahead of it all the same.
+    let other = page(&["gateway=-50"]);
+    assert!(
+        other.contains("is 200 ms ahead") && other.contains("--skew vllm=200 takes it out"),
+        "{other}"
+    );
+}
+
+#[test]
+fn options_of_traces_say_why_they_do_nothing() {
+    let folder = TempDir::new().unwrap();
+    let trace = sample("azure-2023.csv");
+    for (more, words) in [
+        (
+            &["--out", "t.jsonl", "--dejitter"][..],
+            "--dejitter: is for a trace that is written to --out as .csv alone, and does nothing with --out with a name in .jsonl",
+        ),
+        (
+            &["--out", "t.csv", "--observed", "o.csv", "--dejitter"],
+            "nothing with --observed (stamps are left",
+        ),
+        (
+            &["--series", "s.csv", "--sort"],
+            "nothing with --series (a trace is always sorted there",
+        ),
+    ] {
+        let refused =
+            seatrial(&folder, &[&["trace", "import", &trace], more].concat()).unwrap_err();
+        assert!(refused.contains(words), "{refused}");
+    }
+}
+
+#[test]
+fn names_of_files_that_say_another_format_are_refused_before_anything_is_done() {
+    let folder = TempDir::new().unwrap();
+    let (trace, log) = (sample("azure-2023.csv"), sample("observed.csv"));
+    let scenario = "name = \"s\"\nworkload.arrivals = { process = \"poisson\", rate_per_s = 1 }\n[[pools]]\n\
+                    name = \"a\"\nengine = \"abstract\"\nservice = { law = \"exponential\", mean_ms = 1 }\n";
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    for (arguments, words) in [
+        (
+            &["trace", "import", &trace, "--out", "t.parquet"][..],
+            "--out t.parquet: must end in .csv",
+        ),
+        (
+            &["trace", "import", &trace, "--out", "t.csv.zst"],
+            "--out t.csv.zst: must end in .csv",
+        ),
+        (
+            &["trace", "import", &trace, "--series", "t.json"],
+            "--series t.json: must end in .csv",
+        ),
+        (
+            &["trace", "synth", "mooncake-conv", "--out", "t.parquet"],
+            "--out t.parquet: must end in .csv",
+        ),
+        (
+            &[
+                "trace",
+                "export",
+                &log,
+                "--to",
+                "otlp",
+                "--out",
+                "t.parquet",
+            ],
+            "must end in .jsonl",
+        ),
+        (
+            &["trace", "export", &log, "--to", "envoy", "--out", "t.csv"],
+            "must end in .log",
+        ),
+        (
+            &["diagram", "s.toml", "--out", "t.png"],
+            "--out t.png: must end in .svg, .mmd",
+        ),
+        (
+            &[
+                "faults",
+                "import",
+                "s.toml",
+                "--start",
+                "2026-03-01T12:00:00Z",
+                "--output",
+                "f.json",
+            ],
+            "--output f.json: must end in .toml",
+        ),
+        (
+            &["run", "s.toml", "--requests", "t.json"],
+            "t.json: a request file must end in .csv",
+        ),
+        (
+            &["run", "s.toml", "--series", "t.txt"],
+            "--series t.txt: must end in .csv",
+        ),
+        (
+            &["run", "s.toml", "--perfetto", "t.gz", "--window", "1..2"],
+            "--perfetto t.gz: must end in .json",
+        ),
+    ] {
+        let refused = seatrial(&folder, arguments).unwrap_err();
+        assert!(refused.contains(words), "{arguments:?}: {refused}");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "{arguments:?}"
+        );
+    }
+}

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::super::{Failure, Finished};
 use super::told::{faults, names, plural, reasons, stamp};
+use crate::cli::ending::ends;
 use crate::cli::spare::spare;
 use crate::report::number::count;
 use crate::scenario::resolve::resolve;
@@ -198,14 +199,15 @@ fn check_used(args: &ImportArgs, format: FaultFormat) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
+fn check_output(output: &Path, input: &Path) -> Result<(), Failure> {
     let shown = output.display();
     if output.extension().is_some_and(|ending| ending == "gz") {
         return Err(Failure::of(format!(
             "--output {shown}: a file of faults is not compressed; give a name without .gz"
         )));
     }
-    spare(&[input], &[("--output", Some(output))])
+    spare(&[input], &[("--output", Some(output))])?;
+    ends("--output", Some(output), &[".toml"])
 }
 
 /// What was read.

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::{Failure, Finished};
+use crate::cli::ending::ends;
 use crate::cli::spare::spare;
 use crate::observed::export::{ExportFormat, ExportOptions, Exporter};
 use crate::observed::write::Whole;
@@ -23,7 +24,8 @@ pub struct ExportArgs {
     /// nginx (access log, to the s by $time_local, to the ms by $msec)
     #[arg(long, value_parser = ExportFormat::from_str)]
     to: ExportFormat,
-    /// Where to write; .gz compresses
+    /// Where to write: .jsonl or .json (otlp), .log or .txt (envoy, nginx; .jsonl for a format string of JSON);
+    /// .gz compresses
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
     /// When the run began
@@ -35,6 +37,23 @@ pub struct ExportArgs {
     /// Bytes that a token has in an access log, which has no tokens
     #[arg(long, value_name = "BYTES", default_value_t = 4)]
     bytes_per_token: u32,
+}
+
+/// Endings of what is written: lines of text, gzipped or not.
+fn endings(to: ExportFormat) -> [&'static str; 6] {
+    match to {
+        ExportFormat::Otlp => [
+            ".jsonl",
+            ".jsonl.gz",
+            ".json",
+            ".json.gz",
+            ".ndjson",
+            ".ndjson.gz",
+        ],
+        ExportFormat::Envoy | ExportFormat::Nginx => {
+            [".log", ".log.gz", ".txt", ".txt.gz", ".jsonl", ".jsonl.gz"]
+        }
+    }
 }
 
 pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
@@ -65,6 +84,7 @@ pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
         bytes_per_token: args.bytes_per_token,
     })
     .map_err(Failure::of)?;
+    ends("--out", Some(&args.out), &endings(args.to))?;
     let mut out = Whole::create(&args.out).map_err(Failure::of)?;
     let name = args.out.display().to_string();
     let report = read(&args.file, &ReadOptions::default(), &mut |request| {

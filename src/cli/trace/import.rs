@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::super::{Failure, Finished, json_text};
 use super::{lengths, page};
+use crate::cli::ending::ends;
 use crate::cli::spare::spare;
 use crate::observed::prometheus::{ScrapeOptions, read_scrapes};
 use crate::observed::series::{MINUTE_NS, MOST_BINS, SeriesBuilder};
@@ -24,13 +25,13 @@ use crate::trace::{ImportOptions, TraceFormat, import as import_bare};
 pub struct ImportArgs {
     /// The log or trace: its format is found from its content
     file: PathBuf,
-    /// Where to write the trace; .gz compresses, .jsonl keeps the hashes of prompts
+    /// Where to write the trace: .csv, or .jsonl, which keeps the hashes of prompts; .gz compresses
     #[arg(long, short, value_name = "FILE", required_unless_present_any = ["observed", "series"])]
     out: Option<PathBuf>,
     /// Where to write the requests as observed: endings, latencies, tries; .csv, .csv.gz, .parquet
     #[arg(long, value_name = "FILE")]
     observed: Option<PathBuf>,
-    /// Where to write counts and latencies by minute; .csv or .parquet
+    /// Where to write counts and latencies by minute; .csv, .csv.gz or .parquet
     #[arg(long, value_name = "FILE")]
     series: Option<PathBuf>,
     /// Its format, instead of finding it from the content
@@ -88,6 +89,17 @@ pub fn import(args: &ImportArgs) -> Result<Finished, Failure> {
             ("--observed", args.observed.as_deref()),
             ("--series", args.series.as_deref()),
         ],
+    )?;
+    ends("--out", args.out.as_deref(), &page::TRACES)?;
+    ends(
+        "--observed",
+        args.observed.as_deref(),
+        &[".csv", ".csv.gz", ".parquet"],
+    )?;
+    ends(
+        "--series",
+        args.series.as_deref(),
+        &[".csv", ".csv.gz", ".parquet"],
     )?;
     let options = options_of(args)?;
     let Some(format) = format_of(args, &options)? else {
@@ -163,6 +175,9 @@ fn check_used(args: &ImportArgs, format: ObservedFormat) -> Result<(), Failure> 
         ("--dejitter", args.dejitter, bare),
     ];
     match checks.into_iter().find(|(_, given, used)| *given && !used) {
+        Some((option @ ("--sort" | "--dejitter"), ..)) if matches!(format, F::Trace(_)) => {
+            Err(Failure::of(only_as_trace(option, args)))
+        }
         Some((option, ..)) => Err(Failure::of(format!(
             "{option}: does nothing with {} (read as {format}); remove it, or name another format \
              with --format",
@@ -170,6 +185,24 @@ fn check_used(args: &ImportArgs, format: ObservedFormat) -> Result<(), Failure> 
         ))),
         None => Ok(()),
     }
+}
+
+/// Why an option for traces does nothing where a trace is read as a log is.
+fn only_as_trace(option: &str, args: &ImportArgs) -> String {
+    let others = [
+        ("--observed", args.observed.is_some()),
+        ("--series", args.series.is_some()),
+    ];
+    let other = others.into_iter().find(|(_, given)| *given);
+    let other = other.map_or("--out with a name in .jsonl", |(other, _)| other);
+    let why = match option {
+        "--sort" => "a trace is always sorted there",
+        _ => "stamps are left as they are there",
+    };
+    format!(
+        "{option}: is for a trace that is written to --out as .csv alone, and does nothing with {other} ({why}); \
+         remove it, or write a .csv first and import that"
+    )
 }
 
 /// Whether anything was asked for that a bare trace has only as a log.
@@ -282,7 +315,11 @@ fn import_log(args: &ImportArgs, options: &ReadOptions) -> Result<Finished, Fail
     }
     let outputs = [&args.out, &args.observed, &args.series];
     let outputs: Vec<&PathBuf> = outputs.into_iter().flatten().collect();
-    Ok(Finished::fine(page::of_log(&report, &outputs)))
+    Ok(Finished::fine(page::of_log(
+        &report,
+        &outputs,
+        &options.skews,
+    )))
 }
 
 fn too_many_bins(report: &ReadReport) -> Failure {

@@ -7,9 +7,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::observed::ReadReport;
+use crate::observed::intake::Skew;
 use crate::observed::prometheus::ScrapeReport;
-use crate::observed::report::{LengthSources, Skips};
+use crate::observed::report::{LengthSources, SkewEstimate, Skips};
 use crate::report::number::{WIDTH, count, significant, wrap};
+
+/// Endings of the traces that are written.
+pub(super) const TRACES: [&str; 4] = [".csv", ".csv.gz", ".jsonl", ".jsonl.gz"];
 
 /// Whether a name is that of a file of JSON lines.
 pub(super) fn is_jsonl(name: &str) -> bool {
@@ -75,8 +79,8 @@ fn reasons(out: &mut String, title: &str, skips: &Skips) {
     }
 }
 
-/// The report of a log.
-pub(super) fn of_log(report: &ReadReport, outputs: &[&PathBuf]) -> String {
+/// The report of a log; `skews` were stated, and taken out of it.
+pub(super) fn of_log(report: &ReadReport, outputs: &[&PathBuf], skews: &[Skew]) -> String {
     let mut out = String::new();
     let names: Vec<String> = outputs.iter().map(|it| it.display().to_string()).collect();
     let span = (report.last_ns - report.first_ns) as f64 / 1e9;
@@ -123,6 +127,10 @@ pub(super) fn of_log(report: &ReadReport, outputs: &[&PathBuf]) -> String {
         say(&mut out, note);
     }
     joined(&mut out, report);
+    for skew in &report.skew {
+        say(&mut out, &clocks(skew, skews));
+    }
+    out_of_order(&mut out, report);
     reasons(&mut out, "skipped:", &report.skipped);
     reasons(&mut out, "left out:", &report.left_out);
     out
@@ -167,23 +175,47 @@ fn joined(out: &mut String, report: &ReadReport) {
             ),
         );
     }
-    for skew in &report.skew {
-        say(
-            out,
-            &format!(
-                "the clock of {} is {} ms ahead of that of {} (median of {} of spans, {} of them \
-                 impossible as logged), if the way there takes as long as the way back; --skew \
-                 {}={} takes it out",
-                skew.of,
-                significant(Some(skew.lead_ms)),
-                skew.against,
-                plural(skew.pairs, "pair"),
-                count(skew.impossible),
-                skew.of,
-                skew.lead_ms
-            ),
+}
+
+/// Clocks nearer to one another than this are taken to agree, ms.
+const AGREE_MS: f64 = 1.0;
+
+/// How far two clocks are apart, and what to state: all of what a clock is ahead, with what was stated.
+fn clocks(skew: &SkewEstimate, stated: &[Skew]) -> String {
+    let stated = stated.iter().find(|it| it.logger == skew.of);
+    let stated_ms = stated.map_or(0.0, |it| it.lead_ns as f64 / 1e6);
+    let pairs = plural(skew.pairs, "pair");
+    let impossible = count(skew.impossible);
+    let (of, against) = (&skew.of, &skew.against);
+    if stated.is_some() && skew.lead_ms.abs() < AGREE_MS {
+        return format!(
+            "with --skew {of}={stated_ms} taken out, the clocks of {of} and {against} agree to within \
+             {AGREE_MS} ms (median of {pairs} of spans, {impossible} of them impossible)"
         );
     }
+    let (before, still, all) = match stated {
+        Some(_) => (
+            format!("with --skew {of}={stated_ms} taken out, "),
+            "still ",
+            "all ",
+        ),
+        None => (String::new(), "", ""),
+    };
+    format!(
+        "{before}the clock of {of} is {still}{} ms ahead of that of {against} (median of {pairs} of spans, \
+         {impossible} of them impossible as logged), if the way there takes as long as the way back; --skew \
+         {of}={} takes {all}{}",
+        significant(Some(skew.lead_ms)),
+        stated_ms + skew.lead_ms,
+        if all.is_empty() {
+            "it out"
+        } else {
+            "of it out"
+        },
+    )
+}
+
+fn out_of_order(out: &mut String, report: &ReadReport) {
     if report.out_of_order > 0 {
         let on_disk = match report.runs_on_disk {
             0 => String::new(),

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::page::TRACES;
+use crate::cli::ending::ends;
 use crate::cli::spare::spare;
 use crate::cli::{Failure, Finished, json_text};
 use crate::report::number::{count, significant};
@@ -40,6 +42,7 @@ pub struct SynthArgs {
 
 pub fn synthesise(args: &SynthArgs) -> Result<Finished, Failure> {
     spare(&[Path::new(&args.generator)], &[("--out", Some(&args.out))])?;
+    ends("--out", Some(&args.out), &TRACES)?;
     let document = load(&args.generator).map_err(Failure::of)?;
     let span = match (args.hours, args.requests) {
         (Some(hours), _) => Span::Hours(hours),
