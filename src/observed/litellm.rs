@@ -75,6 +75,13 @@ fn attempt(payload: &Value, zones: &mut Zones) -> Result<Attempt, (&'static str,
     if !CALLS.contains(&call) {
         return Err(("calls that ask no model for text", call.to_owned()));
     }
+    if was_cached(payload) {
+        let what = text("id").to_owned();
+        return Err((
+            "answered out of LiteLLM's own cache: the fleet never saw them",
+            what,
+        ));
+    }
     let mut when = |name: &str| -> Result<Option<u64>, (&'static str, String)> {
         match payload.get(name).filter(|it| !it.is_null()) {
             None => Ok(None),
@@ -120,6 +127,15 @@ fn attempt(payload: &Value, zones: &mut Zones) -> Result<Attempt, (&'static str,
     attempt.model = ids("model_group").or_else(|| ids("model"));
     (attempt.ending, attempt.code) = ending(payload);
     Ok(attempt)
+}
+
+/// Whether the proxy answered by itself (`cache_hit`; tables of spend write it as a text).
+fn was_cached(payload: &Value) -> bool {
+    match payload.get("cache_hit") {
+        Some(Value::Bool(hit)) => *hit,
+        Some(Value::String(hit)) => hit.eq_ignore_ascii_case("true"),
+        _ => false,
+    }
 }
 
 /// A stamp in s since 1970, or as ISO 8601: texts come from a clock of Python that knows no zone.

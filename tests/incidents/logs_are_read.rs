@@ -296,6 +296,47 @@ fn litellm_payloads_share_a_trace_over_retries() {
 }
 
 #[test]
+fn what_litellm_answered_out_of_its_cache_never_came_to_the_fleet() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("litellm.jsonl");
+    let text = std::fs::read_to_string(sample("litellm.jsonl")).unwrap();
+    let line = text.lines().last().unwrap();
+    let field = |value: &str| {
+        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+        record["cache_hit"] = serde_json::from_str(value).unwrap();
+        record["id"] = serde_json::Value::String(format!("id-{value}"));
+        record["trace_id"] = record["id"].clone();
+        format!("{record}\n")
+    };
+    let lines = ["true", "\"True\"", "false", "null", "\"False\""].map(field);
+    std::fs::write(&path, lines.concat()).unwrap();
+    let (found, report) = read_all(&path, &ReadOptions::default()).unwrap();
+    assert_eq!(found.len(), 3);
+    let skipped =
+        &report.skipped.0["answered out of LiteLLM's own cache: the fleet never saw them"];
+    assert_eq!(skipped.count, 2);
+}
+
+#[test]
+fn a_minute_without_a_scrape_is_empty() {
+    let at = |minute: u32, done: u32| {
+        format!(
+            "# scrape 2026-03-01T12:{minute:02}:00Z\nvllm:num_requests_running 3\n\
+             vllm:generation_tokens_total {done}\n"
+        )
+    };
+    let text = [at(0, 10), at(1, 10), at(5, 70)].concat();
+    let bins = scrape_text(&text, &by_minute()).series.bins;
+    let tokens: Vec<_> = bins.iter().map(|bin| bin.output_tokens).collect();
+    // What happened over a gap counts where it ends; nothing was generated before it.
+    assert_eq!(tokens, [Some(0), None, None, None, Some(60), None]);
+    assert!(
+        bins.iter()
+            .all(|bin| bin.ended == [None; 6] && bin.prompt_tokens.is_none())
+    );
+}
+
+#[test]
 fn aiperf_records_have_units_and_a_warm_up() {
     let (found, report) = requests("aiperf.jsonl", &ReadOptions::default());
     assert_eq!(report.format, ObservedFormat::AiPerf);
