@@ -230,7 +230,7 @@ fn observed(t_ns: u64, blocks: Option<Blocks>) -> Observed {
         cached_tokens: None,
         ttft_ns: Some(1),
         e2e_ns: Some(2),
-        attempts: 1,
+        attempts: Some(1),
         tenant: Some(format!("tenant {}", t_ns % 7)),
         session: None,
         model: None,

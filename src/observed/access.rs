@@ -89,6 +89,8 @@ impl<'a> Access<'a> {
             self.whole(Meaning::Attempts, "with a number of tries that is none")?;
         // No try at all went to a server where the request was refused before.
         attempt.attempts = tries.unwrap_or(1).max(1);
+        // A line is of a request of a client, whatever the proxy tried for it.
+        attempt.attempts_told = tries.is_some();
         self.name(&mut attempt, by_second);
         attempt.model = self.get(Meaning::Model).map(Box::from);
         attempt.tenant = self.get(Meaning::Tenant).map(Box::from);

@@ -30,16 +30,20 @@ pub(super) fn line(
 ) -> Result<String, ObservedError> {
     let (status, flags) = status_of(request.ending, template.is_envoy());
     let completed = request.ending == Ending::Completed;
-    let end = start / MS * MS + request.e2e_ns.unwrap_or(0) / MS * MS;
+    let end = match request.e2e_ns {
+        Some(ns) => Some(start / MS * MS + ns / MS * MS),
+        // Without a duration the time of the line is that of the arrival, where it has no other.
+        None => (!template.tells_start()).then_some(start / MS * MS),
+    };
     let bytes = |tokens: u32| (u64::from(tokens) * u64::from(bytes_per_token)).to_string();
     let value = |meaning: Meaning| {
         use Meaning as M;
         match meaning {
             M::Start => iso(start, true),
             M::StartNumber(scale) => epoch(start, scale),
-            M::End => iso(end, false),
-            M::EndNumber(scale) => epoch(end, scale),
-            M::EndCommon => common_log(end),
+            M::End => end.and_then(|end| iso(end, false)),
+            M::EndNumber(scale) => end.and_then(|end| epoch(end, scale)),
+            M::EndCommon => end.and_then(common_log),
             M::Status => Some(status.to_owned()),
             M::Flags => Some(flags.to_owned()),
             M::BytesIn => Some(bytes(request.prompt.count)),
@@ -51,7 +55,7 @@ pub(super) fn line(
             M::Method => Some("POST".to_owned()),
             M::RequestLine => Some("POST /v1/chat/completions HTTP/1.1".to_owned()),
             M::Path => Some("/v1/chat/completions".to_owned()),
-            M::Attempts => Some(request.attempts.to_string()),
+            M::Attempts => request.attempts.map(|it| it.to_string()),
             M::PromptTokens => Some(request.prompt.count.to_string()),
             M::OutputTokens if completed => Some(request.output.count.to_string()),
             M::CachedTokens => request.cached_tokens.map(|it| it.to_string()),

@@ -37,6 +37,8 @@ pub struct Attempt {
     pub bytes_out: Option<u64>,
     /// Tries that this record already stands for, 1 or more.
     pub attempts: u32,
+    /// Whether that is told: by a field, or by a log that has a record of every try.
+    pub attempts_told: bool,
     /// What the tries of one request share: a trace id or a request id.
     pub key: Option<Box<str>>,
     /// Its own id among those of its key: of a span, or of a call within a trace.
@@ -89,6 +91,7 @@ impl Attempt {
             bytes_in: None,
             bytes_out: None,
             attempts: 1,
+            attempts_told: true,
             key: None,
             span: None,
             again: Again::ByAll,

@@ -18,6 +18,7 @@ pub(super) fn read(
     while let Some(record) = reader.next_record()? {
         intake.set_place(reader.line());
         let mut attempt = Attempt::at(record.t_ns);
+        attempt.attempts_told = false;
         attempt.prompt = Some(record.prompt_tokens);
         attempt.output = Some(record.output_tokens);
         attempt.output_is_whole = true;

@@ -104,8 +104,10 @@ impl Exporter {
         };
         let start = self.options.start_ns.checked_add(request.t_ns);
         let start = start.ok_or_else(far)?;
-        let end = start.checked_add(request.e2e_ns.unwrap_or(0));
-        let end = end.ok_or_else(far)?;
+        let end = request
+            .e2e_ns
+            .map(|ns| start.checked_add(ns).ok_or_else(far));
+        let end = end.transpose()?;
         match &self.template {
             Some(template) => line(
                 template,
@@ -143,7 +145,7 @@ impl Exporter {
         format!("{document}\n")
     }
 
-    fn span(&self, request: &Observed, start: u64, end: u64) -> Value {
+    fn span(&self, request: &Observed, start: u64, end: Option<u64>) -> Value {
         let number = self.written;
         let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
         let int =
@@ -180,20 +182,27 @@ impl Exporter {
             let value = json!({"doubleValue": seconds});
             attributes.push(json!({"key": "gen_ai.response.time_to_first_chunk", "value": value}));
         }
-        if request.attempts > 1 {
-            let again = u64::from(request.attempts - 1);
-            attributes.push(int("http.request.resend_count", again));
+        if let Some(again) = request
+            .attempts
+            .map(|it| it.saturating_sub(1))
+            .filter(|it| *it > 0)
+        {
+            attributes.push(int("http.request.resend_count", again.into()));
         }
-        json!({
+        let mut span = json!({
             "traceId": format!("{number:032x}"),
             "spanId": format!("{number:016x}"),
             "name": "chat",
             "kind": 3,
             "startTimeUnixNano": start.to_string(),
-            "endTimeUnixNano": end.to_string(),
             "attributes": attributes,
             "status": if completed { json!({}) } else { json!({"code": 2}) },
-        })
+        });
+        // A span whose end is not known has none: it is told to be of no length otherwise.
+        if let (Some(end), Some(fields)) = (end, span.as_object_mut()) {
+            fields.insert("endTimeUnixNano".to_owned(), end.to_string().into());
+        }
+        span
     }
 }
 

@@ -16,7 +16,7 @@ use super::read::zone_of;
 use super::report::Skips;
 use super::rises::{rise, rises};
 use super::scrape::Sample;
-use super::series::{MOST_BINS, ObservedBin, ObservedSeries, SeriesSource};
+use super::series::{MOST_BINS, ObservedBin, ObservedSeries, SeriesSource, add};
 use super::snapshot::{OUTPUT, PROMPT, SUCCESS_ABORTED, SUCCESS_FAILED, Snapshot, TTFT};
 use super::sort::Sorter;
 use super::stamp;
@@ -376,9 +376,4 @@ impl Reader {
         }
         notes
     }
-}
-
-/// Adds to a count. One sample is 2^53 at most: no file has enough of them to come to the greatest.
-fn add(count: &mut u64, more: u64) {
-    *count = count.saturating_add(more);
 }

@@ -315,7 +315,8 @@ impl Out<'_> {
             cached_tokens: attempt.cached,
             ttft_ns,
             e2e_ns,
-            attempts: attempt.attempts,
+            // Tries that were joined are told, whatever their records say.
+            attempts: (attempt.attempts_told || attempt.attempts > 1).then_some(attempt.attempts),
             tenant: attempt.tenant.map(String::from),
             session: attempt.session.map(String::from),
             model: attempt.model.map(String::from),

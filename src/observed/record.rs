@@ -74,8 +74,8 @@ pub struct Observed {
     pub ttft_ns: Option<u64>,
     /// From arrival to its end, ns; of all its tries.
     pub e2e_ns: Option<u64>,
-    /// Tries, one or more.
-    pub attempts: u32,
+    /// Tries, one or more; none where the log does not tell.
+    pub attempts: Option<u32>,
     /// Who asked.
     pub tenant: Option<String>,
     /// The conversation it belongs to.

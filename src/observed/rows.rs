@@ -195,7 +195,7 @@ fn request(fields: &Fields<'_>) -> Result<Attempt, Refused> {
     attempt.output = number(fields, "output_tokens")?;
     attempt.output_is_whole = true;
     attempt.cached = number(fields, "cached_tokens")?;
-    attempt.attempts = number(fields, "attempts")?.unwrap_or(1).max(1);
+    tries(fields, &mut attempt)?;
     attempt.tenant = text(fields, "tenant");
     Ok(attempt)
 }
@@ -227,11 +227,19 @@ fn observed(fields: &Fields<'_>) -> Result<Attempt, Refused> {
     let yes = |name: &str| fields.get(name).copied() == Some("true");
     attempt.inferred = [yes("prompt_inferred"), yes("output_inferred")];
     attempt.cached = number(fields, "cached_tokens")?;
-    attempt.attempts = number(fields, "attempts")?.unwrap_or(1).max(1);
+    tries(fields, &mut attempt)?;
     attempt.tenant = text(fields, "tenant");
     attempt.session = text(fields, "session");
     attempt.model = text(fields, "model");
     Ok(attempt)
+}
+
+/// How often it was tried; an import leaves the field empty where its log did not tell.
+fn tries(fields: &Fields<'_>, attempt: &mut Attempt) -> Result<(), Refused> {
+    let told: Option<u32> = number(fields, "attempts")?;
+    attempt.attempts = told.unwrap_or(1).max(1);
+    attempt.attempts_told = told.is_some();
+    Ok(())
 }
 
 impl From<Outcome> for Ending {

@@ -124,14 +124,14 @@ fn edges(ns: u64) -> (u64, u64) {
 pub struct ObservedBin {
     /// Requests that came; none where a monitor does not tell.
     pub arrived: Option<u64>,
-    /// Requests that ended, by how, in the order of [`Ending::ALL`].
-    pub ended: [u64; 6],
-    /// Tries beyond the first, of the requests that ended.
-    pub retries: u64,
-    /// Prompt tokens of those that came (of scrapes: that were computed).
-    pub prompt_tokens: u64,
-    /// Output tokens of those that completed (of scrapes: that were generated).
-    pub output_tokens: u64,
+    /// Requests that ended, by how, in the order of [`Ending::ALL`]; none where a monitor does not tell.
+    pub ended: [Option<u64>; 6],
+    /// Tries beyond the first, of the requests that ended; none where nothing tells.
+    pub retries: Option<u64>,
+    /// Prompt tokens of those that came (of scrapes: that were computed, none where that is not told).
+    pub prompt_tokens: Option<u64>,
+    /// Output tokens of those that completed (of scrapes: that were generated, none where that is not told).
+    pub output_tokens: Option<u64>,
     /// Times to first token, of those that came here.
     pub ttft: Latencies,
     /// Durations of those that completed here.
@@ -148,10 +148,31 @@ pub struct ObservedBin {
 
 impl ObservedBin {
     /// How many ended so.
-    pub fn ended_as(&self, ending: Ending) -> u64 {
-        let place = Ending::ALL.iter().position(|it| *it == ending);
-        place.map_or(0, |place| self.ended[place])
+    pub fn ended_as(&self, ending: Ending) -> Option<u64> {
+        let place = Ending::ALL.iter().position(|it| *it == ending)?;
+        self.ended[place]
     }
+
+    /// What requests do not tell of in this bin did not happen in it.
+    fn fill(&mut self, with_tries: bool) {
+        let counts = [
+            &mut self.arrived,
+            &mut self.prompt_tokens,
+            &mut self.output_tokens,
+        ];
+        for count in counts.into_iter().chain(&mut self.ended) {
+            count.get_or_insert(0);
+        }
+        if with_tries {
+            self.retries.get_or_insert(0);
+        }
+    }
+}
+
+/// Adds to a count, which is told by that. One sample of a scrape is 2^53 at most: no file has enough of
+/// them to come to the greatest.
+pub(super) fn add(count: &mut Option<u64>, more: u64) {
+    *count = Some(count.unwrap_or(0).saturating_add(more));
 }
 
 /// Bins of equal width, one after another.
@@ -183,6 +204,8 @@ pub struct SeriesBuilder {
     with_ttft: u64,
     without_ttft: u64,
     unended: u64,
+    /// Requests of which it is told how often they were tried.
+    with_tries: u64,
     /// What comes when there are too many bins: it counts for nothing, as there will be no series.
     beyond: Option<ObservedBin>,
 }
@@ -196,6 +219,7 @@ impl SeriesBuilder {
             with_ttft: 0,
             without_ttft: 0,
             unended: 0,
+            with_tries: 0,
             beyond: None,
         }
     }
@@ -211,8 +235,8 @@ impl SeriesBuilder {
     /// Counts a request.
     pub fn add(&mut self, request: &Observed) {
         let came = self.bin(request.t_ns);
-        came.arrived = Some(came.arrived.unwrap_or(0) + 1);
-        came.prompt_tokens += u64::from(request.prompt.count);
+        add(&mut came.arrived, 1);
+        add(&mut came.prompt_tokens, request.prompt.count.into());
         let completed = request.ending == Ending::Completed;
         if let Some(ttft) = request.ttft_ns {
             self.with_ttft += 1;
@@ -225,14 +249,17 @@ impl SeriesBuilder {
         if request.e2e_ns.is_none() {
             self.unended += 1;
         }
+        self.with_tries += u64::from(request.attempts.is_some());
         let e2e = request.e2e_ns.unwrap_or(0);
         let ended = self.bin(request.t_ns.saturating_add(e2e));
         if let Some(place) = Ending::ALL.iter().position(|it| *it == request.ending) {
-            ended.ended[place] += 1;
+            add(&mut ended.ended[place], 1);
         }
-        ended.retries += u64::from(request.attempts.saturating_sub(1));
+        if let Some(attempts) = request.attempts {
+            add(&mut ended.retries, attempts.saturating_sub(1).into());
+        }
         if completed {
-            ended.output_tokens += u64::from(request.output.count);
+            add(&mut ended.output_tokens, request.output.count.into());
             if request.e2e_ns.is_some() {
                 ended.e2e.record(e2e);
             }
@@ -253,7 +280,7 @@ impl SeriesBuilder {
             bins[(place - first) as usize] = bin;
         }
         for bin in &mut bins {
-            bin.arrived = Some(bin.arrived.unwrap_or(0));
+            bin.fill(self.with_tries > 0);
         }
         let mut notes = Vec::new();
         if self.without_ttft > 0 {

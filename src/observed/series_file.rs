@@ -28,7 +28,7 @@ pub fn write_series(path: &Path, series: &ObservedSeries) -> Result<(), Observed
 /// Quantiles that series are written with.
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
 
-/// Columns: `start_ns`, counts, then for each latency and quantile the edges that it lies between
+/// Columns: `start_ns`, counts (empty where nothing told them), then for each latency and quantile the edges that it lies between
 /// (`ttft_p99_low_ns`, `ttft_p99_high_ns`, empty where the bucket has no upper edge), then gauges.
 fn series_columns(series: &ObservedSeries) -> Columns {
     let bins = &series.bins;
@@ -48,11 +48,11 @@ fn series_columns(series: &ObservedSeries) -> Columns {
     table.push("start_ns", Column::Int(starts.collect()));
     table.push("arrived", int(&|bin| bin.arrived));
     for ending in Ending::ALL {
-        table.push(ending.name(), int(&|bin| Some(bin.ended_as(ending))));
+        table.push(ending.name(), int(&|bin| bin.ended_as(ending)));
     }
-    table.push("retries", int(&|bin| Some(bin.retries)));
-    table.push("prompt_tokens", int(&|bin| Some(bin.prompt_tokens)));
-    table.push("output_tokens", int(&|bin| Some(bin.output_tokens)));
+    table.push("retries", int(&|bin| bin.retries));
+    table.push("prompt_tokens", int(&|bin| bin.prompt_tokens));
+    table.push("output_tokens", int(&|bin| bin.output_tokens));
     for latency in ["ttft", "e2e"] {
         let of = |bin: &ObservedBin| match latency {
             "ttft" => bin.ttft.clone(),

@@ -75,6 +75,18 @@ impl Template {
         pieces.any(|piece| matches!(piece, Piece::Field(Meaning::FirstByte(_))))
     }
 
+    /// Whether there is a field for when a request came.
+    pub(super) fn tells_start(&self) -> bool {
+        let starts = |it: &Meaning| {
+            matches!(
+                it,
+                Meaning::Start | Meaning::StartNumber(_) | Meaning::StartOtherwise
+            )
+        };
+        let mut pieces = self.pieces.iter();
+        pieces.any(|piece| matches!(piece, Piece::Field(meaning) if starts(meaning)))
+    }
+
     /// Whether there is a field for how a request ended.
     pub(super) fn tells_ending(&self) -> bool {
         let mut pieces = self.pieces.iter();

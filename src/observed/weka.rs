@@ -90,6 +90,7 @@ impl Conversation {
         let start =
             start.ok_or_else(|| ("with a time that is none", format!("t = {}", shown("t"))))?;
         let mut attempt = Attempt::at(start);
+        attempt.attempts_told = false;
         for (name, slot) in [("in", &mut attempt.prompt), ("out", &mut attempt.output)] {
             let tokens = request.get(name).and_then(whole);
             let tokens = tokens.and_then(|it| u32::try_from(it).ok());

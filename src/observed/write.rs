@@ -21,7 +21,7 @@ use crate::trace::HASHED_TOKENS;
 /// | `cached_tokens` | tokens | prompt tokens that a cache had |
 /// | `ttft_ns` | ns | from arrival to the first token |
 /// | `e2e_ns` | ns | from arrival to the end, of all tries |
-/// | `attempts` | | tries, 1 or more |
+/// | `attempts` | | tries, 1 or more; empty where the log does not tell |
 /// | `tenant`, `session`, `model` | | as the log has them |
 pub const COLUMNS: [&str; 13] = [
     "t_ns",
@@ -328,7 +328,7 @@ fn columns(rows: &[Observed]) -> Columns {
         int(&|row| row.cached_tokens.map(u64::from)),
         int(&|row| row.ttft_ns),
         int(&|row| row.e2e_ns),
-        int(&|row| Some(u64::from(row.attempts))),
+        int(&|row| row.attempts.map(u64::from)),
         text(&|row| row.tenant.clone()),
         text(&|row| row.session.clone()),
         text(&|row| row.model.clone()),

@@ -47,16 +47,16 @@ pub fn of(requests: &[Seen]) -> Features {
         true => sorted(answered().filter_map(|request| ns(request.e2e_ns))),
         false => Vec::new(),
     };
-    let again = answered().filter(|request| request.attempts > 1);
+    let again = answered().filter(|request| request.attempts.is_some_and(|tries| tries > 1));
     let again: Vec<f64> = again
         .filter_map(|request| ns(request.ttft_ns.or(request.e2e_ns)))
         .collect();
     let count = requests.len() as f64;
     let share = |sum: f64| (!requests.is_empty()).then_some(sum / count);
-    let tries: f64 = requests
+    let tries = requests
         .iter()
-        .map(|request| f64::from(request.attempts))
-        .sum();
+        .map(|request| request.attempts.map(f64::from));
+    let tries: Option<f64> = tries.sum();
     [
         log_quantile(&ttft, 0.25),
         log_quantile(&ttft, 0.5),

@@ -29,8 +29,8 @@ pub struct Seen {
     pub e2e_ns: Option<u64>,
     /// How it ended.
     pub ending: Ending,
-    /// Tries, one or more.
-    pub attempts: u32,
+    /// Tries, one or more; none where the log does not tell.
+    pub attempts: Option<u32>,
     /// Its tier, an index; a log knows none.
     pub tier: u16,
 }
@@ -47,7 +47,7 @@ impl Seen {
             ttft_ns: since(row.first_token_ns),
             e2e_ns: since(row.last_token_ns),
             ending: ending_of(row.status),
-            attempts: u32::from(row.attempts).max(1),
+            attempts: Some(u32::from(row.attempts).max(1)),
             tier: row.tier,
         }
     }
@@ -188,6 +188,8 @@ impl Night {
             0 => Vec::new(),
             _ => log.iter().map(blocks_of).collect(),
         };
+        // Where some are told, the others were tried once: a log joins the tries that it has.
+        let tries_told = log.iter().any(|it| it.attempts.is_some());
         let known: Vec<(u32, u32)> = log
             .iter()
             .filter(|it| it.prompt.count > 0 && it.output.count > 0)
@@ -212,7 +214,7 @@ impl Night {
                     .e2e_ns
                     .filter(|_| request.ending == Ending::Completed),
                 ending: request.ending,
-                attempts: request.attempts.max(1),
+                attempts: tries_told.then(|| request.attempts.unwrap_or(1).max(1)),
                 tier: 0,
             }
         });

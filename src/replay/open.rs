@@ -183,7 +183,7 @@ pub fn by_default(stage: &Stage, calm: &[Seen]) -> Result<Vec<Open>, ReplayError
     if !states("/gateway/cost_ms") {
         add("gateway.cost_ms", 0.0, 500.0)?;
     }
-    if calm.iter().any(|request| request.attempts > 1) {
+    if calm.iter().any(|request| request.attempts > Some(1)) {
         if !states("/clients/max_retries") {
             add("clients.max_retries", 0.0, 8.0)?;
         }

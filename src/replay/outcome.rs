@@ -66,6 +66,8 @@ pub struct Log {
     pub lengths: Lengths,
     /// Whether it has times of first tokens.
     pub has_ttft: bool,
+    /// Whether it tells how often requests were tried.
+    pub has_tries: bool,
     /// What an importer said of it.
     pub notes: Vec<String>,
 }

@@ -12,7 +12,7 @@ use super::night::{Night, Seen};
 use super::open::{Open, by_default};
 use super::outcome::{Log, Outcome};
 use super::score::{LEAST_MINUTES, Pair, Stretch, quantile_errors, scores};
-use super::series::{Minutes, Objectives, Series, of_requests};
+use super::series::{Minutes, Objectives, Series, TRIES, of_requests};
 use super::stage::{Part, Simulated, Stage};
 use super::what_if::{Figures, what_if};
 use super::window::Window;
@@ -177,6 +177,7 @@ fn log_of(night: &Night, settings: &Settings) -> Log {
         before_start: night.before_start,
         lengths: night.lengths,
         has_ttft: night.requests.iter().any(|it| it.ttft_ns.is_some()),
+        has_tries: night.requests.iter().any(|it| it.attempts.is_some()),
         notes: settings.notes.clone(),
     }
 }
@@ -247,7 +248,9 @@ fn pairs(
     let mut pairs: Vec<Pair> = of(&observed)
         .into_iter()
         .map(|series| Pair {
-            observed: Some(series),
+            // No log has a value of it.
+            observed: Some(series)
+                .filter(|it| it.name != TRIES || it.values.iter().any(Option::is_some)),
             simulated: Vec::new(),
         })
         .collect();

@@ -10,6 +10,9 @@ use crate::scenario::schema::Slo;
 /// Requests of a minute of which a median is taken at least, and a 99th percentile.
 const LEAST: (usize, usize) = (5, 40);
 
+/// The series of tries.
+pub(super) const TRIES: &str = "tries";
+
 /// What a series counts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,11 +107,16 @@ pub fn of_requests(
     };
     let one = |is: bool| f64::from(u8::from(is));
     let good = |at: usize| one(is_good(&requests[at], tiers[at], objectives));
-    let mut all = vec![
-        rate("arrivals", &|_| 1.0),
-        rate("goodput", &good),
-        rate("tries", &|at| f64::from(requests[at].attempts)),
-    ];
+    let mut all = vec![rate("arrivals", &|_| 1.0), rate("goodput", &good)];
+    let told = requests.iter().any(|request| request.attempts.is_some());
+    let tries = rate(TRIES, &|at| requests[at].attempts.map_or(0.0, f64::from));
+    all.push(match told {
+        true => tries,
+        false => Series {
+            values: vec![None; minutes.count],
+            ..tries
+        },
+    });
     for ending in Ending::ALL
         .into_iter()
         .filter(|it| *it != Ending::Completed)

@@ -35,8 +35,8 @@ pub struct Figures {
     pub good: u64,
     /// Requests answered.
     pub answered: u64,
-    /// Tries for each request.
-    pub tries_per_request: f64,
+    /// Tries for each request; none where the log does not tell them.
+    pub tries_per_request: Option<f64>,
     /// 99th percentile of time to first token, milliseconds.
     pub ttft_p99_ms: Option<f64>,
     /// 99th percentile of end-to-end latency, milliseconds.
@@ -49,11 +49,12 @@ impl Figures {
         let good = requests
             .iter()
             .filter(|it| is_good(it, it.tier, objectives));
-        let tries: u64 = requests.iter().map(|it| u64::from(it.attempts)).sum();
+        let tries = requests.iter().map(|it| it.attempts.map(f64::from));
+        let tries: Option<f64> = tries.sum();
         Figures {
             good: good.count() as u64,
             answered: requests.iter().filter(|it| it.is_answered()).count() as u64,
-            tries_per_request: tries as f64 / requests.len().max(1) as f64,
+            tries_per_request: tries.map(|tries| tries / requests.len().max(1) as f64),
             ttft_p99_ms: p99_ms(requests.iter().filter_map(|it| it.ttft_ns)),
             e2e_p99_ms: p99_ms(requests.iter().filter_map(|it| it.e2e_ns)),
         }

@@ -31,6 +31,10 @@ pub fn notes(outcome: &Outcome) -> Vec<String> {
                     without them";
         notes.push(note.to_owned());
     }
+    if !log.has_tries {
+        let note = "the log does not tell how often a request was tried: tries are simulated only";
+        notes.push(note.to_owned());
+    }
     notes.extend(telemetry(outcome));
     notes
 }

@@ -27,7 +27,7 @@ fn read(text: &str, format: Option<&str>) -> (Vec<Observed>, ReadReport) {
 
 /// Tries of each request, and records taken for ones that were delivered twice.
 fn told((found, report): &(Vec<Observed>, ReadReport)) -> (Vec<u32>, u64) {
-    let tries = found.iter().map(|it| it.attempts).collect();
+    let tries = found.iter().map(|it| it.attempts.unwrap_or(1)).collect();
     (tries, report.joined.twice)
 }
 

@@ -58,7 +58,8 @@ fn otlp_spans_with_old_and_new_names_in_one_document() {
     assert_eq!(first.session.as_deref(), Some("conv-1"));
     assert_eq!(first.model.as_deref(), Some("llama-3.1-8b"));
     assert_eq!(
-        first.attempts, 1,
+        first.attempts,
+        Some(1),
         "the engine's span within the gateway's is no second try"
     );
     // An event tells of the first token where no attribute does.
@@ -99,7 +100,7 @@ fn otlp_lines_are_sorted_and_retries_joined_by_trace() {
     assert_eq!(told(&found[0]), (100, Ending::Completed, 40, 12));
     let retried = &found[1];
     assert_eq!(told(retried), (500, Ending::Completed, 30, 20));
-    assert_eq!(retried.attempts, 2);
+    assert_eq!(retried.attempts, Some(2));
     // From the first try's arrival to the last one's end; the first token is the second try's.
     assert_eq!(retried.e2e_ns, Some(2_100 * MS));
     assert_eq!(retried.ttft_ns, Some(1_400 * MS));
@@ -118,7 +119,7 @@ fn flat_spans_without_a_zone_obey_the_offset() {
     let (found, report) = requests("otel-flat.json", &ReadOptions::default());
     assert_eq!(report.format, ObservedFormat::OtelFlat);
     assert_eq!(found.len(), 2, "calls of one conversation are no retries");
-    assert!(found.iter().all(|it| it.attempts == 1));
+    assert!(found.iter().all(|it| it.attempts == Some(1)));
     assert!(report.zone.contains("without a zone"), "{}", report.zone);
     let mut options = ReadOptions::default();
     options.rules.offset_s = 2 * 3600;
@@ -134,7 +135,10 @@ fn envoy_access_logs_by_their_default_format() {
     assert_eq!(all.len(), 5);
     // Refused, then answered under the same request id: one request of two tries.
     assert_eq!(all[0], (100, Ending::Completed, 256, 200));
-    assert_eq!((found[0].attempts, found[0].e2e_ns), (2, Some(2_300 * MS)));
+    let tries: Vec<_> = found.iter().map(|it| it.attempts).collect();
+    // Its lines have no field for tries: only those that share an id are known.
+    assert_eq!(tries, [Some(2), None, None, None, None]);
+    assert_eq!(found[0].e2e_ns, Some(2_300 * MS));
     assert_eq!(all[1], (310, Ending::Completed, 512, 100));
     assert!(found[1].prompt.inferred && found[1].output.inferred);
     assert_eq!(all[2].1, Ending::TimedOut);
@@ -188,7 +192,10 @@ fn envoy_access_logs_by_another_format() {
     };
     let (found, _) = read_all(&path, &options).unwrap();
     assert_eq!(told(&found[0]), (250, Ending::Completed, 110, 40));
-    assert_eq!((found[0].e2e_ns, found[0].attempts), (Some(90 * MS), 2));
+    assert_eq!(
+        (found[0].e2e_ns, found[0].attempts),
+        (Some(90 * MS), Some(2))
+    );
 }
 
 #[test]
@@ -219,7 +226,7 @@ fn tries_are_joined_by_trace_where_each_has_an_id_of_its_own() {
     };
     let (found, report) = read_all(&path, &options).unwrap();
     let all: Vec<_> = found.iter().map(|it| (told(it).0, it.attempts)).collect();
-    assert_eq!(all, [(100, 2), (400, 1), (600, 1)]);
+    assert_eq!(all, [(100, Some(2)), (400, None), (600, None)]);
     assert_eq!(report.joined.retries, 1);
 }
 
@@ -285,7 +292,10 @@ fn litellm_payloads_share_a_trace_over_retries() {
     assert_eq!(report.format, ObservedFormat::LiteLlm);
     assert_eq!(found.len(), 2);
     assert_eq!(told(&found[0]), (250, Ending::Completed, 110, 40));
-    assert_eq!((found[0].attempts, found[0].ttft_ns), (2, Some(1_125 * MS)));
+    assert_eq!(
+        (found[0].attempts, found[0].ttft_ns),
+        (Some(2), Some(1_125 * MS))
+    );
     assert_eq!(found[0].tenant.as_deref(), Some("u1"));
     assert_eq!(told(&found[1]), (500, Ending::Completed, 20, 10));
     assert_eq!(
@@ -409,9 +419,17 @@ fn scrapes_become_series_that_say_what_they_cannot_tell() {
     assert_eq!(series.bins.len(), 2);
     let first = &series.bins[0];
     assert_eq!(first.arrived, None);
-    assert_eq!(first.ended_as(Ending::Completed), 4);
-    assert_eq!(first.ended_as(Ending::Cancelled), 1);
-    assert_eq!((first.prompt_tokens, first.output_tokens), (600, 150));
+    assert_eq!(first.ended_as(Ending::Completed), Some(4));
+    assert_eq!(first.ended_as(Ending::Cancelled), Some(1));
+    assert_eq!(
+        (first.prompt_tokens, first.output_tokens),
+        (Some(600), Some(150))
+    );
+    // What no counter of vLLM tells is not known to be 0.
+    for ending in [Ending::Rejected, Ending::Shed, Ending::TimedOut] {
+        assert_eq!(first.ended_as(ending), None, "{}", ending.name());
+    }
+    assert_eq!(first.retries, None);
     assert_eq!((first.running, first.waiting), (Some(4.0), Some(0.5)));
     assert_eq!((first.kv_usage, first.replicas), (Some(0.5), Some(1.0)));
     assert_eq!(first.ttft.count, 5);
@@ -421,7 +439,7 @@ fn scrapes_become_series_that_say_what_they_cannot_tell() {
     assert_eq!((top.low_ns, top.high_ns), (250 * MS, None), "unbounded");
     assert_eq!(first.ttft.mean_ns(), Some(300e6));
     // A counter that fell began anew: what it shows is what happened since.
-    assert_eq!(series.bins[1].ended_as(Ending::Completed), 2);
+    assert_eq!(series.bins[1].ended_as(Ending::Completed), Some(2));
     let notes = series.notes.join("\n");
     assert!(notes.contains("the first is 100 ms"), "{notes}");
     assert!(notes.contains("no arrivals"), "{notes}");
@@ -485,7 +503,7 @@ fn stamps_of_samples_are_in_ms_or_as_open_metrics_has_them_in_s() {
         let report = scrape_text(&text, &by_minute());
         assert_eq!(report.scrapes, 2, "{first}");
         assert_eq!(report.series.start_ns, NOON_NS, "{first}");
-        assert_eq!(report.series.bins[0].ended_as(Ending::Completed), 4);
+        assert_eq!(report.series.bins[0].ended_as(Ending::Completed), Some(4));
         assert_eq!(report.skipped.total(), 0);
     }
 }

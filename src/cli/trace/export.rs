@@ -119,6 +119,18 @@ pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
         args.to.name(),
         args.start
     );
+    let endless = report.requests - report.with_e2e;
+    if endless > 0 {
+        let (are, them) = if endless == 1 {
+            ("request has", "it")
+        } else {
+            ("requests have", "them")
+        };
+        text.push_str(&format!(
+            "  {} {are} no duration: none is written for {them}\n",
+            count(endless)
+        ));
+    }
     for (reason, it) in &report.skipped.0 {
         text.push_str(&format!("  left out: {} {reason}\n", count(it.count)));
     }

@@ -106,7 +106,7 @@ mod tests {
             ttft_ns: None,
             e2e_ns: None,
             ending: crate::observed::Ending::Completed,
-            attempts: 1,
+            attempts: Some(1),
             tier: 0,
         };
         assert_eq!(load_of(&[seen(0), seen(2_000_000_000)]), 40.0);

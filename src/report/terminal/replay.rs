@@ -281,7 +281,7 @@ fn figures(page: &mut Page, name: &str, figures: &Figures) {
              {} ms",
             count(figures.good),
             count(figures.answered),
-            significant(Some(figures.tries_per_request)),
+            significant(figures.tries_per_request),
             significant(figures.ttft_p99_ms),
             significant(figures.e2e_p99_ms)
         ),
