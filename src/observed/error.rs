@@ -34,7 +34,7 @@ pub enum ObservedError {
     Read { path: Text, line: u64, detail: Text },
     /// None of the formats.
     #[error(
-        "log `{path}`: `{first}` begins no known format; allowed: {known}; name it with --format, or describe an access log with --log-format"
+        "log `{path}`: `{first}` begins no known format; allowed: {known}; name it with `trace import --format`, or describe an access log with `trace import --log-format`"
     )]
     UnknownFormat {
         path: Text,
@@ -43,7 +43,7 @@ pub enum ObservedError {
     },
     /// Not one request in it.
     #[error(
-        "log `{path}`, read as {format}: no request in it: {records} records read{reasons}; name another --format, or give another file"
+        "log `{path}`, read as {format}: no request in it: {records} records read{reasons}; name another format with `trace import --format`, or give another file"
     )]
     Nothing {
         path: Text,
@@ -53,7 +53,7 @@ pub enum ObservedError {
     },
     /// Lengths that the log does not have, and nothing says how to infer them.
     #[error(
-        "log `{path}`: {count} requests have no {what} tokens, and nothing in it tells how many there may be; give {remedy}a length or law with {option}"
+        "log `{path}`: {count} requests have no {what} tokens, and nothing in it tells how many there may be; give `trace import` {remedy}{option}"
     )]
     NoTokens {
         path: Text,
@@ -75,7 +75,7 @@ pub enum ObservedError {
     },
     /// More requests at once than are held in memory.
     #[error(
-        "log `{path}`: {count} requests are under way or wait for another try at once, which is more than the {limit_mib} MiB that are held in memory; give a shorter --retry-window-s (0 joins no tries), and check that durations have the right unit"
+        "log `{path}`: {count} requests are under way or wait for another try at once, which is more than the {limit_mib} MiB that are held in memory; give `trace import` a shorter --retry-window-s (0 joins no tries), and check that durations have the right unit"
     )]
     TooManyOpen {
         path: Text,

@@ -204,11 +204,11 @@ fn take_in(
         F::Weka => weka::read(input, options.conversations_every_ns, intake),
         F::Requests => rows::read(input, path, intake),
         F::Trace(format) => bare::read(path, Some(format), intake),
-        F::Prometheus => Err(ObservedError::Option {
-            option: "--format",
-            value: "prometheus".into(),
-            why: "scrapes have counts, not requests".into(),
-            remedy: "read them as series, with --series".into(),
+        F::Prometheus => Err(ObservedError::Scrapes {
+            path: input.name().clone(),
+            detail: "they have counts, not requests".into(),
+            remedy: "give a log of requests; what a monitor saw is read by `trace import --series FILE` and \
+                     `replay --observed-series FILE`",
         }),
     }
 }
@@ -338,7 +338,10 @@ impl Out<'_> {
                 reasons: reasons.into(),
             });
         }
-        let kinds = [("prompt", "--prompt-tokens"), ("output", "--output-tokens")];
+        let kinds = [
+            ("prompt", "--prompt-tokens LAW"),
+            ("output", "--output-tokens LAW"),
+        ];
         for ((what, option), count) in kinds.into_iter().zip(self.lengths.missing) {
             if count > 0 {
                 return Err(ObservedError::NoTokens {
@@ -347,7 +350,7 @@ impl Out<'_> {
                     count,
                     // Only an access log has bytes to count.
                     remedy: match self.lengths.saw_bytes {
-                        true => "--bytes-per-token, or ",
+                        true => "--bytes-per-token BYTES, or ",
                         false => "",
                     },
                     option,

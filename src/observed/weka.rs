@@ -29,7 +29,7 @@ pub(super) fn read(
 ) -> Result<(), ObservedError> {
     let mut begun = 0_u64;
     intake.notes.push(format!(
-        "conversations do not say when they began: assumed {} s apart (--conversations-every-s)",
+        "conversations do not say when they began: assumed {} s apart (`trace import --conversations-every-s`)",
         every_ns as f64 / 1e9
     ));
     items::read(input, WAY, intake, &mut |_, item, intake| {

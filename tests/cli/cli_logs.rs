@@ -105,7 +105,7 @@ fn what_would_do_nothing_is_refused() {
             "--log-format",
         ),
         (&[&scrapes, "--out", "t.csv"], "--series"),
-        (&[&access, "--out", "t.csv"], "--bytes-per-token, or"),
+        (&[&access, "--out", "t.csv"], "--bytes-per-token BYTES, or"),
         (
             &[
                 &access,

@@ -151,3 +151,48 @@ fn changes_that_would_do_nothing() {
         assert!(said.contains("must be of the fleet"), "{said}");
     }
 }
+
+#[test]
+fn remedies_name_options_that_there_are() {
+    let log = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, text).unwrap();
+        let path = path.display().to_string();
+        let output = Command::new(env!("CARGO_BIN_EXE_seatrial"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["replay", "experiments/incident-oscillating-config.toml"])
+            .args(["--trace", &path, "--calm", "0..20m"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        said
+    };
+    let help = |command: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_seatrial"));
+        let output = program.args(command).arg("--help").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (import, replay) = (help(&["trace", "import"]), help(&["replay"]));
+    let envoy = std::fs::read_to_string("tests/data/observed/envoy.log").unwrap();
+    let scrapes = std::fs::read_to_string("tests/data/observed/vllm.prom").unwrap();
+    for text in [
+        envoy.as_str(),
+        scrapes.as_str(),
+        "what is this\n",
+        "{\"resourceSpans\": []}\n",
+    ] {
+        let said = log(text);
+        // Whatever is named is an option of `replay`, or is said to be of `trace import`.
+        let (of_import, of_replay) = (said.contains("trace import"), &replay);
+        let named = said.split("--").skip(1);
+        for option in named {
+            let end = option.find(|c: char| !c.is_ascii_lowercase() && c != '-');
+            let option = format!("--{}", &option[..end.unwrap_or(option.len())]);
+            let known = of_replay.contains(&option) || of_import && import.contains(&option);
+            assert!(known, "{option} in {said}");
+        }
+        assert!(said.contains("trace import"), "{said}");
+    }
+}
