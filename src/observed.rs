@@ -68,6 +68,11 @@ pub use record::{Blocks, Ending, Observed, Tokens};
 pub use report::ReadReport;
 pub use series::ObservedSeries;
 
+/// A date and time of ISO 8601 in ns since 1970, and whether it has a zone: without one it is taken for UTC.
+pub(crate) fn stamp_of(text: &str) -> Option<(u64, bool)> {
+    stamp::iso(text, 0).ok()
+}
+
 /// An offset from UTC as people write it, `+02:00`, `-0530` or `Z`, in s; none where it is none.
 pub fn offset_of(text: &str) -> Option<i32> {
     stamp::hours_minutes(text)

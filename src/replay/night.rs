@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::error::ReplayError;
-use super::window::{Window, instant_s};
+use super::window::{Window, clock_ns, instant_s};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::request::{Outcome, Status};
 use crate::observed::{Ending, Observed};
@@ -252,11 +252,8 @@ impl Night {
 
     /// The numbers of the requests that came within a window.
     pub fn within(&self, window: &Window) -> std::ops::Range<usize> {
-        let at = |s: f64| {
-            self.requests
-                .partition_point(|request| (request.t_ns as f64) < s * 1e9)
-        };
-        at(window.from_s)..at(window.to_s)
+        let at = |ns: u64| self.requests.partition_point(|request| request.t_ns < ns);
+        at(window.from_ns())..at(window.to_ns())
     }
 }
 
@@ -270,13 +267,17 @@ fn blocks_of(request: &Observed) -> Option<PromptBlocks> {
 
 /// Where time 0 is, in the stamps of the log.
 fn start_ns(text: &str, dated: bool) -> Result<u64, ReplayError> {
-    // Times of the clock count from 1970, as the stamps of logs with dates do.
-    let since = dated.then_some(0);
-    let at_s = instant_s(text, since).filter(|_| !dated || text.contains('T'));
-    let ns = at_s.filter(|at_s| (0.0..=1e10).contains(at_s));
-    ns.map(|at_s| (at_s * 1e9).round() as u64).ok_or_else(|| {
+    let ns = match dated {
+        // Times of the clock count from 1970, as the stamps of logs with dates do.
+        true => clock_ns(text),
+        false => {
+            let at_s = instant_s(text, None).filter(|at_s| (0.0..=1e10).contains(at_s));
+            at_s.map(|at_s| (at_s * 1e9).round() as u64)
+        }
+    };
+    ns.ok_or_else(|| {
         let allowed = match dated {
-            true => "must be a time such as 2025-11-18T11:00:00Z: the log has dates",
+            true => "must be a time with its zone such as 2025-11-18T11:00:00Z: the log has dates",
             false => "must be seconds (300), minutes (5m) or hours (1h) of the log's own time",
         };
         let remedy = "leave it out for the start of the log";

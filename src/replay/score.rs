@@ -44,9 +44,9 @@ impl Stretch {
     }
 
     fn requests(&self, requests: &[Seen]) -> Vec<Range<usize>> {
-        let at = |s: f64| requests.partition_point(|it| (it.t_ns as f64) < s * 1e9);
+        let at = |ns: u64| requests.partition_point(|it| it.t_ns < ns);
         let windows = self.windows.iter();
-        windows.map(|it| at(it.from_s)..at(it.to_s)).collect()
+        windows.map(|it| at(it.from_ns())..at(it.to_ns())).collect()
     }
 }
 

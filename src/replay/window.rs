@@ -1,9 +1,7 @@
 //! A stretch of a night.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::error::ReplayError;
+use crate::observed::stamp_of;
 
 /// A stretch of a night, seconds from its start; the end is not within.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -15,8 +13,12 @@ pub struct Window {
 }
 
 const ALLOWED: &str = "must be FROM..TO, each in seconds from the start of the log (600, 600s), \
-                       minutes (10m), hours (1.5h), or a time such as 2025-11-18T11:20:00Z where \
-                       the log has dates";
+                       minutes (10m), hours (1.5h), or a time with its zone such as \
+                       2025-11-18T11:20:00Z where the log has dates";
+
+/// A window by the clock may begin so long before the log does, seconds: people give the full minute, and
+/// nothing of the log is before its start.
+const EARLY_S: f64 = 60.0;
 
 impl Window {
     /// Reads `FROM..TO`. `zero_ns` is the start of the log in ns since 1970, where it has dates.
@@ -27,8 +29,22 @@ impl Window {
         let remedy = "write it like 0..10m";
         let refuse = || ReplayError::option(option, text, ALLOWED, remedy);
         let (from, to) = text.split_once("..").ok_or_else(refuse)?;
-        let from_s = instant_s(from.trim(), zero_ns).ok_or_else(refuse)?;
-        let to_s = instant_s(to.trim(), zero_ns).ok_or_else(refuse)?;
+        let (from, to) = (from.trim(), to.trim());
+        let from_s = instant_s(from, zero_ns).ok_or_else(refuse)?;
+        let to_s = instant_s(to, zero_ns).ok_or_else(refuse)?;
+        let by_clock = from.contains(':');
+        let from_s = match by_clock && (-EARLY_S..0.0).contains(&from_s) {
+            true => 0.0,
+            false => from_s,
+        };
+        if by_clock && from_s < 0.0 {
+            let allowed = format!(
+                "must begin with the log, and begins {:.0} s before it",
+                -from_s
+            );
+            let remedy = "begin it where the log begins, or at 0; in another time zone, write that";
+            return Err(ReplayError::option(option, text, allowed, remedy));
+        }
         if !(from_s >= 0.0 && to_s > from_s && to_s <= 1e10) {
             let allowed = "must begin at 0 or later and end after it begins";
             return Err(ReplayError::option(option, text, allowed, remedy));
@@ -38,8 +54,17 @@ impl Window {
 
     /// Whether an instant is within, ns from the start.
     pub fn holds(&self, t_ns: u64) -> bool {
-        let t_s = t_ns as f64 / 1e9;
-        t_s >= self.from_s && t_s < self.to_s
+        (self.from_ns()..self.to_ns()).contains(&t_ns)
+    }
+
+    /// Where it begins, to the nanosecond.
+    pub fn from_ns(&self) -> u64 {
+        (self.from_s * 1e9).round() as u64
+    }
+
+    /// Where it ends, to the nanosecond.
+    pub fn to_ns(&self) -> u64 {
+        (self.to_s * 1e9).round() as u64
     }
 
     /// How long it is, seconds.
@@ -60,9 +85,18 @@ pub(super) fn instant_s(text: &str, zero_ns: Option<u64>) -> Option<f64> {
     if let Some(seconds) = seconds {
         return seconds.is_finite().then_some(seconds);
     }
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    let from_zero = at.unix_timestamp_nanos() - i128::from(zero_ns?);
+    let from_zero = i128::from(clock_ns(text)?) - i128::from(zero_ns?);
     Some(from_zero as f64 / 1e9)
+}
+
+/// A date and time with a zone, ns since 1970; the seconds may be left out.
+pub(super) fn clock_ns(text: &str) -> Option<u64> {
+    let zoned = |text: &str| stamp_of(text).filter(|(_, zoned)| *zoned).map(|(ns, _)| ns);
+    zoned(text).or_else(|| {
+        let at = text.find(':')?;
+        let (minutes, zone) = text.split_at_checked(at + 3)?;
+        zoned(&format!("{minutes}:00{zone}"))
+    })
 }
 
 #[cfg(test)]
@@ -78,6 +112,30 @@ mod tests {
         is("0..600", 0.0, 600.0);
         is("1.5m .. 1h", 90.0, 3_600.0);
         is("2001-09-09T01:46:40Z..2001-09-09T01:47:40Z", 0.0, 60.0);
+        // The first request came a little after the minute, and the log begins with it.
+        let log = Some(1_000_000_000_250_000_000);
+        let minute = |text: &str| Window::parse("--calm", text, log);
+        for text in [
+            "2001-09-09T01:46:40Z..2001-09-09T01:47:40.25Z",
+            "2001-09-09 01:46Z..2001-09-09 01:47:40.25Z",
+            "2001-09-09T03:46:40+02:00 .. 60",
+        ] {
+            let (from_s, to_s) = (0.0, 60.0);
+            assert_eq!(minute(text).unwrap(), Window { from_s, to_s }, "{text}");
+        }
+        let early = minute("2001-09-09T01:40:00Z..2001-09-09T01:50:00Z");
+        let message = early.unwrap_err().to_string();
+        assert!(message.contains("begins 400 s before it"), "{message}");
+        // Without a zone nobody knows when it is.
+        assert!(minute("2001-09-09T01:46:40..2001-09-09T01:47:40").is_err());
+        // What begins with a request has it.
+        for t_ns in [123_456_789, 1_000_000_007, 86_400_000_000_001] {
+            let window = Window {
+                from_s: t_ns as f64 / 1e9,
+                to_s: 1e9,
+            };
+            assert!(window.holds(t_ns) && !window.holds(t_ns - 1), "{t_ns}");
+        }
         for text in ["600", "10..5", "-1..5", "a..b", "0..inf", "0..NaN", ".."] {
             let message = window(text).unwrap_err().to_string();
             assert!(
