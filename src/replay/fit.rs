@@ -65,6 +65,8 @@ pub struct Fit {
     pub misfit: f64,
     /// Pairs of parameters that the window hardly tells apart.
     pub alike: Vec<Alike>,
+    /// What was left as the scenario has it, and why, in words.
+    pub left: Vec<String>,
     /// Other values that fit about as well: each a row of values, one per parameter.
     #[serde(skip)]
     pub draws: Vec<Vec<f64>>,
@@ -80,6 +82,7 @@ impl Fit {
             simulations: 0,
             misfit: 0.0,
             alike: Vec::new(),
+            left: Vec::new(),
             draws: Vec::new(),
         }
     }

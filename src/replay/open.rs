@@ -25,7 +25,59 @@ pub struct Open {
     pub whole: bool,
 }
 
+/// Sections that no fit may touch, and why.
+const NOT_OPEN: [(&str, &str); 4] = [
+    ("slo", "is what both nights are judged by"),
+    ("run", "says how a night is simulated"),
+    ("workload", "is the log's"),
+    (
+        "faults",
+        "is what happened that night, and calm minutes do not tell it",
+    ),
+];
+
 impl Open {
+    /// Reads several, each `PATH=LOW..HIGH`.
+    ///
+    /// # Errors
+    /// As [`Open::parse`], and when two are of one field.
+    pub fn all(texts: &[String], stage: &Stage) -> Result<Vec<Open>, ReplayError> {
+        let mut all: Vec<Open> = Vec::new();
+        for text in texts {
+            let open = Open::parse(text, stage)?;
+            let fields = open.fields(stage);
+            let other = all.iter().find(|other| {
+                let theirs = other.fields(stage);
+                fields.iter().any(|field| theirs.contains(field))
+            });
+            if let Some(other) = other {
+                let allowed = format!("is a field that --fit {} opens, too", other.path);
+                let remedy = "open each field once";
+                return Err(ReplayError::option("--fit", text, allowed, remedy));
+            }
+            all.push(open);
+        }
+        Ok(all)
+    }
+
+    /// The fields that it stands for, pools by their number.
+    fn fields(&self, stage: &Stage) -> Vec<String> {
+        let json = stage.document().to_json();
+        let pools = json.get("pools").and_then(|pools| pools.as_array());
+        let number = |name: &str| {
+            let mut pools = pools.into_iter().flatten();
+            pools.position(|pool| pool.get("name").is_some_and(|it| it == name))
+        };
+        let one = |path: &String| {
+            let named = path
+                .strip_prefix("pools.")
+                .and_then(|it| it.split_once('.'));
+            let numbered = named.and_then(|(name, rest)| Some((number(name)?, rest)));
+            numbered.map_or_else(|| path.clone(), |(at, rest)| format!("pools.{at}.{rest}"))
+        };
+        self.paths.iter().map(one).collect()
+    }
+
     /// Reads `PATH=LOW..HIGH`.
     ///
     /// # Errors
@@ -56,6 +108,12 @@ impl Open {
     /// # Errors
     /// When the scenario has no such field, or not with these values.
     pub fn new(path: &str, low: f64, high: f64, stage: &Stage) -> Result<Open, ReplayError> {
+        let section = path.split('.').next().unwrap_or_default().trim();
+        if let Some((section, why)) = NOT_OPEN.iter().find(|it| it.0 == section) {
+            let allowed = format!("must be of the fleet or its clients: `{section}` {why}");
+            let remedy = "state it in the scenario, or with --set";
+            return Err(ReplayError::option("--fit", path, allowed, remedy));
+        }
         let mut open = Open {
             path: path.to_owned(),
             paths: expand(path, stage)?,
@@ -160,11 +218,12 @@ fn llm_pools(stage: &Stage) -> Vec<(usize, serde_json::Value)> {
 /// What a scenario leaves open where nobody says what is, of what it does not state: the fixed overhead of
 /// the engine, the way there and back, and retries, where requests of the calm window were tried again.
 /// What an engine adds for each sequence is hardly told apart from its fixed overhead by some minutes of a
-/// log, so that it is open only where somebody asks.
+/// log, so that it is open only where somebody asks. Also what is left as it is since the window does not tell
+/// it, in words.
 ///
 /// # Errors
 /// When the scenario cannot be changed there.
-pub fn by_default(stage: &Stage, calm: &[Seen]) -> Result<Vec<Open>, ReplayError> {
+pub fn by_default(stage: &Stage, calm: &[Seen]) -> Result<(Vec<Open>, Vec<String>), ReplayError> {
     let json = stage.document().to_json();
     let states = |pointer: &str| json.pointer(pointer).is_some();
     let pools = llm_pools(stage);
@@ -183,13 +242,37 @@ pub fn by_default(stage: &Stage, calm: &[Seen]) -> Result<Vec<Open>, ReplayError
     if !states("/gateway/cost_ms") {
         add("gateway.cost_ms", 0.0, 500.0)?;
     }
-    if calm.iter().any(|request| request.attempts > Some(1)) {
-        if !states("/clients/max_retries") {
-            add("clients.max_retries", 0.0, 8.0)?;
+    let retries = [
+        ("/clients/max_retries", "clients.max_retries", (0.0, 8.0)),
+        (
+            "/clients/backoff",
+            "clients.backoff.base_ms",
+            (1.0, 10_000.0),
+        ),
+    ];
+    let retries = retries.into_iter().filter(|it| !states(it.0));
+    let again = |request: &Seen| request.attempts.is_some_and(|tries| tries > 1);
+    if calm.iter().any(again) {
+        for (_, path, (low, high)) in retries {
+            add(path, low, high)?;
         }
-        if !states("/clients/backoff") {
-            add("clients.backoff.base_ms", 1.0, 10_000.0)?;
-        }
+        return Ok((open, Vec::new()));
     }
-    Ok(open)
+    let clients = stage.plan(&[])?.scenario.clients.unwrap_or_default();
+    let left: Vec<String> = retries
+        .map(|(_, path, _)| match path {
+            "clients.max_retries" => format!("{path} at {}", clients.max_retries),
+            _ => format!("{path} at {}", clients.backoff.base_ms),
+        })
+        .collect();
+    let why = match calm.iter().any(|request| request.attempts.is_some()) {
+        true => "no request of the calm window that is fitted to was tried again",
+        false => "the log does not tell how often a request was tried",
+    };
+    let said = format!(
+        "not fitted, and left as the scenario has it: {} ({why}); state what clients do, or name a field with \
+         --fit",
+        left.join(", ")
+    );
+    Ok((open, if left.is_empty() { left } else { vec![said] }))
 }

@@ -194,11 +194,8 @@ fn fit_calm(stage: &Stage, night: &Night, settings: &Settings) -> Result<Fit, Re
         to_s: fitted_to_s(calm),
     };
     let within = night.within(&window);
-    let open: Vec<Open> = match &settings.open {
-        Some(stated) => stated
-            .iter()
-            .map(|text| Open::parse(text, stage))
-            .collect::<Result<_, _>>()?,
+    let (open, left) = match &settings.open {
+        Some(stated) => (Open::all(stated, stage)?, Vec::new()),
         None => by_default(stage, &night.requests[within.clone()])?,
     };
     let before = Window {
@@ -209,7 +206,8 @@ fn fit_calm(stage: &Stage, night: &Night, settings: &Settings) -> Result<Fit, Re
         true => night.within(&before).len(),
         false => 0,
     };
-    fit(stage, night, within, lead, &open, settings.budget)
+    let fit = fit(stage, night, within, lead, &open, settings.budget)?;
+    Ok(Fit { left, ..fit })
 }
 
 /// The night several times, each with its own luck and fitted values.

@@ -127,7 +127,10 @@ pub const NOTHING_OPEN: &str = "Nothing was open: the scenario states it all.";
 pub fn fitted(outcome: &Outcome) -> String {
     let fit = &outcome.fit;
     if fit.parameters.is_empty() {
-        return NOTHING_OPEN.to_owned();
+        return match fit.left.is_empty() {
+            true => NOTHING_OPEN.to_owned(),
+            false => "Nothing was fitted.".to_owned(),
+        };
     }
     format!(
         "From-to: 95 % intervals. Fitted to {} in {} blocks of the first two thirds of {}, with {}.",

@@ -332,6 +332,38 @@ fn bad_input_is_refused_with_a_remedy() {
             "PATH=LOW..HIGH",
         ),
         (
+            &["--calm", "0..60", "--fit", "slo.e2e_ms=500..900"],
+            "`slo` is what both nights are judged by",
+        ),
+        (
+            &[
+                "--calm",
+                "0..60",
+                "--fit",
+                "workload.arrivals.rate_per_s=1..9",
+            ],
+            "`workload` is the log's",
+        ),
+        (
+            &["--calm", "0..60", "--fit", "faults.timeline.0.for_s=1..9"],
+            "`faults` is what happened",
+        ),
+        (
+            &["--calm", "0..60", "--fit", "run.seed=1..9"],
+            "`run` says how a night is simulated",
+        ),
+        (
+            &[
+                "--calm",
+                "0..60",
+                "--fit",
+                "pools.0.service.mean_ms=100..300",
+                "--fit",
+                "pools.nodes.service.mean_ms=100..400",
+            ],
+            "--fit pools.0.service.mean_ms opens, too",
+        ),
+        (
             &["--calm", "0..60", "--fit", "gateway.cst_ms=0..5"],
             "did you mean `cost_ms`",
         ),

@@ -72,6 +72,7 @@ impl Search<'_> {
         let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
         Ok(Fit {
             alike,
+            left: Vec::new(),
             draws: draws.collect(),
             parameters,
             requests: self.blocks.iter().map(ExactSizeIterator::len).sum(),

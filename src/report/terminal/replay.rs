@@ -64,7 +64,8 @@ fn fitted(page: &mut Page, outcome: &Outcome) {
     let fit = &outcome.fit;
     page.title("Fitted to the calm window");
     if fit.parameters.is_empty() {
-        text(page, words::NOTHING_OPEN);
+        text(page, &words::fitted(outcome));
+        fit.left.iter().for_each(|left| page.item(left));
         return;
     }
     let mut table = table(&["field", "value", "from", "to", "note"]);
@@ -86,6 +87,7 @@ fn fitted(page: &mut Page, outcome: &Outcome) {
     for alike in &fit.alike {
         page.item(&alike.says);
     }
+    fit.left.iter().for_each(|left| page.item(left));
 }
 
 /// Observed above simulated, on one scale.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::value::{number, rows, text};
+use super::super::value::{number, rows, text, texts};
 use super::super::{Block, Section};
 use crate::report::chart::{Axis, BarSeries, Body, Chart, colour};
 use crate::report::number::significant;
@@ -12,7 +12,8 @@ pub(super) fn section(found: &Value, part: &str) -> Option<Section> {
     let parameters = rows(found, "fit.parameters");
     if parameters.is_empty() {
         let nothing = Block::Text(text(found, "fitted_to").to_owned());
-        return Section::of("fit", "Fitted to the calm window", vec![Some(nothing)]);
+        let blocks = vec![Some(nothing), left(found)];
+        return Section::of("fit", "Fitted to the calm window", blocks);
     }
     let rows_of = parameters.iter().map(|parameter| {
         let s = |field: &str| significant(number(parameter, field));
@@ -33,9 +34,15 @@ pub(super) fn section(found: &Value, part: &str) -> Option<Section> {
         Block::table("Values and 95 % intervals", &head, rows_of.collect(), false),
         Some(Block::Text(text(found, "fitted_to").to_owned())),
         (!alike.is_empty()).then_some(Block::Warnings(alike)),
+        left(found),
         chart(parameters, part),
     ];
     Section::of("fit", "Fitted to the calm window", blocks)
+}
+
+/// What the window does not tell.
+fn left(found: &Value) -> Option<Block> {
+    Block::list("Left as it was", texts(found, "fit.left"))
 }
 
 fn interval(parameter: &Value) -> Option<(f64, f64)> {
