@@ -1,12 +1,13 @@
 //! What of a stretch of requests is compared: quantiles of latencies, and shares.
 
 use crate::measure::quantile_of_sorted;
+use crate::observed::Ending;
 
 use super::night::Seen;
 
 /// What is compared, and how far apart two may be before anything is known of noise: logarithms
 /// of latencies, and shares.
-pub const FEATURES: [(&str, f64); 10] = [
+pub const FEATURES: [(&str, f64); 11] = [
     ("ttft p25", 0.05),
     ("ttft p50", 0.05),
     ("ttft p90", 0.1),
@@ -17,11 +18,23 @@ pub const FEATURES: [(&str, f64); 10] = [
     ("share answered", 0.02),
     ("tries a request", 0.02),
     ("ttft of those tried again", 0.1),
+    ("tries of those that failed", 0.1),
 ];
 
 /// Those that count rare events: what they are in one block is mostly luck, so that they are compared
 /// over all blocks together.
 pub const SHARES: [usize; 2] = [7, 8];
+
+/// What tells how often clients try at most: they failed for good once they had tried so often. It is told
+/// by all blocks together, as few fail.
+pub const TO_FAIL: usize = 10;
+
+/// Requests that failed of which their tries are known, at least.
+const LEAST_FAILED: usize = 3;
+
+/// What tries of requests that failed differ by, squared, where all of a log are alike: some were told
+/// otherwise by luck.
+const LEAST_VARIANCE: f64 = 0.05;
 
 /// The least spread that noise is taken to have: what is equal to the last bit says no more.
 pub const LEAST_SPREAD: f64 = 1e-3;
@@ -32,7 +45,51 @@ const LEAST: usize = 8;
 /// What is known of a stretch; none where too few requests tell of it.
 pub type Features = [Option<f64>; FEATURES.len()];
 
-/// Of a stretch of requests.
+/// Tries of those that gave up in the end, of all blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ToFail {
+    /// Their mean; of a night in which fewer than some failed, none.
+    pub mean: Option<f64>,
+    /// What the means of blocks would differ by.
+    pub spread: f64,
+    /// As many as a request had at most, of all: fewer would have failed some.
+    most: f64,
+}
+
+impl ToFail {
+    /// Of requests in so many blocks. Who went away did not give up.
+    pub fn of<'a>(requests: impl Iterator<Item = &'a Seen>, blocks: usize) -> ToFail {
+        let (mut count, mut sum, mut squares, mut most) = (0.0, 0.0, 0.0, 0.0_f64);
+        for request in requests {
+            let Some(tries) = request.attempts.map(f64::from) else {
+                continue;
+            };
+            most = most.max(tries);
+            if !matches!(request.ending, Ending::Completed | Ending::Cancelled) {
+                count += 1.0;
+                sum += tries;
+                squares += tries * tries;
+            }
+        }
+        let mean = sum / f64::max(count, 1.0);
+        let variance = (squares / f64::max(count, 1.0) - mean * mean).max(LEAST_VARIANCE);
+        ToFail {
+            mean: (count >= LEAST_FAILED as f64).then_some(mean),
+            // Both sides have noise.
+            spread: (2.0 * variance * blocks as f64 / f64::max(count, 1.0))
+                .sqrt()
+                .max(FEATURES[TO_FAIL].1),
+            most,
+        }
+    }
+
+    /// Of a simulated night: where none failed it would have taken more tries than any request had.
+    pub fn or_most(self) -> f64 {
+        self.mean.unwrap_or(self.most)
+    }
+}
+
+/// Of a stretch of requests; what all blocks tell together is not known of one.
 pub fn of(requests: &[Seen]) -> Features {
     let answered = || requests.iter().filter(|request| request.is_answered());
     let ns = |value: Option<u64>| value.map(|ns| ns as f64);
@@ -66,8 +123,9 @@ pub fn of(requests: &[Seen]) -> Features {
         log_quantile(&tpot, 0.9),
         log_quantile(&e2e, 0.5),
         share(answered().count() as f64),
-        share(tries),
+        tries.and_then(share),
         log_mean(&again),
+        None,
     ]
 }
 
@@ -86,4 +144,42 @@ fn log_quantile(sorted: &[f64], q: f64) -> Option<f64> {
 fn log_mean(values: &[f64]) -> Option<f64> {
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
     (values.len() >= 3).then(|| mean.max(1.0).ln())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(ending: Ending, attempts: Option<u32>) -> Seen {
+        Seen {
+            t_ns: 0,
+            prompt_tokens: 1,
+            output_tokens: 1,
+            ttft_ns: None,
+            e2e_ns: None,
+            ending,
+            attempts,
+            tier: 0,
+        }
+    }
+
+    #[test]
+    fn those_that_failed_tell_how_often_clients_try() {
+        let one = |ending, attempts| seen(ending, Some(attempts));
+        let mut all = vec![one(Ending::Completed, 4), one(Ending::Cancelled, 1)];
+        // Too few failed: of a simulated night, the most that any had.
+        all.extend([one(Ending::Failed, 5), one(Ending::TimedOut, 5)]);
+        let few = ToFail::of(all.iter(), 10);
+        assert_eq!((few.mean, few.or_most()), (None, 5.0));
+        all.extend([one(Ending::Rejected, 5), one(Ending::Shed, 5)]);
+        let enough = ToFail::of(all.iter(), 10);
+        assert_eq!((enough.mean, enough.or_most()), (Some(5.0), 5.0));
+        // More of them tell it better.
+        let many: Vec<Seen> = all.iter().copied().cycle().take(600).collect();
+        assert!(ToFail::of(many.iter(), 10).spread < enough.spread);
+        // A log that does not tell tries tells nothing.
+        let untold = [seen(Ending::Failed, None); 9];
+        assert_eq!(ToFail::of(untold.iter(), 3).mean, None);
+        assert_eq!(of(&untold)[SHARES[1]], None);
+    }
 }

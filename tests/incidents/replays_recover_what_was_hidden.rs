@@ -6,6 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use seatrial::observed::{ReadOptions, read_all};
+use seatrial::replay::fit::fit;
+use seatrial::replay::stage::Stage;
+use seatrial::replay::{Night, Open};
+use seatrial::scenario::{Document, SourceText};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -168,4 +173,48 @@ fn a_cause_outside_the_model_is_told() {
         named.clone().count() > 0 && named.clone().all(within),
         "{bad:?}"
     );
+}
+
+/// Servers without a queue to speak of, and two tries of five that fail at random all the time.
+const FAILING: &str = r#"
+name = "failing"
+run = { horizon_s = 40, warmup_s = 0 }
+workload.arrivals = { process = "poisson", rate_per_s = 12 }
+[[faults.timeline]]
+kind = "bad_deploy"
+at_s = 0
+share = 0.4
+sticky = false
+[[pools]]
+name = "nodes"
+engine = "abstract"
+servers = 40
+service = { law = "exponential", mean_ms = 80 }
+"#;
+
+#[test]
+fn how_often_clients_try_is_told_by_those_that_failed_all_the_same() {
+    let hidden = 3.0;
+    let folder = tempfile::tempdir().unwrap();
+    let (scenario, log) = (folder.path().join("s.toml"), folder.path().join("log.csv"));
+    std::fs::write(&scenario, FAILING).unwrap();
+    let mut command = Command::cargo_bin("seatrial").unwrap();
+    command.arg("run").arg(&scenario).args(["--seed", "31"]);
+    command.args(["--set", &format!("clients.max_retries={hidden}")]);
+    command.args(["--set", "clients.backoff.base_ms=400", "--requests"]);
+    assert!(command.arg(&log).output().unwrap().status.code().unwrap() < 2);
+    let (log, _) = read_all(&log, &ReadOptions::default()).unwrap();
+    let night = Night::of(log, None).unwrap();
+    let document = Document::parse(SourceText::new("s.toml", FAILING)).unwrap();
+    let stage = Stage::new(&document, Path::new(""), &night).unwrap();
+    let open = [
+        "clients.max_retries=0..8",
+        "clients.backoff.base_ms=1..10000",
+    ];
+    let open = Open::all(&open.map(str::to_owned), &stage).unwrap();
+    let all = 0..night.requests.len();
+    let found = fit(&stage, &night, all, 0, &open, 40).unwrap();
+    let retries = &found.parameters[0];
+    assert_eq!(retries.value, hidden, "{retries:?}");
+    assert_eq!(retries.interval, (hidden, hidden), "{retries:?}");
 }

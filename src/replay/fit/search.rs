@@ -6,7 +6,7 @@ use super::places::{PRIMES, halton, median, moved};
 use super::slopes::{load_of, smoothed};
 use super::{BLOCKS, LEAST_BLOCK};
 use crate::replay::error::ReplayError;
-use crate::replay::features::{self, FEATURES, Features, LEAST_SPREAD, SHARES};
+use crate::replay::features::{self, FEATURES, Features, LEAST_SPREAD, SHARES, TO_FAIL, ToFail};
 use crate::replay::least_squares::{Normal, Residuals, loss};
 use crate::replay::night::{Night, Seen};
 use crate::replay::open::Open;
@@ -57,17 +57,24 @@ impl<'a> Search<'a> {
         let observed = blocks
             .iter()
             .map(|it| features::of(&night.requests[it.clone()]));
+        let mut observed: Vec<Features> = observed.collect();
+        let to_fail = ToFail::of(night.requests[calm.clone()].iter(), count);
+        observed
+            .iter_mut()
+            .for_each(|it| it[TO_FAIL] = to_fail.mean);
+        let mut spread = FEATURES.map(|(_, spread)| spread);
+        spread[TO_FAIL] = to_fail.spread;
         Search {
             stage,
             open,
             slice: (calm.start.saturating_sub(lead), calm.end),
-            observed: observed.collect(),
+            observed,
             loads: blocks
                 .iter()
                 .map(|it| load_of(&night.requests[it.clone()]))
                 .collect(),
             blocks,
-            spread: FEATURES.map(|(_, spread)| spread),
+            spread,
             budget,
             used: 0,
             lucks: 1,
@@ -88,7 +95,13 @@ impl<'a> Search<'a> {
         let block = |it: &std::ops::Range<usize>| {
             features::of(&requests[it.start - self.slice.0..it.end - self.slice.0])
         };
-        Ok(self.blocks.iter().map(block).collect())
+        let mut blocks: Vec<Features> = self.blocks.iter().map(block).collect();
+        let (first, last) = (self.blocks.first(), self.blocks.last());
+        let from = first.map_or(0, |it| it.start - self.slice.0);
+        let to = last.map_or(0, |it| it.end - self.slice.0);
+        let to_fail = ToFail::of(requests[from..to].iter(), blocks.len()).or_most();
+        blocks.iter_mut().for_each(|it| it[TO_FAIL] = Some(to_fail));
+        Ok(blocks)
     }
 
     pub(super) fn simulate_all(
@@ -325,7 +338,8 @@ impl<'a> Search<'a> {
     /// Takes the noise of each feature from how it differs from block to block at a place.
     pub(super) fn weigh(&mut self, place: &[f64]) -> Result<(), ReplayError> {
         let here = self.simulate_all(&[place.to_vec()])?.remove(0);
-        for feature in 0..FEATURES.len() {
+        // What all blocks tell together does not differ from block to block.
+        for feature in (0..FEATURES.len()).filter(|it| *it != TO_FAIL) {
             let pairs = self.observed.iter().zip(&here);
             let apart = pairs.filter_map(|(one, other)| Some(one[feature]? - other[feature]?));
             let apart: Vec<f64> = apart.collect();
