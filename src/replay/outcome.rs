@@ -75,7 +75,7 @@ pub struct Log {
 impl Outcome {
     /// Whether the model fits everywhere it was held against what was observed.
     pub fn fits(&self) -> bool {
-        self.scores.iter().all(|score| score.fits)
+        self.scores.iter().all(|score| score.fits) && self.quantiles.iter().all(|it| it.fits)
     }
 
     /// Series that were observed in too little of a stretch to be judged there, and the stretch.
@@ -90,9 +90,31 @@ impl Outcome {
             .collect()
     }
 
+    /// What does not fit, and where.
+    fn not_to_be_trusted(&self) -> Vec<Value> {
+        let scores = self.scores.iter().filter(|score| !score.fits);
+        let scores = scores.map(|score| {
+            json!({
+                "series": score.series,
+                "stretch": score.stretch,
+                "windows": score.off,
+                "says": words::failing(score),
+            })
+        });
+        let quantiles = self.quantiles.iter().filter(|it| !it.fits);
+        let quantiles = quantiles.map(|it| {
+            json!({
+                "series": format!("{} of all requests", it.name()),
+                "stretch": it.stretch,
+                "windows": [],
+                "says": words::failing_quantile(it),
+            })
+        });
+        scores.chain(quantiles).collect()
+    }
+
     /// As one document.
     pub fn to_json(&self) -> Value {
-        let bad = self.scores.iter().filter(|score| !score.fits);
         json!({
             "schema": 1,
             "scenario": self.scenario,
@@ -113,12 +135,8 @@ impl Outcome {
                     "series": series,
                     "stretch": stretch,
                 })).collect::<Vec<_>>(),
-                "not_to_be_trusted": bad.map(|score| json!({
-                    "series": score.series,
-                    "stretch": score.stretch,
-                    "windows": score.off,
-                    "says": words::failing(score),
-                })).collect::<Vec<_>>(),
+                "rests_on": words::few_nights(self),
+                "not_to_be_trusted": self.not_to_be_trusted(),
             },
             "observed": self.observed,
             "simulated": self.simulated,

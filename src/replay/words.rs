@@ -1,9 +1,12 @@
 //! What a replay found, in words: for whichever page shows it.
 
 use super::outcome::Outcome;
-use super::score::Score;
+use super::score::{QuantileError, Score};
 use super::window::Window;
 use crate::report::number::{count, percent, plural, significant};
+
+/// Nights that tell enough of luck.
+const ENOUGH_NIGHTS: usize = 8;
 
 /// Windows that are named of a series that does not fit.
 const MOST_NAMED: usize = 4;
@@ -81,13 +84,19 @@ pub fn verdict(outcome: &Outcome) -> String {
 
 /// How a series does not fit a stretch.
 pub fn failing(score: &Score) -> String {
-    let off = match score.nrmse {
-        Some(nrmse) => format!(
+    let within = |nrmse: f64| nrmse <= score.limit;
+    let off = match (score.nrmse, score.bias_limit) {
+        (Some(nrmse), Some(limit)) if within(nrmse) => format!(
+            "{} off on average, {} may be",
+            significant(Some(score.bias.abs())),
+            significant(Some(limit))
+        ),
+        (Some(nrmse), _) => format!(
             "off by {} of its size, {} may be",
             percent(Some(nrmse)),
             percent(Some(score.limit))
         ),
-        None => "nothing of it was observed".to_owned(),
+        (None, _) => "nothing of it was observed".to_owned(),
     };
     let means = format!(
         "{} observed, {} simulated",
@@ -104,6 +113,34 @@ pub fn failing(score: &Score) -> String {
         false => format!(", at {}{more}", windows.join(", ")),
     };
     format!("{} ({}): {off}; {means}{at}", score.series, score.stretch)
+}
+
+/// How a quantile does not fit a stretch.
+pub fn failing_quantile(it: &QuantileError) -> String {
+    let ratio = (it.simulated_ms / it.observed_ms).max(it.observed_ms / it.simulated_ms);
+    let may_be = match it.may_be_factor {
+        Some(factor) => format!(", {} may be", significant(Some(factor))),
+        None => String::new(),
+    };
+    format!(
+        "{} of all requests ({}): off by a factor of {}{may_be}; {} ms observed, {} ms simulated",
+        it.name(),
+        it.stretch,
+        significant(Some(ratio)),
+        significant(Some(it.observed_ms)),
+        significant(Some(it.simulated_ms))
+    )
+}
+
+/// What the verdict rests on, where that is little.
+pub fn few_nights(outcome: &Outcome) -> Option<String> {
+    (outcome.nights < ENOUGH_NIGHTS).then(|| {
+        format!(
+            "{} simulated nights tell little of luck: more is allowed than {ENOUGH_NIGHTS} or more of them \
+             would allow (--nights), most of all of quantiles.",
+            outcome.nights
+        )
+    })
 }
 
 /// What could not be judged; none where all was.
@@ -144,10 +181,17 @@ pub fn fitted(outcome: &Outcome) -> String {
 /// What errors are, and how large they may be.
 pub const SCORES: &str = "Means over minutes: requests/s by when they came, ms, or how many. Error: root mean \
                           square over minutes, of the mean; of the arrivals for requests/s. It may be twice \
-                          as far off as the farthest of the simulated nights is from the others, three times \
-                          as far as in the calm minutes that nothing was fitted to, or 5 % of the arrivals, \
-                          20 % of a p99, 10 % of anything else or half a request that waits, whichever is \
-                          most.";
+                          as far off as the farthest of eight simulated nights would be from the others, three \
+                          times as far as in the calm minutes that nothing was fitted to, or 5 % of the \
+                          arrivals, 20 % of a p99, 10 % of anything else or half a request that waits, whichever \
+                          is most. The bias may be as much as would matter, too, or what luck makes of the mean \
+                          once in 1,000 replays, as the simulated nights differ, or three times what it was \
+                          beyond that in those calm minutes.";
+
+/// How far quantiles may be off.
+pub const QUANTILES: &str = "May be: the factor that the two may be apart, which is 1.2 for a p99 and 1.1 for the \
+                             others, or more where luck makes more of it once in 1,000 replays, or three times \
+                             what calm minutes had beyond luck. Without a number luck is not known.";
 
 /// What saved and lost mean.
 pub const WHAT_IFS: &str = "Saved: answered within the objective with the change and not without it; lost: \

@@ -271,6 +271,87 @@ fn what_is_observed_is_scored_and_what_is_not_is_said() {
 }
 
 #[test]
+fn a_log_without_tries_is_not_scored_by_them_and_retries_are_left_as_they_are() {
+    let (folder, log) = logged();
+    // Without its column of tries, as an access log has none.
+    let text = std::fs::read_to_string(&log).unwrap();
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let head = rows.headers().unwrap().clone();
+    let column = head.iter().position(|it| it == "attempts").unwrap();
+    let mut bare = csv::Writer::from_writer(Vec::new());
+    for row in std::iter::once(head).chain(rows.records().map(Result::unwrap)) {
+        let kept = row.iter().enumerate().filter(|(at, _)| *at != column);
+        bare.write_record(kept.map(|(_, field)| field)).unwrap();
+    }
+    let untold = folder.path().join("untold.csv");
+    std::fs::write(&untold, bare.into_inner().unwrap()).unwrap();
+    let scenario = folder.path().join("s.toml");
+    let replay = |log: &Path, more: &[&str]| -> serde_json::Value {
+        let mut command = Command::cargo_bin("seatrial").unwrap();
+        command.arg("replay").arg(&scenario).arg("--trace").arg(log);
+        let given = ["--calm", "0..50", "--bin", "5", "--nights", "3", "--json"];
+        let output = command.args(given).args(more).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code().unwrap() < 2, "{said}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let series = |found: &serde_json::Value| -> serde_json::Value {
+        let all = found["series"].as_array().unwrap().iter();
+        all.clone()
+            .find(|it| it["name"] == "tries")
+            .unwrap()
+            .clone()
+    };
+    let told = replay(&log, &["--no-fit"]);
+    assert!(series(&told)["observed"].is_array());
+    let found = replay(
+        &untold,
+        &[
+            "--set",
+            "clients.max_retries=unset",
+            "--set",
+            "gateway.cost_ms=0",
+        ],
+    );
+    assert!(series(&found)["observed"].is_null(), "{}", series(&found));
+    assert!(found["observed"]["tries_per_request"].is_null());
+    let scores = found["scores"].as_array().unwrap().iter();
+    assert_eq!(scores.filter(|it| it["series"] == "tries").count(), 0);
+    let notes = found["notes"].to_string();
+    assert!(
+        notes.contains("does not tell how often a request was tried"),
+        "{notes}"
+    );
+    // What the window does not tell is said, with what it was left at.
+    let left = found["fit"]["left"].to_string();
+    for words in [
+        "clients.max_retries at 0",
+        "clients.backoff.base_ms at 25",
+        "does not tell",
+    ] {
+        assert!(left.contains(words), "no {words:?} in {left}");
+    }
+    // So is that three nights tell little of luck.
+    let few = found["verdict"]["rests_on"].as_str().unwrap();
+    assert!(few.starts_with("3 simulated nights tell little"), "{few}");
+}
+
+#[test]
+fn scrapes_without_a_zone_say_what_they_were_taken_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.prom");
+    let at = |minute: u32| {
+        format!("# scrape 2026-03-01T12:{minute:02}:00\nvllm:num_requests_running 3\n")
+    };
+    std::fs::write(&path, [at(0), at(1), at(2)].concat()).unwrap();
+    let notes = read_levels(&path, 60_000_000_000).unwrap().notes.join("; ");
+    assert!(
+        notes.contains("stamps without a zone: 3, taken for +00:00"),
+        "{notes}"
+    );
+}
+
+#[test]
 fn prompts_whose_blocks_a_log_has_share_their_beginnings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.jsonl");

@@ -72,12 +72,18 @@ fn verdict(found: &Value, part: &str) -> Option<Section> {
 
 fn tiles(found: &Value) -> Vec<Tile> {
     let scored = rows(found, "scores");
-    let within = scored.iter().filter(|row| scores::fits(row)).count() as u64;
+    let quantiles = rows(found, "quantiles");
+    let within = scored.iter().filter(|row| scores::fits(row)).count();
+    let within = within
+        + quantiles
+            .iter()
+            .filter(|row| scores::quantile_fits(row))
+            .count();
     let value = if fits(found) { "fits" } else { "does not fit" };
     let more = format!(
         "{} of {} within their limits",
-        count(within),
-        plural(scored.len() as u64, "score")
+        count(within as u64),
+        plural((scored.len() + quantiles.len()) as u64, "score")
     );
     let mut tiles = vec![tile("The model", value.to_owned(), more, Some(fits(found)))];
     for (name, field, unit) in [
@@ -155,6 +161,8 @@ fn unknown(found: &Value) -> Vec<String> {
     unknown.extend(unjudged);
     let alike = rows(found, "fit.alike").iter();
     unknown.extend(alike.map(|row| text(row, "says").to_owned()));
+    let few = Some(text(found, "verdict.rests_on")).filter(|it| !it.is_empty());
+    unknown.extend(few.map(str::to_owned));
     unknown
 }
 

@@ -55,8 +55,11 @@ fn verdict(page: &mut Page, outcome: &Outcome) {
     for score in outcome.scores.iter().filter(|score| !score.fits) {
         page.item(&words::failing(score));
     }
-    if let Some(said) = words::not_judged(outcome) {
-        text(page, &said);
+    for quantile in outcome.quantiles.iter().filter(|it| !it.fits) {
+        page.item(&words::failing_quantile(quantile));
+    }
+    for said in [words::not_judged(outcome), words::few_nights(outcome)] {
+        said.iter().for_each(|said| text(page, said));
     }
 }
 
@@ -189,6 +192,7 @@ fn scores(page: &mut Page, outcome: &Outcome) {
             "observed",
             "simulated",
             "bias",
+            "may be",
             "error",
             "may be",
             "",
@@ -202,6 +206,7 @@ fn scores(page: &mut Page, outcome: &Outcome) {
                     significant(Some(score.observed)),
                     significant(Some(score.simulated)),
                     significant(Some(score.bias)),
+                    significant(score.bias_limit),
                     percent(score.nrmse),
                     percent(Some(score.limit)),
                     if score.fits { "fits" } else { "DOES NOT FIT" }.to_owned(),
@@ -225,6 +230,8 @@ fn quantiles(page: &mut Page, outcome: &Outcome) {
         "observed ms",
         "simulated ms",
         "error %",
+        "may be",
+        "",
     ]);
     for row in &outcome.quantiles {
         add(
@@ -236,10 +243,14 @@ fn quantiles(page: &mut Page, outcome: &Outcome) {
                 significant(Some(row.observed_ms)),
                 significant(Some(row.simulated_ms)),
                 format!("{:+.1}", row.error_pct),
+                row.may_be_factor
+                    .map_or_else(|| "-".to_owned(), |it| format!("{it:.2}")),
+                if row.fits { "fits" } else { "DOES NOT FIT" }.to_owned(),
             ],
         );
     }
     page.table(&table);
+    text(page, &format!("({})", words::QUANTILES));
 }
 
 fn what_ifs(page: &mut Page, outcome: &Outcome) {

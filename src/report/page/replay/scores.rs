@@ -13,6 +13,11 @@ pub(super) fn fits(score: &Value) -> bool {
     find(score, "fits").and_then(Value::as_bool) == Some(true)
 }
 
+/// Whether a quantile is within its limit, where it has one: replays of before had none.
+pub(super) fn quantile_fits(row: &Value) -> bool {
+    find(row, "fits").and_then(Value::as_bool) != Some(false)
+}
+
 /// The scores of a series, by stretch.
 pub(super) fn of<'a>(found: &'a Value, series: &'a str) -> impl Iterator<Item = &'a Value> {
     let all = rows(found, "scores").iter();
@@ -27,6 +32,9 @@ pub(super) fn section(found: &Value) -> Option<Section> {
         .collect();
     blocks.push(Some(Block::Text(words::SCORES.to_owned())));
     blocks.push(quantiles(found));
+    blocks.push(
+        (!rows(found, "quantiles").is_empty()).then(|| Block::Text(words::QUANTILES.to_owned())),
+    );
     Section::of("scores", "Scores inside and outside the incident", blocks)
 }
 
@@ -41,6 +49,7 @@ fn table(found: &Value, stretch: &Value) -> Option<Block> {
             s("observed"),
             s("simulated"),
             s("bias"),
+            s("bias_limit"),
             percent(number(score, "nrmse")),
             percent(number(score, "limit")),
             match fits(score) {
@@ -59,6 +68,7 @@ fn table(found: &Value, stretch: &Value) -> Option<Block> {
         "Observed",
         "Simulated",
         "Bias",
+        "May be",
         "Error",
         "May be",
         "Verdict",
@@ -75,6 +85,11 @@ fn quantiles(found: &Value) -> Option<Block> {
             significant(number(row, "observed_ms")),
             significant(number(row, "simulated_ms")),
             format!("{:+.1} %", number(row, "error_pct").unwrap_or(0.0)),
+            number(row, "may_be_factor").map_or_else(|| "-".to_owned(), |it| format!("{it:.2}")),
+            match quantile_fits(row) {
+                true => "✓ fits".to_owned(),
+                false => "✗ does not fit".to_owned(),
+            },
         ]
     });
     let head = [
@@ -83,6 +98,8 @@ fn quantiles(found: &Value) -> Option<Block> {
         "Observed, ms",
         "Simulated, ms",
         "Error",
+        "May be, times",
+        "Verdict",
     ];
     Block::table("Quantiles of all requests", &head, rows_of.collect(), false)
 }
@@ -102,9 +119,14 @@ pub(super) fn chart(found: &Value, part: &str) -> Option<Block> {
         let stretch = text(stretch, "name");
         let value = |name: &String| {
             let score = of(found, name).find(|score| text(score, "stretch") == stretch)?;
-            let limit = number(score, "limit").filter(|limit| *limit > 0.0)?;
+            let share = |of: &str, limit: &str| {
+                let limit = number(score, limit).filter(|limit| *limit > 0.0)?;
+                Some(number(score, of)?.abs() / limit)
+            };
+            let by_minute = share("nrmse", "limit")?;
+            let on_average = share("bias", "bias_limit").unwrap_or(0.0);
             // What differs by the last digits of numbers is not off.
-            Some((number(score, "nrmse")? / limit * 1e4).round() / 1e4)
+            Some((by_minute.max(on_average) * 1e4).round() / 1e4)
         };
         BarSeries {
             name: stretch.to_owned(),

@@ -179,10 +179,12 @@ impl<'a> Night<'a> {
                 false => "DOES NOT FIT",
             };
             format!(
-                "{}: {} observed, {} simulated, error {} of {} that may be, {word}",
+                "{}: {} observed, {} simulated, bias {} of {} that may be, error {} of {}, {word}",
                 text(score, "stretch"),
                 significant(number(score, "observed")),
                 significant(number(score, "simulated")),
+                significant(number(score, "bias")),
+                significant(number(score, "bias_limit")),
                 percent(number(score, "nrmse")),
                 percent(number(score, "limit"))
             )
