@@ -104,3 +104,71 @@ pub fn quantile_errors(
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::Ending;
+    use crate::replay::window::Window;
+
+    /// Requests of ten minutes whose times to first token have a long tail, the same each time.
+    fn night(seed: u64, factor: f64) -> Vec<Seen> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let one = |at: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let uniform = ((state >> 11) as f64 + 1.0) / ((1_u64 << 53) as f64 + 1.0);
+            Seen {
+                t_ns: at * 1_000_000_000,
+                prompt_tokens: 1,
+                output_tokens: 1,
+                ttft_ns: Some((-uniform.ln() * factor * 1e8) as u64),
+                e2e_ns: None,
+                ending: Ending::Completed,
+                attempts: Some(1),
+                tier: 0,
+            }
+        };
+        (0..600).map(one).collect()
+    }
+
+    fn errors(observed: &[Seen], nights: u64, seed: u64) -> Vec<QuantileError> {
+        let simulated: Vec<Vec<Seen>> = (1..=nights)
+            .map(|it| night(1_000 * seed + it, 1.0))
+            .collect();
+        let stretch = Stretch {
+            name: "incident",
+            windows: vec![Window {
+                from_s: 0.0,
+                to_s: 600.0,
+            }],
+            is_yardstick: false,
+        };
+        quantile_errors(observed, &simulated, &[stretch])
+    }
+
+    #[test]
+    fn quantiles_fit_but_for_more_than_luck_makes_of_them() {
+        for nights in [4, 8, 20] {
+            let mut false_alarms = 0;
+            for seed in 1..=25 {
+                let all = errors(&night(1_000 * seed, 1.0), nights, seed);
+                assert_eq!(all.len(), 3);
+                false_alarms += all.iter().filter(|it| !it.fits).count();
+                // By more than any luck.
+                let all = errors(&night(1_000 * seed, 3.0), nights, seed);
+                let median = &all[0];
+                assert!(!median.fits || nights < 8, "{median:?}");
+                assert!(median.may_be_factor.is_some_and(|it| it < 3.0) || nights < 8);
+            }
+            assert!(false_alarms <= 1, "{nights}: {false_alarms}");
+        }
+        // Of two nights luck is not known, and nothing is said.
+        let all = errors(&night(7, 3.0), 2, 1);
+        assert!(
+            all.iter().all(|it| it.fits || it.may_be_factor.is_some()),
+            "{all:?}"
+        );
+    }
+}
