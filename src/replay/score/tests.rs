@@ -67,7 +67,7 @@ fn noisy(seed: u32, middle: f64) -> [f64; 32] {
 fn a_bias_shows_in_noise_and_luck_does_not_whatever_the_number_of_nights() {
     for many in [4, 8, 20] {
         let (mut false_alarms, mut found) = (0, 0);
-        for seed in 0..200 {
+        for seed in 0..100 {
             let night = |night: u32| noisy(1_000 * seed + night, 100.0);
             let nights: Vec<[f64; 32]> = (1..=many).map(night).collect();
             let mut observed = night(0);
@@ -79,8 +79,8 @@ fn a_bias_shows_in_noise_and_luck_does_not_whatever_the_number_of_nights() {
             let by_minutes = incident.nrmse.is_some_and(|off| off > incident.limit);
             found += u32::from(!incident.fits && !by_minutes);
         }
-        assert!(false_alarms <= 4, "{many}: {false_alarms}");
-        assert!(many < 8 || found > 140, "{many}: {found}");
+        assert!(false_alarms <= 2, "{many}: {false_alarms}");
+        assert!(many < 8 || found > 70, "{many}: {found}");
     }
 }
 
