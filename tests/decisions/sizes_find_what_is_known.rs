@@ -490,7 +490,6 @@ fn what_stopped_the_next_less_is_told_be_it_no_constraint() {
     );
 }
 
-#[track_caller]
 /// Kinds of servers, the slower the cheaper, of which first looks cannot say whether they will do.
 const CLOSE: &str = r#"
 name = "close"
@@ -541,6 +540,7 @@ fn a_cheaper_design_that_few_replications_left_open_is_decided_or_told() {
     }
 }
 
+#[track_caller]
 fn refused(dir: &Path, arguments: &[&str], said: &[&str]) {
     let told = sweeps::refused(dir, arguments);
     for words in said {
