@@ -14,7 +14,12 @@ pub(super) fn ends(option: &str, path: Option<&Path>, allowed: &[&str]) -> Resul
         return Ok(());
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_device = std::fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir());
+    // What a shell leads elsewhere is a file to whoever asks, and has no name of its own.
+    let is_handed = ["/dev/", "/proc/self/fd/"]
+        .iter()
+        .any(|it| path.starts_with(it));
+    let is_device =
+        is_handed || std::fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir());
     if is_device || allowed.iter().any(|ending| name.ends_with(ending)) {
         return Ok(());
     }

@@ -316,9 +316,9 @@ fn from_flags(
                 return Err(no_number(&format!("{flag} {row}"), &bound));
             }
             // A band has two bounds of one metric.
-            let is_second = constraints
-                .iter()
-                .any(|it: &serde_json::Value| it["metric"] == metric);
+            let is_other =
+                |it: &serde_json::Value| it["metric"] == metric && it.get(field).is_none();
+            let is_second = constraints.iter().any(is_other);
             let name = match is_second {
                 true => format!("{metric} {}", &flag[2..]),
                 false => metric.clone(),

@@ -253,9 +253,10 @@ impl Case<'_> {
         if runs.into_iter().flatten().all(|run| run.plan.is_certain()) {
             return Certainty::Exact(interval);
         }
-        let latency = |path: &String| path.starts_with("latency.") && !path.ends_with(".max");
+        let latency = |path: &String| path.starts_with("latency.");
         match interval {
             Some(interval) => Certainty::Within(interval),
+            None if metric.is_of_extremes() => Certainty::Most(self.run.replications.len()),
             None if self.other.is_none() && metric.paths().iter().any(latency) => {
                 Certainty::Unbounded
             }

@@ -129,7 +129,7 @@ pub fn compare(a: &Side, b: &Side, asked: &[Figure]) -> Result<Comparison, Metri
     // What is the same in every pair needs no test.
     let tested = values
         .iter()
-        .filter(|(_, _, figure)| differs(a, b, figure))
+        .filter(|(_, _, figure)| !figure.metric.is_of_extremes() && differs(a, b, figure))
         .count();
     let each = 1.0 - (1.0 - confidence) / tested.max(1) as f64;
     let figures: Vec<Compared> = values

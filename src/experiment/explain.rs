@@ -439,21 +439,22 @@ impl Case<'_, '_> {
         })
     }
 
-    /// What the metric is, with its interval where it can have one.
+    /// What the metric is.
     fn whole(&self, values: &[f64]) -> Known {
         let known = self.known(values);
         let (least, most) = self.metric.possible();
-        let end = |end: Option<f64>| end.filter(|_| !self.metric.is_of_extremes());
         Known {
-            low: end(known.low).map(|it| it.max(least).min(known.value)),
-            high: end(known.high).map(|it| it.min(most).max(known.value)),
+            low: known.low.map(|it| it.max(least).min(known.value)),
+            high: known.high.map(|it| it.min(most).max(known.value)),
             ..known
         }
     }
 
-    /// What all replications say, with its interval.
+    /// What all replications say, with its interval where it can have one.
     fn known(&self, values: &[f64]) -> Known {
         let interval = Interval::from_replications(values, self.plan.scenario.run.confidence);
+        // The most of several runs is no mean of theirs.
+        let interval = interval.filter(|_| !self.metric.is_of_extremes());
         Known {
             value: mean(values),
             low: interval.map(|it| it.low),

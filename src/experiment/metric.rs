@@ -197,7 +197,7 @@ impl Metric {
             let value = number_at(whole, path)?;
             let own: Option<Vec<f64>> = each.iter().map(|one| number_at(one, path).ok()).collect();
             Ok(match own {
-                Some(own) if !is_most(path) => of_one(value, &own),
+                Some(own) if !is_most(path) && !is_flag(whole, path) => of_one(value, &own),
                 _ => value,
             })
         })
@@ -229,10 +229,23 @@ impl Metric {
     }
 }
 
+/// Whether a field is a yes or no, which no number of replications adds up.
+fn is_flag(result: &Value, path: &str) -> bool {
+    let found = path
+        .split('.')
+        .try_fold(result, |here, segment| step(here, segment));
+    found.is_some_and(Value::is_boolean)
+}
+
 /// Whether a field is the most of something.
 fn is_most(path: &str) -> bool {
+    // Settings are what they are in every replication.
+    if path.split('.').any(|part| part == "scenario") {
+        return false;
+    }
     let name = path.rsplit('.').next().unwrap_or(path);
-    ["max", "most", "peak"].iter().any(|it| name.contains(it))
+    name.split('_')
+        .any(|word| ["max", "most", "peak"].contains(&word))
 }
 
 /// What the parser said, without what it shows of its own insides (addresses among it).

@@ -191,7 +191,8 @@ pub const SCORES: &str = "Means over minutes: requests/s by when they came, ms, 
 /// How far quantiles may be off.
 pub const QUANTILES: &str = "May be: the factor that the two may be apart, which is 1.2 for a p99 and 1.1 for the \
                              others, or more where luck makes more of it once in 1,000 replays, or three times \
-                             what calm minutes had beyond luck. Without a number luck is not known.";
+                             what calm minutes had beyond luck. Without a number it may be ten times or more, or \
+                             luck is not known.";
 
 /// What saved and lost mean.
 pub const WHAT_IFS: &str = "Saved: answered within the objective with the change and not without it; lost: \

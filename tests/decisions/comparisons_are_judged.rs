@@ -328,6 +328,11 @@ fn what_is_no_result_and_no_metric_is_told_in_words() {
             "{}",
             "result.json: is no result: it has no digest; run",
         ),
+        (
+            "result.json",
+            "{\"digest\": \"00\", \"schema\": 9}",
+            "result.json: its schema is 9, and 1 is read here",
+        ),
     ] {
         std::fs::write(here.join("a/replications.json"), &replications).unwrap();
         std::fs::write(here.join("a").join(file), text).unwrap();

@@ -13,6 +13,8 @@ pub(super) enum Certainty {
     Within(Interval),
     /// One value of something that has no interval here: a count, a share, a comparison.
     Single,
+    /// The most of all of so many replications, which no interval bounds.
+    Most(usize),
     /// The run is too short to say.
     Unbounded,
 }
@@ -50,6 +52,13 @@ pub(super) fn weigh(
     let plain = if fine { Verdict::Holds } else { Verdict::Fails };
     let interval = match certainty {
         Certainty::Single => return (plain, "a single value, without an interval".to_owned()),
+        Certainty::Most(runs) if *runs > 1 => {
+            return (
+                plain,
+                format!("the most of all {runs} replications, which no interval bounds"),
+            );
+        }
+        Certainty::Most(_) => return (plain, "the most of this one run".to_owned()),
         Certainty::Exact(None) => {
             return (plain, "exact: nothing in these runs is random".to_owned());
         }

@@ -111,6 +111,13 @@ impl Side {
         };
         let (text, path) = read("result.json")?;
         let document: Value = serde_json::from_str(&text).map_err(|error| damaged(&path, error))?;
+        let digest = document.get("digest").and_then(Value::as_str);
+        let Some(digest) = digest else {
+            return Err(SideError {
+                file: path.display().to_string(),
+                reason: "is no result: it has no digest; run its scenario again".to_owned(),
+            });
+        };
         let schema = document.get("schema").and_then(Value::as_u64);
         if schema != Some(u64::from(SCHEMA)) {
             let found = schema.map_or("none".to_owned(), |it| it.to_string());
@@ -121,13 +128,6 @@ impl Side {
                 ),
             });
         }
-        let digest = document.get("digest").and_then(Value::as_str);
-        let Some(digest) = digest else {
-            return Err(SideError {
-                file: path.display().to_string(),
-                reason: "is no result: it has no digest; run its scenario again".to_owned(),
-            });
-        };
         let (text, path) = read("replications.json")?;
         let parts: Replications =
             serde_json::from_str(&text).map_err(|error| damaged(&path, error))?;

@@ -133,7 +133,6 @@ impl<'a> Search<'a> {
             let level = self.decide_kind(promise.kind, promise.level)?;
             self.decided.insert(promise.kind, level);
         }
-        self.decide_open()?;
         let only = self.bench.setup().kinds.len() == 1;
         if only && let Some(Some(level)) = self.decided.get(&0).copied() {
             let next = level + 1;
@@ -144,39 +143,48 @@ impl<'a> Search<'a> {
                 })?;
             }
         }
-        Ok(())
+        self.decide_open()
     }
 
-    /// Decides what was dropped after few replications though it may meet all constraints, as long as it is
-    /// cheaper than the winner: the cheapest first.
+    /// Decides what was dropped after few replications though it may well meet all constraints, as long as it
+    /// is cheaper than the winner: the cheapest first.
     fn decide_open(&mut self) -> Result<(), Halt> {
-        let most = self.looks.last().copied().unwrap_or(0);
-        loop {
+        for (objective, at) in self.open()? {
             let best = self.winners()?.first().map(|it| it.objective);
-            let mut open: Option<(f64, At)> = None;
-            for (at, replications) in &self.seen {
-                let design = self.design(*at, *replications)?;
-                let Some(objective) = design.objective else {
-                    continue;
-                };
-                let is_open = design.verdict == Verdict::Unknown
-                    && design.unsettled.is_none()
-                    && !design.exact
-                    && *replications < most;
-                let is_cheaper = best.is_none_or(|best| objective < best);
-                let is_first = open.is_none_or(|(least, _)| objective < least);
-                if is_open && is_cheaper && is_first {
-                    open = Some((objective, *at));
-                }
-            }
-            let Some((_, at)) = open else {
+            if best.is_some_and(|best| objective >= best) {
                 return Ok(());
+            }
+            let decided = match self.decide(at) {
+                // There is an answer; what is cheaper and open is told beside it.
+                Err(Halt::Budget) if best.is_some() => return Ok(()),
+                other => other?,
             };
-            if self.decide(at)?.verdict == Verdict::Met {
+            if decided.verdict == Verdict::Met {
                 let level = self.decide_kind(at.kind, at.level)?;
                 self.decided.insert(at.kind, level);
             }
         }
+        Ok(())
+    }
+
+    /// Designs that few replications left open by their own intervals, without what many decisions at once
+    /// ask of them; the cheapest first.
+    fn open(&self) -> Result<Vec<(f64, At)>, Halt> {
+        let most = self.looks.last().copied().unwrap_or(0);
+        let mut purse = self.purse.clone();
+        let mut open = Vec::new();
+        for (at, replications) in self.seen.iter().filter(|it| *it.1 < most) {
+            let look = self
+                .bench
+                .look(self.ready, *at, *replications, &mut purse)?;
+            let judged = judge(&look, &self.ready.constraints, self.ready.confidence);
+            let is_open = judged.verdict == Verdict::Unknown && look.unsettled.is_none();
+            if let Some(objective) = look.objective.value.filter(|_| is_open && !look.exact) {
+                open.push((objective, *at));
+            }
+        }
+        open.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        Ok(open)
     }
 
     /// The least promising design of every kind that has one; of those that stay, by more replications.

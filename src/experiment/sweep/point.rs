@@ -68,8 +68,10 @@ impl Found {
         if self.partial.is_some() || found.doubt.is_some() {
             return None;
         }
+        let is_most = Metric::parse(&row.metric).is_ok_and(|it| it.is_of_extremes());
         let (from, to) = match (found.low, found.high) {
-            _ if self.exact => (value, value),
+            // The most of all replications has no interval: it is judged as it is.
+            _ if self.exact || is_most => (value, value),
             (Some(from), Some(to)) => (from.min(value), to.max(value)),
             _ => return None,
         };

@@ -166,9 +166,7 @@ mod tests {
         }
         // Of two nights luck is not known, and nothing is said.
         let all = errors(&night(7, 3.0), 2, 1);
-        assert!(
-            all.iter().all(|it| it.fits || it.may_be_factor.is_some()),
-            "{all:?}"
-        );
+        let median = &all[0];
+        assert!(median.fits && median.may_be_factor.is_none(), "{all:?}");
     }
 }

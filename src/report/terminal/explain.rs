@@ -161,11 +161,11 @@ fn where_most(part: &Share, exact: bool) -> Option<&InPool> {
     let sure =
         |known: &Known| known.value < 0.0 && (exact || known.high.is_some_and(|it| it < 0.0));
     // A pool that does more by itself than all of them draws traffic away from others: it is not the cause.
-    let within = |pool: &&InPool| pool.alone.value >= part.alone.value * (1.0 + 1e-6);
-    part.pools
-        .iter()
-        .find(within)
-        .filter(|pool| sure(&pool.alone))
+    // One that does less than half of it is no place where it is most.
+    let (least, most) = (0.5 * part.alone.value, 1.05 * part.alone.value);
+    let within = |pool: &&InPool| (most..=least).contains(&pool.alone.value);
+    let first = part.pools.first();
+    first.filter(within).filter(|pool| sure(&pool.alone))
 }
 
 fn shares(page: &mut Page, it: &Explanation) {

@@ -105,7 +105,9 @@ pub fn import_timeline(
 fn check_end(text: &str, name: &str) -> Result<(), FaultImportError> {
     let last = text.lines().next_back().unwrap_or_default();
     let is_value = last.contains('=') && !last.trim_start().starts_with('#');
-    if text.ends_with('\n') || !is_value {
+    // Text, lists and tables have ends of their own.
+    let is_closed = last.trim_end().ends_with(['"', '\'', ']', '}']);
+    if text.ends_with('\n') || !is_value || is_closed {
         return Ok(());
     }
     let line = text.lines().count();

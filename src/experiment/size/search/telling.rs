@@ -109,6 +109,8 @@ impl Search<'_> {
         let mut others = others.collect::<Result<Vec<Design>, Halt>>()?;
         others.retain(|it| it.verdict == Verdict::Met);
         let price = |it: &Design| it.objective.unwrap_or(f64::INFINITY);
+        let design = self.design(winner, self.seen[&winner])?;
+        others.retain(|it| price(it) >= price(&design));
         Ok(others
             .into_iter()
             .min_by(|a, b| price(a).total_cmp(&price(b))))
