@@ -515,6 +515,7 @@ at_most = 32.8
 fn a_cheaper_design_that_few_replications_left_open_is_decided_or_told() {
     let dir = folder();
     fs::write(dir.path().join("z.toml"), CLOSE).unwrap();
+    let (mut some_open, mut some_cheap) = (0, 0);
     for seed in ["11", "13", "16", "20"] {
         let set = format!("run.seed={seed}");
         let found = fine(dir.path(), &["size", "z.toml", "--json", "--set", &set]);
@@ -523,21 +524,24 @@ fn a_cheaper_design_that_few_replications_left_open_is_decided_or_told() {
         let price = case["winner"]["objective"].as_f64().unwrap();
         let rows = case["tried"].as_array().unwrap();
         let cheaper = |row: &&Value| row["objective"].as_f64().unwrap() < price;
-        let open: Vec<&Value> = rows
-            .iter()
-            .filter(|row| row["verdict"] == "unknown")
-            .filter(cheaper)
-            .collect();
+        // What is far beyond the bound needs no more than its own interval says.
+        let close = |row: &&Value| row["values"][0].as_f64().unwrap() < 1.2 * 32.8;
+        let open = rows.iter().filter(|row| row["verdict"] == "unknown");
+        let open: Vec<&Value> = open.filter(cheaper).filter(close).collect();
         for row in &open {
             assert_eq!(row["replications"], 64, "{set}: {row}");
         }
         let told = case["doubts"].to_string().contains("would cost less");
         let below = case["one_less"]["verdict"] == "unknown";
-        assert_eq!(told || below, !open.is_empty(), "{set}: {case}");
+        assert!(told || below || open.is_empty(), "{set}: {case}");
+        some_open += usize::from(!open.is_empty());
+        some_cheap += usize::from(price < 28.0);
         // What another look finds at more than the winner's price is the runner-up, if anything is.
         let met = rows.iter().filter(|row| row["verdict"] == "met").count();
         assert_eq!(case["runner_up"].is_object(), met > 1, "{set}: {case}");
     }
+    // Both happen: the cheaper one is shown to do, or is told to be open.
+    assert!(some_open + some_cheap == 4, "{some_open} {some_cheap}");
 }
 
 #[track_caller]

@@ -37,7 +37,7 @@ pub fn render(comparison: &Comparison) -> String {
     }
     page.row("");
     page.row(&format!(
-        "Operations that only A lists: {}; that only B lists: {}.",
+        "Operations without a pair, which the other side lacks or has in another shape: {} of A, {} of B.",
         comparison.only_a, comparison.only_b
     ));
     page.0

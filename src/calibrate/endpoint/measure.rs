@@ -403,7 +403,30 @@ fn note(report: &mut Report, target: &Target<'_>) {
             significant(Some(most))
         ));
     }
-    let at_once = |one: &&Measured| one.answered > 0 && one.tpot_ms.is_none();
+    let uncounted = |one: &Measured| one.tokens.is_some_and(|tokens| tokens.1 < 1.0);
+    if report
+        .cells
+        .iter()
+        .any(|one| one.answered > 0 && uncounted(one))
+    {
+        report.notes.push(
+            "the server counts no tokens of its answers (`usage` says 0): there is no time per token, and \
+             its loads are in no row"
+                .to_owned(),
+        );
+    }
+    let long = |one: &Measured| {
+        let tokens = one.tokens.map(|tokens| tokens.1);
+        tokens.is_some_and(|tokens| tokens > 1.1 * f64::from(one.cell.output_tokens))
+    };
+    if report.cells.iter().any(long) {
+        report.notes.push(
+            "the server counts more tokens than `max_tokens` lets it write: times per token are of its own \
+             count, and are in doubt"
+                .to_owned(),
+        );
+    }
+    let at_once = |one: &&Measured| one.answered > 0 && one.tpot_ms.is_none() && !uncounted(one);
     let at_once = report.cells.iter().filter(at_once).count();
     if at_once > 0 {
         report.notes.push(format!(
@@ -414,7 +437,8 @@ fn note(report: &mut Report, target: &Target<'_>) {
     }
     let short = |one: &Measured| {
         let tokens = one.tokens.map(|tokens| tokens.1);
-        tokens.is_some_and(|tokens| tokens < 0.9 * f64::from(one.cell.output_tokens))
+        tokens
+            .is_some_and(|tokens| (1.0..0.9 * f64::from(one.cell.output_tokens)).contains(&tokens))
     };
     if report.cells.iter().any(short) {
         report.notes.push(

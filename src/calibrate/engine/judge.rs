@@ -10,7 +10,7 @@ use super::model::Model;
 use super::parameter::{Parameter, Values};
 use super::refusal::{refuse_few, refuse_none};
 use super::repeated::Repeated;
-use super::solve::{Solved, solve, starts};
+use super::solve::{Solved, past, solve, starts};
 use super::split::{Split, cross_validate};
 use crate::calibrate::OverheadEntry;
 use crate::calibrate::regression::bootstrap;
@@ -66,11 +66,17 @@ pub fn fit(
     refuse_none(rows.len(), &left_out)?;
     refuse_few(rows.len(), free.len(), &left_out)?;
     let starts = starts(start, &free);
-    let solved =
+    let mut solved =
         solve(&mut model, &rows, &free, &starts, asked.loss).map_err(FitError::Simulation)?;
     let split = Split::of(observed, &rows, asked);
     let begun = [solved.start];
-    let unseen = cross_validate(&mut model, &rows, &split, &free, &begun, asked.loss);
+    let (mut unseen, parts) = cross_validate(&mut model, &rows, &split, &free, &begun, asked.loss);
+    // Some of the rows may lead past where all of them together got stuck.
+    if let Some(past) = past(&mut model, &rows, &free, &solved, &parts, asked.loss) {
+        solved = past;
+        let begun = [solved.start];
+        (unseen, _) = cross_validate(&mut model, &rows, &split, &free, &begun, asked.loss);
+    }
     let fit = Judged {
         observed,
         rows: &rows,
@@ -189,7 +195,11 @@ impl Judged<'_> {
                 .into_iter()
                 .filter(|version| !version.is_empty())
                 .collect(),
-            models: distinct(self.observed, |row| row.case.server.model.clone()),
+            models: {
+                let fitted = self.rows.iter().map(|row| self.observed[*row].clone());
+                let fitted: Vec<Observed> = fitted.collect();
+                distinct(&fitted, |row| row.case.server.model.clone())
+            },
             loss: self.asked.loss,
             deviation_pct: (self.solved.scales[0] * 100.0, self.solved.scales[1] * 100.0),
             repeated: Repeated::of(self.observed, self.rows),

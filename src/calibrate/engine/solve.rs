@@ -135,6 +135,38 @@ pub fn solve(
     })
 }
 
+/// What fits rows better than `solved`, from the unknowns that fits to parts of the rows found; none where
+/// nothing does.
+pub fn past(
+    model: &mut Model<'_>,
+    rows: &[usize],
+    free: &[Parameter],
+    solved: &Solved,
+    parts: &[Values],
+    loss: Loss,
+) -> Option<Solved> {
+    let seeking = match loss {
+        Loss::Squares => Loss::Squares,
+        Loss::Huber | Loss::Tukey => Loss::Huber,
+    };
+    let objective = Objective::seeking(seeking, LEAST_SCALE);
+    let cost = |residuals: &[f64]| objective.cost(residuals, &kinds(rows));
+    let here = cost(&solved.residuals);
+    let mut least: Option<(f64, Values)> = None;
+    for values in parts {
+        let Some(residuals) = model.residuals(rows, *values) else {
+            continue;
+        };
+        let there = cost(&residuals);
+        if there < here && least.is_none_or(|(least, _)| there < least) {
+            least = Some((there, *values));
+        }
+    }
+    let (_, values) = least?;
+    let again = solve(model, rows, free, &[Start::at(values)], loss).ok()?;
+    (cost(&again.residuals) < (1.0 - BETTER) * here).then_some(again)
+}
+
 /// Errors of TTFT and TPOT take turns.
 fn kinds(rows: &[usize]) -> Vec<usize> {
     (0..2 * rows.len()).map(|row| row % 2).collect()

@@ -72,8 +72,8 @@ fn keys_of(settings: &[Vec<usize>], rows: usize) -> Vec<String> {
     keys
 }
 
-/// What the fits to the other parts say of each row, in order; none where a part could not be left
-/// out, or its row not be simulated.
+/// What the fits to the other parts say of each row, in order, none where a part could not be left out, or
+/// its row not be simulated; and the unknowns of each of these fits.
 pub fn cross_validate(
     model: &mut Model<'_>,
     rows: &[usize],
@@ -81,8 +81,9 @@ pub fn cross_validate(
     free: &[Parameter],
     starts: &[Start],
     loss: Loss,
-) -> Vec<Option<Means>> {
+) -> (Vec<Option<Means>>, Vec<Values>) {
     let mut unseen = vec![None; rows.len()];
+    let mut found = Vec::new();
     for fold in 0..split.folds {
         let (out, within): (Vec<usize>, Vec<usize>) =
             (0..rows.len()).partition(|at| split.fold_of[*at] == fold);
@@ -93,10 +94,11 @@ pub fn cross_validate(
         let Ok(solved) = solve(model, &within, free, starts, loss) else {
             continue;
         };
+        found.push(solved.values);
         let asked: Vec<(usize, Values)> = out.iter().map(|at| (rows[*at], solved.values)).collect();
         for (at, means) in out.iter().zip(model.means(&asked)) {
             unseen[*at] = means.ok();
         }
     }
-    unseen
+    (unseen, found)
 }

@@ -270,7 +270,7 @@ impl Page {
             ));
         }
         let prompts = |row: &Row| row.operation.name() == "prefill_attention";
-        if calibration.rows.iter().any(prompts) {
+        if calibration.import.is_none() && calibration.rows.iter().any(prompts) {
             self.line(
                 "Attention is this program's own, after FlashAttention-2 and FlashDecoding: a \
                  reference, not what engines run. Of prompts, FlashAttention-3 reaches up to 740 \

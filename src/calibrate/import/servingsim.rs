@@ -174,12 +174,24 @@ impl Meta {
 
 /// The model card that is named, or that the profile's model is.
 fn card(asked: &Asked, meta: &Meta) -> Result<ModelCard, ImportError> {
-    if let Some(name) = &asked.model {
-        return Ok(ModelCard::load(name, Path::new(""))?);
-    }
     let model = meta.get("model").unwrap_or_default();
     let base = model.rsplit('/').next().unwrap_or_default().to_lowercase();
     let fits = |name: &&str| base == **name || base.starts_with(&format!("{name}-"));
+    if let Some(name) = &asked.model {
+        let own = ModelCard::names().find(fits);
+        return match own {
+            // A card of the user's own may be of any model.
+            Some(own) if own != *name && ModelCard::names().any(|known| known == *name) => {
+                Err(ImportError::Asked {
+                    option: "model",
+                    value: Some(name.clone()),
+                    why: format!("is not of the profile, whose model is `{model}`"),
+                    remedy: format!("take it away: the card is {own}"),
+                })
+            }
+            _ => Ok(ModelCard::load(name, Path::new(""))?),
+        };
+    }
     match ModelCard::names().find(fits) {
         Some(name) => Ok(ModelCard::load(name, Path::new(""))?),
         None => Err(ImportError::Asked {

@@ -167,19 +167,27 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
+    /// Whether a look left a design open by its own intervals.
+    fn is_left_open(&self, at: At, replications: u32) -> Result<bool, Halt> {
+        let mut purse = self.purse.clone();
+        let look = self.bench.look(self.ready, at, replications, &mut purse)?;
+        let judged = judge(&look, &self.ready.constraints, self.ready.confidence);
+        // What its own interval does not show to be missed may still meet all.
+        Ok(judged.verdict != Verdict::Missed && look.unsettled.is_none() && !look.exact)
+    }
+
     /// Designs that few replications left open by their own intervals, without what many decisions at once
     /// ask of them; the cheapest first.
     fn open(&self) -> Result<Vec<(f64, At)>, Halt> {
         let most = self.looks.last().copied().unwrap_or(0);
-        let mut purse = self.purse.clone();
         let mut open = Vec::new();
         for (at, replications) in self.seen.iter().filter(|it| *it.1 < most) {
-            let look = self
-                .bench
-                .look(self.ready, *at, *replications, &mut purse)?;
-            let judged = judge(&look, &self.ready.constraints, self.ready.confidence);
-            let is_open = judged.verdict == Verdict::Unknown && look.unsettled.is_none();
-            if let Some(objective) = look.objective.value.filter(|_| is_open && !look.exact) {
+            if !self.is_left_open(*at, *replications)? {
+                continue;
+            }
+            let design = self.design(*at, *replications)?;
+            let unknown = design.verdict == Verdict::Unknown;
+            if let Some(objective) = design.objective.filter(|_| unknown) {
                 open.push((objective, *at));
             }
         }

@@ -131,7 +131,10 @@ impl Search<'_> {
             let design = self.design(*at, *replications)?;
             let told = one_less
                 .is_some_and(|it| it.settings == design.settings && it.level == design.level);
-            let open = design.verdict == Verdict::Unknown && design.unsettled.is_none() && !told;
+            let open = design.verdict == Verdict::Unknown
+                && design.unsettled.is_none()
+                && !told
+                && self.is_left_open(*at, *replications)?;
             let Some(objective) = design.objective.filter(|it| open && *it < price) else {
                 continue;
             };
