@@ -148,8 +148,9 @@ proptest! {
         context in 0_u32..60_000,
     ) {
         let at = |context| step.step_ns(&chunks(&[(tokens, context)]), 0, 0);
-        // Measurements at neighbouring lengths differ by noise.
-        prop_assert!(at(context + context / 2 + 512) >= at(context) * 0.97);
+        // Measurements at neighbouring lengths differ by noise: a scan over all tables, models and number
+        // types found steps of up to 6.5 % down.
+        prop_assert!(at(context + context / 2 + 512) >= at(context) * 0.92);
     }
 }
 

@@ -490,6 +490,30 @@ fn what_stopped_the_next_less_is_told_be_it_no_constraint() {
     );
 }
 
+#[test]
+fn a_budget_that_is_used_up_does_not_take_away_what_was_shown() {
+    let dir = folder();
+    fs::write(dir.path().join("z.toml"), CLOSE.replace("32.8", "30")).unwrap();
+    let mut some_cut = 0;
+    for budget in ["0.1", "0.2", "0.3", "0.5"] {
+        let arguments = ["size", "z.toml", "--json", "--budget-cpu-s", budget];
+        let output = seatrial(dir.path(), &arguments);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let case = &found["cases"][0];
+        let rows = case["tried"].as_array().unwrap();
+        let met = rows.iter().filter(|row| row["verdict"] == "met");
+        let prices = met.map(|row| row["objective"].as_f64().unwrap());
+        let least = prices.fold(f64::INFINITY, f64::min);
+        let winner = case["winner"]["objective"].as_f64();
+        assert_eq!(winner.unwrap_or(f64::INFINITY), least, "{budget}: {case}");
+        some_cut += usize::from(!case["cut_short"].is_null() && winner.is_some());
+    }
+    assert!(
+        some_cut > 0,
+        "no budget was used up after something was shown"
+    );
+}
+
 /// Kinds of servers, the slower the cheaper, of which first looks cannot say whether they will do.
 const CLOSE: &str = r#"
 name = "close"
@@ -694,6 +718,23 @@ fn bad_input_is_refused_before_anything_runs() {
         (
             &["--knob", "pools.servers.servers=a,b"],
             "put numbers in order; a sizing file can have text",
+        ),
+        (
+            &["--at-most", "sim.most_in_flight=30"],
+            "has no interval: the greatest of a run grows with its length",
+        ),
+        (
+            &["--at-least", "slo.default.met=1"],
+            "is a yes or no of what was seen",
+        ),
+        (
+            &[
+                "--knob",
+                "pools.servers.servers=1..3",
+                "--knob",
+                "pools.0.servers=1..3",
+            ],
+            "is set by another knob, too",
         ),
         (
             &["--at-most", "latency.nonsense=3"],

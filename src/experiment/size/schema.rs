@@ -277,7 +277,12 @@ impl SizingFile {
             let metric = Metric::parse(&row.metric);
             match metric.and_then(|metric| metric.check_constant().map(|()| metric)) {
                 Err(error) => problems.push(&at("metric"), &row.metric, &error.to_string(), ""),
-                Ok(metric) if metric.paths().iter().any(|path| path.ends_with(".max")) => {
+                Ok(metric) if metric.paths().iter().any(|path| path.ends_with(".met")) => {
+                    let allowed = "is a yes or no of what was seen, which has no interval";
+                    let remedy = "bound the share that is meant, such as slo.TIER.attained";
+                    problems.push(&at("metric"), &row.metric, allowed, remedy);
+                }
+                Ok(metric) if metric.is_of_extremes() => {
                     let allowed = "has no interval: the greatest of a run grows with its length";
                     let remedy = "bound a quantile, such as p999";
                     problems.push(&at("metric"), &row.metric, allowed, remedy);

@@ -117,7 +117,32 @@ impl<'a> Search<'a> {
                 ));
             }
         }
-        self.told(cut_short)
+        match self.take_what_is_met() {
+            Err(Halt::Failed(error)) => Err(error),
+            // What was looked at is paid for.
+            Ok(()) | Err(Halt::Budget) => self.told(cut_short),
+        }
+    }
+
+    /// Takes designs that looks have shown to meet all constraints though their kind was not decided, or
+    /// was for a dearer one.
+    fn take_what_is_met(&mut self) -> Result<(), Halt> {
+        let price = |it: &Design| it.objective.unwrap_or(f64::INFINITY);
+        for (at, replications) in self.seen.clone() {
+            let design = self.design(at, replications)?;
+            if design.verdict != Verdict::Met {
+                continue;
+            }
+            let decided = self.decided.get(&at.kind).copied().flatten();
+            let dearer = match decided.map(|level| At { level, ..at }) {
+                Some(known) => price(&self.design(known, self.seen[&known])?) > price(&design),
+                None => true,
+            };
+            if dearer {
+                self.decided.insert(at.kind, Some(at.level));
+            }
+        }
+        Ok(())
     }
 
     fn find(&mut self) -> Result<(), Halt> {

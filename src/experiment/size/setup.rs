@@ -18,7 +18,7 @@ use crate::experiment::sweep::identity::{hashes, sha256};
 use crate::experiment::variants::{Overrides, apply, before_it_begins};
 use crate::inputs::recorded;
 use crate::scenario::resolve::{Plan, resolve};
-use crate::scenario::{Document, ScenarioError, SourceText};
+use crate::scenario::{Document, Problems, ScenarioError, SourceText};
 
 /// A sizing with its scenario.
 #[derive(Debug)]
@@ -111,6 +111,7 @@ impl Setup {
         }
         let entry = |path: &str| entry(path, document, &sizing, None);
         let base = apply(&base, &sizing.set).map_err(|error| error.with_entries(&entry))?;
+        check_paths(&sizing, document, &base)?;
         let ladder = sizing.ladder();
         let levels = ladder.and_then(|index| sizing.knobs[index].levels());
         let mut setup = Setup {
@@ -346,6 +347,26 @@ fn parsed(text: &str) -> Result<Metric, SizeError> {
         case: String::new(),
         words: String::new(),
     })
+}
+
+/// Refuses two knobs that set one field by two names of it.
+fn check_paths(sizing: &SizingFile, document: &Document, base: &Document) -> Result<(), SizeError> {
+    let mut problems = Problems::new(document);
+    let mut seen = BTreeSet::new();
+    for (index, knob) in sizing.knobs.iter().enumerate() {
+        for path in knob.paths() {
+            if !seen.insert(base.pretty_path(path)) {
+                let allowed = "is set by another knob, too";
+                problems.push(
+                    &format!("knobs.{index}"),
+                    path,
+                    allowed,
+                    "let one knob set it",
+                );
+            }
+        }
+    }
+    Ok(problems.finish()?)
 }
 
 /// All combinations, the last knob changing fastest.

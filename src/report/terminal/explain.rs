@@ -92,14 +92,13 @@ fn sentences(it: &Explanation) -> Vec<String> {
         true => said.push("No part of it is shown to be due to one of the parts below.".to_owned()),
         false => said.push(format!("Of that, {}.", causes.join("; "))),
     }
-    let is_less = |part: &&Share| {
+    let is_less = |part: &&Share| part.share.value <= -TELLING * whole.abs();
+    let less = it.parts.iter().filter(is_less).map(|part| {
         let share = &part.share;
         let sure = it.exact || share.high.is_some_and(|high| high < 0.0);
-        sure && share.value <= -TELLING * whole.abs()
-    };
-    let less = it.parts.iter().filter(is_less).map(|part| {
-        let value = significant(Some(-part.share.value));
-        format!("{value} less by {}", part.text)
+        let doubt = if sure { "" } else { ", which luck may be" };
+        let value = significant(Some(-share.value));
+        format!("{value} less by {}{doubt}", part.text)
     });
     let less: Vec<String> = less.collect();
     if !less.is_empty() {

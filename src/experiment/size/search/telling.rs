@@ -216,30 +216,31 @@ impl Search<'_> {
         doubts
     }
 
-    /// Of the kinds at a level, the design that is least beyond its bounds.
-    fn closest(&self, level: usize) -> Result<Option<(At, Design)>, Halt> {
-        let at_level = self.seen.iter().filter(|(at, _)| at.level == level);
-        let designs =
-            at_level.map(|(at, replications)| Ok((*at, self.design(*at, *replications)?)));
+    /// The design that is least beyond its bounds: one with the most of what is looked for by halves, unless
+    /// less of it comes a hundredth of a bound closer.
+    fn closest(&self) -> Result<Option<(At, Design)>, Halt> {
+        let last = self.bench.setup().levels.len() - 1;
+        let designs = self.seen.iter();
+        let designs = designs.map(|(at, replications)| Ok((*at, self.design(*at, *replications)?)));
         let designs = designs.collect::<Result<Vec<(At, Design)>, Halt>>()?;
-        let beyond = |it: &Design| {
-            let worst = worst(&it.constraints);
-            let margin = worst.and_then(|it| it.margin_pct);
-            (
-                it.verdict == Verdict::Missed,
-                -margin.unwrap_or(f64::NEG_INFINITY),
-            )
+        let beyond = |(at, design): &(At, Design)| {
+            let margin = worst(&design.constraints).and_then(|it| it.margin_pct);
+            let missed = if design.verdict == Verdict::Missed {
+                1e9
+            } else {
+                0.0
+            };
+            let less = if at.level == last { 0.0 } else { 1.0 };
+            missed + less - margin.unwrap_or(-1e6).max(-1e6)
         };
-        let least = designs.into_iter().min_by(|(_, a), (_, b)| {
-            let (a, b) = (beyond(a), beyond(b));
-            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
-        });
-        Ok(least)
+        Ok(designs
+            .into_iter()
+            .min_by(|a, b| beyond(a).total_cmp(&beyond(b))))
     }
 
     fn why_none(&self, cut_short: &Option<String>) -> Result<String, Halt> {
         let last = self.bench.setup().levels.len() - 1;
-        let most = self.closest(last)?;
+        let most = self.closest()?;
         if let Some(cut) = cut_short {
             return Ok(format!(
                 "{cut} before any design was shown to meet all constraints"
@@ -295,6 +296,13 @@ impl Search<'_> {
             true => "",
             false => "; more of it changes next to nothing, so that something else is in the way",
         };
+        if at.level < last {
+            return Ok(format!(
+                "no design that was looked at is shown to meet all constraints; the closest is {}{}{unmoved}",
+                self.bench.setup().words(at),
+                stands.unwrap_or_default()
+            ));
+        }
         Ok(format!(
             "not even {} is shown to meet all constraints{}{unmoved}",
             self.bench.setup().words(at),
