@@ -117,7 +117,12 @@ impl<'a> Search<'a> {
                 ));
             }
         }
-        match self.take_what_is_met() {
+        // Of a search that was cut short nothing is said to be the least.
+        let taken = match cut_short {
+            None => self.take_what_is_met(),
+            Some(_) => Ok(()),
+        };
+        match taken {
             Err(Halt::Failed(error)) => Err(error),
             // What was looked at is paid for.
             Ok(()) | Err(Halt::Budget) => self.told(cut_short),

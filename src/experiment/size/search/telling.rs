@@ -238,13 +238,32 @@ impl Search<'_> {
             .min_by(|a, b| beyond(a).total_cmp(&beyond(b))))
     }
 
+    /// The cheapest design that a look has shown to meet all constraints, and its price.
+    fn cheapest_met(&self) -> Result<Option<(At, Option<f64>)>, Halt> {
+        let seen = self.seen.iter();
+        let designs = seen.map(|(at, replications)| Ok((*at, self.design(*at, *replications)?)));
+        let designs = designs.collect::<Result<Vec<(At, Design)>, Halt>>()?;
+        let met = designs
+            .into_iter()
+            .filter(|(_, it)| it.verdict == Verdict::Met);
+        let price = |it: &Design| it.objective.unwrap_or(f64::INFINITY);
+        let least = met.min_by(|(_, a), (_, b)| price(a).total_cmp(&price(b)));
+        Ok(least.map(|(at, design)| (at, design.objective)))
+    }
+
     fn why_none(&self, cut_short: &Option<String>) -> Result<String, Halt> {
         let last = self.bench.setup().levels.len() - 1;
         let most = self.closest()?;
         if let Some(cut) = cut_short {
-            return Ok(format!(
-                "{cut} before any design was shown to meet all constraints"
-            ));
+            return Ok(match self.cheapest_met()? {
+                None => format!("{cut} before any design was shown to meet all constraints"),
+                Some((at, price)) => format!(
+                    "{cut} before the least was found; the cheapest that was shown to meet all constraints so far \
+                     is {} ({})",
+                    self.bench.setup().words(at),
+                    significant(price)
+                ),
+            });
         }
         let Some((at, design)) = most else {
             return Ok("no design was shown to meet all constraints".to_owned());
