@@ -217,7 +217,7 @@ impl Case<'_> {
             return Ok(());
         }
         judgement.interval = self.interval(&metric);
-        // A value and its interval are to be of the same thing: the mean over the replications.
+        // A value and its interval are to be of the same thing.
         let observed = match judgement.interval {
             Some(interval) if self.run.replications.len() > 1 => interval.estimate,
             _ => observed,

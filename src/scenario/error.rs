@@ -209,8 +209,11 @@ pub enum ScenarioError {
 }
 
 impl ScenarioError {
-    /// The same error with each of its problems changed, such as to say where it comes from.
-    pub fn with_problems(self, change: &dyn Fn(Problem) -> Problem) -> ScenarioError {
+    /// What is wrong, field by field.
+    ///
+    /// # Errors
+    /// The error itself, where it is of no field.
+    pub fn into_problems(self) -> Result<Vec<Problem>, ScenarioError> {
         match self {
             ScenarioError::Field {
                 location,
@@ -218,22 +221,35 @@ impl ScenarioError {
                 value,
                 allowed,
                 remedy,
-            } => ScenarioError::from(change(Problem {
+            } => Ok(vec![Problem {
                 location,
                 field,
                 value,
                 allowed,
                 remedy,
-            })),
-            ScenarioError::Invalid(all) => {
-                ScenarioError::Invalid(all.into_iter().map(change).collect())
-            }
-            other => other,
+            }]),
+            ScenarioError::Invalid(all) => Ok(all),
+            other => Err(other),
         }
     }
-}
 
-impl ScenarioError {
+    /// The same error with each of its problems changed, such as to say where it comes from.
+    pub fn with_problems(self, change: &dyn Fn(Problem) -> Problem) -> ScenarioError {
+        let is_list = matches!(self, ScenarioError::Invalid(_));
+        let problems = match self.into_problems() {
+            Ok(problems) => problems,
+            Err(other) => return other,
+        };
+        let mut changed: Vec<Problem> = problems.into_iter().map(change).collect();
+        match changed.pop() {
+            Some(one) if !is_list => ScenarioError::from(one),
+            last => {
+                changed.extend(last);
+                ScenarioError::Invalid(changed)
+            }
+        }
+    }
+
     /// The same error, said of the entry of another file that sets a field where it is of an override;
     /// `entry` knows them by path.
     pub fn with_entries(self, entry: &dyn Fn(&str) -> Option<String>) -> ScenarioError {

@@ -139,6 +139,7 @@ impl Known {
             return wrong(reason);
         }
         let changed = apply(document, set).ok()?;
+        let problems = |error: ScenarioError| error.into_problems().unwrap_or_default();
         let problems = match changed.parse_as::<Scenario>() {
             Err(error) => problems(error)
                 .into_iter()
@@ -174,26 +175,6 @@ impl Known {
     fn is_of_others(&self, problem: &Problem) -> bool {
         let last = problem.field.rsplit('.').next().unwrap_or_default();
         problem.is_unknown_field() && self.fields.contains(last)
-    }
-}
-
-fn problems(error: ScenarioError) -> Vec<Problem> {
-    match error {
-        ScenarioError::Field {
-            location,
-            field,
-            value,
-            allowed,
-            remedy,
-        } => vec![Problem {
-            location,
-            field,
-            value,
-            allowed,
-            remedy,
-        }],
-        ScenarioError::Invalid(all) => all,
-        _ => Vec::new(),
     }
 }
 

@@ -11,7 +11,7 @@ pub struct Scored {
     pub id: String,
     /// What the figure is.
     pub text: String,
-    /// The figure: the mean over replications.
+    /// The figure, of all replications together.
     pub value: Option<f64>,
     /// The lower end of its interval; none of a single value.
     pub low: Option<f64>,

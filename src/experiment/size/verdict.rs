@@ -151,8 +151,7 @@ fn span(
     confidence: f64,
 ) -> Option<(f64, f64)> {
     let value = figure.value?;
-    // The most of all replications has no interval: it is judged as it is.
-    if look.exact || metric.is_some_and(Metric::is_of_extremes) {
+    if look.exact {
         return Some((value, value));
     }
     let values: Option<Vec<f64>> = figure.replications.iter().copied().collect();

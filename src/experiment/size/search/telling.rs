@@ -43,13 +43,16 @@ impl Search<'_> {
             };
             runner_up = runner_up.filter(|it: &Design| it.verdict == Verdict::Met);
             if runner_up.is_none() {
-                runner_up = self.another(at(first, first.level))?;
+                let other = self.cheapest_met(Some(at(first, first.level)))?;
+                runner_up = other.map(|(_, design)| design);
             }
         }
         let tried = self.tried()?;
         self.check_objective(&tried)?;
         let stopped_by = one_less.as_ref().and_then(stopped_by);
         let missed = one_less.as_ref().map(|it| it.verdict == Verdict::Missed);
+        let mut doubts = self.doubts(&tried);
+        doubts.extend(self.cheaper_but_open(winner.as_ref(), one_less.as_ref())?);
         let theory = match first {
             Some(first) => {
                 let plan = self
@@ -85,11 +88,7 @@ impl Search<'_> {
                 Some(_) => None,
                 None => Some(self.why_none(&cut_short)?),
             },
-            doubts: {
-                let mut doubts = self.doubts(&tried);
-                doubts.extend(self.cheaper_but_open(winner.as_ref(), one_less.as_ref())?);
-                doubts
-            },
+            doubts,
             winner,
             runner_up,
             one_less,
@@ -100,58 +99,6 @@ impl Search<'_> {
             left_out: self.left_out,
             cut_short,
         })
-    }
-
-    /// The cheapest design that was shown to meet all constraints beside the winner.
-    fn another(&self, winner: At) -> Result<Option<Design>, Halt> {
-        let others = self.seen.iter().filter(|(at, _)| **at != winner);
-        let others = others.map(|(at, replications)| self.design(*at, *replications));
-        let mut others = others.collect::<Result<Vec<Design>, Halt>>()?;
-        others.retain(|it| it.verdict == Verdict::Met);
-        let price = |it: &Design| it.objective.unwrap_or(f64::INFINITY);
-        let design = self.design(winner, self.seen[&winner])?;
-        others.retain(|it| price(it) >= price(&design));
-        Ok(others
-            .into_iter()
-            .min_by(|a, b| price(a).total_cmp(&price(b))))
-    }
-
-    /// A design that is cheaper than the winner and not known to be too little, if there is one beside the
-    /// one below the winner, which is told anyway.
-    fn cheaper_but_open(
-        &self,
-        winner: Option<&Design>,
-        one_less: Option<&Design>,
-    ) -> Result<Option<String>, Halt> {
-        let Some(price) = winner.and_then(|it| it.objective) else {
-            return Ok(None);
-        };
-        let mut least: Option<(f64, String)> = None;
-        for (at, replications) in &self.seen {
-            let design = self.design(*at, *replications)?;
-            let told = one_less
-                .is_some_and(|it| it.settings == design.settings && it.level == design.level);
-            let open = design.verdict == Verdict::Unknown
-                && design.unsettled.is_none()
-                && !told
-                && self.is_left_open(*at, *replications)?;
-            let Some(objective) = design.objective.filter(|it| open && *it < price) else {
-                continue;
-            };
-            if least.as_ref().is_none_or(|(least, _)| objective < *least) {
-                let words = self.bench.setup().words(*at);
-                let after = design.replications;
-                least = Some((
-                    objective,
-                    format!(
-                        "{words} would cost less ({}), and is not known to be enough or not after {after} \
-                         replications",
-                        significant(Some(objective))
-                    ),
-                ));
-            }
-        }
-        Ok(least.map(|(_, words)| words))
     }
 
     /// Refuses an objective without a value at all designs: any of them would be the least.
@@ -216,52 +163,17 @@ impl Search<'_> {
         doubts
     }
 
-    /// The design that is least beyond its bounds: one with the most of what is looked for by halves, unless
-    /// less of it comes a hundredth of a bound closer.
-    fn closest(&self) -> Result<Option<(At, Design)>, Halt> {
-        let last = self.bench.setup().levels.len() - 1;
-        let designs = self.seen.iter();
-        let designs = designs.map(|(at, replications)| Ok((*at, self.design(*at, *replications)?)));
-        let designs = designs.collect::<Result<Vec<(At, Design)>, Halt>>()?;
-        let beyond = |(at, design): &(At, Design)| {
-            let margin = worst(&design.constraints).and_then(|it| it.margin_pct);
-            let missed = if design.verdict == Verdict::Missed {
-                1e9
-            } else {
-                0.0
-            };
-            let less = if at.level == last { 0.0 } else { 1.0 };
-            missed + less - margin.unwrap_or(-1e6).max(-1e6)
-        };
-        Ok(designs
-            .into_iter()
-            .min_by(|a, b| beyond(a).total_cmp(&beyond(b))))
-    }
-
-    /// The cheapest design that a look has shown to meet all constraints, and its price.
-    fn cheapest_met(&self) -> Result<Option<(At, Option<f64>)>, Halt> {
-        let seen = self.seen.iter();
-        let designs = seen.map(|(at, replications)| Ok((*at, self.design(*at, *replications)?)));
-        let designs = designs.collect::<Result<Vec<(At, Design)>, Halt>>()?;
-        let met = designs
-            .into_iter()
-            .filter(|(_, it)| it.verdict == Verdict::Met);
-        let price = |it: &Design| it.objective.unwrap_or(f64::INFINITY);
-        let least = met.min_by(|(_, a), (_, b)| price(a).total_cmp(&price(b)));
-        Ok(least.map(|(at, design)| (at, design.objective)))
-    }
-
     fn why_none(&self, cut_short: &Option<String>) -> Result<String, Halt> {
         let last = self.bench.setup().levels.len() - 1;
         let most = self.closest()?;
         if let Some(cut) = cut_short {
-            return Ok(match self.cheapest_met()? {
+            return Ok(match self.cheapest_met(None)? {
                 None => format!("{cut} before any design was shown to meet all constraints"),
-                Some((at, price)) => format!(
+                Some((at, design)) => format!(
                     "{cut} before the least was found; the cheapest that was shown to meet all constraints so far \
                      is {} ({})",
                     self.bench.setup().words(at),
-                    significant(price)
+                    significant(design.objective)
                 ),
             });
         }
@@ -350,7 +262,7 @@ fn binding(winner: &Design, one_less: Option<&Design>) -> Option<Standing> {
 }
 
 /// The constraint with the least margin; one that is missed or not known goes before all that are met.
-fn worst(standings: &[Standing]) -> Option<&Standing> {
+pub(super) fn worst(standings: &[Standing]) -> Option<&Standing> {
     let rank = |it: &Standing| match it.verdict {
         Verdict::Missed => 0,
         Verdict::Unknown => 1,
