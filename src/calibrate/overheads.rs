@@ -47,6 +47,9 @@ pub struct OverheadEntry {
     pub rows: usize,
     /// What it was fitted on.
     pub source: String,
+    /// Names of the cards of the models of those rows, where they are told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fitted_to: Vec<String>,
     /// Whether the next iteration is planned while one runs.
     #[serde(default)]
     pub async_scheduling: bool,

@@ -136,6 +136,8 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
             counts.cut, counts.started
         ));
     }
+    let pools = plan.scenario.pools.iter().zip(&plan.llm);
+    warnings.extend(pools.filter_map(|(pool, facts)| other_model(pool, facts.as_ref()?)));
     warnings.extend(warnings_of_faults(plan));
     warnings.extend(settings_without_effect(plan));
     if let Some(trace) = &plan.trace
@@ -149,6 +151,23 @@ pub fn warnings_of(plan: &Plan, tally: &Tally) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Of a pool whose engine profile was fitted to other models than the one it serves.
+fn other_model(pool: &Pool, facts: &LlmFacts) -> Option<String> {
+    let Pool::Llm(pool) = pool else { return None };
+    let fitted = &pool.profile_models;
+    if fitted.is_empty() || fitted.contains(&facts.model.name) {
+        return None;
+    }
+    Some(format!(
+        "pool `{}`: its engine_profile was fitted to {}, and the pool serves {}: what an engine takes for a \
+         sequence or a prompt's token, and the factors of kernels, may differ; fit to rows of this model \
+         (seatrial calibrate endpoint, or calibrate fit)",
+        pool.name,
+        fitted.join(", "),
+        facts.model.name
+    ))
 }
 
 /// What is missing for a fleet in which something breaks to find out, or to go on.

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::str::FromStr;
 
 use flate2::read::MultiGzDecoder;
-use serde_json::Value;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use super::error::ValidateError;
 
@@ -199,7 +201,8 @@ pub fn json_lines(file: &str, text: &str) -> Result<Vec<(u64, Value)>, ValidateE
     lines
         .filter(|(line, _)| !line.trim().is_empty())
         .map(|(line, number)| {
-            let value = serde_json::from_str(line).map_err(|error| {
+            let parsed = serde_json::from_str::<Once>(line);
+            let value = parsed.map(|once| once.0).map_err(|error| {
                 let column = error.column();
                 ValidateError::value(
                     file,
@@ -212,6 +215,35 @@ pub fn json_lines(file: &str, text: &str) -> Result<Vec<(u64, Value)>, ValidateE
             Ok((number, value))
         })
         .collect()
+}
+
+/// A JSON value none of whose fields is there twice at its top: which of two is meant, nothing tells.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Once;
+
+            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                to.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Once, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = from.next_entry::<String, Value>()? {
+                    if fields.contains_key(&name) {
+                        let twice = format!("field `{name}` is there twice");
+                        return Err(A::Error::custom(twice));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Once(Value::Object(fields)))
+            }
+        }
+        from.deserialize_map(Fields)
+    }
 }
 
 /// The number at a pointer of a JSON value.

@@ -20,10 +20,21 @@ fn addresses_that_are_none_are_refused() {
         ("http://me:hush-hush-42@localhost", "user name or password"),
         ("http://127.0.0.1:99999", "must be 1 to 65535"),
         ("http://127.0.0.1:0", "must be 1 to 65535"),
+        (
+            "http://127.0.0.1:9/v1/completions",
+            "choose between completions and chat by --api",
+        ),
+        (
+            "http://127.0.0.1:9/v1/chat/completions/",
+            "give the server alone",
+        ),
     ] {
         let said = refused(url, &[]);
         assert!(said.contains(part) && !said.contains("hush"), "{said}");
     }
+    // A host may have such a name.
+    let said = refused("http://completions.invalid/", &["--max-s", "5"]);
+    assert!(!said.contains("give the server alone"), "{said}");
     if !cfg!(feature = "https") {
         assert!(refused("https://localhost", &[]).contains("--features https"));
     }

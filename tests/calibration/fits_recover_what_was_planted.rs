@@ -220,6 +220,39 @@ fn an_unknown_that_moves_nothing_is_said() {
 }
 
 #[test]
+fn an_unknown_that_rows_bound_on_one_side_only_is_said_to_be_so() {
+    // Prompts at what the hardware can do at best: kernels twice as fast would take as long.
+    let rows: Vec<Measurement> = [1_024, 2_048, 4_096, 8_192]
+        .map(|prompt| row(prompt, 16, 1))
+        .into();
+    let rows = served(&rows, [0.0, 0.0, 12.0, 0.0, 0.1, 1.0], |_| (1.0, 1.0));
+    let held = [
+        (Parameter::FixedUs, 0.0),
+        (Parameter::PerSeqUs, 0.0),
+        (Parameter::PerPromptTokenUs, 0.0),
+        (Parameter::DecodeTimeFactor, 1.0),
+    ];
+    let fit = fitted(&rows, &asked(&held, Loss::Huber));
+    let factor = of(&fit, Parameter::PrefillTimeFactor);
+    let (low, high) = factor.interval.unwrap();
+    assert_eq!(low, Parameter::PrefillTimeFactor.least());
+    assert!(0.15 < high && high < 0.99, "{factor:?}");
+    // Of the values that fit alike the one nearest to the step model is written.
+    assert!(factor.value > high - 0.05, "{factor:?}");
+    let told = "prefill_time_factor moves none of these rows between 0.1 and ";
+    let mut warnings = fit.warnings.iter();
+    assert!(
+        warnings.any(|one| one.starts_with(told)),
+        "{:?}",
+        fit.warnings
+    );
+    for row in &fit.rows {
+        let (ttft, tpot) = Fit::errors_pct(row);
+        assert!(ttft.abs() < 1.0 && tpot.abs() < 1.0, "{row:?}");
+    }
+}
+
+#[test]
 fn nothing_gets_below_its_least_value() {
     // Faster than any engine without overheads: all of them would be negative.
     let bare = [0.0, 0.0, 0.0, 0.0, 1.0, 1.0];
@@ -437,6 +470,20 @@ fn a_profile_is_written_and_a_scenario_runs_by_it() {
     assert_ne!(by_profile["digest"], run("c.toml", "")["digest"]);
     let told = by_profile["provenance"].to_string();
     assert!(told.contains("fitted"), "{told}");
+    // Of another model than those that it was fitted to it is told.
+    assert!(shown.contains("(llama-3.1-8b)"), "{shown}");
+    let warned = |page: &Value| {
+        page["warnings"]
+            .to_string()
+            .contains("fitted to llama-3.1-8b")
+    };
+    assert!(!warned(&by_profile));
+    let other = scenario("engine_profile = \"engine.toml\"").replace("llama-3.1-8b", "qwen3-32b");
+    let file = path("other.toml");
+    std::fs::write(&file, other).unwrap();
+    let (code, page, said) = seatrial(&["run", &file, "--json", "--omit-timing"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(warned(&serde_json::from_str(&page).unwrap()), "{page}");
     // What the pool states stands, and the rest is of the profile.
     let one = "overhead_fixed_us = 9000\nengine_profile = \"engine.toml\"";
     let slower = run("d.toml", one);
@@ -529,6 +576,9 @@ fn files_of_all_kinds_are_read_and_bad_rows_refused() {
     let text = with(&|line| line["ttft_ms"] = 1e300.into());
     let said = refused(&[&write("l.jsonl", &text)]);
     assert!(said.contains("`1e300`"), "{said}");
+    let text = with(&|_| {}).replacen('{', "{\"ttft_ms\":1.0,", 1);
+    let said = refused(&[&write("m.jsonl", &text)]);
+    assert!(said.contains("field `ttft_ms` is there twice"), "{said}");
     let both = serde_json::to_string(&Measurement {
         batch: Some(4),
         ..ROWS[0].clone()

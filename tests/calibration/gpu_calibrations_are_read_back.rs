@@ -150,6 +150,27 @@ fn what_does_not_fit_is_refused_by_file_row_and_field() {
     );
     let said = refused(|page| page["rows"][1] = page["rows"][0].clone());
     assert!(said.contains("there twice"), "{said}");
+    let attention = json!({"what": "decode_attention", "sequences": 1, "context": 64, "heads": 32,
+        "kv_heads": 7, "head_dim": 128});
+    let said = refused(|page| page["rows"][1]["operation"] = attention.clone());
+    assert!(
+        said.contains("`kv_heads` is 7, but it must be a divisor of `heads`"),
+        "{said}"
+    );
+    let alone = json!({"what": "all_reduce", "devices": 1, "values": 64});
+    let said = refused(|page| page["rows"][1]["operation"] = alone.clone());
+    assert!(
+        said.contains("`devices` is 1, but it must be 2 or more"),
+        "{said}"
+    );
+    let said = refused(|page| {
+        page["import"] =
+            json!({"source": "x", "files": [], "read": 5, "kept": 2, "skipped": {"y": 2}});
+    });
+    assert!(
+        said.contains("`import.read` is 5, but it must be `import.kept` and all counts"),
+        "{said}"
+    );
     let said = refused(|page| page["schema"] = json!(3));
     assert!(
         said.contains("`schema` is 3") && said.contains("must be 1 or 2"),

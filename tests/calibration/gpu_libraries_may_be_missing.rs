@@ -196,8 +196,15 @@ fn wrong_results_are_never_measured() {
     let Some(folder) = stubs(&[]) else {
         return;
     };
+    let (code, page, said) = calibrate(folder.path(), &SMALL);
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        page.contains("error: 3 of 6 operations gave wrong results and were left out"),
+        "{page}"
+    );
     let (code, page, said) = calibrate(folder.path(), &[&SMALL[..], &["--json"]].concat());
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("gave wrong results"), "{said}");
     let page: Value = serde_json::from_str(&page).unwrap();
     let rows = page["rows"].as_array().unwrap();
     assert!(!rows.is_empty());
@@ -348,7 +355,9 @@ fn an_interrupted_capture_is_gone_on_with() {
     assert_eq!(std::fs::read_to_string(out).unwrap(), before);
     // And where there is neither, that all is measured is said.
     let other = folder.path().join("other.json");
-    let words = [&SMALL[..], &["--resume", "--out", other.to_str().unwrap()]].concat();
+    let launches = ["--only", "launch"];
+    let words = ["--resume", "--out", other.to_str().unwrap()];
+    let words = [&SMALL[..SMALL.len() - 2], &launches, &words].concat();
     let (code, page, said) = calibrate(folder.path(), &words);
     assert_eq!(code, 0, "{said}");
     assert!(
@@ -380,6 +389,18 @@ fn what_leaves_nothing_to_measure_is_said() {
         let (code, page, said) = calibrate(empty.path(), &[only, &words].concat());
         assert_eq!((code, page.as_str()), (2, ""));
         assert!(said.contains(part), "{said}");
+    }
+}
+
+/// What could not be written once all is measured is told before.
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_anything_is_measured() {
+    let nowhere = TempDir::new().unwrap();
+    let here = nowhere.path().to_str().unwrap();
+    for out in [here, ".."] {
+        let (code, page, said) = calibrate(nowhere.path(), &["--out", out]);
+        assert_eq!((code, page.as_str()), (2, ""));
+        assert!(said.contains("is a folder; name a file"), "{said}");
     }
 }
 

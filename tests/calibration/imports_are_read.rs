@@ -362,6 +362,11 @@ fn malformed_files_are_refused_by_line_and_column() {
         said.contains("`completed` is 0, but it must be 1 or more"),
         "{said}"
     );
+    let said = refused("vidur/all_reduce.csv", ",rank,", ",size,", &none);
+    assert!(
+        said.contains("all_reduce.csv:1: column 9 has the name `size` of another"),
+        "{said}"
+    );
     // All that there is was left out: nothing is made, and the reason is told.
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("all_reduce.csv");
@@ -410,6 +415,14 @@ fn what_cannot_be_is_left_out_and_counted() {
         ),
         (
             "32,5,4096,14336,128256,True,8,2",
+            "of key-value heads that query heads do not share evenly",
+        ),
+        (
+            "32,64,4096,14336,128256,True,8,1",
+            "of key-value heads that query heads do not share evenly",
+        ),
+        (
+            "48,8,4608,14400,128256,True,8,12",
             "of key-value heads that can neither be split evenly over the devices nor be copied to them",
         ),
         (
@@ -431,6 +444,35 @@ fn what_cannot_be_is_left_out_and_counted() {
     );
     let why = "whose median or mean is not between least and greatest time";
     assert_eq!(skipped(&calibration)[why], 1);
+
+    let name = "vidur/all_reduce.csv";
+    for (from, to, why) in [
+        (
+            "0,2,2048,",
+            "0,1,2048,",
+            "over one device, which has nothing to exchange",
+        ),
+        (
+            "0,2,2048,",
+            "0,2,2047,",
+            "of an odd number of bytes, which is no number of 16-bit values",
+        ),
+    ] {
+        assert_eq!(skipped(&changed(name, from, to))[why], 1, "{why}");
+    }
+
+    // A batch that was over before its prompts were.
+    let asked = Asked {
+        device: Some("h100-80gb".to_owned()),
+        ..Asked::default()
+    };
+    let text = std::fs::read_to_string(data("splitwise-perf_model.csv")).unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("perf_model.csv");
+    std::fs::write(&path, text.replacen(",2918.0,", ",29.18,", 1)).unwrap();
+    let calibration = import(&path, &asked).unwrap();
+    let why = "whose whole time is less than that of its prompts";
+    assert_eq!(skipped(&calibration)[why], 3);
 
     let served = "vllm-bench-serve.json";
     let text = std::fs::read_to_string(data(served)).unwrap();

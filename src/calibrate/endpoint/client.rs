@@ -70,6 +70,12 @@ pub enum AddressError {
         /// What stands for the port.
         port: String,
     },
+    /// The path of one of the ways of asking.
+    #[error(
+        "`{0}`: ends in a path that is added to the address; give the server alone, such as \
+         http://localhost:8000, and choose between completions and chat by --api"
+    )]
+    Asking(String),
     /// `https://` in a program without it.
     #[error(
         "{0}: this program was built without TLS; build it with `cargo build --release --features \
@@ -112,6 +118,13 @@ fn base_of(url: &str) -> Result<String, AddressError> {
         }
     }
     let plain = url.trim_end_matches('/');
+    let path = rest[host.len()..].trim_end_matches('/');
+    if ["/completions", "/models"]
+        .iter()
+        .any(|end| path.ends_with(end))
+    {
+        return Err(AddressError::Asking(url.to_owned()));
+    }
     Ok(match plain.ends_with("/v1") {
         true => plain.to_owned(),
         false => format!("{plain}/v1"),

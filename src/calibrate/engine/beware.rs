@@ -1,7 +1,9 @@
 //! What to beware of in a fit.
 
 use super::fitted::{Estimate, Fit};
+use super::flat::Flat;
 use crate::calibrate::regression::identifiability::MOST_CONDITION;
+use crate::report::number::significant;
 
 /// Measured means for each unknown below which it is warned of.
 const FEW_PER_UNKNOWN: usize = 3;
@@ -10,8 +12,8 @@ const FEW_PER_UNKNOWN: usize = 3;
 /// (3 to 9 % for those that this was tried with).
 pub const MOST_MEDIAN_PCT: f64 = 15.0;
 
-/// What to beware of, in sentences: `idle` unknowns move nothing, `free` ones were fitted.
-pub fn warnings(fit: &Fit, idle: &[&str], free: usize) -> Vec<String> {
+/// What to beware of, in sentences: `flats` are unknowns that move nothing, `free` ones were fitted.
+pub fn warnings(fit: &Fit, flats: &[Flat], free: usize) -> Vec<String> {
     let mut found = Vec::new();
     if !fit.settled {
         found.push(format!(
@@ -36,22 +38,19 @@ pub fn warnings(fit: &Fit, idle: &[&str], free: usize) -> Vec<String> {
             set.last().copied().unwrap_or_default()
         ));
     }
+    let idle_ones = flats.iter().filter(|flat| flat.idle).count();
     let ill = fit
         .condition
         .is_none_or(|condition| condition > MOST_CONDITION);
-    if ill && fit.confounded.is_empty() && free > 1 && idle.len() + 1 < free {
+    if ill && fit.confounded.is_empty() && free > 1 && idle_ones + 1 < free {
         let condition = fit.condition.unwrap_or(f64::INFINITY);
         found.push(format!(
             "the design is nearly singular (condition {condition:.0}, strong from {MOST_CONDITION} on)"
         ));
     }
-    for name in idle {
-        found.push(format!(
-            "{name} moves none of these rows: its value says nothing. Hold it (--hold {name}=VALUE)"
-        ));
-    }
+    found.extend(flats.iter().map(idle));
     for one in fit.parameters.iter().filter(|one| one.at_bound) {
-        if !idle.contains(&one.name) {
+        if !flats.iter().any(|flat| flat.parameter.name() == one.name) {
             found.push(at_least(fit, one));
         }
     }
@@ -92,6 +91,24 @@ fn far_off(fit: &Fit) -> Vec<String> {
         })
     });
     told.collect()
+}
+
+/// Of an unknown that moves nothing where the fit is.
+fn idle(flat: &Flat) -> String {
+    let name = flat.parameter.name();
+    if flat.everywhere() || !flat.is_wide() {
+        return format!(
+            "{name} moves none of these rows: its value says nothing. Hold it (--hold {name}=VALUE)"
+        );
+    }
+    let short = |value: f64| significant(Some(value));
+    format!(
+        "{name} moves none of these rows between {} and {}, where the fit is: they say no more of it. {} is \
+         written; hold what you know (--hold {name}=VALUE)",
+        short(flat.low),
+        short(flat.high),
+        short(flat.written)
+    )
 }
 
 /// Of an unknown at its least value.

@@ -21,8 +21,8 @@ pub struct Estimate {
     pub unit: &'static str,
     /// Its value.
     pub value: f64,
-    /// 95 % interval, which the value is in; all values that are sought where the rows say nothing of
-    /// it; absent where it was held.
+    /// 95 % interval, which the value is in, and the values beside it that move no row; absent where it
+    /// was held.
     pub interval: Option<(f64, f64)>,
     /// Whether it was held and not fitted.
     pub held: bool,

@@ -2,9 +2,11 @@
 //! rows cannot tell apart.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::beware::warnings;
 use super::fitted::{Estimate, Fit, FittedRow};
+use super::flat::Flat;
 use super::measurement::Observed;
 use super::model::Model;
 use super::parameter::{Parameter, Values};
@@ -16,6 +18,7 @@ use crate::calibrate::OverheadEntry;
 use crate::calibrate::regression::bootstrap;
 use crate::calibrate::regression::identifiability::identifiability;
 use crate::calibrate::regression::robust::Loss;
+use crate::perf::ModelCard;
 use crate::validate::closed_loop::score::{Errors, Score};
 use crate::validate::closed_loop::simulate::Means;
 
@@ -178,28 +181,21 @@ impl Judged<'_> {
         accelerator: String,
         left_out: BTreeMap<String, usize>,
     ) -> Fit {
-        let own: Vec<(usize, Values)> = self
-            .rows
-            .iter()
-            .map(|row| (*row, self.solved.values))
-            .collect();
+        let found = identifiability(&self.design());
+        let (values, flats) = self.flats(model, &found.without_effect);
+        let own: Vec<(usize, Values)> = self.rows.iter().map(|row| (*row, values)).collect();
         let fitted: Vec<Option<Means>> = model.means(&own).into_iter().map(Result::ok).collect();
-        let design = self.design();
-        let found = identifiability(&design);
         let named = |at: &usize| self.free[*at].name();
-        let parameters = self.parameters(&found.without_effect);
+        let parameters = self.parameters(values, &flats);
         // A profile needs no more digits than its rows give.
-        let value = |parameter: Parameter| rounded(self.solved.values[parameter as usize]);
+        let value = |parameter: Parameter| rounded(values[parameter as usize]);
+        let models = self.models();
         let mut fit = Fit {
             versions: distinct(self.observed, |row| row.version.clone())
                 .into_iter()
                 .filter(|version| !version.is_empty())
                 .collect(),
-            models: {
-                let fitted = self.rows.iter().map(|row| self.observed[*row].clone());
-                let fitted: Vec<Observed> = fitted.collect();
-                distinct(&fitted, |row| row.case.server.model.clone())
-            },
+            models: models.clone(),
             loss: self.asked.loss,
             deviation_pct: (self.solved.scales[0] * 100.0, self.solved.scales[1] * 100.0),
             repeated: Repeated::of(self.observed, self.rows),
@@ -232,6 +228,7 @@ impl Judged<'_> {
                 per_1k_tokens_ms: 0.0,
                 rows: self.rows.len(),
                 source: self.asked.source.clone(),
+                fitted_to: models,
                 async_scheduling: self.overlaps(),
                 per_prompt_token_us: value(Parameter::PerPromptTokenUs),
                 prefill_time_factor: value(Parameter::PrefillTimeFactor),
@@ -243,9 +240,38 @@ impl Judged<'_> {
             engine,
             accelerator,
         };
-        let idle: Vec<&str> = found.without_effect.iter().map(named).collect();
-        fit.warnings = warnings(&fit, &idle, self.free.len());
+        fit.warnings = warnings(&fit, &flats, self.free.len());
         fit
+    }
+
+    /// Unknowns that may go somewhere from where the fit has ended without moving anything, and the values with
+    /// each of them as it is written. `idle` ones move nothing there.
+    fn flats(&self, model: &mut Model<'_>, idle: &[usize]) -> (Values, Vec<Flat>) {
+        let mut values = self.solved.values;
+        let mut flats = Vec::new();
+        for (at, parameter) in self.free.iter().enumerate() {
+            let asked = (*parameter, idle.contains(&at));
+            let flat = Flat::around(model, self.rows, &self.solved.weights, values, asked);
+            if flat.is_wide() || flat.idle {
+                values[*parameter as usize] = flat.written;
+                flats.push(flat);
+            }
+        }
+        (values, flats)
+    }
+
+    /// The names of the cards of the rows' models.
+    fn models(&self) -> Vec<String> {
+        let own = self.rows.iter().map(|row| &self.observed[*row]);
+        let mut models: Vec<String> = own.map(|row| row.case.server.model.clone()).collect();
+        models.sort_unstable();
+        models.dedup();
+        let name = |model: String| match ModelCard::load(&model, Path::new("")) {
+            Ok(card) => card.name,
+            // It was simulated, so that there is one; by another name it is known no less.
+            Err(_) => model,
+        };
+        models.into_iter().map(name).collect()
     }
 
     /// Whether the rows were simulated with iterations planned ahead.
@@ -268,7 +294,7 @@ impl Judged<'_> {
         design
     }
 
-    fn parameters(&self, idle: &[usize]) -> Vec<Estimate> {
+    fn parameters(&self, values: Values, flats: &[Flat]) -> Vec<Estimate> {
         let means = |rows: &[usize]| -> Vec<usize> {
             rows.iter().flat_map(|row| [2 * row, 2 * row + 1]).collect()
         };
@@ -287,13 +313,17 @@ impl Judged<'_> {
             &most,
             &clusters,
         );
-        // Of what moves nothing the rows say nothing.
-        for at in idle {
-            intervals[*at] = (self.free[*at].least(), most[*at]);
+        let place = |parameter: Parameter| self.free.iter().position(|own| *own == parameter);
+        // Of what moves nothing the rows say how far it may go.
+        for flat in flats {
+            if let Some(at) = place(flat.parameter) {
+                let (low, high) = &mut intervals[at];
+                (*low, *high) = (low.min(flat.low), high.max(flat.high));
+            }
         }
         let of = |parameter: Parameter| {
-            let at = self.free.iter().position(|own| *own == parameter);
-            let value = self.solved.values[parameter as usize];
+            let at = place(parameter);
+            let value = values[parameter as usize];
             Estimate {
                 name: parameter.name(),
                 unit: parameter.unit(),

@@ -1,5 +1,8 @@
 //! Why the device could not be measured, each in one sentence that says what to do.
 
+/// How reasons begin where results are not what the arithmetic gives.
+pub(super) const WRONG: &str = "wrong results";
+
 /// What went wrong on the way to or on the device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GpuError {
@@ -126,7 +129,7 @@ pub enum GpuError {
     Unsupported(String),
     /// Results that are not what the arithmetic gives.
     #[error(
-        "wrong results: error {error:.2e} where {tolerance:.0e} is allowed ({values} values checked)"
+        "{WRONG}: error {error:.2e} where {tolerance:.0e} is allowed ({values} values checked)"
     )]
     Wrong {
         /// The largest error.
@@ -137,7 +140,7 @@ pub enum GpuError {
         values: u64,
     },
     /// Values that a kernel should have written and did not.
-    #[error("wrong results: {count} values were not written")]
+    #[error("{WRONG}: {count} values were not written")]
     Unwritten {
         /// How many.
         count: u64,

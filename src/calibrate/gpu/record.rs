@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::WRONG;
 use super::operation::{NumberType, Operation};
 use super::sizes::FOOTPRINT;
 use check::{beyond, check};
@@ -239,6 +240,14 @@ pub struct Unmeasured {
     pub reason: String,
 }
 
+impl Unmeasured {
+    /// Whether results were wrong, which says more than that a kernel or a library was missing.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        self.reason.contains(WRONG)
+    }
+}
+
 /// Why a calibration could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -340,6 +349,7 @@ impl Calibration {
     /// Checks every row.
     pub(crate) fn check(&self, file: &str) -> Result<(), RecordError> {
         self.check_device(file)?;
+        self.check_import(file)?;
         let mut seen = BTreeSet::new();
         for (index, row) in self.rows.iter().enumerate() {
             let place = format!("rows[{index}] ({}) ", row.operation.text());

@@ -7,6 +7,7 @@ use crate::perf::ModelCard;
 const HEADS: &str = "of heads that cannot be split evenly over the devices";
 const KV_HEADS: &str =
     "of key-value heads that can neither be split evenly over the devices nor be copied to them";
+const SHARED: &str = "of key-value heads that query heads do not share evenly";
 const FFN: &str = "of a feed-forward part that cannot be split evenly over the devices";
 
 /// The sizes of a layer on one device.
@@ -48,7 +49,10 @@ impl Layer {
         if tp == 0 || !self.heads.is_multiple_of(tp) {
             return Err(HEADS);
         }
-        if !self.kv_heads.is_multiple_of(tp) && !tp.is_multiple_of(self.kv_heads.max(1)) {
+        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
+            return Err(SHARED);
+        }
+        if !self.kv_heads.is_multiple_of(tp) && !tp.is_multiple_of(self.kv_heads) {
             return Err(KV_HEADS);
         }
         // A card of experts alone has no such part.

@@ -1,5 +1,6 @@
 //! CSV files, gzipped or not, whose errors name line and column.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use csv::{Reader, ReaderBuilder, StringRecord};
@@ -51,6 +52,7 @@ impl<'a> Lines<'a> {
         let mut reader = ReaderBuilder::new().from_reader(text.as_bytes());
         let names = reader.headers().map_err(|error| broken(&file, &error))?;
         let names = names.clone();
+        once(&file, &names)?;
         Ok(Self {
             file,
             format,
@@ -149,6 +151,23 @@ impl Line<'_> {
             value: shorten(self.text(place)).to_string(),
             allowed,
         }
+    }
+}
+
+/// Refuses a name that two columns have: which of them is meant, nothing tells.
+fn once(file: &str, names: &StringRecord) -> Result<(), ImportError> {
+    let mut seen = BTreeSet::new();
+    let twice = names.iter().enumerate().find(|(_, name)| {
+        let name = name.trim();
+        !name.is_empty() && !seen.insert(name)
+    });
+    match twice {
+        None => Ok(()),
+        Some((at, name)) => Err(ImportError::Line {
+            file: file.to_owned(),
+            line: 1,
+            cause: format!("column {} has the name `{name}` of another", at + 1),
+        }),
     }
 }
 

@@ -9,6 +9,8 @@ use super::{Asked, ImportError, Told};
 use crate::calibrate::gpu::operation::Operation;
 
 const FORMAT: &str = "Splitwise's perf_model.csv";
+/// What two times of one batch may be off by, relative, since they are printed with few digits.
+const ROUNDING: f64 = 1e-3;
 
 /// Whether the first line of a file is that of one.
 pub fn is_one(names: &[String]) -> bool {
@@ -41,6 +43,14 @@ pub fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Told, Imp
         if line.text(place) != hardware {
             for _ in times {
                 gather.skip("of other hardware");
+            }
+            return Ok(());
+        }
+        // The whole has its prompt's time in it, but for the rounding of what was printed.
+        let [prompt_us, _, whole_us] = us;
+        if whole_us < (1.0 - ROUNDING) * prompt_us {
+            for _ in times {
+                gather.skip("whose whole time is less than that of its prompts");
             }
             return Ok(());
         }

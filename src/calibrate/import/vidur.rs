@@ -221,7 +221,13 @@ fn products(lines: Lines<'_>, dtype: NumberType, gather: &mut Gather) -> Result<
                     continue;
                 }
             };
-            times.add(line, make(&layer, tokens), (dtype, ""), gather)?;
+            let operation = make(&layer, tokens);
+            // Quantization is of products: between them numbers have 16 bits.
+            let own = match operation {
+                Operation::Gemm { .. } => dtype,
+                _ => NumberType::Bf16,
+            };
+            times.add(line, operation, (own, ""), gather)?;
         }
         Ok(())
     })
@@ -306,6 +312,14 @@ fn all_reduce(lines: Lines<'_>, gather: &mut Gather) -> Result<(), ImportError> 
         };
         if per_node < devices {
             gather.skip("across nodes");
+            return Ok(());
+        }
+        if devices < 2 {
+            gather.skip("over one device, which has nothing to exchange");
+            return Ok(());
+        }
+        if bytes % 2 != 0 {
+            gather.skip("of an odd number of bytes, which is no number of 16-bit values");
             return Ok(());
         }
         let operation = Operation::AllReduce {

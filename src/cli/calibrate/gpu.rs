@@ -1,6 +1,7 @@
 //! `seatrial calibrate gpu`: measures the kernels of a model on this machine's GPU.
 
 use std::cell::Cell;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -11,8 +12,9 @@ use crate::calibrate::gpu::plan::{Asked, Effort, Plan, assumes_link, card_of, pe
 use crate::calibrate::gpu::record::Calibration;
 use crate::calibrate::gpu::table::{render, render_plan};
 use crate::cli::progress::Progress;
-use crate::cli::{Failure, Finished, json_text};
+use crate::cli::{FAILURE, FINE, Failure, Finished, json_text};
 use crate::perf::{AcceleratorCard, Dtype, ModelCard};
+use crate::report::number::{WIDTH, wrap};
 
 /// Arguments of `calibrate gpu`.
 #[derive(Debug, clap::Args)]
@@ -79,6 +81,9 @@ pub fn gpu(args: &GpuArgs) -> Result<Finished, Failure> {
     let named = args.accelerator.as_deref();
     let named = named.map(|name| AcceleratorCard::load(name, here));
     let named = named.transpose().map_err(Failure::of)?;
+    if let Some(out) = &args.out {
+        writable(out)?;
+    }
     let request = Request {
         models,
         tp: args.tp.clone(),
@@ -98,8 +103,14 @@ pub fn gpu(args: &GpuArgs) -> Result<Finished, Failure> {
     if calibration.rows.is_empty() {
         return Err(nothing(&calibration, args.out.as_deref()));
     }
+    let wrong = wrong(&calibration);
+    let code = if wrong.is_some() { FAILURE } else { FINE };
     if args.json {
-        return Ok(Finished::fine(calibration.to_text()));
+        if let Some(wrong) = &wrong {
+            say(wrong);
+        }
+        let text = calibration.to_text();
+        return Ok(Finished { text, code });
     }
     let card = match named {
         Some(card) => Some(card),
@@ -118,7 +129,50 @@ pub fn gpu(args: &GpuArgs) -> Result<Finished, Failure> {
     if let Some(out) = &args.out {
         text.push_str(&format!("{}: written\n", out.display()));
     }
-    Ok(Finished::fine(text))
+    if let Some(wrong) = wrong {
+        text.push_str(&format!("{}\n", wrap(&wrong, WIDTH, 2)));
+    }
+    Ok(Finished { text, code })
+}
+
+/// Says it beside a document for programs.
+#[allow(clippy::print_stderr)]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Refuses a file that could not be written once all is measured.
+fn writable(out: &Path) -> Result<(), Failure> {
+    let refused = |why: &str| {
+        let out = out.display();
+        Err(Failure::of(format!(
+            "--out {out}: {why}; name a file that can be written"
+        )))
+    };
+    if out.is_dir() || out.file_name().is_none() {
+        return refused("is a folder");
+    }
+    if !out.exists() {
+        // The journal beside it shows whether the folder can be written to.
+        return Ok(());
+    }
+    match OpenOptions::new().append(true).open(out) {
+        Ok(_) => Ok(()),
+        Err(error) => refused(&format!("cannot be written ({error})")),
+    }
+}
+
+/// What is to be said where kernels gave wrong results: such a device, or library, is not to be relied on.
+fn wrong(calibration: &Calibration) -> Option<String> {
+    let mut wrong = calibration.failures.iter().filter(|one| one.is_wrong());
+    let first = wrong.next()?;
+    Some(format!(
+        "error: {} of {} operations gave wrong results and were left out, {} for one: see that the device, its \
+         driver and its libraries are sound before the other rows are used",
+        1 + wrong.count(),
+        calibration.failures.len() + calibration.rows.len(),
+        first.operation.text()
+    ))
 }
 
 fn dry_run(args: &GpuArgs, models: &[ModelCard], effort: Effort) -> Result<Finished, Failure> {

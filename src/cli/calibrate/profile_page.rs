@@ -37,8 +37,12 @@ fn page(entry: &OverheadEntry) -> String {
         true => ", the next iteration planned while one runs",
         false => "",
     };
+    let of = match entry.fitted_to.as_slice() {
+        [] => String::new(),
+        models => format!(" ({})", models.join(", ")),
+    };
     let heading = format!(
-        "{} on {}{ahead}: {} to {} rows of {}",
+        "{} on {}{ahead}: {} to {} rows of {}{of}",
         entry.engine,
         entry.system,
         entry.provenance.as_deref().unwrap_or("fitted"),

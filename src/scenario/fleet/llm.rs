@@ -195,6 +195,9 @@ pub struct LlmPool {
     /// engine on this accelerator, except where the pool states them. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_profile: Option<String>,
+    /// Names of the cards of the models that the profile was fitted to, once it has been read.
+    #[serde(skip)]
+    pub profile_models: Vec<String>,
     /// Speculative decoding: several tokens an iteration. Default: one token an iteration.
     pub speculative: Option<Box<Speculative>>,
     /// Fires an event for every iteration instead of folding runs of like ones. The results are

@@ -79,6 +79,7 @@ fn one_for(table: OverheadTable, pool: &LlmPool, path: &Path) -> Result<Overhead
 
 /// `states` says whether the scenario states a field of the pool.
 fn fill(pool: &mut LlmPool, entry: &OverheadEntry, states: &dyn Fn(&str) -> bool) {
+    pool.profile_models.clone_from(&entry.fitted_to);
     let give = |field: &str, own: &mut f64, fitted: f64| {
         if !states(field) {
             *own = fitted;

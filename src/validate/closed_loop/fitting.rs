@@ -92,6 +92,7 @@ pub fn fit(rows: &[Row], source: &str, changes: &[(String, String)]) -> Fit {
                 prefill_time_factor: 1.0,
                 decode_time_factor: 1.0,
                 provenance: None,
+                fitted_to: Vec::new(),
                 engine,
                 system,
                 fixed_us: one.fit.overheads.fixed_us,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Calibration, NumberType, RecordError, Row, Spread};
+use super::{Calibration, NumberType, Operation, RecordError, Row, Spread};
 
 /// The most microseconds: a million seconds.
 const MOST: f64 = 1e12;
@@ -68,6 +68,25 @@ impl Calibration {
             "",
             ("device.l2_bytes", "0", "1 or more"),
             "give the size of the device's second-level cache, or measure it again",
+        )
+    }
+
+    /// Checks that what an import has read is what it has kept and left out.
+    pub(super) fn check_import(&self, file: &str) -> Result<(), RecordError> {
+        let Some(import) = &self.import else {
+            return Ok(());
+        };
+        let told = import.skipped.values().copied().chain([import.kept]);
+        check(
+            told.map(u128::from).sum::<u128>() == u128::from(import.read),
+            file,
+            "",
+            (
+                "import.read",
+                &import.read.to_string(),
+                "`import.kept` and all counts of `import.skipped` together",
+            ),
+            "import the files again",
         )
     }
 }
@@ -151,6 +170,7 @@ impl Row {
                 "correct the row, or measure it again",
             )?;
         }
+        self.check_shape(file, place)?;
         self.check_time(file, place)?;
         let Some(checked) = self.checked else {
             return Ok(());
@@ -194,6 +214,39 @@ impl Row {
             )?;
         }
         Ok(())
+    }
+
+    /// Checks that sizes go together.
+    fn check_shape(&self, file: &str, place: &str) -> Result<(), RecordError> {
+        let (holds, field, value, allowed) = match self.operation {
+            Operation::PrefillAttention {
+                heads, kv_heads, ..
+            }
+            | Operation::DecodeAttention {
+                heads, kv_heads, ..
+            } => (
+                heads.is_multiple_of(kv_heads),
+                "kv_heads",
+                kv_heads,
+                "a divisor of `heads`: as many query heads share each",
+            ),
+            Operation::AllReduce { devices, .. }
+            | Operation::AllGather { devices, .. }
+            | Operation::ReduceScatter { devices, .. } => (
+                devices >= 2,
+                "devices",
+                u64::from(devices),
+                "2 or more: alone a device has nothing to exchange",
+            ),
+            _ => return Ok(()),
+        };
+        check(
+            holds,
+            file,
+            place,
+            (field, &value.to_string(), allowed),
+            "correct the row, or take it out",
+        )
     }
 
     /// Checks that the time is long enough for the least arithmetic and bytes of the operation.
