@@ -94,6 +94,8 @@ fn try_made(
     input: impl Read + Send + Sync + 'static,
     options: &ReadOptions,
 ) -> (Result<ReadReport, ObservedError>, usize) {
+    // One type for all of them: what unpacks is compiled anew for each.
+    let input: Box<dyn Read + Send + Sync> = Box::new(input);
     measured(|| {
         let input = Input::new("made".into(), input).unwrap();
         let mut last = 0;

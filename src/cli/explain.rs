@@ -39,6 +39,10 @@ pub fn explain(args: &ExplainArgs) -> Result<Finished, Failure> {
         ExplainError::Metric { context, reason } => {
             Failure::of(format!("--metric {}: {reason} ({context})", args.metric))
         }
+        ExplainError::Valueless { words, reason } => Failure::of(format!(
+            "--metric {}: {words}, {reason}; name a metric that all runs have, those without a part too",
+            args.metric
+        )),
         other => Failure::of(other),
     })?;
     if !args.repeats.json {

@@ -139,7 +139,12 @@ fn load(args: &SizeArgs) -> Result<Setup, Failure> {
     if !SizingFile::is_one(&document) {
         let document = from_flags(args, &document, folder, &overrides)?;
         let setup = Setup::of(&document, folder, FLAGS, &overrides);
-        return setup.map_err(|error| by_flags(args, error));
+        let setup = setup.map_err(|error| by_flags(args, error))?;
+        // What is set of the knob that is taken where none is given says how far it goes.
+        return match args.knob.is_empty() {
+            true => Ok(setup),
+            false => by_knobs(setup, &overrides),
+        };
     }
     let of_scenarios = [
         ("--knob", !args.knob.is_empty()),
@@ -153,7 +158,19 @@ fn load(args: &SizeArgs) -> Result<Setup, Failure> {
     }
     change(args, &mut document)?;
     let setup = Setup::of(&document, folder, &shown, &overrides);
-    setup.map_err(|error| by_flags(args, error))
+    by_knobs(setup.map_err(|error| by_flags(args, error))?, &overrides)
+}
+
+/// Refuses what is set of a field that a knob sets, which would not be heard.
+fn by_knobs(setup: Setup, overrides: &[(String, String)]) -> Result<Setup, Failure> {
+    for (path, value) in overrides {
+        if let Some(knob) = setup.set_by_knob(path) {
+            return Err(Failure::of(format!(
+                "--set {path}={value}: the knob {knob} sets this field; take one of the two away"
+            )));
+        }
+    }
+    Ok(setup)
 }
 
 /// Flags that change any sizing: the flag, the field that it stands for, and its value if it was given.
@@ -256,6 +273,16 @@ fn flagged(args: &SizeArgs, mut problem: Problem) -> Problem {
         } else if let Some(text) = args.knob.iter().find(of_path) {
             problem.location = problem.location.from_entry(&knob(text));
         }
+    } else if let Some(rest) = problem.field.strip_prefix("constraints.") {
+        // A constraint is named after its metric, in quotes for the dots.
+        let quoted = rest.strip_prefix('"').and_then(|it| it.split_once('"'));
+        let (name, field) = quoted
+            .or_else(|| rest.split_once('.'))
+            .unwrap_or((rest, ""));
+        if let Some(flag) = flag_of(args, &format!("constraints.{name}")) {
+            let field = field.trim_start_matches('.').to_owned();
+            (problem.location, problem.field) = (Location::file(flag), field);
+        }
     } else if let Some(rest) = problem.field.strip_prefix("knobs.") {
         // The sizing has the knobs in the order of the flags.
         let (index, field) = rest.split_once('.').unwrap_or((rest, "values"));
@@ -314,6 +341,13 @@ fn from_flags(
             };
             if !number.is_finite() {
                 return Err(no_number(&format!("{flag} {row}"), &bound));
+            }
+            let of_metric = |it: &&serde_json::Value| it["metric"] == metric;
+            let mut own = constraints.iter().filter(of_metric);
+            if own.any(|it| it.get(field).is_some()) {
+                return Err(Failure::of(format!(
+                    "{flag} {row}: {metric} has such a bound by another {flag}; give one"
+                )));
             }
             // A band has two bounds of one metric.
             let is_other =

@@ -121,11 +121,19 @@ pub enum ExplainError {
     /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The metric has no value in a run.
+    /// The metric is none of this scenario.
     #[error("{context}: {reason}")]
     Metric {
-        /// Which run.
+        /// The scenario.
         context: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The metric has no value in a run, though it could.
+    #[error("{words}: {reason}")]
+    Valueless {
+        /// Which run, in words: `as it is`, or without what.
+        words: String,
         /// What is wrong.
         reason: String,
     },
@@ -181,22 +189,34 @@ pub fn explain(
     }
     let found: Result<BTreeMap<u32, (Values, Outcome)>, ExplainError> = plans
         .into_par_iter()
-        .map(|(set, plan)| Ok((set, case.run(plan)?)))
+        .map(|(set, plan)| Ok((set, case.run(plan, &|| case.words(set))?)))
         .collect();
     let found = found?;
     let Some((base, outcome)) = found.get(&0) else {
         return Err(ExplainError::Nothing("no runs"));
     };
-    let remedies: Result<Vec<Tried>, ExplainError> = changed
+    let tried: Vec<(String, Result<Tried, ExplainError>)> = changed
         .into_par_iter()
-        .map(|(remedy, plan)| case.tried(remedy, plan, base, outcome))
+        .map(|(remedy, plan)| {
+            let text = remedy.text.clone();
+            (text, case.tried(remedy, plan, base, outcome))
+        })
         .collect();
-    let mut remedies = remedies?;
+    let mut remedies = Vec::new();
+    for (text, tried) in tried {
+        match tried {
+            Ok(tried) => remedies.push(tried),
+            // That a metric has no value with it says that it cannot be compared.
+            Err(ExplainError::Valueless { reason, .. }) => case.left_out.push((text, reason)),
+            Err(error) => return Err(error),
+        }
+    }
     remedies.sort_by(|a, b| a.value.total_cmp(&b.value));
     let within: Result<Vec<(Part, InPool)>, ExplainError> = within
         .into_par_iter()
         .map(|(part, pool, plan)| {
-            let (values, _) = case.run(plan)?;
+            let words = || format!("without {} in pool {pool} alone", part.text(case.plan));
+            let (values, _) = case.run(plan, &words)?;
             let alone = case.known(&minus(&values, base));
             Ok((part, InPool { pool, alone }))
         })
@@ -206,11 +226,7 @@ pub fn explain(
     let budget = budget(&outcome.document);
     let doubts = found.iter().filter_map(|(set, (_, run))| {
         let why = no_evidence(&run.document, metric)?;
-        let out: Vec<String> = case.of(*set).iter().map(|part| part.text(&plan)).collect();
-        Some(match out.is_empty() {
-            true => format!("as it is: {why}"),
-            false => format!("without {}: {why}", out.join(", ")),
-        })
+        Some(format!("{}: {why}", case.words(*set)))
     });
     let doubts = doubts.collect();
     let values = found.into_iter().map(|(set, (values, _))| (set, values));
@@ -329,6 +345,15 @@ impl Case<'_, '_> {
         within.map(|(_, part)| *part).collect()
     }
 
+    /// A run without a set, in words.
+    fn words(&self, set: u32) -> String {
+        let out: Vec<String> = self.of(set).iter().map(|it| it.text(self.plan)).collect();
+        match out.is_empty() {
+            true => "as it is".to_owned(),
+            false => format!("without {}", out.join(", ")),
+        }
+    }
+
     /// The shares of the parts, from the values of all sets.
     fn explained(&self, stages: Stages, values: &BTreeMap<u32, Values>) -> Explanation {
         let none = Values::new();
@@ -394,7 +419,12 @@ impl Case<'_, '_> {
         Ok(resolve(&document, self.base_dir).map_err(RunError::from)?)
     }
 
-    fn run(&self, plan: Plan) -> Result<(Values, Outcome), ExplainError> {
+    /// Runs a plan; `words` say which it is, should the metric have no value there.
+    fn run(
+        &self,
+        plan: Plan,
+        words: &dyn Fn() -> String,
+    ) -> Result<(Values, Outcome), ExplainError> {
         let quiet = Control {
             rows: None,
             observer: None,
@@ -404,8 +434,8 @@ impl Case<'_, '_> {
         let outcome = run_plan(plan, quiet)?;
         match self.values(&outcome) {
             Ok(values) => Ok((values, outcome)),
-            Err(error) => Err(ExplainError::Metric {
-                context: self.plan.scenario.name.clone(),
+            Err(error) => Err(ExplainError::Valueless {
+                words: words(),
                 reason: error.to_string(),
             }),
         }
@@ -427,7 +457,7 @@ impl Case<'_, '_> {
         base: &[f64],
         outcome: &Outcome,
     ) -> Result<Tried, ExplainError> {
-        let (values, with) = self.run(plan)?;
+        let (values, with) = self.run(plan, &|| remedy.text.clone())?;
         let cost = |outcome: &Outcome| outcome.document.get("cost")?.get("usd_per_year")?.as_f64();
         Ok(Tried {
             remedy,

@@ -45,8 +45,6 @@ fn a_minimal_scenario_is_read() {
     let scenario: Scenario = document(MINIMAL).parse_as().unwrap();
     assert_eq!(scenario.name, "small");
     assert_eq!(scenario.pools[0].name(), "nodes");
-    let plain: Scenario = toml::from_str(MINIMAL).unwrap();
-    assert_eq!(scenario, plain);
 }
 
 #[test]

@@ -221,20 +221,31 @@ fn large_numbers_are_shortened_where_a_line_would_be_longer_than_a_page() {
 
 #[test]
 fn the_most_of_several_runs_has_no_interval() {
-    let most = compared(&[
+    let asked = [
         "--metric",
         "latency.e2e_ms.max",
         "--replications",
         "4",
         "--set-b",
         "pools.servers.servers=3",
-    ]);
+    ];
+    let most = compared(&asked);
     let figure = figure(&most, "latency.e2e_ms.max");
     assert!(
         figure["low"].is_null() && figure["high"].is_null(),
         "{figure}"
     );
     assert_eq!(figure["verdict"], "not_shown");
+    // More replications would not change that.
+    let dir = folder(NONE);
+    let page = fine(
+        dir.path(),
+        &[&["compare", "s.toml", "s.toml"], &asked[..]].concat(),
+    );
+    assert!(
+        page.contains("compare a quantile") && !page.contains("more replications"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -312,7 +323,15 @@ fn what_is_no_result_and_no_metric_is_told_in_words() {
     );
     assert!(!told.contains("v000"), "{told}");
     let replications = std::fs::read_to_string(here.join("a/replications.json")).unwrap();
+    let mut fewer: Value = serde_json::from_str(&replications).unwrap();
+    fewer["replications"].as_array_mut().unwrap().pop();
+    let fewer = fewer.to_string();
     for (file, text, said) in [
+        (
+            "replications.json",
+            fewer.as_str(),
+            "and result.json is of another number of them; run",
+        ),
         (
             "replications.json",
             "[]",

@@ -278,6 +278,14 @@ fn nothing_planted_is_nothing_found() {
         &["explain", "s.toml", "--metric", "latency.e2e_ms.p98"],
     );
     assert!(told.contains("is not a field of the result"), "{told}");
+    // What has no value without a part says without which.
+    let ratio = "latency.e2e_ms.mean / latency.queue_ms.mean";
+    let told = refused(dir.path(), &["explain", "s.toml", "--metric", ratio]);
+    assert!(
+        told.contains("--metric latency.e2e_ms.mean / latency.queue_ms.mean: without ")
+            && told.contains("name a metric that all runs have"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -407,6 +407,13 @@ fn what_is_wrong_with_criteria_is_said_before_anything_runs() {
     assert!(pools.contains("no scenario is without"), "{pools}");
     let without = probe("{ kind = \"without\", field = \"batching.windw_ms\" }");
     assert!(without.contains("did you mean `window_ms`?"), "{without}");
+    let node = probe("{ kind = \"loss\", of = \"node\", accelerators = 4 }");
+    assert!(node.contains("is the size of a rack"), "{node}");
+    let unfound = with(&SHIPPED.replace("probe = { kind = \"headroom\" }\n", ""));
+    assert!(
+        unfound.contains("`card.headroom` is found by probe = { kind = \"headroom\" } alone"),
+        "{unfound}"
+    );
     let absent = refused(dir.path(), &["review", "s.toml", "--criteria", "nope.toml"]);
     assert!(absent.contains("nope.toml"), "{absent}");
     let none = refused(dir.path(), &["review", "gone.toml"]);

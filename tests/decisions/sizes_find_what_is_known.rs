@@ -573,6 +573,53 @@ fn a_cheaper_design_that_few_replications_left_open_is_decided_or_told() {
     assert!(some_open + some_cheap == 4, "{some_open} {some_cheap}");
 }
 
+/// Servers that are to be in time *and* well used: 2 Erlangs, so that c servers are used 2 / c.
+#[test]
+fn a_bound_that_more_servers_overshoot_is_kept() {
+    let dir = folder();
+    let flags = [
+        "size",
+        "s.toml",
+        "--knob",
+        "pools.servers.servers=1..40",
+        "--objective",
+        "scenario.pools.servers.servers",
+        "--set",
+        "run.horizon_s=200",
+        "--set",
+        "run.warmup_s=20",
+    ];
+    // Waits of more than 50 ms of one in a hundred: four servers (three would have 76 ms, by Erlang C).
+    for (bounds, servers) in [
+        (&["--at-least=pools.servers.utilization=0.3"][..], 3.0),
+        (
+            &[
+                "--at-least=pools.servers.utilization=0.3",
+                "--at-most=latency.queue_ms.p99=50",
+            ],
+            4.0,
+        ),
+    ] {
+        let found = fine(dir.path(), &[&flags[..], bounds, &["--json"]].concat());
+        let found: Value = serde_json::from_str(&found).unwrap();
+        let winner = &found["cases"][0]["winner"];
+        assert_eq!(winner["level"], servers, "{bounds:?}: {found}");
+        assert_eq!(winner["verdict"], "met");
+        assert_eq!(
+            found["cases"][0]["doubts"],
+            serde_json::json!([]),
+            "{found}"
+        );
+    }
+    // Five servers at most, and more than five.
+    let never = [
+        "--at-least=pools.servers.utilization=0.39",
+        "--at-most=latency.queue_ms.p99=5",
+    ];
+    let output = seatrial(dir.path(), &[&flags[..], &never].concat());
+    assert_eq!(output.status.code(), Some(1));
+}
+
 #[track_caller]
 fn refused(dir: &Path, arguments: &[&str], said: &[&str]) {
     let told = sweeps::refused(dir, arguments);
@@ -643,6 +690,11 @@ fn bad_input_is_refused_before_anything_runs() {
             "set = { \"pools.servers.servers\" = 4 }",
             &["[set] already"],
         ),
+        (
+            "confidence = 0.95",
+            "set = { \"pools.0.servers\" = 4 }",
+            &["knobs.0", "is set by [set], too"],
+        ),
         ("confidence = 0.95", "windows = 3", &["windows"]),
         ("s.toml", "t.toml", &["t.toml"]),
         (
@@ -676,6 +728,19 @@ fn bad_input_is_refused_before_anything_runs() {
         &["size", "z.toml", "--knob", "a=1..2"],
         &["--knob", "sizing file"],
     );
+    refused(
+        dir.path(),
+        &["size", "z.toml", "--set", "pools.0.servers=4"],
+        &["--set pools.0.servers=4: the knob pools.servers.servers sets this field"],
+    );
+    let of_case = "[[cases]]\nname = \"x\"\n[cases.set]\n\"pools.0.servers\" = 4\n";
+    fs::write(dir.path().join("z.toml"), format!("{good}{of_case}")).unwrap();
+    refused(
+        dir.path(),
+        &["size", "z.toml"],
+        &["is set by the case x, too"],
+    );
+    fs::write(dir.path().join("z.toml"), &good).unwrap();
     for (flags, said) in [
         (
             &["--knob", "pools.servers.servers=1..x"][..],
@@ -690,6 +755,18 @@ fn bad_input_is_refused_before_anything_runs() {
         (
             &["--knob", "pools.servers.servers=nan,9"],
             "--knob pools.servers.servers=nan,9: nan is no finite number",
+        ),
+        (
+            &["--at-most", "latency.e2e_ms.max=20"],
+            "--at-most latency.e2e_ms.max=20: metric = latency.e2e_ms.max: has no interval",
+        ),
+        (
+            &[
+                "--at-most",
+                "latency.e2e_ms.p99=20",
+                "--at-most=latency.e2e_ms.p99=30",
+            ],
+            "has such a bound by another --at-most; give one",
         ),
         (
             &["--at-most", "latency.queue_ms.p99=nan"],

@@ -11,6 +11,7 @@ use seatrial::fleet::outcome::RequestRow;
 use seatrial::fleet::simulation::Hooks;
 use seatrial::perf::{PrefillChunk, StepModel};
 use seatrial::scenario::resolve::resolve;
+use seatrial::scenario::schema::Scenario;
 use seatrial::scenario::{Document, SourceText};
 
 const HOP_NS: u64 = 250_000;
@@ -486,8 +487,9 @@ fn a_scenario_without_roles_is_written_out_as_before() {
         .replace("role = \"prefill\"", "")
         .replace("role = \"decode\"", "")
         .replace("[kv_transfer]", "");
-    let scenario: seatrial::scenario::schema::Scenario = toml::from_str(&text).unwrap();
-    let written = toml::to_string(&scenario).unwrap();
+    let document = Document::parse(SourceText::new("s.toml", text)).unwrap();
+    let scenario: Scenario = document.parse_as().unwrap();
+    let written = serde_json::to_value(&scenario).unwrap().to_string();
     assert!(
         !written.contains("role") && !written.contains("kv_transfer"),
         "{written}"

@@ -138,6 +138,19 @@ impl Side {
                     .to_owned(),
             });
         }
+        let (there, stated) = (
+            parts.replications.len() as u64,
+            document.get("replications"),
+        );
+        if stated.and_then(Value::as_u64) != Some(there) {
+            return Err(SideError {
+                file: path.display().to_string(),
+                reason: format!(
+                    "has {there} replications, and result.json is of another number of them; run its \
+                     scenario again"
+                ),
+            });
+        }
         Ok(Side {
             label: folder.display().to_string(),
             document,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::criteria::{Criteria, Probe};
+use super::criteria::{Criteria, Criterion, Probe};
 use super::error::ReviewError;
 use super::facts::facts;
 use crate::experiment::metric::Metric;
@@ -16,6 +16,20 @@ use crate::scenario::{Document, Problem, ScenarioError, nearest};
 
 /// Sections that every result has: what leads nowhere in them is a mistake.
 const ALWAYS_THERE: [&str; 4] = ["card", "latency", "throughput", "sim"];
+
+/// Figures of the card that one probe alone finds: the field, whether a probe is that one, and its name.
+const FOUND: [(&str, fn(&Probe) -> bool, &str); 2] = [
+    (
+        "headroom",
+        |probe| matches!(probe, Probe::Headroom {}),
+        "headroom",
+    ),
+    (
+        "cost_over_cheapest",
+        |probe| matches!(probe, Probe::Cheapest {}),
+        "cheapest",
+    ),
+];
 
 /// Refuses criteria of what no result and no scenario has, before anything runs.
 ///
@@ -29,8 +43,8 @@ pub fn check(
 ) -> Result<(), ReviewError> {
     let mut result = before_it_begins(plan)?;
     let mut card = facts(&result);
-    for found in ["headroom", "cost_over_cheapest"] {
-        card[found] = Value::Null;
+    for (field, _, _) in FOUND {
+        card[field] = Value::Null;
     }
     result["card"] = card;
     let known = Known::of_scenarios();
@@ -41,6 +55,9 @@ pub fn check(
             field,
             reason,
         };
+        if let Some(wrong) = found_elsewhere(criterion) {
+            return Err(refused(wrong));
+        }
         let metric = of_metric(&criterion.metric, &result);
         metric.map_err(|reason| refused(("metric", reason)))?;
         let wrong = match &criterion.probe {
@@ -53,6 +70,20 @@ pub fn check(
         }
     }
     Ok(())
+}
+
+/// Why a criterion's metric is not found by its probe.
+fn found_elsewhere(criterion: &Criterion) -> Option<(&'static str, String)> {
+    let metric = Metric::parse(&criterion.metric).ok()?;
+    let paths = metric.paths();
+    let has = |field: &str| paths.iter().any(|path| *path == format!("card.{field}"));
+    let (field, _, name) = FOUND
+        .into_iter()
+        .find(|(field, is_it, _)| has(field) && !is_it(&criterion.probe))?;
+    Some((
+        "probe",
+        format!("`card.{field}` is found by probe = {{ kind = \"{name}\" }} alone"),
+    ))
 }
 
 fn of_metric(text: &str, result: &Value) -> Result<(), String> {

@@ -164,6 +164,13 @@ impl Default for Probe {
     }
 }
 
+impl Probe {
+    /// Whether a rack is lost.
+    fn is_of_a_rack(&self) -> bool {
+        matches!(self, Probe::Loss { of: Lost::Rack, .. })
+    }
+}
+
 /// What may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -216,7 +223,13 @@ impl Criteria {
         }
         problems.unique("criteria", read.criteria.iter().map(|it| it.id.as_str()));
         for (index, criterion) in read.criteria.iter().enumerate() {
-            criterion.check(&format!("criteria.{index}"), &mut problems);
+            let at = format!("criteria.{index}");
+            criterion.check(&at, &mut problems);
+            let size = format!("{at}.probe.accelerators");
+            if !criterion.probe.is_of_a_rack() && !document.locate(&size).is_default() {
+                let allowed = "is the size of a rack, and the loss is of none";
+                problems.push(&size, "", allowed, "leave it out, or lose of = \"rack\"");
+            }
         }
         problems.finish()?;
         let places = 0..read.criteria.len();

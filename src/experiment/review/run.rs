@@ -160,17 +160,24 @@ fn shown(probe: &Probe, bench: &Bench<'_, '_>) -> Result<Result<Vec<Shown>, Miss
         }
         Ok(vec![shown])
     };
+    // Looking for the most and the least of so many fleets goes by what each run shows.
+    let by_figures = |what: String| match bench.plan.is_certain() {
+        true => what,
+        false => format!("{what}, by the figures of each run and not their intervals"),
+    };
     match probe {
         Probe::AsWritten {} => return Ok(as_written("as written".to_owned(), json!({}))),
         Probe::Headroom {} => {
-            return Ok(headroom(bench)?
-                .and_then(|found| as_written(found.words(), json!({ "headroom": found.factor }))));
+            return Ok(headroom(bench)?.and_then(|found| {
+                let what = by_figures(found.words());
+                as_written(what, json!({ "headroom": found.factor }))
+            }));
         }
         Probe::Cheapest {} => {
             return Ok(cheapest(bench)?.and_then(|found| {
                 let (what, ratio) = told(&found, carried(bench.base) == Some(true));
                 ratio.map_or(Err(what.clone()), |ratio| {
-                    as_written(what, json!({ "cost_over_cheapest": ratio }))
+                    as_written(by_figures(what), json!({ "cost_over_cheapest": ratio }))
                 })
             }));
         }

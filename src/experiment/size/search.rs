@@ -6,9 +6,11 @@
 //! (successive halving; Karnin, Koren and Somekh, ICML 2013). Of very many kinds only those are looked at
 //! that a model of the objective expects something of (in `model.rs`). Then kinds are decided in the order of
 //! their price: the least of each that is *shown* to meet all constraints, with as many replications as
-//! that takes. It ends when the winner and the runner-up are cheaper than every other kind looks, those
+//! that takes. Where the most there is meets not all, since more may overshoot a bound on use or cost, a second
+//! search looks for the least that meets what more helps (in `band.rs`). It ends when the winner and the runner-up are cheaper than every other kind looks, those
 //! that were dropped among them. Intervals are as wide as Bonferroni has it for all decisions.
 
+mod band;
 mod open;
 mod seen;
 mod telling;
@@ -19,9 +21,10 @@ use rayon::prelude::*;
 
 use super::bench::{Bench, Halt, Purse};
 use super::error::SizeError;
+use super::look::Look;
 use super::model::{is_known, neighbours, points, spread, worth_a_look};
 use super::outcome::{CaseOutcome, Design, SizeOutcome};
-use super::schema::EVENTS_PER_CPU_S;
+use super::schema::{Constraint, EVENTS_PER_CPU_S};
 use super::setup::{At, Ready};
 use super::theory::asked;
 use super::verdict::{Judged, Verdict, judge, promising};
@@ -84,6 +87,8 @@ struct Search<'a> {
     seen: BTreeMap<At, u32>,
     /// Kinds that were not looked at, since a model expects nothing of them.
     left_out: usize,
+    /// Whether there is a constraint that more of what is looked for by halves may do harm to.
+    may_overshoot: bool,
 }
 
 impl<'a> Search<'a> {
@@ -91,7 +96,10 @@ impl<'a> Search<'a> {
         let sizing = &bench.setup().sizing;
         let looks = sizing.replications.looks();
         let budget = (sizing.budget_cpu_s * EVENTS_PER_CPU_S) as u64;
-        let decisions = decisions(bench.setup().kinds.len(), bench.setup().levels.len());
+        let may_overshoot = ready.constraints.iter().any(Constraint::may_be_overshot);
+        let searches = if may_overshoot { 2 } else { 1 };
+        let (kinds, levels) = (bench.setup().kinds.len(), bench.setup().levels.len());
+        let decisions = decisions(kinds, levels, searches);
         let each = (1.0 - ready.confidence) / (decisions * looks.len() as u64) as f64;
         Search {
             bench,
@@ -103,6 +111,7 @@ impl<'a> Search<'a> {
             decided: BTreeMap::new(),
             seen: BTreeMap::new(),
             left_out: 0,
+            may_overshoot,
         }
     }
 
@@ -305,13 +314,20 @@ impl<'a> Search<'a> {
         seen: &mut Vec<At>,
     ) -> Result<Option<Promise>, Halt> {
         let mut objectives = BTreeMap::new();
-        let found = self.least(start, &mut |level| {
+        let constraints = &self.ready.constraints;
+        let mut look_at = |level: usize| -> Result<Look, Halt> {
             let at = At { kind, level };
             let look = self.bench.look(self.ready, at, replications, purse)?;
             seen.push(at);
             objectives.insert(level, look.objective.value);
-            Ok(promising(&look, &self.ready.constraints))
+            Ok(look)
+        };
+        let mut found = self.least(start, &mut |level| {
+            Ok(promising(&look_at(level)?, constraints))
         })?;
+        if found.is_none() && self.may_overshoot {
+            found = self.promise_below(start, &mut look_at)?;
+        }
         Ok(found.map(|level| Promise {
             kind,
             level,
@@ -341,11 +357,19 @@ impl<'a> Search<'a> {
             let judged = self.decide(At { kind, level })?;
             Ok::<bool, Halt>(judged.verdict == Verdict::Met)
         })?;
-        Ok(found.map(|level| level as usize - 1))
+        match found {
+            None if self.may_overshoot => self.decide_below(kind, start),
+            _ => Ok(found.map(|level| level as usize - 1)),
+        }
     }
 
     /// Looks at a design until it is known, or there are no more replications.
     fn decide(&mut self, at: At) -> Result<Judged, Halt> {
+        self.judged_until(at, &|judged| judged.verdict != Verdict::Unknown)
+    }
+
+    /// Looks at a design until what is asked for is known, or there are no more replications.
+    fn judged_until(&mut self, at: At, is_known: &dyn Fn(&Judged) -> bool) -> Result<Judged, Halt> {
         let mut judged = None;
         for replications in self.looks.clone() {
             let look = self
@@ -353,7 +377,7 @@ impl<'a> Search<'a> {
                 .look(self.ready, at, replications, &mut self.purse)?;
             self.seen.insert(at, replications);
             let found = judge(&look, &self.ready.constraints, self.confidence_each);
-            let known = found.verdict != Verdict::Unknown || look.exact;
+            let known = is_known(&found) || look.exact;
             judged = Some(found);
             if known {
                 break;
@@ -415,12 +439,12 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Designs of which one may be said to meet the constraints though it does not: all, or as many as halves
-/// of every kind lead to.
-fn decisions(kinds: usize, levels: usize) -> u64 {
+/// Designs of which one may be said to meet the constraints though it does not: all, or as many as so many
+/// searches by halves of every kind lead to.
+fn decisions(kinds: usize, levels: usize, searches: u64) -> u64 {
     let (kinds, levels) = (kinds as u64, levels as u64);
     let halves = 2 * u64::from(u64::BITS - levels.leading_zeros()) + 1;
-    kinds * levels.min(halves)
+    kinds * levels.min(searches * halves)
 }
 
 #[cfg(test)]
@@ -429,9 +453,10 @@ mod tests {
 
     #[test]
     fn decisions_are_no_more_than_designs() {
-        assert_eq!(decisions(3, 1), 3);
-        assert_eq!(decisions(2, 4), 8);
+        assert_eq!(decisions(3, 1, 1), 3);
+        assert_eq!(decisions(2, 4, 2), 8);
         // 2 x 7 halves and the next one.
-        assert_eq!(decisions(1, 100), 15);
+        assert_eq!(decisions(1, 100, 1), 15);
+        assert_eq!(decisions(1, 100, 2), 30);
     }
 }

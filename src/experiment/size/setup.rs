@@ -1,6 +1,6 @@
 //! From a sizing file to designs that are ready to be run: everything is read and checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -255,6 +255,14 @@ impl Setup {
         set
     }
 
+    /// The path by which a knob sets the field of a path, if one does.
+    pub fn set_by_knob(&self, path: &str) -> Option<&str> {
+        let base = &self.cases.first()?.base;
+        let own = base.pretty_path(path);
+        let mut paths = self.sizing.knobs.iter().flat_map(Axis::paths);
+        paths.find(|it| base.pretty_path(it) == own)
+    }
+
     /// The number of the knob looked for by halves, where it is one number.
     pub fn level(&self, at: At) -> Option<f64> {
         match &self.levels[at.level][..] {
@@ -349,12 +357,26 @@ fn parsed(text: &str) -> Result<Metric, SizeError> {
     })
 }
 
-/// Refuses two knobs that set one field by two names of it.
+/// Refuses two knobs that set one field by two names of it, and what is set for designs beside a knob.
 fn check_paths(sizing: &SizingFile, document: &Document, base: &Document) -> Result<(), SizeError> {
     let mut problems = Problems::new(document);
     let mut seen = BTreeSet::new();
+    let of_cases = sizing.cases.iter().flat_map(|case| {
+        let by = format!("by the case {}", case.name);
+        case.set.keys().map(move |path| (path, by.clone()))
+    });
+    let of_all = sizing.set.keys().map(|path| (path, "by [set]".to_owned()));
+    let set: BTreeMap<String, String> = of_cases
+        .chain(of_all)
+        .map(|(path, by)| (base.pretty_path(path), by))
+        .collect();
     for (index, knob) in sizing.knobs.iter().enumerate() {
         for path in knob.paths() {
+            if let Some(by) = set.get(&base.pretty_path(path)) {
+                let allowed = format!("is set {by}, too");
+                let remedy = "take one of the two away";
+                problems.push(&format!("knobs.{index}"), path, &allowed, remedy);
+            }
             if !seen.insert(base.pretty_path(path)) {
                 let allowed = "is set by another knob, too";
                 problems.push(

@@ -112,12 +112,19 @@ impl Setup {
         Ok(setup)
     }
 
-    /// Refuses two axes that set one field by two names of it.
+    /// Refuses two axes, or an axis and [set], that set one field by two names of it.
     fn check_paths(&self) -> Result<(), SweepError> {
         let mut problems = Problems::new(&self.document);
         let mut seen = BTreeSet::new();
+        let set = self.experiment.set.keys();
+        let set: BTreeSet<String> = set.map(|path| self.base.pretty_path(path)).collect();
         for (index, axis) in self.experiment.axes.iter().enumerate() {
             for path in axis.paths() {
+                if set.contains(&self.base.pretty_path(path)) {
+                    let allowed = "is set for all points by [set], too";
+                    let remedy = "take one of the two away";
+                    problems.push(&format!("axes.{index}"), path, allowed, remedy);
+                }
                 if !seen.insert(self.base.pretty_path(path)) {
                     let remedy = "let one axis set it";
                     let allowed = "is set by another axis, too";

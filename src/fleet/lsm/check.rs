@@ -93,6 +93,7 @@ impl LsmStore {
                 for file in run.files() {
                     check_file(file)?;
                 }
+                same("index of a run", run.is_indexed(), true)?;
                 let bytes = run.files().iter().map(|file| file.bytes).sum::<u64>();
                 same("bytes of a run", run.bytes(), bytes)?;
             }

@@ -64,9 +64,14 @@ impl SortedFile {
 
     /// The segments of `subject`.
     pub(super) fn of(&self, subject: Subject) -> &[Segment] {
+        &self.segments[self.place_of(subject)]
+    }
+
+    fn place_of(&self, subject: Subject) -> Range<usize> {
         let from = self.segments.partition_point(|s| s.subject < subject);
-        let many = self.segments[from..].partition_point(|s| s.subject == subject);
-        &self.segments[from..from + many]
+        // A subject has few of them.
+        let own = self.segments[from..].iter();
+        from..from + own.take_while(|s| s.subject == subject).count()
     }
 
     /// The tombstone of `subject`.
@@ -80,13 +85,28 @@ impl SortedFile {
 
     /// Parts the segments of `subject` at `stamp`, in place. Totals stay as they are.
     pub(super) fn split(&mut self, subject: Subject, stamp: SimTime) {
-        let from = self.segments.partition_point(|s| s.subject < subject);
-        let many = self.segments[from..].partition_point(|s| s.subject == subject);
-        let parts: Vec<Segment> = self.segments[from..from + many]
-            .iter()
-            .flat_map(|segment| segment.split(stamp))
-            .collect();
-        self.segments.splice(from..from + many, parts);
+        let place = self.place_of(subject);
+        let own = self.segments[place.clone()].iter();
+        let parts: Vec<Segment> = own.flat_map(|segment| segment.split(stamp)).collect();
+        self.segments.splice(place, parts);
+    }
+}
+
+/// What a search among many files goes by. It is kept beside them: each step would wait for memory else.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Span {
+    first: Subject,
+    last: Subject,
+    bytes: u64,
+}
+
+impl Span {
+    fn of(file: &SortedFile) -> Self {
+        Self {
+            first: file.first,
+            last: file.last,
+            bytes: file.bytes,
+        }
     }
 }
 
@@ -94,6 +114,8 @@ impl SortedFile {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Run {
     files: Vec<Arc<SortedFile>>,
+    /// Those of the files, in their order.
+    spans: Vec<Span>,
     bytes: u64,
     /// Files that have tombstones.
     with_tombstones: usize,
@@ -114,6 +136,12 @@ impl Run {
         self.bytes
     }
 
+    /// Whether what searches go by is what the files have.
+    pub(super) fn is_indexed(&self) -> bool {
+        let spans = self.files.iter().map(|file| Span::of(file));
+        self.spans.iter().copied().eq(spans)
+    }
+
     /// Those with tombstones; at no cost where there are none.
     pub(super) fn tombstone_files(&self) -> impl Iterator<Item = &Arc<SortedFile>> {
         let files = if self.with_tombstones > 0 {
@@ -130,9 +158,28 @@ impl Run {
     }
 
     fn index_for(&self, subject: Subject) -> Option<usize> {
-        let at = self.files.partition_point(|f| *f.range().end() < subject);
-        let file = self.files.get(at)?;
-        file.range().contains(&subject).then_some(at)
+        let at = self.spans.partition_point(|span| span.last < subject);
+        (self.spans.get(at)?.first <= subject).then_some(at)
+    }
+
+    /// Where the files are that overlap a range of subjects.
+    fn overlap(&self, range: &RangeInclusive<Subject>) -> Range<usize> {
+        let from = self
+            .spans
+            .partition_point(|span| span.last < *range.start());
+        let rest = &self.spans[from..];
+        from..from + rest.partition_point(|span| span.first <= *range.end())
+    }
+
+    /// The files that overlap a range of subjects.
+    pub(super) fn overlapping(&self, range: &RangeInclusive<Subject>) -> &[Arc<SortedFile>] {
+        &self.files[self.overlap(range)]
+    }
+
+    /// Their bytes.
+    pub(super) fn overlapped_bytes(&self, range: &RangeInclusive<Subject>) -> u64 {
+        let spans = &self.spans[self.overlap(range)];
+        spans.iter().map(|span| span.bytes).sum()
     }
 
     /// Parts the segments of `subject` at `stamp`; whether there was one to part.
@@ -150,9 +197,7 @@ impl Run {
 
     /// Where the files of an input are: they are neighbours.
     fn place(&self, input: &Input) -> Range<usize> {
-        let from = self
-            .files
-            .partition_point(|f| *f.range().start() < input.from);
+        let from = self.spans.partition_point(|span| span.first < input.from);
         let rest = self.files.get(from..).unwrap_or(&[]);
         let many = rest.iter().take_while(|file| input.has(file)).count();
         from..from + many
@@ -163,6 +208,8 @@ impl Run {
             self.bytes += file.bytes;
             self.with_tombstones += usize::from(!file.tombstones.is_empty());
         }
+        let spans = files.iter().map(|file| Span::of(file));
+        self.spans.splice(place.clone(), spans);
         for file in self.files.splice(place, files) {
             self.bytes -= file.bytes;
             self.with_tombstones -= usize::from(!file.tombstones.is_empty());
@@ -251,7 +298,7 @@ impl Level {
             self.runs.push(Run::default());
         }
         if let Some(run) = self.runs.last_mut() {
-            let at = run.files.partition_point(|file| file.first < first);
+            let at = run.spans.partition_point(|span| span.first < first);
             run.splice(at..at, files);
         }
     }

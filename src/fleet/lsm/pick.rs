@@ -86,8 +86,9 @@ impl LsmStore {
         let files = self.levels.get(level)?.files();
         let cost = |file: &SortedFile| match self.rule.picking {
             Picking::Overlap => {
-                let below = self.overlapping(level + 1, file.range());
-                below.map(|f| f.bytes as f64).sum::<f64>() / file.bytes.max(1) as f64
+                let runs = self.runs_of(level + 1).iter();
+                let below: u64 = runs.map(|run| run.overlapped_bytes(&file.range())).sum();
+                below as f64 / file.bytes.max(1) as f64
             }
             Picking::Size => -(file.bytes as f64),
             Picking::Age => file.id as f64,
@@ -105,24 +106,17 @@ impl LsmStore {
             .map(|(_, file)| file)
     }
 
+    fn runs_of(&self, level: usize) -> &[Run] {
+        self.levels.get(level).map_or(&[], |it| it.runs.as_slice())
+    }
+
     fn overlapping(
         &self,
         level: usize,
         range: RangeInclusive<Subject>,
     ) -> impl Iterator<Item = &Arc<SortedFile>> {
-        let runs = self
-            .levels
-            .get(level)
-            .map_or(&[][..], |l| l.runs.as_slice());
-        runs.iter().flat_map(move |run: &Run| {
-            let from = run
-                .files()
-                .partition_point(|f| f.range().end() < range.start());
-            let to = run
-                .files()
-                .partition_point(|f| f.range().start() <= range.end());
-            run.files().get(from..to).unwrap_or(&[])
-        })
+        let runs = self.runs_of(level).iter();
+        runs.flat_map(move |run| run.overlapping(&range))
     }
 
     /// All of level 0, or one file of a deeper level, with what it overlaps in the next.

@@ -161,9 +161,20 @@ fn verdict(comparison: &Comparison, [of_a, of_b]: [usize; 2]) -> Vec<String> {
         let named = comparison.figures.iter();
         let named =
             named.filter(|it| matches!(it.verdict, Verdict::NotShown | Verdict::NoEvidence));
-        let named: Vec<&str> = named.map(|it| it.figure.name.as_str()).collect();
-        let more = "more replications narrow what is open";
-        lines.push(format!("open: {} ({more})", named.join("; ")));
+        let (extremes, narrowed): (Vec<_>, Vec<_>) =
+            named.partition(|it| it.figure.metric.is_of_extremes());
+        for (rows, why) in [
+            (narrowed, "more replications narrow what is open"),
+            (
+                extremes,
+                "the most of a run has no interval: compare a quantile, such as p999",
+            ),
+        ] {
+            let names: Vec<&str> = rows.iter().map(|it| it.figure.name.as_str()).collect();
+            if !names.is_empty() {
+                lines.push(format!("open: {} ({why})", names.join("; ")));
+            }
+        }
     }
     lines
 }

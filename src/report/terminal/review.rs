@@ -1,8 +1,9 @@
 //! The page of a design card.
 
+use comfy_table::Table;
 use serde_json::Value;
 
-use super::page::{Page, WIDTH, add, table};
+use super::page::{Page, WIDTH, Written, add, fitting, table};
 use super::{are_abstract, part_name};
 use crate::experiment::review::criteria::Better;
 use crate::experiment::review::{Card, Scored, ScoredDimension};
@@ -144,6 +145,12 @@ fn short(value: f64) -> String {
 
 fn fleet(page: &mut Page, card: &Card) {
     page.title("The fleet");
+    page.table(&fitting(&|written| pools(card, written)));
+    page.line("");
+    card.diagram.lines().for_each(|line| page.line(line));
+}
+
+fn pools(card: &Card, written: Written) -> Table {
     let mut rows = table(&[
         "pool",
         "replicas",
@@ -158,20 +165,16 @@ fn fleet(page: &mut Page, card: &Card) {
             value.map_or("-".to_owned(), count)
         };
         let name = pool.get("name").and_then(Value::as_str).unwrap_or_default();
-        add(
-            &mut rows,
-            &[
-                name.to_owned(),
-                whole("replicas"),
-                whole("accelerators"),
-                significant(number("requests_per_s")),
-                significant(number("mean_in_system")),
-            ],
-        );
+        let cells = [
+            name.to_owned(),
+            whole("replicas"),
+            whole("accelerators"),
+            written(number("requests_per_s")),
+            written(number("mean_in_system")),
+        ];
+        add(&mut rows, &cells);
     }
-    page.table(&rows);
-    page.line("");
-    card.diagram.lines().for_each(|line| page.line(line));
+    rows
 }
 
 /// The latency budget as an equation with the numbers put in.

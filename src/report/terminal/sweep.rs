@@ -294,7 +294,7 @@ fn effect_rows(effects: &Effects, with_places: bool) -> Table {
     }
     let mut table = table(&header);
     for axis in &effects.axes {
-        let mut cells = vec![cut(&brief(&axis.axis, &labels), 24)];
+        let mut cells = vec![middle_cut(&brief(&axis.axis, &labels), 24)];
         for level in [&axis.lowest, &axis.highest] {
             cells.push(significant(Some(level.mean)));
             cells.extend(with_places.then(|| cut(&level.at, 18)));
@@ -315,6 +315,18 @@ fn cut(text: &str, most: usize) -> String {
         true => text.chars().take(most - 3).chain("...".chars()).collect(),
         false => text.to_owned(),
     }
+}
+
+/// The same with both ends kept: long names begin, or end, alike.
+fn middle_cut(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let front = (most - 3) / 3;
+    let back = most - 3 - front;
+    let end: String = text.chars().skip(count - back).collect();
+    format!("{}...{end}", text.chars().take(front).collect::<String>())
 }
 
 fn index_cells(index: Option<Index>) -> [String; 2] {
@@ -362,5 +374,19 @@ fn doubts(page: &mut Page, outcome: &SweepOutcome) {
         for text in &said {
             page.item(text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::middle_cut;
+
+    #[test]
+    fn long_names_that_begin_alike_stay_apart() {
+        let cut = |end: &str| middle_cut(&format!("variants.a-long-name-of-many-parts.{end}"), 24);
+        assert_eq!(cut("window_ms"), "variant...arts.window_ms");
+        assert_ne!(cut("window_ms"), cut("max_batch"));
+        assert_eq!(middle_cut("short", 24), "short");
+        assert_eq!(middle_cut(&"x".repeat(25), 24).chars().count(), 24);
     }
 }

@@ -146,7 +146,11 @@ impl Search<'_> {
                 significant(less.level),
                 significant(more.level)
             );
-            if less.verdict == Verdict::Met && more.verdict == Verdict::Missed {
+            // Too much of what is bounded from the other side is no surprise.
+            let rows = self.ready.constraints.iter().zip(&more.values);
+            let mut beyond = rows.filter(|(row, value)| value.is_none_or(|it| !row.allows(it)));
+            let surprising = beyond.any(|(row, _)| !row.may_be_overshot());
+            if less.verdict == Verdict::Met && more.verdict == Verdict::Missed && surprising {
                 doubts.push(format!(
                     "more did harm between {levels}: the least may be elsewhere"
                 ));
