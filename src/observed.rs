@@ -64,7 +64,7 @@ pub mod write;
 pub use error::ObservedError;
 pub use format::ObservedFormat;
 pub use read::{ReadOptions, detect, read, read_all};
-pub use record::{Blocks, Ending, Observed, Tokens};
+pub use record::{Blocks, DATED_NS, Ending, Observed, Tokens};
 pub use report::ReadReport;
 pub use series::ObservedSeries;
 

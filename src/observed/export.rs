@@ -90,6 +90,11 @@ impl Exporter {
         })
     }
 
+    /// Takes the requests' own zero to be 1970: they have dates.
+    pub fn count_from_1970(&mut self) {
+        self.options.start_ns = 0;
+    }
+
     /// Adds a request, and gives what text there is by now.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::attempt::{Again, Attempt};
 use super::error::ObservedError;
 use super::group::{Group, Member, fill};
+use super::record::Ending;
 use super::report::Joined;
 use super::skew::Skews;
 use super::sort::{Merge, Sorter};
@@ -85,7 +86,12 @@ impl Joiner {
     /// # Errors
     /// When more requests are under way at once than are held in memory, or what waits for them
     /// cannot be put on disk.
-    pub(super) fn push(&mut self, attempt: Attempt) -> Result<(), ObservedError> {
+    pub(super) fn push(&mut self, mut attempt: Attempt) -> Result<(), ObservedError> {
+        // Nothing is counted of what failed: that is not known, and another try may tell it.
+        if attempt.ending != Ending::Completed {
+            attempt.prompt = attempt.prompt.filter(|tokens| *tokens > 0);
+            attempt.bytes_in = attempt.bytes_in.filter(|bytes| *bytes > 0);
+        }
         let now_ns = attempt.start_ns;
         self.release(Some(now_ns))?;
         self.join(attempt);

@@ -1,5 +1,7 @@
 //! What the fields of access logs mean, by the names that Envoy, nginx and people give them.
 
+use crate::scenario::nearest;
+
 /// What a field of an access log means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -90,9 +92,85 @@ pub(super) fn envoy_meaning(command: &str) -> Result<Meaning, String> {
         "UPSTREAM_REQUEST_ATTEMPT_COUNT" => M::Attempts,
         "REQ" | "RESP" => header_meaning(argument),
         "DYNAMIC_METADATA" | "METADATA" => by_name(argument.rsplit(':').next().unwrap_or("")),
-        _ => M::Other,
+        // Extensions have commands of their own: only what looks like a slip is refused.
+        other if ENVOY_OTHERS.contains(&other) => M::Other,
+        other => match nearest(other, ENVOY_READ.into_iter()) {
+            Some(meant) => {
+                return Err(format!(
+                    "has the command %{other}%, which Envoy has not: did you mean %{meant}%?"
+                ));
+            }
+            None => M::Other,
+        },
     })
 }
+
+/// Commands of Envoy that are read here.
+const ENVOY_READ: [&str; 14] = [
+    "START_TIME",
+    "RESPONSE_CODE",
+    "RESPONSE_FLAGS",
+    "RESPONSE_FLAGS_LONG",
+    "BYTES_RECEIVED",
+    "BYTES_SENT",
+    "DURATION",
+    "RESPONSE_DURATION",
+    "TRACE_ID",
+    "UPSTREAM_REQUEST_ATTEMPT_COUNT",
+    "REQ",
+    "RESP",
+    "DYNAMIC_METADATA",
+    "METADATA",
+];
+
+/// Commands of Envoy that look like those, and say nothing that is read (from its documentation of access
+/// logs, `Command Operators`).
+const ENVOY_OTHERS: [&str; 44] = [
+    "START_TIME_LOCAL",
+    "EMIT_TIME",
+    "EMIT_TIME_LOCAL",
+    "RESPONSE_CODE_DETAILS",
+    "CONNECTION_TERMINATION_DETAILS",
+    "REQUEST_HEADERS_BYTES",
+    "RESPONSE_HEADERS_BYTES",
+    "RESPONSE_TRAILERS_BYTES",
+    "BYTES_RETRANSMITTED",
+    "PACKETS_RETRANSMITTED",
+    "UPSTREAM_WIRE_BYTES_SENT",
+    "UPSTREAM_WIRE_BYTES_RECEIVED",
+    "UPSTREAM_HEADER_BYTES_SENT",
+    "UPSTREAM_HEADER_BYTES_RECEIVED",
+    "DOWNSTREAM_WIRE_BYTES_SENT",
+    "DOWNSTREAM_WIRE_BYTES_RECEIVED",
+    "DOWNSTREAM_HEADER_BYTES_SENT",
+    "DOWNSTREAM_HEADER_BYTES_RECEIVED",
+    "COMMON_DURATION",
+    "REQUEST_DURATION",
+    "REQUEST_TX_DURATION",
+    "RESPONSE_TX_DURATION",
+    "DOWNSTREAM_HANDSHAKE_DURATION",
+    "ROUNDTRIP_DURATION",
+    "UPSTREAM_CONNECTION_POOL_READY_DURATION",
+    "REQ_WITHOUT_QUERY",
+    "TRAILER",
+    "RESPONSE_TRAILER",
+    "CLUSTER_METADATA",
+    "UPSTREAM_METADATA",
+    "ROUTE_METADATA",
+    "STREAM_ID",
+    "CONNECTION_ID",
+    "UNIQUE_ID",
+    "GRPC_STATUS",
+    "GRPC_STATUS_NUMBER",
+    "PROTOCOL",
+    "UPSTREAM_PROTOCOL",
+    "UPSTREAM_HOST",
+    "UPSTREAM_CLUSTER",
+    "UPSTREAM_CLUSTER_RAW",
+    "UPSTREAM_CONNECTION_ID",
+    "UPSTREAM_TRANSPORT_FAILURE_REASON",
+    "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
+];
 
 /// Whether a pattern of `strftime` writes ISO 8601: a date, then a time of day.
 fn is_iso(pattern: &str) -> bool {

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Stamps from here on are dates, ns since 1970; below it a log has a zero of its own (some 30 years).
+pub const DATED_NS: u64 = 1_000_000_000_000_000_000;
+
 /// How a request ended, as far as a log tells. Names are those of results: see
 /// [`Status`](crate::fleet::request::Status).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

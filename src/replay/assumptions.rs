@@ -1,5 +1,8 @@
 //! What a replay takes to be so, that nobody has seen.
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use super::night::Night;
 use crate::report::number::{percent, plural};
 use crate::scenario::schema::Scenario;
@@ -8,8 +11,18 @@ use crate::scenario::workload::PrefixSharing;
 /// In words, those of the scenario first.
 pub(super) fn of(scenario: &Scenario, night: &Night) -> Vec<String> {
     let mut all = scenario.assumptions.clone();
+    all.extend(zero(scenario, night));
     all.push(prefixes(scenario, night));
     all.extend(caches(night));
+    let inferred = night.lengths.inferred;
+    if inferred > 0 {
+        all.push(format!(
+            "Lengths of {} are inferred, once for all simulated nights: limits say nothing of how far those that \
+             were are from them, and what rests on them (tries and times where many requests fail) may be off \
+             though the model is right.",
+            plural(inferred, "request")
+        ));
+    }
     let drawn = night.lengths.drawn;
     if drawn > 0 {
         all.push(format!(
@@ -18,6 +31,27 @@ pub(super) fn of(scenario: &Scenario, night: &Night) -> Vec<String> {
         ));
     }
     all
+}
+
+/// Where time 0 is in a log with dates: what the scenario says of times counts from there.
+fn zero(scenario: &Scenario, night: &Night) -> Option<String> {
+    let zero_ns = i128::from(night.zero_ns?);
+    let zero = OffsetDateTime::from_unix_timestamp_nanos(zero_ns).ok()?;
+    let zero = zero.format(&Rfc3339).ok()?;
+    let taken = match night.clock.stated {
+        true => "as --start says",
+        false => "the first request of the log (--start says otherwise)",
+    };
+    let clock = scenario.run.clock.as_ref();
+    let clock = clock.map_or_else(String::new, |clock| {
+        format!(
+            ", whatever run.clock says ({}), which is for accounts alone",
+            clock.start
+        )
+    });
+    Some(format!(
+        "Time 0, from which faults and rates of the scenario count, is {zero}, {taken}{clock}."
+    ))
 }
 
 /// What prompts have in common.

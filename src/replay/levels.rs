@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::error::ReplayError;
-use super::night::{Clock, DATED_NS, Night};
+use super::night::{Clock, Night};
 use super::series::{Kind, Minutes, Series};
 use super::stage::Levels;
+use crate::observed::DATED_NS;
 use crate::observed::levels::{Level, LevelSample, ObservedLevels};
 
 /// Looks at a simulated night that there are room for, and of a minute at least and at most.

@@ -8,11 +8,8 @@ use super::error::ReplayError;
 use super::window::{Window, clock_ns, instant_s};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::request::{Outcome, Status};
-use crate::observed::{Ending, Observed};
+use crate::observed::{DATED_NS, Ending, Observed};
 use crate::workload::source::{Arrival, PromptBlocks};
-
-/// Stamps above this are dates, ns since 1970; below it a log has a zero of its own (some 30 years).
-pub(super) const DATED_NS: u64 = 1_000_000_000_000_000_000;
 
 /// One request.
 #[derive(Debug, Clone, Copy, PartialEq)]

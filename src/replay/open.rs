@@ -245,7 +245,7 @@ pub fn by_default(stage: &Stage, calm: &[Seen]) -> Result<(Vec<Open>, Vec<String
     let retries = [
         ("/clients/max_retries", "clients.max_retries", (0.0, 8.0)),
         (
-            "/clients/backoff",
+            "/clients/backoff/base_ms",
             "clients.backoff.base_ms",
             (1.0, 10_000.0),
         ),

@@ -136,8 +136,8 @@ pub fn failing_quantile(it: &QuantileError) -> String {
 pub fn few_nights(outcome: &Outcome) -> Option<String> {
     (outcome.nights < ENOUGH_NIGHTS).then(|| {
         format!(
-            "{} simulated nights tell little of luck: more is allowed than {ENOUGH_NIGHTS} or more of them \
-             would allow (--nights), most of all of quantiles.",
+            "{} simulated nights tell little of luck: limits by so few are rough, too wide or too narrow, most \
+             of all of quantiles; judge by {ENOUGH_NIGHTS} or more (--nights).",
             outcome.nights
         )
     })

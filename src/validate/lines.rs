@@ -40,10 +40,19 @@ pub fn read_text(path: &Path) -> Result<String, ValidateError> {
         bytes = plain;
     }
     let text = String::from_utf8(bytes).map_err(|error| refuse(error.to_string()))?;
-    Ok(match text.strip_prefix('\u{feff}') {
+    let text = match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,
-    })
+    };
+    Ok(plain_ends(text))
+}
+
+/// A text whose lines end as everywhere: of those that end in two characters a reader of CSV counts one less.
+pub fn plain_ends(text: String) -> String {
+    match text.contains("\r\n") {
+        true => text.replace("\r\n", "\n"),
+        false => text,
+    }
 }
 
 /// A CSV file with a header.

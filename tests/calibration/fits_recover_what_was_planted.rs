@@ -579,6 +579,20 @@ fn files_of_all_kinds_are_read_and_bad_rows_refused() {
     let text = with(&|_| {}).replacen('{', "{\"ttft_ms\":1.0,", 1);
     let said = refused(&[&write("m.jsonl", &text)]);
     assert!(said.contains("field `ttft_ms` is there twice"), "{said}");
+    // What came at a rate, or failed, is not so many users.
+    let served = include_str!("../data/import/vllm-bench-serve.json");
+    for (from, to, part) in [
+        ("\"inf\"", "5.0", "field `request_rate`"),
+        (
+            "\"failed\": 0",
+            "\"failed\": 1",
+            "at most 5 % of the requests",
+        ),
+    ] {
+        assert!(served.contains(from));
+        let said = refused(&[&write("n.json", &served.replacen(from, to, 1))]);
+        assert!(said.contains(part), "{said}");
+    }
     let both = serde_json::to_string(&Measurement {
         batch: Some(4),
         ..ROWS[0].clone()

@@ -367,6 +367,50 @@ fn malformed_files_are_refused_by_line_and_column() {
         said.contains("all_reduce.csv:1: column 9 has the name `size` of another"),
         "{said}"
     );
+    for (from, to, said_of) in [
+        (
+            "\"inf\"",
+            "-2",
+            "`request_rate` is -2, but it must be a number above 0, or \"inf\"",
+        ),
+        ("\"inf\"", "\"fast\"", "`request_rate` is \"fast\""),
+        (
+            "\"max_concurrency\": 2",
+            "\"max_concurrency\": 0",
+            "`max_concurrency` is 0",
+        ),
+        (
+            "\"completed\": 3",
+            "\"completed\": 2.5",
+            "`completed` is 2.5, but it must be a whole number",
+        ),
+        (
+            "\"completed\": 3",
+            "\"completed\": 5",
+            "`ttfts` is a list of 3",
+        ),
+        (
+            "\"total_input_tokens\": 300",
+            "\"total_input_tokens\": 999",
+            "what the lengths of the requests add up to",
+        ),
+        (
+            "\"total_output_tokens\": 12",
+            "\"total_output_tokens\": 8",
+            "`total_output_tokens` is 8",
+        ),
+    ] {
+        let said = refused("vllm-bench-serve-detailed.json", from, to, &none);
+        assert!(said.contains(said_of), "{said}");
+    }
+    // Lines that end in two characters are counted as they are.
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("mlp.csv");
+    let text = std::fs::read_to_string(data("vidur/mlp.csv")).unwrap();
+    let text = text.replacen(",True,16,1", ",perhaps,16,1", 1);
+    std::fs::write(&path, text.replace('\n', "\r\n")).unwrap();
+    let said = import(&path, &none).unwrap_err().to_string();
+    assert!(said.contains("mlp.csv:3: column 56"), "{said}");
     // All that there is was left out: nothing is made, and the reason is told.
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("all_reduce.csv");
@@ -461,6 +505,15 @@ fn what_cannot_be_is_left_out_and_counted() {
         assert_eq!(skipped(&changed(name, from, to))[why], 1, "{why}");
     }
 
+    // Tokens that take no time are no kernel's.
+    let calibration = changed(
+        "vidur/mlp.csv",
+        ",0.14406,0.1617,0.14847,0.147,0.00441,",
+        ",1e-7,1e-7,1e-7,1e-7,0,",
+    );
+    let why = "faster than any device (its unit or its sizes are wrong)";
+    assert_eq!(skipped(&calibration)[why], 1);
+
     // A batch that was over before its prompts were.
     let asked = Asked {
         device: Some("h100-80gb".to_owned()),
@@ -472,6 +525,10 @@ fn what_cannot_be_is_left_out_and_counted() {
     std::fs::write(&path, text.replacen(",2918.0,", ",29.18,", 1)).unwrap();
     let calibration = import(&path, &asked).unwrap();
     let why = "whose whole time is less than that of its prompts";
+    assert_eq!(skipped(&calibration)[why], 3);
+    std::fs::write(&path, text.replacen(",2918.0,", ",2918000.0,", 1)).unwrap();
+    let calibration = import(&path, &asked).unwrap();
+    let why = "whose whole time is many times that of its prompts and tokens";
     assert_eq!(skipped(&calibration)[why], 3);
 
     let served = "vllm-bench-serve.json";

@@ -186,7 +186,7 @@ impl Judged<'_> {
         let own: Vec<(usize, Values)> = self.rows.iter().map(|row| (*row, values)).collect();
         let fitted: Vec<Option<Means>> = model.means(&own).into_iter().map(Result::ok).collect();
         let named = |at: &usize| self.free[*at].name();
-        let parameters = self.parameters(values, &flats);
+        let parameters = self.parameters(values, &flats, &found.confounded);
         // A profile needs no more digits than its rows give.
         let value = |parameter: Parameter| rounded(values[parameter as usize]);
         let models = self.models();
@@ -294,7 +294,12 @@ impl Judged<'_> {
         design
     }
 
-    fn parameters(&self, values: Values, flats: &[Flat]) -> Vec<Estimate> {
+    fn parameters(
+        &self,
+        values: Values,
+        flats: &[Flat],
+        confounded: &[Vec<usize>],
+    ) -> Vec<Estimate> {
         let means = |rows: &[usize]| -> Vec<usize> {
             rows.iter().flat_map(|row| [2 * row, 2 * row + 1]).collect()
         };
@@ -319,6 +324,16 @@ impl Judged<'_> {
             if let Some(at) = place(flat.parameter) {
                 let (low, high) = &mut intervals[at];
                 (*low, *high) = (low.min(flat.low), high.max(flat.high));
+            }
+        }
+        // At its bound an unknown does not move from draw to draw: that says nothing where others take up what
+        // it would do.
+        for set in confounded {
+            for at in set {
+                let parameter = self.free[*at];
+                if intervals[*at].0 == intervals[*at].1 {
+                    intervals[*at] = (parameter.least(), parameter.most());
+                }
             }
         }
         let of = |parameter: Parameter| {

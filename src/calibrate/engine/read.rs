@@ -173,6 +173,9 @@ fn of_row(row: &Row<'_>) -> Result<Measurement, ValidateError> {
     })
 }
 
+/// Share of requests that may have failed: as of loads that `calibrate endpoint` measures.
+const MOST_FAILED: f64 = 0.05;
+
 /// A result of `vllm bench serve --save-result`: one row, whose accelerator and parallelism it does
 /// not say.
 fn of_bench(file: &str, document: &Value) -> Result<Measurement, ValidateError> {
@@ -194,7 +197,35 @@ fn of_bench(file: &str, document: &Value) -> Result<Measurement, ValidateError> 
             "measure with --max-concurrency, or hold the run against a simulation by `seatrial validate`",
         ));
     };
+    let refuse = |field: &str, allowed: &str, remedy: &str| {
+        let found = document
+            .get(field)
+            .map_or_else(String::new, Value::to_string);
+        let place = format!("field `{field}`");
+        Err(ValidateError::value(
+            file,
+            place,
+            format!("`{found}`"),
+            allowed,
+            remedy,
+        ))
+    };
+    if number("request_rate").is_some() {
+        return refuse(
+            "request_rate",
+            "\"inf\": users who each send the next request as soon as they are answered",
+            "measure with --max-concurrency and no --request-rate",
+        );
+    }
     let completed = need("completed")?;
+    let failed = number("failed").unwrap_or(0.0);
+    if failed > MOST_FAILED * (completed + failed) {
+        return refuse(
+            "failed",
+            "at most 5 % of the requests: the others were faster for it",
+            "see why they failed, and measure again",
+        );
+    }
     let mean = |total: f64| (total / completed).round() as u32;
     let text = |field: &str| {
         document

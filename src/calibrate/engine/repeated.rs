@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::measurement::Observed;
+use super::model::LEAST_SCALE;
 
+/// The least standard deviation that a fit tells, percent.
+const FLOOR_PCT: f64 = 100.0 * LEAST_SCALE;
 /// A fit whose errors are so many times what repeated rows differ by lacks something that the engine
 /// does; below it, errors are mostly those of measuring.
 const MUCH: f64 = 2.0;
@@ -60,7 +63,8 @@ impl Repeated {
     /// What they say of a fit with standard deviations of its errors, percent, in a sentence.
     #[must_use]
     pub fn verdict(&self, errors_pct: (f64, f64)) -> String {
-        let one = |name: &str, error: f64, pure: f64| match error > MUCH * pure {
+        // What is below the floor of deviations is none.
+        let one = |name: &str, error: f64, pure: f64| match error > MUCH * pure.max(FLOOR_PCT) {
             true if pure > 0.0 => format!(
                 "{name} {error:.1} % against {pure:.1} %, {:.1} times as much: the model lacks \
                  something",

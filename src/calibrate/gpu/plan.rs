@@ -13,6 +13,8 @@ use super::pace::Pace;
 use super::record::PlanFacts;
 use crate::perf::{AcceleratorCard, Dtype, ModelCard};
 
+pub use crate::validate::cards::accelerator_card as card_of;
+
 /// Time for one row beside its launches (preparation, checks, recording), seconds: an assumption.
 pub const ROW_OVERHEAD_S: f64 = 0.025;
 /// Time to open the device, compile the kernels and fill the buffers, seconds: an assumption.
@@ -174,37 +176,4 @@ pub fn assumes_link(row: &Planned, card: &AcceleratorCard) -> bool {
         }
         _ => false,
     }
-}
-
-/// The card of `calibration/accelerators` that a device is, by its own name or the one that the
-/// device's driver gives.
-#[must_use]
-pub fn card_of(name: &str) -> Option<&'static str> {
-    if let Some(own) = AcceleratorCard::names().find(|own| *own == name) {
-        return Some(own);
-    }
-    const CARDS: &[(&[&str], &str)] = &[
-        (&["H100", "PCIe"], "h100-pcie"),
-        (&["H100", "NVL"], ""),
-        (&["H100", "80GB HBM3"], "h100-sxm"),
-        (&["H200", "NVL"], ""),
-        (&["H200"], "h200-sxm"),
-        (&["GB200"], "gb200-nvl72"),
-        (&["GB300"], "gb300-nvl72"),
-        (&["B200"], "b200-sxm"),
-        (&["B300"], "b300-sxm"),
-        (&["A100-SXM4-80GB"], "a100-sxm-80gb"),
-        (&["A100-SXM4-40GB"], "a100-sxm-40gb"),
-        (&["A100 80GB PCIe"], "a100-pcie-80gb"),
-        (&["A10G"], "a10g"),
-        (&["A30"], "a30"),
-        (&["L40S"], "l40s"),
-        (&["L4"], "l4"),
-        (&["RTX 4090"], "rtx-4090"),
-        (&["RTX PRO 6000"], "rtx-pro-6000"),
-    ];
-    let found = CARDS
-        .iter()
-        .find(|(parts, _)| parts.iter().all(|part| name.contains(part)))?;
-    Some(found.1).filter(|card| !card.is_empty())
 }

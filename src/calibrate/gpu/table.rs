@@ -51,8 +51,36 @@ pub fn render(calibration: &Calibration, card: Option<&AcceleratorCard>) -> Stri
         }
         page.cells(cells);
     }
+    if let Some(beyond) = card.and_then(|card| beyond_peak(&calibration.rows, card)) {
+        page.line("");
+        page.line(&beyond);
+    }
     page.failures(calibration);
     page.text
+}
+
+/// What is to be said of rows that compute faster than their card can: clocks above the card's explain a
+/// tenth.
+#[must_use]
+pub fn beyond_peak(rows: &[Row], card: &AcceleratorCard) -> Option<String> {
+    let share = |row: &Row| {
+        let dtype = row.dtype.map_or(Dtype::Bf16, NumberType::rate);
+        row.tflop_per_s.map(|rate| rate / card.peak_tflops(dtype))
+    };
+    let beyond = rows.iter().filter_map(|row| Some((share(row)?, row)));
+    let beyond: Vec<(f64, &Row)> = beyond.filter(|(share, _)| *share > 1.1).collect();
+    let most = beyond.iter().max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    Some(format!(
+        "beware: {} faster than {} computes ({}: {} of its peak): their times, their sizes or the device are \
+         wrong",
+        match beyond.len() {
+            1 => "1 row is".to_owned(),
+            many => format!("{} rows are", count(many as u64)),
+        },
+        card.name,
+        most.1.operation.text(),
+        percent(Some(most.0))
+    ))
 }
 
 /// A plan as a page, with the arithmetic and bytes of each row and the time it is expected to take

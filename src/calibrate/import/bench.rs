@@ -162,6 +162,7 @@ pub fn read_serve(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Tol
     if completed < 1.0 {
         return Err(document.refuse("completed", "1 or more", "import a run that had requests"));
     }
+    check_served(&document, completed)?;
     let mean = |total: f64| match total > 0.0 {
         true => ((total / completed).round() as u64).max(1),
         false => 0,
@@ -195,6 +196,46 @@ pub fn read_serve(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Tol
         _ => *gather = own,
     }
     Ok(document.told(path, "vllm bench serve", model.clone(), asked.tp))
+}
+
+/// Refuses a result whose fields contradict each other, or say what no run has.
+fn check_served(document: &Document, completed: f64) -> Result<(), ImportError> {
+    if completed.fract() != 0.0 {
+        return Err(document.refuse("completed", "a whole number", SAVE));
+    }
+    let rate = document.page.get("request_rate");
+    let is_rate = match rate {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text == "inf",
+        Some(rate) => amount(rate).is_some_and(|rate| rate > 0.0),
+    };
+    if !is_rate {
+        return Err(document.refuse("request_rate", "a number above 0, or \"inf\"", SAVE));
+    }
+    let most = document.page.get("max_concurrency");
+    if !most.is_none_or(|most| most.is_null() || most.as_u64().is_some_and(|most| most > 0)) {
+        return Err(document.refuse("max_concurrency", "a whole number from 1 on, or null", SAVE));
+    }
+    if let Some(ttfts) = document.numbers("ttfts")?
+        && (ttfts.len() as f64) < completed
+    {
+        return Err(document.refuse("ttfts", "a value for each of `completed` at least", SAVE));
+    }
+    // Those of requests that failed are in the lists of prompts, and not in their total.
+    for (list, total, exact) in [
+        ("output_lens", "total_output_tokens", true),
+        ("input_lens", "total_input_tokens", false),
+    ] {
+        let Some((lengths, total_tokens)) = document.numbers(list)?.zip(document.number(total)?)
+        else {
+            continue;
+        };
+        let sum: f64 = lengths.iter().sum();
+        if total_tokens > sum || (exact && total_tokens < sum) {
+            return Err(document.refuse(total, "what the lengths of the requests add up to", SAVE));
+        }
+    }
+    Ok(())
 }
 
 /// How requests came, in words.

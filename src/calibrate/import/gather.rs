@@ -14,6 +14,8 @@ const LEAST_FOR_PERCENTILES: usize = 10;
 pub const NO_TIME: &str = "without a time above 0";
 /// Why one is left out that another kernel of the same shape beats.
 const SLOWER: &str = "of a slower kernel of the same shape";
+/// Why one is left out whose time or sizes cannot be.
+const TOO_FAST: &str = "faster than any device (its unit or its sizes are wrong)";
 
 /// The values of one shape and kernel, microseconds.
 #[derive(Debug, Default)]
@@ -105,11 +107,16 @@ impl Gather {
                 continue;
             };
             let of_kernel = values.us.len() as u64;
-            kept += of_kernel;
             if of_shape > of_kernel {
                 *self.skipped.entry(SLOWER.to_owned()).or_default() += of_shape - of_kernel;
             }
-            rows.push(row(operation, dtype, (median_us, kernel), &values));
+            let row = row(operation, dtype, (median_us, kernel), &values);
+            if !row.is_possible() {
+                *self.skipped.entry(TOO_FAST.to_owned()).or_default() += of_kernel;
+                continue;
+            }
+            kept += of_kernel;
+            rows.push(row);
         }
         let facts = ImportFacts {
             source,

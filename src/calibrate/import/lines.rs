@@ -8,17 +8,19 @@ use csv::{Reader, ReaderBuilder, StringRecord};
 use super::ImportError;
 use crate::calibrate::gpu::record;
 use crate::trace::error::shorten;
+use crate::validate::lines::plain_ends;
 
 /// The most that a number may be.
 const MOST: f64 = 1e12;
 
 /// The text of a file, unpacked where it is gzipped.
 pub fn text_of(path: &Path) -> Result<String, ImportError> {
-    record::text_of(path).map_err(|why| ImportError::File {
+    let text = record::text_of(path).map_err(|why| ImportError::File {
         file: path.display().to_string(),
         cause: why.cause,
         remedy: why.remedy,
-    })
+    })?;
+    Ok(plain_ends(text))
 }
 
 /// A CSV file with names in its first line.

@@ -11,6 +11,8 @@ use crate::calibrate::gpu::operation::Operation;
 const FORMAT: &str = "Splitwise's perf_model.csv";
 /// What two times of one batch may be off by, relative, since they are printed with few digits.
 const ROUNDING: f64 = 1e-3;
+/// A whole that takes so many times its parts is of another batch, or in another unit.
+const MUCH_MORE: f64 = 10.0;
 
 /// Whether the first line of a file is that of one.
 pub fn is_one(names: &[String]) -> bool {
@@ -46,6 +48,14 @@ pub fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Told, Imp
             }
             return Ok(());
         }
+        let [_, token_us, whole_us] = us;
+        let parts_us = us[0] + (output_tokens - 1) as f64 * token_us;
+        if whole_us > MUCH_MORE * parts_us {
+            for _ in times {
+                gather.skip("whose whole time is many times that of its prompts and tokens");
+            }
+            return Ok(());
+        }
         // The whole has its prompt's time in it, but for the rounding of what was printed.
         let [prompt_us, _, whole_us] = us;
         if whole_us < (1.0 - ROUNDING) * prompt_us {
@@ -78,6 +88,10 @@ pub fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Told, Imp
             output_tokens,
         };
         for (operation, us) in [prompt, decode, batch].into_iter().zip(us) {
+            if output_tokens == 1 && matches!(operation, Operation::DecodeStep { .. }) {
+                gather.skip("of decode steps of batches whose only token is the prompt's");
+                continue;
+            }
             gather.add(operation, None, "", us, None);
         }
         Ok(())

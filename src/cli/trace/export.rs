@@ -12,7 +12,7 @@ use crate::cli::ending::ends;
 use crate::cli::spare::spare;
 use crate::observed::export::{ExportFormat, ExportOptions, Exporter};
 use crate::observed::write::Whole;
-use crate::observed::{ObservedError, ReadOptions, read};
+use crate::observed::{DATED_NS, ObservedError, ReadOptions, read};
 use crate::report::number::count;
 
 /// Arguments of `trace export`.
@@ -28,15 +28,37 @@ pub struct ExportArgs {
     /// .gz compresses
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
-    /// When the run began
-    #[arg(long, value_name = "RFC3339", default_value = "2026-01-01T00:00:00Z")]
-    start: String,
+    /// When the run began, of requests whose times count from it [default: 2026-01-01T00:00:00Z]
+    #[arg(long, value_name = "RFC3339")]
+    start: Option<String>,
     /// Format string of Envoy (%DURATION%) or nginx ($request_time), instead of the default one
     #[arg(long, value_name = "STRING")]
     log_format: Option<String>,
     /// Bytes that a token has in an access log, which has no tokens
     #[arg(long, value_name = "BYTES", default_value_t = 4)]
     bytes_per_token: u32,
+}
+
+/// When a run began that does not say it.
+const START: &str = "2026-01-01T00:00:00Z";
+
+/// Refuses another start of requests that have dates of their own.
+fn dated(args: &ExportArgs) -> Result<(), ObservedError> {
+    match &args.start {
+        None => Ok(()),
+        Some(start) => Err(ObservedError::Option {
+            option: "--start",
+            value: start.as_str().into(),
+            why: "is for requests whose times count from 0, and these have dates".into(),
+            remedy: "leave it out".into(),
+        }),
+    }
+}
+
+/// An instant, ns since 1970, as text.
+fn moment(ns: u64) -> Option<String> {
+    let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ns)).ok()?;
+    instant.format(&Rfc3339).ok()
 }
 
 /// Endings of what is written: lines of text, gzipped or not.
@@ -58,13 +80,13 @@ fn endings(to: ExportFormat) -> [&'static str; 6] {
 
 pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
     spare(&[&args.file], &[("--out", Some(&args.out))])?;
-    let start = OffsetDateTime::parse(&args.start, &Rfc3339).ok();
+    let stated = args.start.as_deref().unwrap_or(START);
+    let start = OffsetDateTime::parse(stated, &Rfc3339).ok();
     let start_ns = start.and_then(|it| u64::try_from(it.unix_timestamp_nanos()).ok());
     let start_ns = start_ns.ok_or_else(|| {
         Failure::of(format!(
-            "--start {}: must be an RFC 3339 time from 1970 on; write, for example, \
-             2026-03-01T12:00:00Z",
-            args.start
+            "--start {stated}: must be an RFC 3339 time from 1970 on; write, for example, \
+             2026-03-01T12:00:00Z"
         ))
     })?;
     if args.bytes_per_token == 0 {
@@ -87,7 +109,12 @@ pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
     ends("--out", Some(&args.out), &endings(args.to))?;
     let mut out = Whole::create(&args.out).map_err(Failure::of)?;
     let name = args.out.display().to_string();
+    let mut first_ns = None;
     let report = read(&args.file, &ReadOptions::default(), &mut |request| {
+        if *first_ns.get_or_insert(request.t_ns) >= DATED_NS {
+            dated(args)?;
+            exporter.count_from_1970();
+        }
         let text = exporter.add(&request)?;
         out.write_all(text.as_bytes())
             .map_err(|fault| ObservedError::write(&name, &fault))
@@ -117,7 +144,10 @@ pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
         args.out.display(),
         count(report.requests),
         args.to.name(),
-        args.start
+        first_ns
+            .filter(|first_ns| *first_ns >= DATED_NS)
+            .and_then(moment)
+            .unwrap_or_else(|| stated.to_owned())
     );
     let endless = report.requests - report.with_e2e;
     if endless > 0 {

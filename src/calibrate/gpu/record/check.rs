@@ -249,12 +249,16 @@ impl Row {
         )
     }
 
-    /// Checks that the time is long enough for the least arithmetic and bytes of the operation.
-    fn check_time(&self, file: &str, place: &str) -> Result<(), RecordError> {
+    /// Whether the time is long enough for the least arithmetic and bytes of the operation.
+    pub(crate) fn is_possible(&self) -> bool {
         let tflop_per_s = self.operation.flops() / self.median_us / 1e6;
         let gb_per_s = self.operation.bytes(self.dtype) / self.median_us / 1e3;
+        tflop_per_s <= MOST_TFLOP_PER_S && gb_per_s <= MOST_GB_PER_S
+    }
+
+    fn check_time(&self, file: &str, place: &str) -> Result<(), RecordError> {
         check(
-            tflop_per_s <= MOST_TFLOP_PER_S && gb_per_s <= MOST_GB_PER_S,
+            self.is_possible(),
             file,
             place,
             (
