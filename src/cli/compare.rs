@@ -56,7 +56,14 @@ pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
             twice.metric.text()
         )));
     }
-    let both = [args.set.as_slice(), args.set_b.as_slice()].concat();
+    once("--set", &args.set)?;
+    once("--set-b", &args.set_b)?;
+    // Of B its own holds.
+    let of_b = args.set_b.iter().map(|change| path_of(change));
+    let of_b: BTreeSet<&str> = of_b.collect();
+    let shared = args.set.iter();
+    let shared = shared.filter(|change| !of_b.contains(path_of(change)));
+    let both: Vec<String> = shared.chain(&args.set_b).cloned().collect();
     // Both are read and checked before either is run.
     let sources = [
         open(args, &args.a, &args.set)?,
@@ -112,15 +119,27 @@ pub fn compare(args: &CompareArgs) -> Result<Finished, Failure> {
 
 /// What is wrong with B, with the flag of B's own overrides.
 fn by_flag(args: &CompareArgs, failure: Failure) -> Failure {
-    let paths = args
-        .set_b
-        .iter()
-        .filter_map(|change| change.split_once('='));
-    let text = paths.fold(failure.0, |text, (path, _)| {
-        let path = path.trim();
+    let paths = args.set_b.iter().map(|change| path_of(change));
+    let text = paths.fold(failure.0, |text, path| {
         text.replace(&format!("--set {path}"), &format!("--set-b {path}"))
     });
     Failure(text)
+}
+
+/// The path of a change.
+fn path_of(change: &str) -> &str {
+    change.split('=').next().unwrap_or_default().trim()
+}
+
+/// Refuses a field that is set twice: which of the two holds, a reader of the page could not tell.
+fn once(flag: &str, changes: &[String]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    match changes.iter().find(|change| !seen.insert(path_of(change))) {
+        None => Ok(()),
+        Some(twice) => Err(Failure::of(format!(
+            "{flag} {twice}: its field is set by another {flag}, too; give one"
+        ))),
+    }
 }
 
 fn label(path: &Path, set: &[String]) -> String {

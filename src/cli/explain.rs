@@ -2,6 +2,7 @@
 
 use super::progress::Progress;
 use super::{Failure, Finished, Repeats, ScenarioArgs, json_text, use_threads};
+use crate::experiment::compare::figures::{Better, usual};
 use crate::experiment::explain::{ExplainError, explain as find_out};
 use crate::experiment::metric::Metric;
 use crate::experiment::runner::Control;
@@ -23,9 +24,28 @@ pub struct ExplainArgs {
     repeats: Repeats,
 }
 
+/// Refuses metrics that no run decides, and those of which more is better: remedies are what makes less of it.
+fn check(text: &str, metric: &Metric) -> Result<(), Failure> {
+    let by_runs = |path: &String| !path.starts_with("scenario.");
+    if !metric.paths().iter().any(by_runs) {
+        return Err(Failure::of(format!(
+            "--metric {text}: is no figure that a run decides; name one of the result, such as \
+             latency.e2e_ms.p99"
+        )));
+    }
+    if usual(metric) == Better::More {
+        return Err(Failure::of(format!(
+            "--metric {text}: more of it is better, and less is explained; give what is missed, such as \
+             '1 - {text}', or with a minus before it"
+        )));
+    }
+    Ok(())
+}
+
 pub fn explain(args: &ExplainArgs) -> Result<Finished, Failure> {
     use_threads(args.repeats.threads);
     let metric = Metric::parse(&args.metric).map_err(Failure::of)?;
+    check(&args.metric, &metric)?;
     let (document, folder) = args.repeats.load(&args.scenario)?;
     let progress = Progress::new("explaining");
     let control = Control {

@@ -284,6 +284,12 @@ impl Case<'_, '_> {
     /// Finds the parts that the scenario has and is valid without.
     fn find_parts(&mut self) -> Result<(), ExplainError> {
         for part in Part::ALL.into_iter().filter(|part| part.applies(self.plan)) {
+            // Ten times the replicas would be told as what makes it so.
+            if part == Part::Contention && self.counts_the_fleet() {
+                let why = "it is told by ten times as many replicas, which this metric counts";
+                self.left_out.push((part.text(self.plan), why.to_owned()));
+                continue;
+            }
             match self.without(&[part], None) {
                 Ok(_) => self.parts.push(part),
                 Err(error) => self
@@ -297,6 +303,13 @@ impl Case<'_, '_> {
                 "no window, hops, faults, limits, randomness or neighbours to take away",
             )),
         }
+    }
+
+    /// Whether the metric is of the fleet and not of what requests see.
+    fn counts_the_fleet(&self) -> bool {
+        let of_fleet = ["cost", "energy", "pools", "scenario", "capacity"];
+        let mut paths = self.metric.paths().iter();
+        paths.any(|path| of_fleet.contains(&path.split('.').next().unwrap_or_default()))
     }
 
     /// The remedies that make a valid scenario, with their plans.

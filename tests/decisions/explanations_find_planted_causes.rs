@@ -278,6 +278,27 @@ fn nothing_planted_is_nothing_found() {
         &["explain", "s.toml", "--metric", "latency.e2e_ms.p98"],
     );
     assert!(told.contains("is not a field of the result"), "{told}");
+    // What no run decides, and what is better the more there is, is refused.
+    for (metric, part) in [
+        ("7", "no figure that a run decides"),
+        (
+            "scenario.pools.nodes.replicas",
+            "no figure that a run decides",
+        ),
+        (
+            "throughput.requests_per_s",
+            "'1 - throughput.requests_per_s'",
+        ),
+    ] {
+        let told = refused(dir.path(), &["explain", "s.toml", "--metric", metric]);
+        assert!(told.contains(part), "{told}");
+    }
+    // Ten times the replicas are no cause of what a fleet costs.
+    let found = explained(
+        CALM,
+        &["--metric", "cost.usd_per_year", "--replications", "2"],
+    );
+    assert!(part(&found, "contention").is_none(), "{found}");
     // What has no value without a part says without which.
     let ratio = "latency.e2e_ms.mean / latency.queue_ms.mean";
     let told = refused(dir.path(), &["explain", "s.toml", "--metric", ratio]);

@@ -407,6 +407,13 @@ fn what_is_wrong_with_criteria_is_said_before_anything_runs() {
     assert!(pools.contains("no scenario is without"), "{pools}");
     let without = probe("{ kind = \"without\", field = \"batching.windw_ms\" }");
     assert!(without.contains("did you mean `window_ms`?"), "{without}");
+    let lines = "[weights]\ncapacity = 0\n[[criteria]]\nid = \"a\"\ndimension = \"capacity\"\ntext = \"t\"\n\
+                 metric = \"latency.e2e_ms.p50\"\nbetter = \"less\"\ncuts = [4, 3, 2, 1]\n";
+    let weightless = with(&format!("name = \"x\"\n{lines}"));
+    assert!(
+        weightless.contains("must not be 0 for all dimensions that have criteria"),
+        "{weightless}"
+    );
     let node = probe("{ kind = \"loss\", of = \"node\", accelerators = 4 }");
     assert!(node.contains("is the size of a rack"), "{node}");
     let unfound = with(&SHIPPED.replace("probe = { kind = \"headroom\" }\n", ""));

@@ -611,6 +611,22 @@ fn a_bound_that_more_servers_overshoot_is_kept() {
             "{found}"
         );
     }
+    // Of what there is less of with more servers, the most that the bounds allow: no halves lead there.
+    let bounds = [
+        "--at-least=pools.servers.utilization=0.3",
+        "--at-most=scenario.pools.servers.servers=5",
+        "--objective=latency.queue_ms.mean",
+    ];
+    let mut flags_of_waits = flags.to_vec();
+    flags_of_waits.drain(4..6);
+    flags_of_waits[3] = "pools.servers.servers=1..9";
+    let found = fine(
+        dir.path(),
+        &[&flags_of_waits[..], &bounds, &["--json"]].concat(),
+    );
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let winner = &found["cases"][0]["winner"];
+    assert_eq!(winner["settings"]["pools.servers.servers"], 5, "{found}");
     // Five servers at most, and more than five.
     let never = [
         "--at-least=pools.servers.utilization=0.39",
@@ -755,6 +771,13 @@ fn bad_input_is_refused_before_anything_runs() {
         (
             &["--knob", "pools.servers.servers=nan,9"],
             "--knob pools.servers.servers=nan,9: nan is no finite number",
+        ),
+        (
+            &[
+                "--at-most=latency.e2e_ms.p99=20",
+                "--at-least=latency.e2e_ms.p99=30",
+            ],
+            "cannot be met together with latency.e2e_ms.p99",
         ),
         (
             &["--at-most", "latency.e2e_ms.max=20"],

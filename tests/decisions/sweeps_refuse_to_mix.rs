@@ -368,6 +368,10 @@ fn everything_is_checked_before_the_first_point_is_run() {
             "is set by another axis, too",
         ),
         (
+            &format!("{EXPERIMENT}\n[[axes]]\npath = \"run.seed\"\nvalues = [1, 2]\n"),
+            "is luck and no design",
+        ),
+        (
             &format!("{EXPERIMENT}\n[set]\n\"pools.0.servers\" = 1\n"),
             "is set for all points by [set], too",
         ),

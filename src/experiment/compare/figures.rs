@@ -44,7 +44,7 @@ impl Serialize for Figure {
 }
 
 /// What a figure of these paths is judged by when nothing else is said.
-fn usual(metric: &Metric) -> Better {
+pub(crate) fn usual(metric: &Metric) -> Better {
     let path = metric.path().unwrap_or("");
     let starts = |begins: &[&str]| begins.iter().any(|it| path.starts_with(it));
     if starts(&["latency.", "cost.", "budget."]) {

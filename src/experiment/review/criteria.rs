@@ -206,10 +206,12 @@ impl Criteria {
             let path = format!("weights.{}", name.as_str().unwrap_or_default());
             problems.non_negative(&path, *weight, 1e6);
         }
-        let counted = |it: &Dimension| read.weight(*it) > 0.0;
-        if !Dimension::ALL.iter().any(counted) {
-            let remedy = "give one of them a weight above 0";
-            problems.push("weights", "", "must not all be 0", remedy);
+        // A whole is of dimensions that have criteria.
+        let counted = |it: &Criterion| read.weight(it.dimension) > 0.0;
+        if !read.criteria.is_empty() && !read.criteria.iter().any(counted) {
+            let remedy = "give one of the dimensions that have criteria a weight above 0";
+            let allowed = "must not be 0 for all dimensions that have criteria";
+            problems.push("weights", "", allowed, remedy);
         }
         let many = read.criteria.len();
         if many == 0 || many > MOST {

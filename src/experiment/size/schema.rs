@@ -33,7 +33,7 @@ pub struct SizingFile {
     pub scenario: String,
     /// The knob, by its name, along which more never does harm and costs no less, constraints on use and cost
     /// apart (of which it may be too much): it is looked for by halves, whatever the number of its values.
-    /// Default: the only knob that sets a single `replicas`
+    /// Default, where the objective is a cost or of servers: the only knob that sets a single `replicas`
     /// or `servers`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more_helps: Option<String>,
@@ -325,6 +325,18 @@ impl SizingFile {
                 }
                 Ok(_) => {}
             }
+            let others = self.constraints[..index].iter();
+            let mut others = others.filter(|other| other.metric == row.metric);
+            let beyond = others.find(|other| {
+                let least = row.at_least.or(other.at_least);
+                let most = row.at_most.or(other.at_most);
+                least.zip(most).is_some_and(|(least, most)| least > most)
+            });
+            if let Some(other) = beyond {
+                let allowed = format!("cannot be met together with {}", other.name);
+                let remedy = "let the least be at most the most";
+                problems.push(&at("metric"), &row.metric, &allowed, remedy);
+            }
             if row.at_most.is_some() == row.at_least.is_some() {
                 let allowed = "must have one of `at_most` and `at_least`";
                 let remedy = "give exactly one; two bounds are two constraints";
@@ -391,10 +403,25 @@ impl SizingFile {
         }
     }
 
+    /// Whether the objective is of what there is more of, the larger a fleet is: of a latency, say, more servers
+    /// have less.
+    fn objective_grows(&self) -> bool {
+        let paths = Metric::parse(&self.objective).map(|it| it.paths().to_vec());
+        let paths = paths.unwrap_or_default();
+        paths.iter().any(|path| {
+            let first = path.split('.').next().unwrap_or_default();
+            let last = path.rsplit('.').next().unwrap_or_default();
+            ["cost", "energy"].contains(&first) || GROWS.iter().any(|word| last.contains(word))
+        })
+    }
+
     /// The knob that is looked for by halves, by its place.
     pub fn ladder(&self) -> Option<usize> {
         if let Some(name) = &self.more_helps {
             return self.knobs.iter().position(|knob| knob.label() == *name);
+        }
+        if !self.objective_grows() {
+            return None;
         }
         let counts = |knob: &Axis| {
             let path = knob.path.as_deref().unwrap_or("");

@@ -127,6 +127,12 @@ impl Experiment {
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         for (index, axis) in self.axes.iter().enumerate() {
             for path in axis.paths() {
+                if ["run.seed", "run.replications"].contains(&path) {
+                    let allowed =
+                        "is luck and no design: all points are on the same random numbers";
+                    let remedy = "state `replications` of the experiment for more of them";
+                    problems.push(&format!("axes.{index}"), path, allowed, remedy);
+                }
                 let clash = seen.iter().find(|(other, _)| within(path, other));
                 if let Some((other, earlier)) = clash {
                     let allowed = format!("is set by axes.{earlier} (`{other}`) already");
