@@ -145,6 +145,16 @@ fn what_would_do_nothing_is_refused() {
             ],
             "START_TIME that is written as `%d.%m.%Y`",
         ),
+        (
+            &[
+                &access,
+                "--out",
+                "t.csv",
+                "--log-format",
+                "%START_TIME% %RESPONSE_DURATON% %DURATION%",
+            ],
+            "has the command %RESPONSE_DURATON%, which Envoy has not: did you mean %RESPONSE_DURATION%?",
+        ),
         (&[&spans, "--observed", "o.json"], ".parquet"),
         (&["nowhere.log", "--out", "t.csv"], "does not exist"),
     ] {
@@ -154,6 +164,28 @@ fn what_would_do_nothing_is_refused() {
         let left = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 0, "{arguments:?} leaves a file");
     }
+}
+
+/// Requests with dates keep them, and have no other start.
+#[test]
+fn what_has_dates_is_exported_with_them() {
+    let folder = TempDir::new().unwrap();
+    let spans = sample("otlp.json");
+    let export = ["trace", "export", &spans, "--to", "envoy", "--out", "a.log"];
+    let text = seatrial(&folder, &export).unwrap();
+    assert!(
+        text.contains("by arrival from 2026-03-01T12:00:00Z"),
+        "{text}"
+    );
+    let log = std::fs::read_to_string(folder.path().join("a.log")).unwrap();
+    assert!(log.starts_with("[2026-03-01T12:00:00.000Z]"), "{log}");
+    let start = ["--start", "2020-01-01T00:00:00Z"];
+    let refused = seatrial(&folder, &[&export[..6], &["b.log"], &start].concat());
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.contains("--start 2020-01-01T00:00:00Z") && refused.contains("have dates"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -305,6 +305,21 @@ fn litellm_payloads_share_a_trace_over_retries() {
     assert_eq!(report.codes["429"], (Ending::Rejected, 1));
 }
 
+/// Of a try that failed no tokens are counted; the next one tells them.
+#[test]
+fn lengths_are_those_of_the_try_that_tells_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let text = std::fs::read_to_string(sample("envoy.log")).unwrap();
+    let first = text.lines().find(|line| line.contains(" 503 UO ")).unwrap();
+    let mut cells: Vec<&str> = first.split(' ').collect();
+    let flags = cells.iter().position(|cell| *cell == "UO").unwrap();
+    cells[flags + 1] = "0";
+    std::fs::write(&path, text.replacen(first, &cells.join(" "), 1)).unwrap();
+    let found = read_all(&path, &by_bytes()).unwrap().0;
+    assert_eq!(told(&found[0]), (100, Ending::Completed, 256, 200));
+}
+
 #[test]
 fn what_litellm_answered_out_of_its_cache_never_came_to_the_fleet() {
     let folder = tempfile::tempdir().unwrap();
