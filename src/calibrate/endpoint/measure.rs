@@ -9,12 +9,10 @@ use super::load::{Load, Target};
 use super::outcome::{Answer, Failed, Failures, Kind, count};
 use super::plan::{Cell, PROBE_OUTPUT, PROBE_WORDS, Plan};
 use super::prompt::{Counting, text};
-use crate::calibrate::engine::measurement::Measurement;
+use crate::calibrate::engine::measurement::{MOST_FAILED, Measurement};
 use crate::measure::quantile_of_sorted;
 use crate::report::number::significant;
 
-/// Share of a load's requests that may fail; with more it is no measurement of that load.
-const MOST_FAILED: f64 = 0.05;
 /// Pieces of text for each token below which times per token are not taken from every token's own event.
 const LEAST_PIECES: f64 = 0.9;
 /// The texts of probes are of a kind that no load has.

@@ -326,16 +326,12 @@ impl Judged<'_> {
                 (*low, *high) = (low.min(flat.low), high.max(flat.high));
             }
         }
-        // At its bound an unknown does not move from draw to draw: that says nothing where others take up what
-        // it would do.
-        for set in confounded {
-            for at in set {
-                let parameter = self.free[*at];
-                if intervals[*at].0 == intervals[*at].1 {
-                    intervals[*at] = (parameter.least(), parameter.most());
-                }
-            }
-        }
+        let bounds: Vec<(f64, f64)> = self
+            .free
+            .iter()
+            .map(|one| (one.least(), one.most()))
+            .collect();
+        open_undecided(&mut intervals, confounded, &bounds);
         let of = |parameter: Parameter| {
             let at = place(parameter);
             let value = values[parameter as usize];
@@ -381,7 +377,31 @@ impl Judged<'_> {
     }
 }
 
+/// Opens intervals of no width to all values that are sought, of unknowns that the rows cannot tell from
+/// others: at its bound an unknown does not move from draw to draw, which says nothing where others take up what
+/// it would do.
+fn open_undecided(intervals: &mut [(f64, f64)], confounded: &[Vec<usize>], bounds: &[(f64, f64)]) {
+    for at in confounded.iter().flatten() {
+        if intervals[*at].0 == intervals[*at].1 {
+            intervals[*at] = bounds[*at];
+        }
+    }
+}
+
 /// To five digits.
 fn rounded(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::open_undecided;
+
+    #[test]
+    fn an_interval_of_no_width_is_certain_only_where_rows_decide() {
+        let mut intervals = [(0.1, 0.1), (5.0, 9.0), (3.0, 3.0)];
+        let bounds = [(0.1, 100.0); 3];
+        open_undecided(&mut intervals, &[vec![0, 1]], &bounds);
+        assert_eq!(intervals, [(0.1, 100.0), (5.0, 9.0), (3.0, 3.0)]);
+    }
 }

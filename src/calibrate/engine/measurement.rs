@@ -11,6 +11,10 @@ const TOKENS: u32 = 8_192;
 /// Sequences of an iteration, likewise.
 const SEQUENCES: u32 = 256;
 
+/// Share of a load's requests that may fail; with more it is no measurement of that load: the others were
+/// faster for it.
+pub const MOST_FAILED: f64 = 0.05;
+
 /// Mean latencies of one server at one concurrency, as a file has them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

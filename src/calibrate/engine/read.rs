@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::measurement::{FIELDS, Fault, Given, Measurement, Observed};
+use super::measurement::{FIELDS, Fault, Given, MOST_FAILED, Measurement, Observed};
 use crate::calibrate::gpu::record::is_calibration;
 use crate::scenario::nearest;
 use crate::validate::ValidateError;
@@ -172,9 +172,6 @@ fn of_row(row: &Row<'_>) -> Result<Measurement, ValidateError> {
         source: text("source"),
     })
 }
-
-/// Share of requests that may have failed: as of loads that `calibrate endpoint` measures.
-const MOST_FAILED: f64 = 0.05;
 
 /// A result of `vllm bench serve --save-result`: one row, whose accelerator and parallelism it does
 /// not say.

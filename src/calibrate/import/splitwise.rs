@@ -48,19 +48,19 @@ pub fn read(path: &Path, asked: &Asked, gather: &mut Gather) -> Result<Told, Imp
             }
             return Ok(());
         }
-        let [_, token_us, whole_us] = us;
-        let parts_us = us[0] + (output_tokens - 1) as f64 * token_us;
-        if whole_us > MUCH_MORE * parts_us {
-            for _ in times {
-                gather.skip("whose whole time is many times that of its prompts and tokens");
-            }
-            return Ok(());
-        }
+        let [prompt_us, token_us, whole_us] = us;
+        let parts_us = prompt_us + (output_tokens - 1) as f64 * token_us;
         // The whole has its prompt's time in it, but for the rounding of what was printed.
-        let [prompt_us, _, whole_us] = us;
-        if whole_us < (1.0 - ROUNDING) * prompt_us {
+        let doubt = if whole_us < (1.0 - ROUNDING) * prompt_us {
+            Some("whose whole time is less than that of its prompts")
+        } else if whole_us > MUCH_MORE * parts_us {
+            Some("whose whole time is many times that of its prompts and tokens")
+        } else {
+            None
+        };
+        if let Some(why) = doubt {
             for _ in times {
-                gather.skip("whose whole time is less than that of its prompts");
+                gather.skip(why);
             }
             return Ok(());
         }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::grows::objective_grows;
 use crate::experiment::metric::Metric;
 use crate::experiment::sweep::axis::Axis;
 use crate::experiment::sweep::schema::within;
@@ -162,26 +163,6 @@ impl Constraint {
             && self.at_least.is_none_or(|least| value >= least)
     }
 
-    /// Whether more of what is looked for by halves may do harm to it: what must be used so much, and what may
-    /// cost so much. What requests see (their times, answers and objectives) more only helps.
-    pub fn may_be_overshot(&self) -> bool {
-        let Ok(metric) = Metric::parse(&self.metric) else {
-            return false;
-        };
-        let harmed = |path: &String| {
-            let first = path.split('.').next().unwrap_or_default();
-            let last = path.rsplit('.').next().unwrap_or_default();
-            match self.at_most {
-                Some(_) => {
-                    GROWS.iter().any(|word| last.contains(word))
-                        || ["cost", "energy"].contains(&first)
-                }
-                None => !SEEN.contains(&last) && !["slo", "throughput"].contains(&first),
-            }
-        };
-        metric.paths().iter().any(harmed)
-    }
-
     /// How far a value is within the bound; negative beyond it.
     pub fn margin(&self, value: f64) -> f64 {
         match self.at_most {
@@ -190,21 +171,6 @@ impl Constraint {
         }
     }
 }
-
-/// What there is more of, the larger a fleet is: words of the last names of such fields.
-const GROWS: [&str; 9] = [
-    "replicas",
-    "servers",
-    "accelerators",
-    "nodes",
-    "hours",
-    "idle",
-    "kwh",
-    "co2",
-    "usd",
-];
-/// What requests see, of which a larger fleet has no less.
-const SEEN: [&str; 4] = ["attained", "answered", "completed", "goodput_rps"];
 
 impl SizingFile {
     /// Whether a document is a sizing rather than a scenario: it names one.
@@ -403,24 +369,12 @@ impl SizingFile {
         }
     }
 
-    /// Whether the objective is of what there is more of, the larger a fleet is: of a latency, say, more servers
-    /// have less.
-    fn objective_grows(&self) -> bool {
-        let paths = Metric::parse(&self.objective).map(|it| it.paths().to_vec());
-        let paths = paths.unwrap_or_default();
-        paths.iter().any(|path| {
-            let first = path.split('.').next().unwrap_or_default();
-            let last = path.rsplit('.').next().unwrap_or_default();
-            ["cost", "energy"].contains(&first) || GROWS.iter().any(|word| last.contains(word))
-        })
-    }
-
     /// The knob that is looked for by halves, by its place.
     pub fn ladder(&self) -> Option<usize> {
         if let Some(name) = &self.more_helps {
             return self.knobs.iter().position(|knob| knob.label() == *name);
         }
-        if !self.objective_grows() {
+        if !objective_grows(&self.objective) {
             return None;
         }
         let counts = |knob: &Axis| {
@@ -443,37 +397,4 @@ fn ten_minutes() -> f64 {
 
 fn one() -> u32 {
     1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_larger_fleet_may_overshoot_is_known_by_its_field() {
-        let overshot = |metric: &str, at_most: bool| {
-            let bound = Constraint {
-                name: "x".to_owned(),
-                metric: metric.to_owned(),
-                at_most: at_most.then_some(1.0),
-                at_least: (!at_most).then_some(1.0),
-            };
-            bound.may_be_overshot()
-        };
-        for (metric, at_most, expected) in [
-            ("latency.e2e_ms.p99", true, false),
-            ("pools.nodes.utilization", true, false),
-            ("latency.queue_ms.p99 / latency.e2e_ms.p99", true, false),
-            ("cost.usd_per_million_within_objective", true, true),
-            ("pools.nodes.accelerators", true, true),
-            ("pools.nodes.utilization", false, true),
-            ("slo.default.attained", false, false),
-            ("(slo.a.attained + slo.b.attained) / 2", false, false),
-            ("populations.europe.attained", false, false),
-            ("throughput.requests_per_s", false, false),
-            ("requests.completed", false, false),
-        ] {
-            assert_eq!(overshot(metric, at_most), expected, "{metric}");
-        }
-    }
 }

@@ -21,10 +21,11 @@ use rayon::prelude::*;
 
 use super::bench::{Bench, Halt, Purse};
 use super::error::SizeError;
+use super::grows::may_be_overshot;
 use super::look::Look;
 use super::model::{is_known, neighbours, points, spread, worth_a_look};
 use super::outcome::{CaseOutcome, Design, SizeOutcome};
-use super::schema::{Constraint, EVENTS_PER_CPU_S};
+use super::schema::EVENTS_PER_CPU_S;
 use super::setup::{At, Ready};
 use super::theory::asked;
 use super::verdict::{Judged, Verdict, judge, promising};
@@ -96,7 +97,7 @@ impl<'a> Search<'a> {
         let sizing = &bench.setup().sizing;
         let looks = sizing.replications.looks();
         let budget = (sizing.budget_cpu_s * EVENTS_PER_CPU_S) as u64;
-        let may_overshoot = ready.constraints.iter().any(Constraint::may_be_overshot);
+        let may_overshoot = ready.constraints.iter().any(may_be_overshot);
         let searches = if may_overshoot { 2 } else { 1 };
         let (kinds, levels) = (bench.setup().kinds.len(), bench.setup().levels.len());
         let decisions = decisions(kinds, levels, searches);

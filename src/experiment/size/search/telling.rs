@@ -4,6 +4,7 @@ use super::{Promise, Search};
 use crate::experiment::runner::Unsettled;
 use crate::experiment::size::bench::Halt;
 use crate::experiment::size::error::SizeError;
+use crate::experiment::size::grows::may_be_overshot;
 use crate::experiment::size::outcome::{CaseOutcome, Design, Tried};
 use crate::experiment::size::setup::At;
 use crate::experiment::size::theory::asked;
@@ -149,7 +150,7 @@ impl Search<'_> {
             // Too much of what is bounded from the other side is no surprise.
             let rows = self.ready.constraints.iter().zip(&more.values);
             let mut beyond = rows.filter(|(row, value)| value.is_none_or(|it| !row.allows(it)));
-            let surprising = beyond.any(|(row, _)| !row.may_be_overshot());
+            let surprising = beyond.any(|(row, _)| !may_be_overshot(row));
             if less.verdict == Verdict::Met && more.verdict == Verdict::Missed && surprising {
                 doubts.push(format!(
                     "more did harm between {levels}: the least may be elsewhere"
