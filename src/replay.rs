@@ -15,6 +15,7 @@ pub mod error;
 mod features;
 pub mod fit;
 mod least_squares;
+pub mod lengths;
 pub mod levels;
 pub mod night;
 pub mod open;

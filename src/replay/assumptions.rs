@@ -18,15 +18,17 @@ pub(super) fn of(scenario: &Scenario, night: &Night) -> Vec<String> {
     if inferred > 0 {
         all.push(format!(
             "Lengths of {} are inferred, once for all simulated nights: limits say nothing of how far those that \
-             were are from them, and what rests on them (tries and times where many requests fail) may be off \
-             though the model is right.",
+             were are from them.",
             plural(inferred, "request")
         ));
     }
     let drawn = night.lengths.drawn;
     if drawn > 0 {
         all.push(format!(
-            "{} without lengths in the log ask and are answered as others of the log, drawn at random.",
+            "{} whose lengths the log does not tell (those that failed have no answer to count) ask for what \
+             others ask for in the calm window, drawn anew for each simulated night so that all that arrives \
+             about then, answered or not, asks for as much as in the calm window: where an incident brought \
+             longer or shorter requests, this is wrong.",
             plural(drawn, "request")
         ));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::error::ReplayError;
+use super::lengths::Lacks;
 use super::window::{Window, clock_ns, instant_s};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::request::{Outcome, Status};
@@ -82,9 +83,9 @@ pub fn ending_of(status: &str) -> Ending {
 /// Lengths that a log did not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Lengths {
-    /// Requests whose lengths the importer inferred, from bytes or a distribution.
+    /// Requests of which a length is what the importer inferred, from bytes or a distribution.
     pub inferred: u64,
-    /// Requests whose lengths were drawn here from those of the others: the log had none.
+    /// Requests of which a length is drawn anew for each simulated night: nothing in the log tells it.
     pub drawn: u64,
 }
 
@@ -142,6 +143,8 @@ pub struct Night {
     pub clock: Clock,
     /// What lengths rest on.
     pub lengths: Lengths,
+    /// What is not known of each request, whatever stands there in its place.
+    pub lacks: Vec<Lacks>,
     /// What it says of prompts that begin alike.
     pub reuse: Reuse,
     /// The blocks of each prompt; nothing where no request has any.
@@ -173,12 +176,12 @@ impl Night {
             let remedy = "check the file and --start";
             return Err(ReplayError::option("--trace", "", allowed, remedy));
         }
-        let inferred = log
-            .iter()
-            .filter(|it| it.prompt.inferred || it.output.inferred);
-        let mut lengths = Lengths {
-            inferred: inferred.count() as u64,
-            drawn: 0,
+        let lacks = lacks(&log);
+        let lengths = Lengths {
+            inferred: count_of(&log, &lacks, |request, lacks| {
+                request.prompt.inferred && !lacks.prompt || request.output.inferred && !lacks.output
+            }),
+            drawn: count_of(&log, &lacks, |_, lacks| lacks.any()),
         };
         let reuse = Reuse::of(&log);
         let blocks = match reuse.with_blocks {
@@ -187,18 +190,13 @@ impl Night {
         };
         // Where some are told, the others were tried once: a log joins the tries that it has.
         let tries_told = log.iter().any(|it| it.attempts.is_some());
-        let known: Vec<(u32, u32)> = log
-            .iter()
-            .filter(|it| it.prompt.count > 0 && it.output.count > 0)
-            .map(|it| (it.prompt.count, it.output.count))
-            .collect();
+        let known = known(&log);
         let requests = log.iter().enumerate().map(|(index, request)| {
             let (mut prompt, mut output) = (request.prompt.count, request.output.count);
             if (prompt == 0 || output == 0) && !known.is_empty() {
                 let other = known[(spread(index as u64) % known.len() as u64) as usize];
                 prompt = if prompt == 0 { other.0 } else { prompt };
                 output = if output == 0 { other.1 } else { output };
-                lengths.drawn += 1;
             }
             Seen {
                 t_ns: request.t_ns - zero,
@@ -224,6 +222,7 @@ impl Night {
                 stated: start.is_some(),
             },
             lengths,
+            lacks,
             reuse,
             blocks,
             before_start,
@@ -252,6 +251,38 @@ impl Night {
         let at = |ns: u64| self.requests.partition_point(|request| request.t_ns < ns);
         at(window.from_ns())..at(window.to_ns())
     }
+}
+
+/// Lengths of the requests of which both are there.
+fn known(log: &[Observed]) -> Vec<(u32, u32)> {
+    let both = log
+        .iter()
+        .filter(|it| it.prompt.count > 0 && it.output.count > 0);
+    both.map(|it| (it.prompt.count, it.output.count)).collect()
+}
+
+/// What is not known of each request: what the log lacks and has of others, and what an importer drew for
+/// those that failed. What it inferred of their prompts from bytes is as good as of the others, which
+/// are inferred then, too.
+fn lacks(log: &[Observed]) -> Vec<Lacks> {
+    let has_others = !known(log).is_empty();
+    let answered = || log.iter().filter(|it| it.ending == Ending::Completed);
+    let logged = answered().filter(|it| !it.prompt.inferred).count();
+    let has_prompts = 2 * logged > answered().count();
+    let of = |request: &Observed| {
+        let failed = request.ending != Ending::Completed;
+        let lacks = |count: u32, drawn: bool| count == 0 && has_others || failed && drawn;
+        Lacks {
+            prompt: lacks(request.prompt.count, request.prompt.inferred && has_prompts),
+            output: lacks(request.output.count, request.output.inferred),
+        }
+    };
+    log.iter().map(of).collect()
+}
+
+fn count_of(log: &[Observed], lacks: &[Lacks], is: impl Fn(&Observed, Lacks) -> bool) -> u64 {
+    let both = log.iter().zip(lacks);
+    both.filter(|(request, lacks)| is(request, **lacks)).count() as u64
 }
 
 fn blocks_of(request: &Observed) -> Option<PromptBlocks> {

@@ -64,6 +64,7 @@ pub fn replay(
 ) -> Result<Outcome, ReplayError> {
     let stage = Stage::new(document, folder, night)?;
     check_windows(night, settings)?;
+    let stage = stage.drawing_lengths(night, &settings.calm);
     let span_s = night.span_ns() as f64 / 1e9;
     let minutes = Minutes::of(span_s, settings.bin_s);
     let telemetry = lay_out(&settings.levels, night, minutes)?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use super::error::ReplayError;
+use super::lengths::Unknown;
 use super::night::{Night, Seen};
+use super::window::Window;
 use crate::engine::{Ended, SimDuration, SimTime};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::plan::EnginePlan;
@@ -30,6 +32,8 @@ pub struct Stage {
     document: Document,
     folder: PathBuf,
     arrivals: Arc<[Arrival]>,
+    /// What the log does not tell of their lengths.
+    unknown: Unknown,
     /// How often what there is in the fleet is looked at; never where only requests are asked for.
     look_every: Option<SimDuration>,
 }
@@ -99,10 +103,21 @@ impl Stage {
             document,
             folder: folder.to_owned(),
             arrivals: night.arrivals(),
+            unknown: Unknown::default(),
             look_every: None,
         };
         stage.plan(&[])?;
         Ok(stage)
+    }
+
+    /// The same, with lengths that the log does not tell drawn anew for each simulated night, so that what
+    /// arrives asks for as much as in a window in which all was well.
+    #[must_use]
+    pub fn drawing_lengths(&self, night: &Night, calm: &Window) -> Stage {
+        Stage {
+            unknown: Unknown::of(night, calm),
+            ..self.clone()
+        }
     }
 
     /// The same, looking every so many seconds at the replicas and at what waits. Looking changes nothing
@@ -153,10 +168,11 @@ impl Stage {
     ) -> Result<Simulated, ReplayError> {
         let mut fleet = plan.fleet.clone();
         fleet.streams.replication = replication;
-        let arrivals = match part {
-            Part::Whole => Arc::clone(&self.arrivals),
-            Part::Slice(from, to) => self.arrivals[from..to].iter().cloned().collect(),
+        let part = match part {
+            Part::Whole => 0..self.arrivals.len(),
+            Part::Slice(from, to) => from..to,
         };
+        let arrivals = self.unknown.fill(&self.arrivals, part, replication);
         if let Some(last) = arrivals.last() {
             // The last request is to arrive, too.
             fleet.horizon = SimTime(last.t_ns.saturating_add(1));

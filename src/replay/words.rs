@@ -26,7 +26,7 @@ pub fn notes(outcome: &Outcome) -> Vec<String> {
     if log.lengths.drawn > 0 {
         let drawn = plural(log.lengths.drawn, "request");
         notes.push(format!(
-            "lengths of {drawn} are drawn from those of the others: the log has none"
+            "lengths of {drawn} are drawn anew for each night from those of others: the log does not tell them"
         ));
     }
     if !log.has_ttft {
