@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ending::ends;
 use super::{Failure, Finished};
 use crate::report::columns::write_whole;
 use crate::report::html;
@@ -37,6 +38,7 @@ pub struct ReportArgs {
 }
 
 pub fn report(args: &ReportArgs) -> Result<Finished, Failure> {
+    ends("--out", args.out.as_deref(), &[".html", ".htm"])?;
     let page = Page::of(&args.folders).map_err(Failure::of)?;
     let out = match (&args.out, args.folders.first()) {
         (Some(out), _) => out.clone(),

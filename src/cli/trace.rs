@@ -1,12 +1,13 @@
 //! `seatrial trace`: reads, describes and converts traces of requests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::{Failure, Finished, json_text};
+use crate::observed::{ObservedFormat, ReadOptions, detect};
 use crate::trace::{TraceFormat, TraceSource, stats};
 
 mod export;
@@ -62,8 +63,28 @@ pub fn trace(command: &TraceCommand) -> Result<Finished, Failure> {
     }
 }
 
+/// Opens a trace; one that is a log of another kind is told to be that.
+fn opened(path: &Path, format: Option<TraceFormat>) -> Result<TraceSource, Failure> {
+    TraceSource::open_as(path, format).map_err(|error| {
+        let log = detect(path, &ReadOptions::default()).ok();
+        let is_other = |it: &ObservedFormat| {
+            !matches!(it, ObservedFormat::Trace(_) | ObservedFormat::Prometheus)
+        };
+        match log.filter(|it| format.is_none() && is_other(it)) {
+            Some(log) => Failure::of(format!(
+                "{}: is no trace, but a log (read as {}); make one of it first: \
+                 seatrial trace import {} --out trace.csv",
+                path.display(),
+                log.name(),
+                path.display()
+            )),
+            None => Failure::of(error),
+        }
+    })
+}
+
 fn describe(args: &StatsArgs) -> Result<Finished, Failure> {
-    let mut source = TraceSource::open_as(&args.file, args.format).map_err(Failure::of)?;
+    let mut source = opened(&args.file, args.format)?;
     source.dejitter = args.dejitter;
     let stats = stats(&source).map_err(Failure::of)?;
     if args.json {

@@ -19,7 +19,7 @@ pub enum ObservedError {
     Trace(#[from] TraceError),
     /// Compressed data that is damaged or ends early.
     #[error(
-        "log `{path}`: the {kind} data is damaged or ends early, after line {line} ({detail}); copy or download the file again"
+        "log `{path}`: the {kind} data is damaged or ends early, {} ({detail}); copy or download the file again", after(*line)
     )]
     Damaged {
         path: Text,
@@ -29,7 +29,7 @@ pub enum ObservedError {
     },
     /// Reading failed.
     #[error(
-        "log `{path}`: reading failed after line {line}: {detail}; try again or copy the file to a local disk"
+        "log `{path}`: reading failed {}: {detail}; try again or copy the file to a local disk", after(*line)
     )]
     Read { path: Text, line: u64, detail: Text },
     /// None of the formats.
@@ -178,5 +178,13 @@ impl ObservedError {
             },
             None => ObservedError::Read { path, line, detail },
         }
+    }
+}
+
+/// Where reading ended.
+fn after(line: u64) -> String {
+    match line {
+        0 => "before its first line ended".to_owned(),
+        line => format!("after line {line}"),
     }
 }

@@ -34,8 +34,8 @@ pub struct Lengths {
     rng: SimRng,
     pub(super) prompt: LengthSources,
     pub(super) output: LengthSources,
-    /// Whether any record told of bytes.
-    pub(super) saw_bytes: bool,
+    /// Whether any record told of bytes: of a request, of an answer.
+    pub(super) saw_bytes: [bool; 2],
     /// Requests whose length cannot be told: prompts, outputs.
     pub(super) missing: [u64; 2],
 }
@@ -53,14 +53,15 @@ impl Lengths {
             rng: streams.stream("observed", 0, "lengths"),
             prompt: LengthSources::default(),
             output: LengthSources::default(),
-            saw_bytes: false,
+            saw_bytes: [false; 2],
             missing: [0; 2],
         }
     }
 
     /// Learns the lengths of a record.
     pub(super) fn learn(&mut self, attempt: &Attempt) {
-        self.saw_bytes |= attempt.bytes_in.is_some() || attempt.bytes_out.is_some();
+        self.saw_bytes[0] |= attempt.bytes_in.is_some();
+        self.saw_bytes[1] |= attempt.bytes_out.is_some();
         let prompt = attempt.prompt.or_else(|| self.prompt_by_bytes(attempt));
         if let Some(tokens) = prompt.filter(|tokens| *tokens > 0) {
             self.prompts.add(tokens, &mut self.rng);

@@ -148,6 +148,7 @@ impl Rows {
             return Ok(Rows::Intervals(intervals::Intervals::default()));
         }
         if row.has(bins::START) && bins::COLUMNS.iter().any(|(name, _)| row.has(name)) {
+            bins::refuse_slips(row)?;
             return Ok(Rows::Bins(bins::Bins::default()));
         }
         let allowed = format!(

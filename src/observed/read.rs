@@ -342,14 +342,15 @@ impl Out<'_> {
             ("prompt", "--prompt-tokens LAW"),
             ("output", "--output-tokens LAW"),
         ];
-        for ((what, option), count) in kinds.into_iter().zip(self.lengths.missing) {
+        let missing = self.lengths.missing.into_iter().zip(self.lengths.saw_bytes);
+        for ((what, option), (count, saw_bytes)) in kinds.into_iter().zip(missing) {
             if count > 0 {
                 return Err(ObservedError::NoTokens {
                     path,
                     what,
                     count,
-                    // Only an access log has bytes to count.
-                    remedy: match self.lengths.saw_bytes {
+                    // Only an access log has bytes to count, and not each of both sides.
+                    remedy: match saw_bytes {
                         true => "--bytes-per-token BYTES, or ",
                         false => "",
                     },

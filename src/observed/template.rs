@@ -167,16 +167,33 @@ fn envoy_pieces(format: &str) -> Result<Vec<Piece>, String> {
             return Err("has a `%` that begins a command but none that ends it".into());
         };
         if !text.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut text)));
+            pieces.push(Piece::Text(envoy_text(std::mem::take(&mut text))?));
         }
         pieces.push(Piece::Field(envoy_meaning(&rest[..end])?));
         rest = &rest[end + 1..];
     }
     text.push_str(rest);
     if !text.is_empty() {
-        pieces.push(Piece::Text(text));
+        pieces.push(Piece::Text(envoy_text(text)?));
     }
     Ok(pieces)
+}
+
+/// Text between commands; the error says which variable of nginx's stands in it, which Envoy would write as
+/// it is.
+fn envoy_text(text: String) -> Result<String, String> {
+    let names = text.split('$').skip(1).map(|after| {
+        let after = after.trim_start_matches('{');
+        let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        &after[..end.unwrap_or(after.len())]
+    });
+    let mut variables = names.filter(|name| nginx_meaning(name) != Meaning::Other);
+    match variables.next() {
+        None => Ok(text),
+        Some(name) => Err(format!(
+            "has `${name}`, a variable of nginx's, among commands of Envoy's (%DURATION%): it is of one of the two"
+        )),
+    }
 }
 
 /// Where the per cent is that ends a command. An argument may hold others, and a length may follow
@@ -230,6 +247,18 @@ fn nginx_pieces(format: &str) -> Result<Vec<Piece>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_of_nginx_are_no_text_of_envoys() {
+        for format in [
+            "%START_TIME% $status",
+            "%START_TIME% ${request_time}s %DURATION%",
+        ] {
+            let error = Template::new(format).unwrap_err();
+            assert!(error.contains("a variable of nginx's"), "{error}");
+        }
+        assert!(Template::new("%START_TIME% costs $5 or $other").is_ok());
+    }
 
     #[test]
     fn the_default_formats_are_taken_apart() {

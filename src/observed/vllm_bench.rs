@@ -39,6 +39,8 @@ const ERROR: usize = 5;
 
 const NO_ERROR: &str = "errors that are no text: they are taken for failures";
 
+const SHORT: &str = "lists that are shorter than others: the last requests have nothing of them";
+
 const CLOCK: &str = "stamps are of the client's clock, which has no dates; an end is the first token and the gaps \
                      after it";
 
@@ -117,6 +119,12 @@ impl Detail {
         intake.note(CLOCK);
         let rows = self.columns.iter().flatten().map(|it| it.rows);
         let rows = rows.max().unwrap_or(0);
+        for (name, column) in NAMES.iter().zip(&self.columns) {
+            if let Some(column) = column.as_ref().filter(|it| it.rows < rows) {
+                let what = format!("`{name}` has {} of {rows}", column.rows);
+                intake.leave_out(SHORT, &what);
+            }
+        }
         let mut columns: Vec<Option<CellReader>> = Vec::new();
         for column in self.columns {
             columns.push(column.map(Cells::finish).transpose()?);

@@ -7,7 +7,7 @@ use super::night::Seen;
 
 /// What is compared, and how far apart two may be before anything is known of noise: logarithms
 /// of latencies, and shares.
-pub const FEATURES: [(&str, f64); 11] = [
+pub const FEATURES: [(&str, f64); 12] = [
     ("ttft p25", 0.05),
     ("ttft p50", 0.05),
     ("ttft p90", 0.1),
@@ -19,6 +19,7 @@ pub const FEATURES: [(&str, f64); 11] = [
     ("tries a request", 0.02),
     ("ttft of those tried again", 0.1),
     ("tries of those that failed", 0.1),
+    ("time of those that failed", 0.1),
 ];
 
 /// Those that count rare events: what they are in one block is mostly luck, so that they are compared
@@ -108,6 +109,12 @@ pub fn of(requests: &[Seen]) -> Features {
     let again: Vec<f64> = again
         .filter_map(|request| ns(request.ttft_ns.or(request.e2e_ns)))
         .collect();
+    // Few fail, and each tells how long clients waited between tries.
+    let failed: Vec<f64> = requests
+        .iter()
+        .filter(|it| !matches!(it.ending, Ending::Completed | Ending::Cancelled))
+        .filter_map(|request| ns(request.failed_ns))
+        .collect();
     let count = requests.len() as f64;
     let share = |sum: f64| (!requests.is_empty()).then_some(sum / count);
     let tries = requests
@@ -124,8 +131,9 @@ pub fn of(requests: &[Seen]) -> Features {
         log_quantile(&e2e, 0.5),
         share(answered().count() as f64),
         tries.and_then(share),
-        log_mean(&again),
+        log_mean(&again, 3),
         None,
+        log_mean(&failed, 1),
     ]
 }
 
@@ -141,9 +149,9 @@ fn log_quantile(sorted: &[f64], q: f64) -> Option<f64> {
     Some(value.max(1.0).ln())
 }
 
-fn log_mean(values: &[f64]) -> Option<f64> {
+fn log_mean(values: &[f64], least: usize) -> Option<f64> {
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    (values.len() >= 3).then(|| mean.max(1.0).ln())
+    (values.len() >= least).then(|| mean.max(1.0).ln())
 }
 
 #[cfg(test)]
@@ -157,6 +165,7 @@ mod tests {
             output_tokens: 1,
             ttft_ns: None,
             e2e_ns: None,
+            failed_ns: None,
             ending,
             attempts,
             tier: 0,
@@ -181,5 +190,27 @@ mod tests {
         let untold = [seen(Ending::Failed, None); 9];
         assert_eq!(ToFail::of(untold.iter(), 3).mean, None);
         assert_eq!(of(&untold)[SHARES[1]], None);
+    }
+
+    #[test]
+    fn those_that_failed_tell_how_long_clients_wait() {
+        let after = |ms: u64| Seen {
+            failed_ns: Some(ms * 1_000_000),
+            ..seen(Ending::TimedOut, Some(3))
+        };
+        let took = |all: &[Seen]| of(all)[11].map(f64::exp);
+        let (one, other) = (after(100), after(300));
+        assert!((took(&[one, other]).unwrap() / 2e8 - 1.0).abs() < 1e-9);
+        // What one took that was answered, and one who went away, is not what failing takes.
+        let answered = Seen {
+            e2e_ns: Some(1),
+            ..seen(Ending::Completed, Some(1))
+        };
+        let gone = Seen {
+            ending: Ending::Cancelled,
+            ..one
+        };
+        assert_eq!(took(&[one, answered, gone]), took(&[one]));
+        assert_eq!(took(&[answered, gone]), None);
     }
 }

@@ -25,6 +25,13 @@ pub fn loss(residuals: &Residuals) -> f64 {
     residuals.iter().flatten().map(one).sum()
 }
 
+/// How much the loss moves with residuals, squared, over all of them: each by its size, up to where it counts
+/// by that rather than by its square.
+pub fn squares(residuals: &Residuals) -> f64 {
+    let all = residuals.iter().flatten();
+    all.map(|z| z.abs().min(HUBER).powi(2)).sum()
+}
+
 fn huber_weight(z: f64) -> f64 {
     if z.abs() <= HUBER {
         1.0

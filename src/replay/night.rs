@@ -23,8 +23,10 @@ pub struct Seen {
     pub output_tokens: u32,
     /// From arrival to its first token, ns.
     pub ttft_ns: Option<u64>,
-    /// From arrival to its end, ns.
+    /// From arrival to the end of its answer, ns.
     pub e2e_ns: Option<u64>,
+    /// From arrival to the end of its last try, ns, where no answer was had.
+    pub failed_ns: Option<u64>,
     /// How it ended.
     pub ending: Ending,
     /// Tries, one or more; none where the log does not tell.
@@ -44,6 +46,10 @@ impl Seen {
             output_tokens: row.output_tokens,
             ttft_ns: since(row.first_token_ns),
             e2e_ns: since(row.last_token_ns),
+            failed_ns: row
+                .ended_ns
+                .filter(|_| !completed)
+                .and_then(|ended| ended.checked_sub(row.arrival_ns)),
             ending: ending_of(row.status),
             attempts: Some(u32::from(row.attempts).max(1)),
             tier: row.tier,
@@ -208,6 +214,9 @@ impl Night {
                 e2e_ns: request
                     .e2e_ns
                     .filter(|_| request.ending == Ending::Completed),
+                failed_ns: request
+                    .e2e_ns
+                    .filter(|_| request.ending != Ending::Completed),
                 ending: request.ending,
                 attempts: tries_told.then(|| request.attempts.unwrap_or(1).max(1)),
                 tier: 0,

@@ -116,12 +116,19 @@ impl Perfetto {
         }
     }
 
-    /// Closes the file; a sentence where it was full before the window was over.
+    /// Closes the file; a sentence where it was full before the window was over, or where all was over before
+    /// the window began.
     ///
     /// # Errors
     /// [`PerfettoError::Write`].
     pub fn finish(self) -> Result<Option<String>, PerfettoError> {
-        self.file.finish()
+        let nothing = format!(
+            "{}: nothing is in it: all requests had ended before --window began, at {} s; give an earlier one",
+            self.file.path(),
+            self.window.from.as_secs_f64()
+        );
+        let full = self.file.finish()?;
+        Ok(full.or((!self.begun).then_some(nothing)))
     }
 
     /// Looks at a replica, and writes what has changed.

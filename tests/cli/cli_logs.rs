@@ -251,6 +251,11 @@ fn a_format_string_of_another_server_is_not_written_by() {
         ("nginx", "%START_TIME% %DURATION%", "write with --to envoy"),
         (
             "envoy",
+            "%START_TIME% $status %DURATION%",
+            "has `$status`, a variable of nginx's",
+        ),
+        (
+            "envoy",
             "%START_TIME(%s)% %DURATION%",
             "write %START_TIME(%s.%3f)%",
         ),
@@ -353,6 +358,15 @@ fn what_benchmarks_say_wrong_is_counted() {
     // Also of a request that had tokens, which else would have completed.
     let found = report("vllm-bench.json", "[\"\", \"S", "[{\"code\": 500}, \"S");
     assert_eq!(found["endings"]["completed"], 1, "{found}");
+
+    // A list that ends early leaves the last requests without what it says.
+    let text = std::fs::read_to_string(sample("vllm-bench.json")).unwrap();
+    let mut result: Value = serde_json::from_str(&text).unwrap();
+    result["ttfts"].as_array_mut().unwrap().pop();
+    std::fs::write(folder.path().join("short.json"), result.to_string()).unwrap();
+    let arguments = ["trace", "import", "short.json", "--observed", "o.csv"];
+    let page = seatrial(&folder, &arguments).unwrap();
+    assert!(page.contains("`ttfts` has"), "{page}");
 
     let ttft = "\"value\":18.26,\"unit\":\"ms\"";
     let found = report("aiperf.jsonl", ttft, "\"value\":17e9,\"unit\":\"s\"");
@@ -460,6 +474,10 @@ fn names_of_files_that_say_another_format_are_refused_before_anything_is_done() 
             "must end in .log",
         ),
         (
+            &["report", "folder", "--out", "slides.pdf"],
+            "--out slides.pdf: must end in .html",
+        ),
+        (
             &["diagram", "s.toml", "--out", "t.png"],
             "--out t.png: must end in .svg, .mmd",
         ),
@@ -496,4 +514,76 @@ fn names_of_files_that_say_another_format_are_refused_before_anything_is_done() 
             "{arguments:?}"
         );
     }
+}
+
+#[test]
+fn what_cannot_help_is_not_advised() {
+    let folder = TempDir::new().unwrap();
+    // nginx's `combined` has bytes of answers, and none of requests.
+    let line = "- - - [01/Jan/2026:00:00:03 +0000] \"POST /v1/chat/completions HTTP/1.1\" 200 832 \"-\" \"-\"\n";
+    std::fs::write(folder.path().join("combined.log"), line.repeat(3)).unwrap();
+    let arguments = ["trace", "import", "combined.log", "--out", "t.csv"];
+    let refused = seatrial(&folder, &arguments).unwrap_err();
+    assert!(
+        refused.contains("no prompt tokens") && refused.contains("--prompt-tokens LAW"),
+        "{refused}"
+    );
+    assert!(!refused.contains("--bytes-per-token"), "{refused}");
+    // It has those of answers.
+    let prompts = [&arguments[..], &["--prompt-tokens", "constant:9"]].concat();
+    let refused = seatrial(&folder, &prompts).unwrap_err();
+    assert!(
+        refused.contains("no output tokens") && refused.contains("--bytes-per-token"),
+        "{refused}"
+    );
+    // A log is no trace, and one that ends within its first line has none.
+    let log = sample("otlp.jsonl");
+    for command in ["fit", "stats"] {
+        let refused = seatrial(&folder, &["trace", command, &log]).unwrap_err();
+        let advice = format!("seatrial trace import {log} --out trace.csv");
+        assert!(
+            refused.contains("is no trace, but a log (read as otlp)") && refused.contains(&advice),
+            "{refused}"
+        );
+    }
+    let arguments = [
+        "trace",
+        "export",
+        &log,
+        "--to",
+        "otlp",
+        "--out",
+        "a.jsonl",
+        "--bytes-per-token",
+        "3",
+    ];
+    let refused = seatrial(&folder, &arguments).unwrap_err();
+    assert!(
+        refused.contains("--bytes-per-token: does nothing with --to otlp"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_window_for_the_viewer_after_all_was_over_is_told() {
+    let folder = TempDir::new().unwrap();
+    let scenario = "name = \"s\"\nrun.horizon_s = 10\nworkload.arrivals = { process = \"poisson\", rate_per_s = 5 }\n\
+                    [[pools]]\nname = \"a\"\nengine = \"abstract\"\nservice = { law = \"exponential\", mean_ms = 1 }\n";
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    let mut command = Command::cargo_bin("seatrial").unwrap();
+    let arguments = ["run", "s.toml", "--perfetto", "t.json", "--window"];
+    let said = |window: &str, command: &mut Command| {
+        let output = command
+            .current_dir(folder.path())
+            .args(arguments)
+            .arg(window)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let late = said("15..16", &mut command);
+    assert!(late.contains("warning: t.json: nothing is in it"), "{late}");
+    let within = said("5..6", &mut Command::cargo_bin("seatrial").unwrap());
+    assert!(!within.contains("warning"), "{within}");
 }

@@ -34,11 +34,13 @@ pub struct ExportArgs {
     /// Format string of Envoy (%DURATION%) or nginx ($request_time), instead of the default one
     #[arg(long, value_name = "STRING")]
     log_format: Option<String>,
-    /// Bytes that a token has in an access log, which has no tokens
-    #[arg(long, value_name = "BYTES", default_value_t = 4)]
-    bytes_per_token: u32,
+    /// Bytes that a token has in an access log, which has no tokens [default: 4]
+    #[arg(long, value_name = "BYTES")]
+    bytes_per_token: Option<u32>,
 }
 
+/// Bytes of a token where nobody says so: those of English text.
+const BYTES: u32 = 4;
 /// When a run began that does not say it.
 const START: &str = "2026-01-01T00:00:00Z";
 
@@ -89,21 +91,27 @@ pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
              2026-03-01T12:00:00Z"
         ))
     })?;
-    if args.bytes_per_token == 0 {
+    let bytes_per_token = args.bytes_per_token.unwrap_or(BYTES);
+    if bytes_per_token == 0 {
         return Err(Failure::of(
             "--bytes-per-token 0: must be 1 or more; English text has some 4",
         ));
     }
-    if args.to == ExportFormat::Otlp && args.log_format.is_some() {
-        return Err(Failure::of(
-            "--log-format: does nothing with --to otlp; remove it",
-        ));
+    let of_lines = [
+        ("--log-format", args.log_format.is_some()),
+        ("--bytes-per-token", args.bytes_per_token.is_some()),
+    ];
+    let idle = of_lines.into_iter().find(|it| it.1);
+    if let (ExportFormat::Otlp, Some((option, _))) = (args.to, idle) {
+        return Err(Failure::of(format!(
+            "{option}: does nothing with --to otlp; remove it"
+        )));
     }
     let mut exporter = Exporter::new(ExportOptions {
         format: args.to,
         start_ns,
         log_format: args.log_format.clone(),
-        bytes_per_token: args.bytes_per_token,
+        bytes_per_token,
     })
     .map_err(Failure::of)?;
     ends("--out", Some(&args.out), &endings(args.to))?;
@@ -128,15 +136,13 @@ pub fn export(args: &ExportArgs) -> Result<Finished, Failure> {
             "stamps to the ns; an answer that failed has no tokens in it".to_owned()
         }
         ExportFormat::Envoy => format!(
-            "stamps and durations to the ms before; {} bytes stand for a token, and what the \
-             format string has no command for is lost",
-            args.bytes_per_token
+            "stamps and durations to the ms before; {bytes_per_token} bytes stand for a token, and what \
+             the format string has no command for is lost"
         ),
         ExportFormat::Nginx => format!(
             "ends to the s before by $time_local and $time_iso8601, to the ms by $msec, durations \
-             to the ms before; {} bytes stand for a token; what was shed is a 503 like what was \
-             rejected, and what the format string has no variable for is lost",
-            args.bytes_per_token
+             to the ms before; {bytes_per_token} bytes stand for a token; what was shed is a 503 like what was \
+             rejected, and what the format string has no variable for is lost"
         ),
     };
     let mut text = format!(

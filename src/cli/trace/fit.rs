@@ -6,14 +6,15 @@ use std::str::FromStr;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
+use super::opened;
 use crate::cli::spare::spare;
 use crate::cli::{Failure, Finished, json_text};
 use crate::report::number::{WIDTH, count, plural, significant, wrap};
 use crate::synthesis::judge::Kept;
 use crate::synthesis::lengths::LengthCandidate;
 use crate::synthesis::{Fit, SynthesisError, fit};
+use crate::trace::TraceFormat;
 use crate::trace::sink::{write_error, write_whole};
-use crate::trace::{TraceFormat, TraceSource};
 
 /// Arguments of `trace fit`.
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ pub struct FitArgs {
 
 pub fn fit_trace(args: &FitArgs) -> Result<Finished, Failure> {
     spare(&[&args.file], &[("--out", args.out.as_deref())])?;
-    let source = TraceSource::open_as(&args.file, args.format).map_err(Failure::of)?;
+    let source = opened(&args.file, args.format)?;
     let found = fit(&source).map_err(Failure::of)?;
     if let Some(out) = &args.out {
         let written: Result<(), SynthesisError> = write_whole(out, |file| {

@@ -46,7 +46,7 @@ fn sources(what: &str, from: &LengthSources) -> String {
         ("inferred from bytes", from.from_bytes),
         ("inferred from the stated law", from.from_law),
         (
-            "inferred from other requests of the log (those that failed have no answer to count)",
+            "inferred from other requests of the log (those that failed, or whose answers have no bytes, have no answer to count)",
             from.from_others,
         ),
         ("inferred by an earlier import", from.before),

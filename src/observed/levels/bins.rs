@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use strsim::damerau_levenshtein;
+
 use super::table::Row;
 use super::{Level, LevelSample};
 use crate::observed::error::ObservedError;
@@ -19,6 +21,22 @@ pub(super) const COLUMNS: [(&str, Level); 4] = [
 
 /// The most that there can be of anything.
 const MOST: f64 = 1e12;
+
+/// Letters that a column's name has wrong at most to be taken for a slip.
+const SLIP: usize = 2;
+
+/// Refuses a column that is hardly another than one that is read: it would be passed over.
+pub(super) fn refuse_slips(row: &Row<'_>) -> Result<(), ObservedError> {
+    let read = |name: &str| COLUMNS.iter().any(|it| it.0 == name);
+    for name in row.names().filter(|name| !read(name)) {
+        let near = |it: &&(&str, Level)| damerau_levenshtein(&name.to_lowercase(), it.0) <= SLIP;
+        if let Some((meant, _)) = COLUMNS.iter().find(near).filter(|it| !row.has(it.0)) {
+            let what = format!("the column `{name}` is none that is read; did you mean `{meant}`?");
+            return Err(row.refuse(&what, "rename it"));
+        }
+    }
+    Ok(())
+}
 
 /// Bins as they come.
 #[derive(Debug, Default)]

@@ -25,6 +25,11 @@ impl Row<'_> {
         self.columns.iter().any(|it| it == name)
     }
 
+    /// Each column's name.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(String::as_str)
+    }
+
     /// The names of the columns.
     pub(super) fn columns(&self) -> String {
         self.columns.join(", ").chars().take(200).collect()

@@ -5,11 +5,12 @@ use super::{Alike, Fit, Fitted};
 use crate::engine::Streams;
 use crate::measure::quantile_of_sorted;
 use crate::replay::error::ReplayError;
-use crate::replay::least_squares::{Normal, Residuals, loss};
+use crate::replay::least_squares::{Normal, Residuals, loss, squares};
 use crate::replay::open::Open;
 
-/// At the end every place is simulated with so many kinds of luck, whose features are averaged.
-const LUCKS: u64 = 4;
+/// At the end every place is simulated with so many kinds of luck, whose features are averaged: what they are
+/// by chance is the same in every replay of a scenario, and adds an eighth to the variance of what is found.
+const LUCKS: u64 = 8;
 /// Rounds of the last steps at most, each with all whole numbers looked at again: with another of these
 /// the others move on.
 const ROUNDS: usize = 3;
@@ -133,8 +134,10 @@ impl Search<'_> {
         let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
         let least = losses.iter().map(|it| it.1).fold(f64::INFINITY, f64::min);
         let most = losses.iter().map(|it| it.1).fold(0.0, f64::max);
-        // Half of the 95 % quantile of chi-squared with one degree of freedom, times the dispersion.
-        let near = least + 1.92 * (2.0 * least / known.max(1) as f64).max(1.0);
+        // Half of the 95 % quantile of chi-squared with one degree of freedom, times the dispersion; and two
+        // standard deviations of what is luck of the simulated side: each number draws its own.
+        let chance = 1.92 * (2.0 * least / known.max(1) as f64).max(1.0);
+        let near = least + chance + 2.0 * (2.0 * squares(residuals) / self.lucks as f64).sqrt();
         let open = &self.open[unknown];
         let good = losses.iter().filter(|it| it.1 <= near);
         let values: Vec<f64> = good.map(|(place, _)| open.at(place[unknown])).collect();

@@ -231,8 +231,12 @@ impl<'a> Search<'a> {
             let known = |one: Option<f64>, other: Option<f64>, spread: f64| {
                 Some((one? - other?) / spread / apart).filter(|slope| slope.is_finite())
             };
-            let slopes = high.iter().zip(low).map(|(high, low)| {
-                std::array::from_fn(|at| known(high[at], low[at], self.spread[at]))
+            // What was not observed tells nothing: a slope of it would hold the unknown where it is.
+            let sides = self.observed.iter().zip(high.iter().zip(low));
+            let slopes = sides.map(|(observed, (high, low))| {
+                std::array::from_fn(|at| {
+                    observed[at].and_then(|_| known(high[at], low[at], self.spread[at]))
+                })
             });
             pooled(smoothed(&slopes.collect::<Vec<_>>(), &self.loads))
         });

@@ -105,6 +105,7 @@ mod tests {
             output_tokens: 10,
             ttft_ns: None,
             e2e_ns: None,
+            failed_ns: None,
             ending: crate::observed::Ending::Completed,
             attempts: Some(1),
             tier: 0,

@@ -125,6 +125,7 @@ mod tests {
                 output_tokens: 1,
                 ttft_ns: Some((-uniform.ln() * factor * 1e8) as u64),
                 e2e_ns: None,
+                failed_ns: None,
                 ending: Ending::Completed,
                 attempts: Some(1),
                 tier: 0,

@@ -56,6 +56,11 @@ fn us(ns: u64) -> String {
 }
 
 impl TraceFile {
+    /// The name of the file.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn create(
         path: &Path,
         most: u64,
