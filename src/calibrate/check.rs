@@ -6,13 +6,14 @@ mod table;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::diff::{Source, SourceError};
 use super::gpu::measure::quantile;
 use super::gpu::plan::card_of;
 use super::tables::{self, TablesError};
-use crate::perf::tables::{HeldOut, HeldOutWay, KernelTables, TablesHandle};
+use crate::perf::tables::{HeldOut, HeldOutWay, KernelBackend, KernelTables, TablesHandle};
 use crate::perf::{AcceleratorCard, PerfError};
 
 pub use table::render;
@@ -25,6 +26,8 @@ const ATTENTION_GOAL: f64 = 0.03;
 const SCHEMA: u32 = 1;
 /// What names of shipped tables begin with.
 const TABLES: &str = "tables:";
+/// All of them.
+const ALL: &str = "tables:all";
 
 /// Errors of one operation, number type and way, as shares of what was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,6 +73,17 @@ pub struct Whole {
     pub beyond: Vec<&'static str>,
 }
 
+/// An operation of one of several tables that misses its goal by itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Beyond {
+    /// The tables, as they are named on the command line.
+    pub tables: String,
+    /// The operation.
+    pub operation: &'static str,
+    /// The median of its absolute errors.
+    pub median: f64,
+}
+
 /// The errors of a calibration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
@@ -81,6 +95,9 @@ pub struct Check {
     pub card: String,
     /// By operation, between other measurements of the shape.
     pub operations: Vec<Whole>,
+    /// Of several tables, which miss the goal of an operation by themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables_beyond: Vec<Beyond>,
     /// By operation, number type and way.
     pub errors: Vec<Errors>,
 }
@@ -106,6 +123,15 @@ pub enum CheckError {
         /// The file.
         file: String,
     },
+    /// All tables by one card.
+    #[error(
+        "--accelerator {card}: {ALL} is of several devices, each read by the peaks of its own; leave it out, or \
+         name one of the tables"
+    )]
+    OneCard {
+        /// The card.
+        card: String,
+    },
     /// The device has no card.
     #[error(
         "{file}: no accelerator card is known for `{device}`, and products are read by the share of \
@@ -125,6 +151,15 @@ impl Check {
     /// # Errors
     /// It cannot be read, or no card is known for its device.
     pub fn of(text: &str, card: Option<&str>) -> Result<Check, CheckError> {
+        match (text == ALL, card) {
+            (true, None) => return Check::of_all_tables(),
+            (true, Some(card)) => {
+                return Err(CheckError::OneCard {
+                    card: card.to_owned(),
+                });
+            }
+            (false, _) => {}
+        }
         let named = card.map(|name| AcceleratorCard::load(name, Path::new("")));
         let named = named.transpose()?;
         let (handle, source, card) = if text.starts_with(TABLES) {
@@ -164,12 +199,60 @@ impl Check {
             source,
             card: card.name,
             operations: wholes(&all, &errors),
+            tables_beyond: Vec::new(),
+            errors,
+        })
+    }
+
+    /// Checks all tables that come with the program, each by the card of its system.
+    fn of_all_tables() -> Result<Check, CheckError> {
+        let names: Vec<String> = KernelTables::systems()
+            .flat_map(|system| {
+                KernelBackend::ALL.map(|backend| format!("{TABLES}{system}/{}", backend.name()))
+            })
+            .collect();
+        let each: Result<Vec<(Vec<HeldOut>, Vec<Beyond>)>, CheckError> = names
+            .par_iter()
+            .map(|name| match Source::load(name)? {
+                Source::Tables { tables, card } => {
+                    let all = TablesHandle::Shipped(tables).held_out(&card);
+                    let beyond = beyond_of(name, &all);
+                    Ok((all, beyond))
+                }
+                Source::File { path, .. } => no_card(&path, ""),
+            })
+            .collect();
+        let (all, beyond): (Vec<_>, Vec<_>) = each?.into_iter().unzip();
+        let all: Vec<HeldOut> = all.into_iter().flatten().collect();
+        let errors = summaries(&all);
+        Ok(Check {
+            schema: SCHEMA,
+            source: format!(
+                "all {} kernel tables that come with the program",
+                names.len()
+            ),
+            card: "of each system".to_owned(),
+            operations: wholes(&all, &errors),
+            tables_beyond: beyond.into_iter().flatten().collect(),
             errors,
         })
     }
 }
 
-fn no_card(file: &str, device: &str) -> Result<Check, CheckError> {
+/// The operations of tables that miss their goals.
+fn beyond_of(tables: &str, all: &[HeldOut]) -> Vec<Beyond> {
+    let missed = wholes(all, &summaries(all)).into_iter();
+    let missed = missed.filter(|whole| whole.met == Some(false));
+    missed
+        .map(|whole| Beyond {
+            tables: tables.to_owned(),
+            operation: whole.operation,
+            median: whole.median,
+        })
+        .collect()
+}
+
+fn no_card<T>(file: &str, device: &str) -> Result<T, CheckError> {
     Err(CheckError::NoCard {
         file: file.to_owned(),
         device: device.to_owned(),

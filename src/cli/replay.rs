@@ -60,12 +60,13 @@ pub struct ReplayArgs {
     /// Nights to simulate, each with its own luck and fitted values
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=100))]
     nights: u16,
-    /// Simulations of the search of a fit at most; its last steps and intervals take some more
+    /// Simulations of the search of a fit at most; its last steps and intervals, each with eight kinds of
+    /// luck, take some hundreds more for every field
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(20..=100_000))]
     budget: u32,
     /// Length of the minutes that series are compared by, seconds [default: 60, less for short logs; as long
     /// as those of --observed-series]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     bin: Option<f64>,
     /// Prints one JSON document instead of the page
     #[arg(long)]

@@ -41,6 +41,8 @@ pub struct Intake {
     latest_ns: u64,
     /// Stamps with a zone, and without one.
     pub(super) zones: [u64; 2],
+    /// How finely stamps are told, where the format alone does not say it.
+    pub(super) resolution: Option<&'static str>,
     /// What was assumed, or may not be read from the log.
     pub(super) notes: Vec<String>,
 }
@@ -75,6 +77,7 @@ impl Intake {
             loggers: BTreeSet::new(),
             latest_ns: 0,
             zones: [0; 2],
+            resolution: None,
             notes: Vec::new(),
         }
     }

@@ -190,6 +190,9 @@ fn take_in(
             if !template.tells_ending() {
                 intake.note(envoy::NO_ENDING);
             }
+            if format == F::Nginx {
+                intake.resolution = Some(template.resolution_of_ends());
+            }
             envoy::read(input, &template, rules, intake)
         }
         F::EnvoyJson => envoy::read_json(input, rules, intake),
@@ -232,12 +235,13 @@ fn hand_out(
         sorter,
         lengths,
         notes,
+        resolution,
         ..
     } = intake;
     let mut out = Out {
         report: ReadReport {
             format,
-            resolution: format.resolution(),
+            resolution: resolution.unwrap_or_else(|| format.resolution()),
             read,
             requests: 0,
             skipped,

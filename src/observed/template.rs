@@ -87,6 +87,15 @@ impl Template {
         pieces.any(|piece| matches!(piece, Piece::Field(meaning) if starts(meaning)))
     }
 
+    /// How finely stamps of nginx's say when a request ended.
+    pub(super) fn resolution_of_ends(&self) -> &'static str {
+        let of_number = |it: &Piece| matches!(it, Piece::Field(Meaning::EndNumber(_)));
+        match self.pieces.iter().any(of_number) {
+            true => "1 ms",
+            false => "1 s",
+        }
+    }
+
     /// Whether there is a field for how a request ended.
     pub(super) fn tells_ending(&self) -> bool {
         let mut pieces = self.pieces.iter();

@@ -3,13 +3,15 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::lengths::calm_tells;
 use super::night::Night;
+use super::window::Window;
 use crate::report::number::{percent, plural};
 use crate::scenario::schema::Scenario;
 use crate::scenario::workload::PrefixSharing;
 
 /// In words, those of the scenario first.
-pub(super) fn of(scenario: &Scenario, night: &Night) -> Vec<String> {
+pub(super) fn of(scenario: &Scenario, night: &Night, calm: &Window) -> Vec<String> {
     let mut all = scenario.assumptions.clone();
     all.extend(zero(scenario, night));
     all.push(prefixes(scenario, night));
@@ -22,17 +24,42 @@ pub(super) fn of(scenario: &Scenario, night: &Night) -> Vec<String> {
             plural(inferred, "request")
         ));
     }
-    let drawn = night.lengths.drawn;
-    if drawn > 0 {
-        all.push(format!(
-            "{} whose lengths the log does not tell (those that failed have no answer to count) ask for what \
-             others ask for in the calm window, drawn anew for each simulated night so that all that arrives \
-             about then, answered or not, asks for as much as in the calm window: where an incident brought \
-             longer or shorter requests, this is wrong.",
-            plural(drawn, "request")
-        ));
-    }
+    all.extend(drawn(night, calm));
     all
+}
+
+/// What stands for the lengths that the log does not tell.
+fn drawn(night: &Night, calm: &Window) -> Option<String> {
+    let (drawn, prompts) = (night.lengths.drawn, night.lengths.prompts_drawn);
+    let of_prompts = match prompts {
+        0 => String::new(),
+        prompts => format!(
+            ", nor how long the prompts of {} are",
+            plural(prompts, "request")
+        ),
+    };
+    let requests = &night.requests[night.within(calm)];
+    let failed = requests.iter().filter(|it| !it.is_answered()).count() as u64;
+    let biased = match failed {
+        0 => String::new(),
+        failed => format!(
+            "long ones failed in the calm window, too ({} of it had no answer), or ",
+            plural(failed, "request")
+        ),
+    };
+    let source = match calm_tells(night, calm) {
+        true => "those that were had in the calm window".to_owned(),
+        false => "those of the whole log, as too few were had in the calm window".to_owned(),
+    };
+    (drawn > 0).then(|| {
+        format!(
+            "The log does not tell how long the answers of {} are or would have been (what failed has none to \
+             count){of_prompts}. They are drawn anew for each simulated night from {source}, whatever the prompt, \
+             so that what arrives about then, answered or not, asks for as much as those did. Where {biased}an \
+             incident brought longer or shorter ones, this is wrong.",
+            plural(drawn, "request")
+        )
+    })
 }
 
 /// Where time 0 is in a log with dates: what the scenario says of times counts from there.

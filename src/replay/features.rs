@@ -113,6 +113,7 @@ pub fn of(requests: &[Seen]) -> Features {
     let failed: Vec<f64> = requests
         .iter()
         .filter(|it| !matches!(it.ending, Ending::Completed | Ending::Cancelled))
+        .filter(|it| it.attempts.is_some_and(|tries| tries > 1))
         .filter_map(|request| ns(request.failed_ns))
         .collect();
     let count = requests.len() as f64;

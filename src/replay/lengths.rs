@@ -5,8 +5,8 @@
 //! that were answered are shorter than what was asked for (length-biased sampling: D. R. Cox, *Some Sampling
 //! Problems in Technology*, 1969). What is taken to be so instead is that all that arrives, answered or not,
 //! asks for what it asks for while all is well, and that the odds of an answer that nobody counted go with a
-//! power of the odds of its length's rank. That power is found, from one minute to the next, from how much
-//! shorter than in calm minutes those were that got through beside others that did not: a crash takes what is
+//! power of the odds of its length's rank. That power is found, from some hundred requests to the next, from how
+//! much shorter than in calm minutes those were that got through beside others that did not: a crash takes what is
 //! there, a queue that is too long takes the long ones first. How many failed is as it is observed.
 
 mod laws;
@@ -47,53 +47,41 @@ impl Lacks {
 /// Draws the lengths that a log does not tell.
 #[derive(Debug, Clone, Default)]
 pub struct Unknown {
-    lacks: Vec<Lacks>,
+    lacks: Arc<[Lacks]>,
     /// Lengths of prompts and answers that are known, the shortest answers first.
-    known: Vec<(u32, u32)>,
+    known: Arc<[(u32, u32)]>,
     stretches: Arc<Stretches>,
 }
 
 impl Unknown {
     /// Of a night, with the lengths of a window in which all was well.
     pub fn of(night: &Night, calm: &Window) -> Unknown {
-        let told = |range: Range<usize>| -> Vec<(u32, u32)> {
-            let all = range.filter(|at| !night.lacks[*at].any());
-            let answered = all
-                .map(|at| &night.requests[at])
-                .filter(|it| it.is_answered());
-            answered
-                .map(|it| (it.prompt_tokens, it.output_tokens))
-                .collect()
-        };
-        let mut known = told(night.within(calm));
+        let mut known = told(night, night.within(calm));
         if known.len() < LEAST_KNOWN {
-            known = told(0..night.requests.len());
+            known = told(night, 0..night.requests.len());
         }
         if known.is_empty() || !night.lacks.iter().any(|it| it.any()) {
             return Unknown::default();
         }
         known.sort_unstable_by_key(|it| (it.1, it.0));
         Unknown {
-            lacks: night.lacks.clone(),
+            lacks: night.lacks.as_slice().into(),
             stretches: Arc::new(Stretches::of(night, &known)),
-            known,
+            known: known.into(),
         }
     }
 
-    /// Arrivals of a night with lengths in place of those that are not known; `replication` is its number.
+    /// Arrivals of a night with lengths in place of those that are not known; `streams` are
+    /// those of its own luck.
     pub fn fill(
         &self,
         arrivals: &Arc<[Arrival]>,
         part: Range<usize>,
-        replication: u64,
+        streams: &Streams,
     ) -> Arc<[Arrival]> {
         if self.lacks.is_empty() && part == (0..arrivals.len()) {
             return Arc::clone(arrivals);
         }
-        let streams = Streams {
-            seed: 1,
-            replication,
-        };
         // Of a stretch at a time: its law is the same for all of it.
         let mut law = (usize::MAX, Law::default());
         let filled = part.map(|at| {
@@ -104,7 +92,7 @@ impl Unknown {
             }
             let stretch = at / STRETCH;
             if law.0 != stretch {
-                law = (stretch, self.stretches.law_at(stretch, &streams));
+                law = (stretch, self.stretches.law_at(stretch, streams));
             }
             let mut rng = streams.stream("replay", at as u64, "lengths");
             self.drawn(arrival, lacks, &law.1, &mut rng)
@@ -135,6 +123,22 @@ impl Unknown {
         }
         arrival
     }
+}
+
+/// Whether the calm window has enough answers to tell lengths by.
+pub(super) fn calm_tells(night: &Night, calm: &Window) -> bool {
+    told(night, night.within(calm)).len() >= LEAST_KNOWN
+}
+
+/// The lengths of those of some requests that were answered, and whose lengths are known.
+fn told(night: &Night, range: Range<usize>) -> Vec<(u32, u32)> {
+    let all = range.filter(|at| !night.lacks[*at].any());
+    let answered = all
+        .map(|at| &night.requests[at])
+        .filter(|it| it.is_answered());
+    answered
+        .map(|it| (it.prompt_tokens, it.output_tokens))
+        .collect()
 }
 
 #[cfg(test)]
@@ -171,6 +175,13 @@ mod tests {
         Night::of(log.collect(), None).unwrap()
     }
 
+    fn luck(replication: u64) -> Streams {
+        Streams {
+            seed: 1,
+            replication,
+        }
+    }
+
     fn lengths(arrivals: &[Arrival]) -> Vec<u32> {
         arrivals.iter().map(|it| it.output_tokens).collect()
     }
@@ -185,7 +196,7 @@ mod tests {
         let unknown = Unknown::of(&night, &calm);
         let base = night.arrivals();
         let nights: Vec<Vec<u32>> = (0..8)
-            .map(|it| lengths(&unknown.fill(&base, 0..4_000, it)))
+            .map(|it| lengths(&unknown.fill(&base, 0..4_000, &luck(it))))
             .collect();
         for lengths in &nights {
             assert_eq!(
@@ -202,13 +213,13 @@ mod tests {
         assert_ne!(nights[0], nights[1], "each night has its own");
         assert_eq!(
             nights[3],
-            lengths(&unknown.fill(&base, 0..4_000, 3)),
+            lengths(&unknown.fill(&base, 0..4_000, &luck(3))),
             "the same again"
         );
         // Of a part of the night they are the same as of all of it.
         assert_eq!(
             nights[3][2_500..2_600],
-            lengths(&unknown.fill(&base, 2_500..2_600, 3))
+            lengths(&unknown.fill(&base, 2_500..2_600, &luck(3)))
         );
     }
 
@@ -235,7 +246,7 @@ mod tests {
             law.iter().all(|share| (share - 0.7).abs() < 0.02),
             "{law:?}"
         );
-        let filled = lengths(&unknown.fill(&night.arrivals(), 0..4_000, 1));
+        let filled = lengths(&unknown.fill(&night.arrivals(), 0..4_000, &luck(1)));
         assert!(filled.iter().all(|output| *output == 5));
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::error::ReplayError;
 use super::lengths::Lacks;
@@ -93,6 +95,8 @@ pub struct Lengths {
     pub inferred: u64,
     /// Requests of which a length is drawn anew for each simulated night: nothing in the log tells it.
     pub drawn: u64,
+    /// Of those, requests of which also the prompt is.
+    pub prompts_drawn: u64,
 }
 
 /// What a log says of prompts that begin alike.
@@ -175,12 +179,25 @@ impl Night {
             (Some(text), dated) => start_ns(text, dated)?,
         };
         let all = log.len() as u64;
+        let last = log.last().map_or(0, |request| request.t_ns);
         log.retain(|request| request.t_ns >= zero);
         let before_start = all - log.len() as u64;
         if log.is_empty() {
-            let allowed = "holds no request (after the start)";
-            let remedy = "check the file and --start";
-            return Err(ReplayError::option("--trace", "", allowed, remedy));
+            let Some(start) = start.filter(|_| all > 0) else {
+                let allowed = "must have a request, and the log has none";
+                return Err(ReplayError::option(
+                    "--trace",
+                    "(empty)",
+                    allowed,
+                    "check the file",
+                ));
+            };
+            let allowed = format!(
+                "must be before the last of the {all} requests of the log, {}",
+                at(last, dated)
+            );
+            let remedy = "leave it out for the start of the log";
+            return Err(ReplayError::option("--start", start, allowed, remedy));
         }
         let lacks = lacks(&log);
         let lengths = Lengths {
@@ -188,6 +205,7 @@ impl Night {
                 request.prompt.inferred && !lacks.prompt || request.output.inferred && !lacks.output
             }),
             drawn: count_of(&log, &lacks, |_, lacks| lacks.any()),
+            prompts_drawn: count_of(&log, &lacks, |_, lacks| lacks.prompt),
         };
         let reuse = Reuse::of(&log);
         let blocks = match reuse.with_blocks {
@@ -274,13 +292,15 @@ fn known(log: &[Observed]) -> Vec<(u32, u32)> {
 /// those that failed. What it inferred of their prompts from bytes is as good as of the others, which
 /// are inferred then, too.
 fn lacks(log: &[Observed]) -> Vec<Lacks> {
-    let has_others = !known(log).is_empty();
     let answered = || log.iter().filter(|it| it.ending == Ending::Completed);
+    if !answered().any(|it| it.prompt.count > 0 && it.output.count > 0) {
+        return vec![Lacks::default(); log.len()];
+    }
     let logged = answered().filter(|it| !it.prompt.inferred).count();
     let has_prompts = 2 * logged > answered().count();
     let of = |request: &Observed| {
         let failed = request.ending != Ending::Completed;
-        let lacks = |count: u32, drawn: bool| count == 0 && has_others || failed && drawn;
+        let lacks = |count: u32, drawn: bool| count == 0 || failed && drawn;
         Lacks {
             prompt: lacks(request.prompt.count, request.prompt.inferred && has_prompts),
             output: lacks(request.output.count, request.output.inferred),
@@ -300,6 +320,16 @@ fn blocks_of(request: &Observed) -> Option<PromptBlocks> {
         hashes: Arc::from(blocks.hashes.as_slice()),
         tokens: blocks.tokens,
     })
+}
+
+/// An instant of the log, as people write it.
+fn at(ns: u64, dated: bool) -> String {
+    let date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ns)).ok();
+    let date = date.and_then(|date| date.format(&Rfc3339).ok());
+    match date.filter(|_| dated) {
+        Some(date) => date,
+        None => format!("at {} s", ns as f64 / 1e9),
+    }
 }
 
 /// Where time 0 is, in the stamps of the log.

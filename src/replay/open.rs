@@ -5,6 +5,9 @@ use serde::Serialize;
 use super::error::ReplayError;
 use super::night::Seen;
 use super::stage::{Change, Stage};
+use crate::observed::Ending;
+use crate::scenario::clients::RetryBudget;
+use crate::scenario::tries::{Clients, RetryOn};
 
 /// Whole numbers are tried one by one: not more of them than this.
 const MOST_WHOLE: f64 = 24.0;
@@ -23,7 +26,26 @@ pub struct Open {
     pub high: f64,
     /// Whether it must be a whole number.
     pub whole: bool,
+    /// Between which whole numbers the log leaves it.
+    #[serde(skip)]
+    told: Option<(f64, f64)>,
+    /// Whether those that gave up told it.
+    #[serde(skip)]
+    is_last: bool,
 }
+
+/// How often clients try again at most.
+const MAX_RETRIES: &str = "clients.max_retries";
+
+/// The most retries that are looked at where the log shows no more.
+const MOST_RETRIES: f64 = 8.0;
+
+/// Requests that gave up after as many tries as any had, at least, to tell that there are no more: one may have
+/// ended otherwise.
+const LEAST_GAVE_UP: usize = 2;
+
+/// The longest first wait between tries that is looked at where nobody says more, ms.
+const MOST_BASE_MS: f64 = 10_000.0;
 
 /// Sections that no fit may touch, and why.
 const NOT_OPEN: [(&str, &str); 4] = [
@@ -120,6 +142,8 @@ impl Open {
             low,
             high,
             whole: false,
+            told: None,
+            is_last: false,
         };
         // A number with a fraction is refused where whole ones are asked for.
         let middle = (low + high) / 2.0;
@@ -174,7 +198,70 @@ impl Open {
     /// A place between the bounds, 0 to 1, as a value.
     pub fn at(&self, place: f64) -> f64 {
         let value = self.low + (self.high - self.low) * place;
-        if self.whole { value.round() } else { value }
+        match (self.whole, self.told) {
+            (false, _) => value,
+            (true, None) => value.round(),
+            (true, Some((low, high))) => value.round().clamp(low, high),
+        }
+    }
+
+    /// The whole numbers that it may be.
+    pub fn numbers(&self) -> impl Iterator<Item = f64> {
+        let (low, high) = self.told.unwrap_or((self.low, self.high));
+        (low as i64..=high as i64).map(|number| number as f64)
+    }
+
+    /// Leaves of the numbers of retries only those that a log does not contradict: who tried so often may, and
+    /// where several of the window gave up after as many tries as any of the log had, that was the last. What
+    /// ends a request otherwise (the time that clients wait in all, a budget of retries, what is not tried
+    /// again) tells no most; `others` are the paths that are open beside it.
+    ///
+    /// # Errors
+    /// When more tries were seen than its bounds permit.
+    pub fn told_by(
+        &mut self,
+        window: &[Seen],
+        all: &[Seen],
+        clients: &Clients,
+        others: &[String],
+    ) -> Result<(), ReplayError> {
+        let tries = |it: &Seen| it.attempts.unwrap_or(0);
+        let most = |of: &[Seen]| of.iter().map(tries).max().unwrap_or(0);
+        let seen = most(window);
+        if self.path != MAX_RETRIES || clients.hedge.is_some() || seen == 0 {
+            return Ok(());
+        }
+        let least = f64::from(seen - 1);
+        if least > self.high {
+            let value = format!("{}={}..{}", self.path, self.low, self.high);
+            let allowed =
+                format!("must reach {least}: a request of the calm window was tried {seen} times");
+            return Err(ReplayError::option("--fit", value, allowed, "widen it"));
+        }
+        let gave_up = window.iter().filter(|it| {
+            tries(it) == seen && !matches!(it.ending, Ending::Completed | Ending::Cancelled)
+        });
+        let ends_otherwise = |path: &String| {
+            let fields = ["timeout_ms", "retry_budget", "retry_on", "hedge"];
+            fields.iter().any(|it| path.contains(it))
+        };
+        let is_last = seen > 1
+            && least >= self.low
+            && most(all) == seen
+            && gave_up.count() >= LEAST_GAVE_UP
+            && clients.timeout_ms.is_none()
+            && matches!(clients.retry_budget, RetryBudget::None {})
+            && RetryOn::ALL.iter().all(|it| clients.retry_on.contains(it))
+            && !others.iter().any(ends_otherwise);
+        let low = least.max(self.low);
+        self.told = Some((low, if is_last { low } else { self.high }));
+        self.is_last = is_last;
+        Ok(())
+    }
+
+    /// Whether those that gave up leave one number alone.
+    pub fn is_told(&self) -> bool {
+        self.is_last
     }
 
     /// A value as a place between the bounds.
@@ -242,12 +329,21 @@ pub fn by_default(stage: &Stage, calm: &[Seen]) -> Result<(Vec<Open>, Vec<String
     if !states("/gateway/cost_ms") {
         add("gateway.cost_ms", 0.0, 500.0)?;
     }
+    let clients = stage.plan(&[])?.scenario.clients.unwrap_or_default();
+    // What a scenario states that waits are at most bounds the first of them, too.
+    let most_base_ms = clients
+        .backoff
+        .max_ms
+        .unwrap_or(MOST_BASE_MS)
+        .min(MOST_BASE_MS);
+    let tried = calm.iter().filter_map(|it| it.attempts).max().unwrap_or(1);
+    let most_retries = f64::from(tried.saturating_sub(1)).clamp(MOST_RETRIES, MOST_WHOLE);
     let retries = [
-        ("/clients/max_retries", "clients.max_retries", (0.0, 8.0)),
+        ("/clients/max_retries", MAX_RETRIES, (0.0, most_retries)),
         (
             "/clients/backoff/base_ms",
             "clients.backoff.base_ms",
-            (1.0, 10_000.0),
+            (1.0, most_base_ms),
         ),
     ];
     let retries = retries.into_iter().filter(|it| !states(it.0));
@@ -258,10 +354,9 @@ pub fn by_default(stage: &Stage, calm: &[Seen]) -> Result<(Vec<Open>, Vec<String
         }
         return Ok((open, Vec::new()));
     }
-    let clients = stage.plan(&[])?.scenario.clients.unwrap_or_default();
     let left: Vec<String> = retries
         .map(|(_, path, _)| match path {
-            "clients.max_retries" => format!("{path} at {}", clients.max_retries),
+            MAX_RETRIES => format!("{path} at {}", clients.max_retries),
             _ => format!("{path} at {}", clients.backoff.base_ms),
         })
         .collect();

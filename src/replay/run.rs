@@ -85,7 +85,7 @@ pub fn replay(
         scenario: plan.scenario.name.clone(),
         seed: plan.scenario.run.seed,
         log: log_of(night, settings),
-        assumptions: assumptions::of(&plan.scenario, night),
+        assumptions: assumptions::of(&plan.scenario, night, &settings.calm),
         telemetry,
         calm: settings.calm,
         incident: settings.incident,
@@ -199,6 +199,17 @@ fn fit_calm(stage: &Stage, night: &Night, settings: &Settings) -> Result<Fit, Re
         Some(stated) => (Open::all(stated, stage)?, Vec::new()),
         None => by_default(stage, &night.requests[within.clone()])?,
     };
+    let mut open = open;
+    let clients = stage.plan(&[])?.scenario.clients.unwrap_or_default();
+    let paths: Vec<String> = open.iter().map(|it| it.path.clone()).collect();
+    for it in &mut open {
+        it.told_by(
+            &night.requests[within.clone()],
+            &night.requests,
+            &clients,
+            &paths,
+        )?;
+    }
     let before = Window {
         from_s: (calm.from_s - LEAD * calm.length_s()).max(0.0),
         to_s: calm.from_s.max(1e-9),

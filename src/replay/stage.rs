@@ -172,7 +172,7 @@ impl Stage {
             Part::Whole => 0..self.arrivals.len(),
             Part::Slice(from, to) => from..to,
         };
-        let arrivals = self.unknown.fill(&self.arrivals, part, replication);
+        let arrivals = self.unknown.fill(&self.arrivals, part, &fleet.streams);
         if let Some(last) = arrivals.last() {
             // The last request is to arrive, too.
             fleet.horizon = SimTime(last.t_ns.saturating_add(1));

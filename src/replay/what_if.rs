@@ -20,7 +20,7 @@ pub struct WhatIf {
     pub saved: u64,
     /// Those that are not with it and are without.
     pub lost: u64,
-    /// Saved less lost over nights of other luck, a 95 % interval; none with a single night.
+    /// The mean over nights of saved less lost, a 95 % interval; none with a single night.
     pub net: Option<(f64, f64)>,
     /// Without the change.
     pub before: Figures,
@@ -68,12 +68,14 @@ fn p99_ms(ns: impl Iterator<Item = u64>) -> Option<f64> {
 }
 
 /// What a replay takes from the log, or judges both nights by: a change of it would do nothing.
-const OF_THE_LOG: [&str; 6] = [
+const OF_THE_LOG: [&str; 8] = [
     "workload.arrivals",
     "workload.prompt_tokens",
     "workload.output_tokens",
     "run.horizon_s",
     "run.warmup_s",
+    "run.seed",
+    "run.replications",
     "slo.",
 ];
 
@@ -96,7 +98,7 @@ pub fn what_if(
     let (path, value) = (path.trim().to_owned(), value.trim().to_owned());
     if let Some(what) = OF_THE_LOG.iter().find(|it| path.starts_with(**it)) {
         let allowed = format!(
-            "must be of the fleet: `{what}` is the log's, or what both nights are judged by"
+            "must be of the fleet: `{what}` is the log's, or what both nights are simulated and judged by"
         );
         let remedy = "change the fleet, its clients or its faults";
         return Err(ReplayError::option("--what-if", change, allowed, remedy));

@@ -20,6 +20,9 @@ const ALLOWED: &str = "must be FROM..TO, each in seconds from the start of the l
 /// nothing of the log is before its start.
 const EARLY_S: f64 = 60.0;
 
+/// The last second that a window may end at: three centuries.
+const LAST_S: f64 = 1e10;
+
 impl Window {
     /// Reads `FROM..TO`. `zero_ns` is the start of the log in ns since 1970, where it has dates.
     ///
@@ -45,7 +48,11 @@ impl Window {
             let remedy = "begin it where the log begins, or at 0; in another time zone, write that";
             return Err(ReplayError::option(option, text, allowed, remedy));
         }
-        if !(from_s >= 0.0 && to_s > from_s && to_s <= 1e10) {
+        if to_s > LAST_S {
+            let allowed = format!("must end within {LAST_S:e} s, longer than any log");
+            return Err(ReplayError::option(option, text, allowed, remedy));
+        }
+        if !(from_s >= 0.0 && to_s > from_s) {
             let allowed = "must begin at 0 or later and end after it begins";
             return Err(ReplayError::option(option, text, allowed, remedy));
         }

@@ -26,7 +26,7 @@ pub fn notes(outcome: &Outcome) -> Vec<String> {
     if log.lengths.drawn > 0 {
         let drawn = plural(log.lengths.drawn, "request");
         notes.push(format!(
-            "lengths of {drawn} are drawn anew for each night from those of others: the log does not tell them"
+            "answers of {drawn} are of lengths drawn anew for each night: the log does not tell them"
         ));
     }
     if !log.has_ttft {
@@ -77,9 +77,17 @@ pub fn verdict(outcome: &Outcome) -> String {
             "The model fits: it predicts what it was not fitted to within its limits, {tail}."
         );
     }
-    "THE MODEL DOES NOT FIT. Something happened that the scenario does not have, or not so; do not trust it, \
-     nor what-ifs of it, where it is off:"
-        .to_owned()
+    let drawn = match outcome.log.lengths.drawn {
+        0 => String::new(),
+        drawn => format!(
+            ", or answers of the {} whose lengths are drawn were of others",
+            plural(drawn, "request")
+        ),
+    };
+    format!(
+        "THE MODEL DOES NOT FIT. Something happened that the scenario does not have, or not so{drawn}; do not \
+         trust it, nor what-ifs of it, where it is off:"
+    )
 }
 
 /// How a series does not fit a stretch.

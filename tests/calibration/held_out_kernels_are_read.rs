@@ -347,3 +347,44 @@ fn captures_are_checked_and_bad_ones_refused() {
         assert!(page.contains(&format!("the card {name}\n")), "{page}");
     }
 }
+
+#[test]
+fn all_shipped_tables_together_meet_the_goals() {
+    let (code, page, _) = check(&["tables:all", "--json"]);
+    assert_eq!(code, 0);
+    let page: Value = serde_json::from_str(&page).unwrap();
+    let operations = page["operations"].as_array().unwrap();
+    let goals: Vec<&Value> = operations.iter().filter(|it| it["goal"].is_f64()).collect();
+    let names: Vec<&str> = goals
+        .iter()
+        .filter_map(|it| it["operation"].as_str())
+        .collect();
+    let expected = [
+        "gemm",
+        "prefill_attention",
+        "decode_attention",
+        "mla_prefill",
+        "mla_decode",
+    ];
+    assert_eq!(names, expected);
+    for whole in goals {
+        assert_eq!(whole["met"], true, "{whole}");
+    }
+    // Single tables that do not are named, as when they are checked by themselves.
+    let beyond = page["tables_beyond"].as_array().unwrap();
+    assert!(!beyond.is_empty());
+    let first = &beyond[0];
+    let (_, one, _) = check(&[first["tables"].as_str().unwrap(), "--json"]);
+    let one: Value = serde_json::from_str(&one).unwrap();
+    let mut own = one["operations"].as_array().unwrap().iter();
+    let own = own
+        .find(|it| it["operation"] == first["operation"])
+        .unwrap();
+    assert_eq!(
+        (&own["met"], &own["median"]),
+        (&false.into(), &first["median"])
+    );
+    let (code, _, said) = check(&["tables:all", "--accelerator", "h100-sxm"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("each read by the peaks of its own"), "{said}");
+}

@@ -530,7 +530,7 @@ fn what_cannot_help_is_not_advised() {
     );
     assert!(!refused.contains("--bytes-per-token"), "{refused}");
     // It has those of answers.
-    let prompts = [&arguments[..], &["--prompt-tokens", "constant:9"]].concat();
+    let prompts = [&arguments[..], &["--prompt-tokens", "9"]].concat();
     let refused = seatrial(&folder, &prompts).unwrap_err();
     assert!(
         refused.contains("no output tokens") && refused.contains("--bytes-per-token"),

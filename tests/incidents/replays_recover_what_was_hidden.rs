@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use seatrial::observed::{ReadOptions, read_all};
 use seatrial::replay::fit::fit;
+use seatrial::replay::night::Seen;
+use seatrial::replay::open::by_default;
 use seatrial::replay::stage::Stage;
 use seatrial::replay::{Night, Open};
+use seatrial::scenario::tries::Clients;
 use seatrial::scenario::{Document, SourceText};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -217,4 +220,155 @@ fn how_often_clients_try_is_told_by_those_that_failed_all_the_same() {
     let retries = &found.parameters[0];
     assert_eq!(retries.value, hidden, "{retries:?}");
     assert_eq!(retries.interval, (hidden, hidden), "{retries:?}");
+}
+
+#[test]
+fn those_that_gave_up_tell_the_most_tries() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scenario, log) = (folder.path().join("s.toml"), folder.path().join("log.csv"));
+    // The scenario says how long waits are at most, and neither how many there are nor the first of them.
+    let text = format!("{FAILING}[clients.backoff]\nmax_ms = 4000\n");
+    std::fs::write(&scenario, &text).unwrap();
+    let mut command = Command::cargo_bin("seatrial").unwrap();
+    command.arg("run").arg(&scenario).args(["--seed", "31"]);
+    command.args(["--set", "clients.max_retries=3", "--requests"]);
+    assert!(command.arg(&log).output().unwrap().status.code().unwrap() < 2);
+    let (log, _) = read_all(&log, &ReadOptions::default()).unwrap();
+    let night = Night::of(log, None).unwrap();
+    let document = Document::parse(SourceText::new("s.toml", text.as_str())).unwrap();
+    let stage = Stage::new(&document, Path::new(""), &night).unwrap();
+    let (open, _) = by_default(&stage, &night.requests).unwrap();
+    let named = |path: &str| open.iter().find(|it| it.path == path).unwrap().clone();
+    assert_eq!(named("clients.backoff.base_ms").high, 4_000.0);
+
+    let clients = stage
+        .plan(&[])
+        .unwrap()
+        .scenario
+        .clients
+        .unwrap_or_default();
+    let numbers = |requests: &[Seen], clients: &Clients| -> Vec<f64> {
+        let mut retries = named("clients.max_retries");
+        retries
+            .told_by(requests, &night.requests, clients, &[])
+            .unwrap();
+        retries.numbers().collect()
+    };
+    assert_eq!(numbers(&night.requests, &clients), [3.0]);
+    // Those that were answered tell the least alone, and so do all where something else may end a request.
+    let answered = night.requests.iter().filter(|it| it.is_answered());
+    let answered: Vec<Seen> = answered.copied().collect();
+    let most = answered.iter().filter_map(|it| it.attempts).max().unwrap();
+    assert_eq!(numbers(&answered, &clients)[0], f64::from(most - 1));
+    assert_eq!(numbers(&answered, &clients).last(), Some(&8.0));
+    let impatient = Clients {
+        timeout_ms: Some(1e4),
+        ..clients.clone()
+    };
+    assert_eq!(
+        numbers(&night.requests, &impatient),
+        [3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+    );
+    // One alone that gave up then may have ended otherwise, and one that tried more often says that there is more.
+    let gave_up = |it: &&Seen| !it.is_answered() && it.attempts == Some(4);
+    let one: Vec<Seen> = night
+        .requests
+        .iter()
+        .filter(gave_up)
+        .take(1)
+        .copied()
+        .collect();
+    assert_eq!(numbers(&one, &clients).last(), Some(&8.0));
+    let mut more = night.requests.clone();
+    more[0].attempts = Some(6);
+    let mut retries = named("clients.max_retries");
+    retries
+        .told_by(&night.requests, &more, &clients, &[])
+        .unwrap();
+    assert_eq!(retries.numbers().last(), Some(8.0));
+    // Bounds that the log contradicts are refused.
+    let narrow = ["clients.max_retries=0..2".to_owned()];
+    let mut narrow = Open::all(&narrow, &stage).unwrap().remove(0);
+    let refused = narrow.told_by(&night.requests, &night.requests, &clients, &[]);
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("must reach 3"), "{refused}");
+    // A log that does not tell tries, or tries at once, leaves all.
+    let untold: Vec<Seen> = night
+        .requests
+        .iter()
+        .map(|it| Seen {
+            attempts: None,
+            ..*it
+        })
+        .collect();
+    assert_eq!(numbers(&untold, &clients).len(), 9);
+}
+
+/// A node of three is gone for some minutes, and in the end nobody is answered.
+const OVERLOADED: &str = r#"
+name = "overloaded"
+run = { horizon_s = 1200, warmup_s = 0 }
+[workload]
+arrivals = { process = "poisson", rate_per_s = 12 }
+prompt_tokens = { law = "lognormal", mean_tokens = 600, cv = 0.8 }
+output_tokens = { law = "lognormal", mean_tokens = 150, cv = 0.6 }
+[slo]
+ttft_ms = 2000
+[clients]
+try_timeout_ms = 20_000
+max_retries = 2
+backoff = { base_ms = 500, max_ms = 8_000 }
+[router]
+policy = "least_request"
+choices = 0
+[[pools]]
+name = "llama"
+engine = "llm"
+replicas = 3
+model = "llama-3.1-8b"
+accelerator = "h100-sxm"
+tp = 1
+overhead_fixed_us = 9000
+max_num_seqs = 12
+[[faults.timeline]]
+kind = "crash"
+target = { pool = "llama", share = 0.34 }
+at_s = 600
+until_s = 900
+"#;
+
+#[test]
+fn a_true_model_fits_though_the_log_does_not_tell_the_lengths_of_what_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.toml"), OVERLOADED).unwrap();
+    let seatrial = |arguments: &[&str]| {
+        let mut command = Command::cargo_bin("seatrial").unwrap();
+        let output = command
+            .current_dir(folder.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.code().unwrap() < 2, "{output:?}");
+        output.stdout
+    };
+    seatrial(&["run", "s.toml", "--requests", "n.csv"]);
+    seatrial(&[
+        "trace", "export", "n.csv", "--to", "otlp", "--out", "n.jsonl",
+    ]);
+    let windows = [
+        "--calm",
+        "0..540",
+        "--incident",
+        "600..900",
+        "--no-fit",
+        "--json",
+    ];
+    let found = seatrial(&[&["replay", "s.toml", "--trace", "n.jsonl"], &windows[..]].concat());
+    let found: Value = serde_json::from_slice(&found).unwrap();
+    let lengths = &found["log"]["lengths"];
+    assert!(lengths["drawn"].as_u64().unwrap() > 3_000, "{lengths}");
+    assert_eq!(lengths["prompts_drawn"], 0, "{lengths}");
+    assert_eq!(found["verdict"]["fits"], true, "{}", found["verdict"]);
+    let said = found["assumptions"].to_string();
+    assert!(said.contains("how long the answers of"), "{said}");
 }

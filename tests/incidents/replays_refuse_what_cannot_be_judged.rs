@@ -83,6 +83,10 @@ fn series_of_other_columns_or_values() {
             "has columns start_ns, arrived; allowed",
         ),
         (
+            "start_ns,replica,running\n0,4,1\n",
+            "the column `replica` is none that is read; did you mean `replicas`?",
+        ),
+        (
             "start_ns,replicas\n0,four\n",
             "row 1: replicas = four: must be a number",
         ),
@@ -137,7 +141,12 @@ fn series_that_cannot_be_put_together() {
 
 #[test]
 fn changes_that_would_do_nothing() {
-    for change in ["workload.arrivals.rate_scale=2", "slo.e2e_ms=5"] {
+    for change in [
+        "workload.arrivals.rate_scale=2",
+        "slo.e2e_ms=5",
+        // Other luck is no other fleet.
+        "run.seed=3",
+    ] {
         let options = [
             "--calm",
             "0..20m",

@@ -35,6 +35,17 @@ pub fn render(check: &Check) -> String {
             line(&wrap(&said, WIDTH, 2));
         }
     }
+    if !check.tables_beyond.is_empty() {
+        let each = check.tables_beyond.iter();
+        let each: Vec<String> = each
+            .map(|it| format!("{} of {} ({})", it.operation, it.tables, percent(it.median)))
+            .collect();
+        let said = format!(
+            "Of single tables, beyond their goal by themselves: {}",
+            each.join(", ")
+        );
+        line(&wrap(&said, WIDTH, 2));
+    }
     for (way, title) in [
         ("between", "Between other measurements of the shape"),
         (

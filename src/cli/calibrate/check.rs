@@ -11,7 +11,7 @@ use crate::cli::{Failure, Finished, json_text};
 )]
 pub struct CheckArgs {
     /// A calibration, captured or imported, or `tables:SYSTEM/BACKEND` for the kernel tables that
-    /// come with the program (tables:h100_sxm/vllm)
+    /// come with the program (tables:h100_sxm/vllm), or `tables:all` for all of them together
     #[arg(value_name = "FILE")]
     file: String,
     /// Accelerator card by whose peaks products are read [default: the device's own]

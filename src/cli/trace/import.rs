@@ -44,10 +44,10 @@ pub struct ImportArgs {
     #[arg(long, value_name = "PREFIX")]
     path: Vec<String>,
     /// Infers lengths that a log does not have: bytes of a request or answer for each token
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
     bytes_per_token: Option<f64>,
     /// The same for answers [default: as --bytes-per-token]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
     bytes_per_output_token: Option<f64>,
     /// Length of prompts that the log does not have: tokens, or a law as in a scenario
     #[arg(long, value_name = "LAW")]

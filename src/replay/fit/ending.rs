@@ -33,6 +33,8 @@ impl Search<'_> {
         }
         let here = self.simulate_all(std::slice::from_ref(&place))?.remove(0);
         let residuals = self.block_residuals(&here);
+        // What another eight kinds of luck would make of the loss.
+        let luck = (2.0 * squares(&self.residuals(&here)) / self.lucks as f64).sqrt();
         let normal = Normal::new(&residuals, &self.slopes(&place)?);
         let streams = Streams {
             seed: 1,
@@ -60,7 +62,7 @@ impl Search<'_> {
         for (unknown, fitted) in parameters.iter_mut().enumerate() {
             if fitted.open.whole {
                 (fitted.interval, fitted.note) =
-                    self.interval_of_whole(&place, unknown, &residuals)?;
+                    self.interval_of_whole(&place, unknown, &residuals, luck)?;
             }
         }
         let draws = moves.iter().map(|row| {
@@ -129,6 +131,7 @@ impl Search<'_> {
         place: &[f64],
         unknown: usize,
         residuals: &Residuals,
+        luck: f64,
     ) -> Result<((f64, f64), Option<String>), ReplayError> {
         let losses = self.profile(place, unknown)?;
         let known = residuals.iter().flatten().filter(|z| **z != 0.0).count();
@@ -137,7 +140,7 @@ impl Search<'_> {
         // Half of the 95 % quantile of chi-squared with one degree of freedom, times the dispersion; and two
         // standard deviations of what is luck of the simulated side: each number draws its own.
         let chance = 1.92 * (2.0 * least / known.max(1) as f64).max(1.0);
-        let near = least + chance + 2.0 * (2.0 * squares(residuals) / self.lucks as f64).sqrt();
+        let near = least + chance + 2.0 * luck;
         let open = &self.open[unknown];
         let good = losses.iter().filter(|it| it.1 <= near);
         let values: Vec<f64> = good.map(|(place, _)| open.at(place[unknown])).collect();
@@ -146,7 +149,11 @@ impl Search<'_> {
         let low = values.iter().copied().fold(here, f64::min);
         let high = values.iter().copied().fold(here, f64::max);
         let idle = most - least < 1e-9;
-        let note = idle.then(|| "nothing in the window depends on it".to_owned());
+        let note = match (open.is_told(), idle) {
+            (true, _) => Some("as often as those tried that gave up".to_owned()),
+            (false, true) => Some("nothing in the window depends on it".to_owned()),
+            (false, false) => None,
+        };
         Ok(((low, high), note))
     }
 }

@@ -118,7 +118,7 @@ impl<'a> Search<'a> {
     }
 
     /// Observed less simulated, shares over all blocks together.
-    fn residuals(&self, simulated: &[Features]) -> Residuals {
+    pub(super) fn residuals(&self, simulated: &[Features]) -> Residuals {
         pooled(self.block_residuals(simulated))
     }
 
@@ -264,10 +264,9 @@ impl<'a> Search<'a> {
     /// The place with each whole number of an unknown.
     fn with_whole(&self, place: &[f64], unknown: usize) -> Vec<Vec<f64>> {
         let open = &self.open[unknown];
-        let numbers = (open.high - open.low).round() as u32;
-        let places = (0..=numbers).map(|step| {
+        let places = open.numbers().map(|number| {
             let mut near = place.to_vec();
-            near[unknown] = open.place(open.low + f64::from(step));
+            near[unknown] = open.place(number);
             near
         });
         places.collect()

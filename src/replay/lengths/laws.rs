@@ -1,7 +1,6 @@
 //! Who fails, by how long the answer would have been.
 
 use rand::RngExt;
-use rand_distr::StandardNormal;
 
 use super::STRETCH;
 use crate::engine::Streams;
@@ -13,6 +12,8 @@ pub(super) const PARTS: usize = 16;
 const NEAR: usize = 4;
 /// What ranks of requests differ by: of a uniform distribution.
 const SPREAD_OF_RANK: f64 = 0.288_675;
+/// How far from 0 a power is before anything is known of it: a standard deviation.
+const LIKELY_POWER: f64 = 1.5;
 /// Powers that are looked at, -6 to 6 by quarters.
 const POWERS: usize = 49;
 /// How likely each part is to be that of one that is not known.
@@ -63,31 +64,29 @@ impl Stretches {
         }
     }
 
-    /// The law of a stretch in one night: by its own share, and by the power that it and those beside it tell.
-    /// They tell it as well as so many can, so that in each night it is another one.
+    /// The law of a stretch in one night: by its own share, and by a power as likely as what it and those beside
+    /// it tell makes it. Where few are there to tell it that is little: a power is taken to be about 0 then, and
+    /// is another one in each night.
     pub(super) fn law_at(&self, at: usize, streams: &Streams) -> Law {
         let near = at.saturating_sub(NEAR)..(at + NEAR + 1).min(self.all.len());
-        let mixed: Vec<usize> = near.filter(|at| self.all[*at].unknown > 0).collect();
-        let luck = |at: usize| -> f64 {
-            let luck: f64 = streams
-                .stream("replay", at as u64, "ranks of lengths")
-                .sample(StandardNormal);
-            luck * SPREAD_OF_RANK * self.all[at].known.sqrt()
+        let mixed = || self.all[near.clone()].iter().filter(|it| it.unknown > 0);
+        let observed: f64 = mixed().map(|it| it.ranks).sum();
+        let variance = SPREAD_OF_RANK.powi(2) * mixed().map(|it| it.known).sum::<f64>().max(1.0);
+        let likelihood = |place: usize| -> f64 {
+            let each = mixed()
+                .map(|it| it.known * self.laws.rank_of_known[Laws::place(it.unknown, place)]);
+            let apart = observed - each.sum::<f64>();
+            (-0.5 * apart * apart / variance - 0.5 * (power(place) / LIKELY_POWER).powi(2)).exp()
         };
-        let observed: f64 = mixed.iter().map(|at| self.all[*at].ranks + luck(*at)).sum();
-        self.laws.fails[self.place(at, &mixed, observed)]
-    }
-
-    /// Where the law is of a stretch by which the ranks of `mixed` come to what was observed.
-    fn place(&self, at: usize, mixed: &[usize], observed: f64) -> usize {
-        let expected = |power: usize| -> f64 {
-            let all = mixed.iter().map(|at| self.all[*at]);
-            all.map(|it| it.known * self.laws.rank_of_known[Laws::place(it.unknown, power)])
-                .sum()
-        };
-        // The more long ones fail, the lower the ranks of the others: the first that expects no more.
-        let power = (0..POWERS).find(|power| expected(*power) <= observed);
-        Laws::place(self.all[at].unknown, power.unwrap_or(POWERS - 1))
+        let all: [f64; POWERS] = std::array::from_fn(likelihood);
+        let mut rng = streams.stream("replay", at as u64, "who fails");
+        let mut left = rng.random::<f64>() * all.iter().sum::<f64>();
+        let place = all.iter().position(|share| {
+            left -= share;
+            left < 0.0
+        });
+        // Of none likely, which no numbers make so, those that lengths do not tell.
+        self.laws.fails[Laws::place(self.all[at].unknown, place.unwrap_or(POWERS / 2))]
     }
 }
 
@@ -159,55 +158,68 @@ fn fails(share: usize, power: f64) -> Law {
 mod tests {
     use super::*;
 
+    /// How likely the longest part is to fail, on average over nights, and the least and most of it.
+    fn longest(one: Stretch) -> (f64, f64, f64) {
+        let stretches = Stretches {
+            all: vec![one; 9],
+            laws: Laws::new(),
+        };
+        let nights = (0..200).map(|replication| {
+            let streams = Streams {
+                seed: 1,
+                replication,
+            };
+            stretches.law_at(4, &streams)[PARTS - 1]
+        });
+        let all: Vec<f64> = nights.collect();
+        let (low, high) = all
+            .iter()
+            .fold((1.0_f64, 0.0_f64), |it, at| (it.0.min(*at), it.1.max(*at)));
+        (all.iter().sum::<f64>() / all.len() as f64, low, high)
+    }
+
     #[test]
-    fn who_fails_by_length_is_told_by_those_that_do_not() {
-        // Of one in ten the longest fail; the others are of lower ranks for it.
-        for hidden in [-1.0, 0.0, 1.0, 3.0] {
+    fn shares_are_as_they_are_stated() {
+        for hidden in [-3.0, 0.0, 1.0, 3.0] {
             let fails = fails(10, hidden);
             assert!((fails.iter().sum::<f64>() / PARTS as f64 - 0.1).abs() < 1e-6);
-            let one = Stretch {
-                unknown: 10,
-                known: 90.0,
-                ranks: 90.0 * rank_of_known(&fails) + 1e-9,
-            };
-            let stretches = Stretches {
-                all: vec![one; 3],
-                laws: Laws::new(),
-            };
-            let place = stretches.place(1, &[0, 1, 2], 3.0 * one.ranks);
-            assert_eq!(stretches.laws.fails[place], fails, "{hidden}");
+        }
+        assert!(fails(10, 2.0)[PARTS - 1] > 0.4 && fails(10, 2.0)[0] < 0.01);
+    }
+
+    #[test]
+    fn who_fails_by_length_is_told_by_those_that_do_not() {
+        for hidden in [-1.0, 0.0, 1.0, 3.0] {
+            let fails = fails(30, hidden);
+            let (mean, ..) = longest(Stretch {
+                unknown: 30,
+                known: 7_000.0,
+                ranks: 7_000.0 * rank_of_known(&fails),
+            });
+            let off = (mean - fails[PARTS - 1]).abs();
+            assert!(off < 0.05, "{hidden}: {mean}, {}", fails[PARTS - 1]);
         }
     }
 
     #[test]
     fn what_few_tell_is_another_law_every_night() {
-        let powers = |known: f64| -> f64 {
-            let one = Stretch {
+        let told = |known: f64| {
+            longest(Stretch {
                 unknown: 20,
                 known,
                 ranks: 0.45 * known,
-            };
-            let stretches = Stretches {
-                all: vec![one; 9],
-                laws: Laws::new(),
-            };
-            let longest = (0..40).map(|replication| {
-                let law = stretches.law_at(
-                    4,
-                    &Streams {
-                        seed: 1,
-                        replication,
-                    },
-                );
-                law[PARTS - 1]
-            });
-            let longest: Vec<f64> = longest.collect();
-            let (low, high) = longest
-                .iter()
-                .fold((1.0_f64, 0.0_f64), |it, at| (it.0.min(*at), it.1.max(*at)));
-            high - low
+            })
         };
-        assert!(powers(20.0) > 0.3, "{}", powers(20.0));
-        assert!(powers(20_000.0) < 0.1, "{}", powers(20_000.0));
+        let (_, low, high) = told(20.0);
+        assert!(high - low > 0.3, "{low} to {high}");
+        let (_, low, high) = told(20_000.0);
+        assert!(high - low < 0.1, "{low} to {high}");
+        // Where one of a hundred fails nothing is known of whom: long ones as often as short ones.
+        let (mean, ..) = longest(Stretch {
+            unknown: 1,
+            known: 99.0,
+            ranks: 49.5,
+        });
+        assert!((0.005..0.06).contains(&mean), "{mean}");
     }
 }

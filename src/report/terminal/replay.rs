@@ -272,7 +272,7 @@ fn what_ifs(page: &mut Page, outcome: &Outcome) {
 fn in_words(one: &WhatIf) -> String {
     let net = match one.net {
         Some((low, high)) => format!(
-            "; saved less lost over other nights: {} to {}",
+            "; saved less lost, the mean of nights, 95 %: {} to {}",
             significant(Some(low)),
             significant(Some(high))
         ),
