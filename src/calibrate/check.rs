@@ -204,13 +204,24 @@ impl Check {
         })
     }
 
-    /// Checks all tables that come with the program, each by the card of its system.
     fn of_all_tables() -> Result<Check, CheckError> {
         let names: Vec<String> = KernelTables::systems()
             .flat_map(|system| {
                 KernelBackend::ALL.map(|backend| format!("{TABLES}{system}/{}", backend.name()))
             })
             .collect();
+        let source = format!(
+            "all {} kernel tables that come with the program",
+            names.len()
+        );
+        Check::of_tables(&names, source)
+    }
+
+    /// Checks several of the tables that come with the program together, each by the card of its system.
+    ///
+    /// # Errors
+    /// One is not among them.
+    pub fn of_tables(names: &[String], source: String) -> Result<Check, CheckError> {
         let each: Result<Vec<(Vec<HeldOut>, Vec<Beyond>)>, CheckError> = names
             .par_iter()
             .map(|name| match Source::load(name)? {
@@ -227,10 +238,7 @@ impl Check {
         let errors = summaries(&all);
         Ok(Check {
             schema: SCHEMA,
-            source: format!(
-                "all {} kernel tables that come with the program",
-                names.len()
-            ),
+            source,
             card: "of each system".to_owned(),
             operations: wholes(&all, &errors),
             tables_beyond: beyond.into_iter().flatten().collect(),

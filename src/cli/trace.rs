@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table};
 
 use super::{Failure, Finished, json_text};
 use crate::observed::{ObservedFormat, ReadOptions, detect};
-use crate::trace::{TraceFormat, TraceSource, stats};
+use crate::trace::{TraceError, TraceFormat, TraceSource, stats};
 
 mod export;
 mod fit;
@@ -63,30 +63,32 @@ pub fn trace(command: &TraceCommand) -> Result<Finished, Failure> {
     }
 }
 
-/// Opens a trace; one that is a log of another kind is told to be that.
-fn opened(path: &Path, format: Option<TraceFormat>) -> Result<TraceSource, Failure> {
-    TraceSource::open_as(path, format).map_err(|error| {
-        let log = detect(path, &ReadOptions::default()).ok();
-        let is_other = |it: &ObservedFormat| {
-            !matches!(it, ObservedFormat::Trace(_) | ObservedFormat::Prometheus)
-        };
-        match log.filter(|it| format.is_none() && is_other(it)) {
-            Some(log) => Failure::of(format!(
-                "{}: is no trace, but a log (read as {}); make one of it first: \
-                 seatrial trace import {} --out trace.csv",
-                path.display(),
-                log.name(),
-                path.display()
-            )),
-            None => Failure::of(error),
-        }
-    })
+/// Why a file cannot be read as a trace; one that is a log of another kind is told to be that.
+fn no_trace(
+    path: &Path,
+    format: Option<TraceFormat>,
+    error: impl std::error::Error + 'static,
+) -> Failure {
+    let log = detect(path, &ReadOptions::default()).ok();
+    let is_other =
+        |it: &ObservedFormat| !matches!(it, ObservedFormat::Trace(_) | ObservedFormat::Prometheus);
+    match log.filter(|it| format.is_none() && is_other(it)) {
+        Some(log) => Failure::of(format!(
+            "{}: is no trace, but a log (read as {}); make one of it first: \
+             seatrial trace import {} --out trace.csv",
+            path.display(),
+            log.name(),
+            path.display()
+        )),
+        None => Failure::of(error),
+    }
 }
 
 fn describe(args: &StatsArgs) -> Result<Finished, Failure> {
-    let mut source = opened(&args.file, args.format)?;
+    let failed = |error: TraceError| no_trace(&args.file, args.format, error);
+    let mut source = TraceSource::open_as(&args.file, args.format).map_err(failed)?;
     source.dejitter = args.dejitter;
-    let stats = stats(&source).map_err(Failure::of)?;
+    let stats = stats(&source).map_err(failed)?;
     if args.json {
         let value = serde_json::to_value(stats).map_err(Failure::of)?;
         return Ok(Finished::fine(json_text(&value)));

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use assert_cmd::Command;
+use seatrial::calibrate::check::Check;
 use seatrial::perf::AcceleratorCard;
 use seatrial::perf::tables::{HeldOut, HeldOutWay, KernelBackend, KernelTables};
 use serde_json::{Value, json};
@@ -349,41 +350,35 @@ fn captures_are_checked_and_bad_ones_refused() {
 }
 
 #[test]
-fn all_shipped_tables_together_meet_the_goals() {
-    let (code, page, _) = check(&["tables:all", "--json"]);
-    assert_eq!(code, 0);
-    let page: Value = serde_json::from_str(&page).unwrap();
-    let operations = page["operations"].as_array().unwrap();
-    let goals: Vec<&Value> = operations.iter().filter(|it| it["goal"].is_f64()).collect();
-    let names: Vec<&str> = goals
-        .iter()
-        .filter_map(|it| it["operation"].as_str())
-        .collect();
-    let expected = [
-        "gemm",
-        "prefill_attention",
-        "decode_attention",
-        "mla_prefill",
-        "mla_decode",
-    ];
-    assert_eq!(names, expected);
-    for whole in goals {
-        assert_eq!(whole["met"], true, "{whole}");
+fn tables_are_checked_together_and_those_that_miss_are_named() {
+    let names = ["tables:a100_sxm/vllm", "tables:l40s/sglang"].map(str::to_owned);
+    let one = names.each_ref().map(|name| Check::of(name, None).unwrap());
+    let both = Check::of_tables(&names, "both".to_owned()).unwrap();
+    for whole in &both.operations {
+        let of = |check: &Check| {
+            let mut all = check.operations.iter();
+            let own = all.find(|it| it.operation == whole.operation).cloned();
+            own.map_or((0, whole.median), |it| (it.count, it.median))
+        };
+        let (first, second) = (of(&one[0]), of(&one[1]));
+        assert_eq!(whole.count, first.0 + second.0, "{whole:?}");
+        // A median of two lists lies between theirs.
+        let (low, high) = (first.1.min(second.1), first.1.max(second.1));
+        assert!((low..=high).contains(&whole.median), "{whole:?}");
     }
-    // Single tables that do not are named, as when they are checked by themselves.
-    let beyond = page["tables_beyond"].as_array().unwrap();
-    assert!(!beyond.is_empty());
-    let first = &beyond[0];
-    let (_, one, _) = check(&[first["tables"].as_str().unwrap(), "--json"]);
-    let one: Value = serde_json::from_str(&one).unwrap();
-    let mut own = one["operations"].as_array().unwrap().iter();
-    let own = own
-        .find(|it| it["operation"] == first["operation"])
-        .unwrap();
+    // Those that miss a goal by themselves are named, with what they are off.
+    let missed = |check: &Check| {
+        let missed = check.operations.iter().filter(|it| it.met == Some(false));
+        let missed: Vec<f64> = missed.map(|it| it.median).collect();
+        missed
+    };
     assert_eq!(
-        (&own["met"], &own["median"]),
-        (&false.into(), &first["median"])
+        missed(&one[0]).len() + missed(&one[1]).len(),
+        both.tables_beyond.len()
     );
+    assert_eq!(both.tables_beyond[0].tables, names[1]);
+    assert_eq!(both.tables_beyond[0].operation, "gemm");
+    assert_eq!(both.tables_beyond[0].median, missed(&one[1])[0]);
     let (code, _, said) = check(&["tables:all", "--accelerator", "h100-sxm"]);
     assert_eq!(code, 2);
     assert!(said.contains("each read by the peaks of its own"), "{said}");

@@ -6,15 +6,15 @@ use std::str::FromStr;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
-use super::opened;
+use super::no_trace;
 use crate::cli::spare::spare;
 use crate::cli::{Failure, Finished, json_text};
 use crate::report::number::{WIDTH, count, plural, significant, wrap};
 use crate::synthesis::judge::Kept;
 use crate::synthesis::lengths::LengthCandidate;
 use crate::synthesis::{Fit, SynthesisError, fit};
-use crate::trace::TraceFormat;
 use crate::trace::sink::{write_error, write_whole};
+use crate::trace::{TraceFormat, TraceSource};
 
 /// Arguments of `trace fit`.
 #[derive(Debug, clap::Args)]
@@ -34,8 +34,9 @@ pub struct FitArgs {
 
 pub fn fit_trace(args: &FitArgs) -> Result<Finished, Failure> {
     spare(&[&args.file], &[("--out", args.out.as_deref())])?;
-    let source = opened(&args.file, args.format)?;
-    let found = fit(&source).map_err(Failure::of)?;
+    let source = TraceSource::open_as(&args.file, args.format)
+        .map_err(|error| no_trace(&args.file, args.format, error))?;
+    let found = fit(&source).map_err(|error| no_trace(&args.file, args.format, error))?;
     if let Some(out) = &args.out {
         let written: Result<(), SynthesisError> = write_whole(out, |file| {
             let text = found.toml.as_bytes();

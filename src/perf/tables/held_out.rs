@@ -111,9 +111,12 @@ fn without(times: &[f64], at: usize) -> Vec<f64> {
 }
 
 fn products(table: &GemmTable, peaks: &Peaks<'_>, all: &mut Vec<HeldOut>) {
-    let mut rest = table.clone();
+    let mut rest = GemmTable::default();
     for (key, times) in &table.shapes {
         let (dtype, n, k) = *key;
+        if !rest.has(dtype) {
+            rest = of_type(table, dtype);
+        }
         let flops = peaks.flops_per_ns(dtype);
         let read = |table: &GemmTable, at: usize| {
             let curve = table.curve(dtype, n.into(), k.into(), flops, peaks.bytes_per_ns())?;
@@ -142,11 +145,21 @@ fn products(table: &GemmTable, peaks: &Peaks<'_>, all: &mut Vec<HeldOut>) {
     }
 }
 
+/// The products of one number type: those of others say nothing of them, and are many to go over.
+fn of_type(table: &GemmTable, dtype: KernelDtype) -> GemmTable {
+    let mut own = table.clone();
+    own.shapes.retain(|key, _| key.0 == dtype);
+    own
+}
+
 /// Products whose n and k are left out with all their rows, where others lie around them.
 fn whole_shapes(table: &GemmTable, peaks: &Peaks<'_>, all: &mut Vec<HeldOut>) {
-    let mut rest = table.clone();
+    let mut rest = GemmTable::default();
     for (key, times) in &table.shapes {
         let (dtype, n, k) = *key;
+        if !rest.has(dtype) {
+            rest = of_type(table, dtype);
+        }
         rest.shapes.remove(key);
         let flops = peaks.flops_per_ns(dtype);
         let curve = rest.curve(dtype, n.into(), k.into(), flops, peaks.bytes_per_ns());

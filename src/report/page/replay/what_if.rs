@@ -27,7 +27,12 @@ pub(super) fn section(found: &Value, part: &str) -> Option<Section> {
             },
         ]
     });
-    let head = ["Change", "Saved", "Lost", "Saved less lost, mean of nights, 95 %"];
+    let head = [
+        "Change",
+        "Saved",
+        "Lost",
+        "Saved less lost, mean of nights, 95 %",
+    ];
     let doubtful = (!super::fits(found)).then(|| Block::Warnings(vec![words::DOUBTFUL.to_owned()]));
     let blocks = vec![
         doubtful,
