@@ -222,17 +222,7 @@ impl Check {
     /// # Errors
     /// One is not among them.
     pub fn of_tables(names: &[String], source: String) -> Result<Check, CheckError> {
-        let each: Result<Vec<(Vec<HeldOut>, Vec<Beyond>)>, CheckError> = names
-            .par_iter()
-            .map(|name| match Source::load(name)? {
-                Source::Tables { tables, card } => {
-                    let all = TablesHandle::Shipped(tables).held_out(&card);
-                    let beyond = beyond_of(name, &all);
-                    Ok((all, beyond))
-                }
-                Source::File { path, .. } => no_card(&path, ""),
-            })
-            .collect();
+        let each: Result<Vec<_>, CheckError> = names.par_iter().map(|it| shipped(it)).collect();
         let (all, beyond): (Vec<_>, Vec<_>) = each?.into_iter().unzip();
         let all: Vec<HeldOut> = all.into_iter().flatten().collect();
         let errors = summaries(&all);
@@ -244,6 +234,18 @@ impl Check {
             tables_beyond: beyond.into_iter().flatten().collect(),
             errors,
         })
+    }
+}
+
+/// What was left out of tables that come with the program, and the operations of them that miss their goals.
+fn shipped(name: &str) -> Result<(Vec<HeldOut>, Vec<Beyond>), CheckError> {
+    match Source::load(name)? {
+        Source::Tables { tables, card } => {
+            let all = TablesHandle::Shipped(tables).held_out(&card);
+            let beyond = beyond_of(name, &all);
+            Ok((all, beyond))
+        }
+        Source::File { path, .. } => no_card(&path, ""),
     }
 }
 
