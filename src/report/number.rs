@@ -102,6 +102,14 @@ pub fn wrap(text: &str, width: usize, indent: usize) -> String {
     out
 }
 
+/// A number with all of its digits, in few characters however large or small it is.
+pub fn in_full(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1e15 || (size > 0.0 && size < 1e-6) => format!("{value:e}"),
+        _ => value.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -275,6 +275,15 @@ fn rows_that_are_fitted_name_the_line_and_the_field() {
     }
 }
 
+/// The least number there is has 324 digits after the point.
+#[test]
+fn numbers_that_are_very_small_are_told_in_few_letters() {
+    let refused = Calibration::parse("a.json", &calibration("median_us", "5e-324"));
+    let said = refused.unwrap_err().to_string();
+    assert!(said.contains("`median_us` is 5e-324, but"), "{said}");
+    assert!(said.len() < 500, "{said}");
+}
+
 proptest! {
     /// Whatever number stands in a field: it is read or refused, and nothing else.
     #[test]

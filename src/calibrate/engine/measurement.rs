@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::number::in_full;
 use crate::validate::closed_loop::case::Case;
 use crate::validate::closed_loop::choice::KERNELS;
 use crate::validate::server::Server;
@@ -171,11 +172,7 @@ fn time(field: &'static str, value: Option<f64>) -> Result<f64, Fault> {
     match value {
         Some(value) if value > 0.0 && value <= 1e9 => Ok(value),
         other => {
-            // In few characters, however large it is.
-            let other = other.map(|value| match value.abs() {
-                size if size >= 1e15 => format!("{value:e}"),
-                _ => value.to_string(),
-            });
+            let other = other.map(in_full);
             Err(fault(field, other, "milliseconds above 0, at most 1e9"))
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Calibration, NumberType, Operation, RecordError, Row, Spread};
+use crate::report::number::in_full;
 
 /// The most microseconds: a million seconds.
 const MOST: f64 = 1e12;
@@ -108,7 +109,7 @@ impl Row {
                 value > 0.0 && value <= MOST,
                 file,
                 place,
-                (field, &shown(value), "above 0 and at most 1e12"),
+                (field, &in_full(value), "above 0 and at most 1e12"),
                 "measure it again",
             )?;
         }
@@ -120,7 +121,7 @@ impl Row {
             place,
             (
                 "median_us",
-                &shown(self.median_us),
+                &in_full(self.median_us),
                 "from `p10_us` to `p90_us`",
             ),
             "measure it again",
@@ -133,7 +134,7 @@ impl Row {
                 place,
                 (
                     "median_us",
-                    &shown(self.median_us),
+                    &in_full(self.median_us),
                     "from `spread.min_us` to `spread.max_us`, and `spread.mean_us` with it",
                 ),
                 "measure it again",
@@ -181,7 +182,7 @@ impl Row {
             place,
             (
                 "checked.max_error",
-                &shown(checked.max_error),
+                &in_full(checked.max_error),
                 "from 0 to `checked.tolerance`",
             ),
             "do not use a kernel that gives wrong results",
@@ -209,7 +210,7 @@ impl Row {
                 value > 0.0 && value <= most,
                 file,
                 place,
-                (field, &shown(value), allowed),
+                (field, &in_full(value), allowed),
                 "correct the rate, or leave it out: steps go by `median_us`",
             )?;
         }
@@ -263,7 +264,7 @@ impl Row {
             place,
             (
                 "median_us",
-                &shown(self.median_us),
+                &in_full(self.median_us),
                 "so long that the operation's least arithmetic is at most 100,000 TFLOP/s and its \
                  bytes at most 1,000,000 GB/s, more than any device has",
             ),
@@ -294,19 +295,11 @@ impl Spread {
                 (0.0..=MOST).contains(&value),
                 file,
                 place,
-                (field, &shown(value), "from 0 to 1e12"),
+                (field, &in_full(value), "from 0 to 1e12"),
                 "measure it again",
             )?;
         }
         Ok(())
-    }
-}
-
-/// A number in few characters, however large it is.
-fn shown(value: f64) -> String {
-    match value.abs() {
-        size if size >= 1e15 => format!("{value:e}"),
-        _ => value.to_string(),
     }
 }
 
