@@ -40,10 +40,6 @@ const MAX_RETRIES: &str = "clients.max_retries";
 /// The most retries that are looked at where the log shows no more.
 const MOST_RETRIES: f64 = 8.0;
 
-/// Requests that gave up after as many tries as any had, at least, to tell that there are no more: one may have
-/// ended otherwise.
-const LEAST_GAVE_UP: usize = 2;
-
 /// The longest first wait between tries that is looked at where nobody says more, ms.
 const MOST_BASE_MS: f64 = 10_000.0;
 
@@ -212,7 +208,7 @@ impl Open {
     }
 
     /// Leaves of the numbers of retries only those that a log does not contradict: who tried so often may, and
-    /// where several of the window gave up after as many tries as any of the log had, that was the last. What
+    /// where one of the window gave up after as many tries as any of the log had, that was the last. What
     /// ends a request otherwise (the time that clients wait in all, a budget of retries, what is not tried
     /// again) tells no most; `others` are the paths that are open beside it.
     ///
@@ -238,9 +234,9 @@ impl Open {
                 format!("must reach {least}: a request of the calm window was tried {seen} times");
             return Err(ReplayError::option("--fit", value, allowed, "widen it"));
         }
-        let gave_up = window.iter().filter(|it| {
+        let gave_up = |it: &Seen| {
             tries(it) == seen && !matches!(it.ending, Ending::Completed | Ending::Cancelled)
-        });
+        };
         let ends_otherwise = |path: &String| {
             let fields = ["timeout_ms", "retry_budget", "retry_on", "hedge"];
             fields.iter().any(|it| path.contains(it))
@@ -248,7 +244,7 @@ impl Open {
         let is_last = seen > 1
             && least >= self.low
             && most(all) == seen
-            && gave_up.count() >= LEAST_GAVE_UP
+            && window.iter().any(gave_up)
             && clients.timeout_ms.is_none()
             && matches!(clients.retry_budget, RetryBudget::None {})
             && RetryOn::ALL.iter().all(|it| clients.retry_on.contains(it))

@@ -269,16 +269,7 @@ fn those_that_gave_up_tell_the_most_tries() {
         numbers(&night.requests, &impatient),
         [3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
     );
-    // One alone that gave up then may have ended otherwise, and one that tried more often says that there is more.
-    let gave_up = |it: &&Seen| !it.is_answered() && it.attempts == Some(4);
-    let one: Vec<Seen> = night
-        .requests
-        .iter()
-        .filter(gave_up)
-        .take(1)
-        .copied()
-        .collect();
-    assert_eq!(numbers(&one, &clients).last(), Some(&8.0));
+    // One that tried more often, anywhere in the log, says that there is more.
     let mut more = night.requests.clone();
     more[0].attempts = Some(6);
     let mut retries = named("clients.max_retries");
