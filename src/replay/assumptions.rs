@@ -30,14 +30,7 @@ pub(super) fn of(scenario: &Scenario, night: &Night, calm: &Window) -> Vec<Strin
 
 /// What stands for the lengths that the log does not tell.
 fn drawn(night: &Night, calm: &Window) -> Option<String> {
-    let (drawn, prompts) = (night.lengths.drawn, night.lengths.prompts_drawn);
-    let of_prompts = match prompts {
-        0 => String::new(),
-        prompts => format!(
-            ", nor how long the prompts of {} are",
-            plural(prompts, "request")
-        ),
-    };
+    let drawn = night.lengths.drawn_in_words()?;
     let requests = &night.requests[night.within(calm)];
     let failed = requests.iter().filter(|it| !it.is_answered()).count() as u64;
     let biased = match failed {
@@ -51,15 +44,12 @@ fn drawn(night: &Night, calm: &Window) -> Option<String> {
         true => "those that were had in the calm window".to_owned(),
         false => "those of the whole log, as too few were had in the calm window".to_owned(),
     };
-    (drawn > 0).then(|| {
-        format!(
-            "The log does not tell how long the answers of {} are or would have been (what failed has none to \
-             count){of_prompts}. They are drawn anew for each simulated night from {source}, whatever the prompt, \
-             so that what arrives about then, answered or not, asks for as much as those did. Where {biased}an \
-             incident brought longer or shorter ones, this is wrong.",
-            plural(drawn, "request")
-        )
-    })
+    Some(format!(
+        "The log does not tell how long {drawn} are or would have been (what failed has no answer to count). They \
+         are drawn anew for each simulated night from {source}, answers whatever the prompt, so that what \
+         arrives about then, answered or not, asks for as much as those did. Where {biased}an incident brought \
+         longer or shorter ones, this is wrong."
+    ))
 }
 
 /// Where time 0 is in a log with dates: what the scenario says of times counts from there.

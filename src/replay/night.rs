@@ -12,6 +12,7 @@ use super::window::{Window, clock_ns, instant_s};
 use crate::fleet::outcome::RequestRow;
 use crate::fleet::request::{Outcome, Status};
 use crate::observed::{DATED_NS, Ending, Observed};
+use crate::report::number::plural;
 use crate::workload::source::{Arrival, PromptBlocks};
 
 /// One request.
@@ -93,10 +94,25 @@ pub fn ending_of(status: &str) -> Ending {
 pub struct Lengths {
     /// Requests of which a length is what the importer inferred, from bytes or a distribution.
     pub inferred: u64,
-    /// Requests of which a length is drawn anew for each simulated night: nothing in the log tells it.
-    pub drawn: u64,
-    /// Of those, requests of which also the prompt is.
+    /// Requests whose answer is of a length drawn anew for each simulated night: nothing in the log tells it.
+    pub answers_drawn: u64,
+    /// Requests of whose prompts the same is so.
     pub prompts_drawn: u64,
+}
+
+impl Lengths {
+    /// Which lengths are drawn, in words; none where none is.
+    pub fn drawn_in_words(&self) -> Option<String> {
+        let parts = [
+            ("answers", self.answers_drawn),
+            ("prompts", self.prompts_drawn),
+        ];
+        let parts = parts.iter().filter(|part| part.1 > 0);
+        let said: Vec<String> = parts
+            .map(|(what, many)| format!("the {what} of {}", plural(*many, "request")))
+            .collect();
+        (!said.is_empty()).then(|| said.join(" and "))
+    }
 }
 
 /// What a log says of prompts that begin alike.
@@ -204,7 +220,7 @@ impl Night {
             inferred: count_of(&log, &lacks, |request, lacks| {
                 request.prompt.inferred && !lacks.prompt || request.output.inferred && !lacks.output
             }),
-            drawn: count_of(&log, &lacks, |_, lacks| lacks.any()),
+            answers_drawn: count_of(&log, &lacks, |_, lacks| lacks.output),
             prompts_drawn: count_of(&log, &lacks, |_, lacks| lacks.prompt),
         };
         let reuse = Reuse::of(&log);
@@ -214,18 +230,14 @@ impl Night {
         };
         // Where some are told, the others were tried once: a log joins the tries that it has.
         let tries_told = log.iter().any(|it| it.attempts.is_some());
-        let known = known(&log);
-        let requests = log.iter().enumerate().map(|(index, request)| {
-            let (mut prompt, mut output) = (request.prompt.count, request.output.count);
-            if (prompt == 0 || output == 0) && !known.is_empty() {
-                let other = known[(spread(index as u64) % known.len() as u64) as usize];
-                prompt = if prompt == 0 { other.0 } else { prompt };
-                output = if output == 0 { other.1 } else { output };
-            }
+        let usual = usual(&log);
+        let requests = log.iter().map(|request| {
+            // What stands for lengths that are drawn anew.
+            let or = |count: u32, usual: u32| if count == 0 { usual } else { count };
             Seen {
                 t_ns: request.t_ns - zero,
-                prompt_tokens: prompt.max(1),
-                output_tokens: output.max(1),
+                prompt_tokens: or(request.prompt.count, usual.0),
+                output_tokens: or(request.output.count, usual.1),
                 ttft_ns: request
                     .ttft_ns
                     .filter(|_| request.ending == Ending::Completed),
@@ -280,12 +292,14 @@ impl Night {
     }
 }
 
-/// Lengths of the requests of which both are there.
-fn known(log: &[Observed]) -> Vec<(u32, u32)> {
+/// The lengths in the middle of those of the requests of which both are there, by the answer; 1 of none.
+fn usual(log: &[Observed]) -> (u32, u32) {
     let both = log
         .iter()
         .filter(|it| it.prompt.count > 0 && it.output.count > 0);
-    both.map(|it| (it.prompt.count, it.output.count)).collect()
+    let mut known: Vec<(u32, u32)> = both.map(|it| (it.prompt.count, it.output.count)).collect();
+    known.sort_unstable_by_key(|it| (it.1, it.0));
+    known.get(known.len() / 2).copied().unwrap_or((1, 1))
 }
 
 /// What is not known of each request: what the log lacks and has of others, and what an importer drew for
@@ -350,12 +364,4 @@ fn start_ns(text: &str, dated: bool) -> Result<u64, ReplayError> {
         let remedy = "leave it out for the start of the log";
         ReplayError::option("--start", text, allowed, remedy)
     })
-}
-
-/// Numbers that look random, the same everywhere: the finaliser of splitmix64.
-fn spread(value: u64) -> u64 {
-    let mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }

@@ -339,7 +339,7 @@ pub fn by_default(stage: &Stage, calm: &[Seen]) -> Result<(Vec<Open>, Vec<String
         (
             "/clients/backoff/base_ms",
             "clients.backoff.base_ms",
-            (1.0, most_base_ms),
+            (f64::min(1.0, 0.1 * most_base_ms), most_base_ms),
         ),
     ];
     let retries = retries.into_iter().filter(|it| !states(it.0));

@@ -23,10 +23,9 @@ pub fn notes(outcome: &Outcome) -> Vec<String> {
         let inferred = plural(log.lengths.inferred, "request");
         notes.push(format!("lengths of {inferred} are inferred, not logged"));
     }
-    if log.lengths.drawn > 0 {
-        let drawn = plural(log.lengths.drawn, "request");
+    if let Some(drawn) = log.lengths.drawn_in_words() {
         notes.push(format!(
-            "answers of {drawn} are of lengths drawn anew for each night: the log does not tell them"
+            "{drawn} are of lengths drawn anew for each night: the log does not tell them"
         ));
     }
     if !log.has_ttft {
@@ -77,12 +76,9 @@ pub fn verdict(outcome: &Outcome) -> String {
             "The model fits: it predicts what it was not fitted to within its limits, {tail}."
         );
     }
-    let drawn = match outcome.log.lengths.drawn {
-        0 => String::new(),
-        drawn => format!(
-            ", or answers of the {} whose lengths are drawn were of others",
-            plural(drawn, "request")
-        ),
+    let drawn = match outcome.log.lengths.drawn_in_words() {
+        None => String::new(),
+        Some(drawn) => format!(", or {drawn}, which are drawn, were of other lengths"),
     };
     format!(
         "THE MODEL DOES NOT FIT. Something happened that the scenario does not have, or not so{drawn}; do not \

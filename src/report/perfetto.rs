@@ -116,14 +116,14 @@ impl Perfetto {
         }
     }
 
-    /// Closes the file; a sentence where it was full before the window was over, or where all was over before
-    /// the window began.
+    /// Closes the file; a sentence where it was full before the window was over, or where the run was over
+    /// before the window began.
     ///
     /// # Errors
     /// [`PerfettoError::Write`].
     pub fn finish(self) -> Result<Option<String>, PerfettoError> {
         let nothing = format!(
-            "{}: nothing is in it: all requests had ended before --window began, at {} s; give an earlier one",
+            "{}: nothing is in it: the run was over before --window began, at {} s; give an earlier one",
             self.file.path(),
             self.window.from.as_secs_f64()
         );

@@ -43,7 +43,7 @@ queue_capacity = 60
 service = { law = "exponential", mean_ms = 33 }
 "#;
 
-fn seatrial(folder: &Path, arguments: &[&str]) -> String {
+pub fn seatrial(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::cargo_bin("seatrial")
         .unwrap()
         .current_dir(folder)

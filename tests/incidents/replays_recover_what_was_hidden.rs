@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::logs_round_trip::seatrial;
+
 use assert_cmd::Command;
 use seatrial::observed::{ReadOptions, read_all};
 use seatrial::replay::fit::fit;
@@ -195,21 +197,27 @@ servers = 40
 service = { law = "exponential", mean_ms = 80 }
 "#;
 
+/// The night of a scenario with more of it hidden, and a stage of what is not.
+fn failing(scenario: &str, hidden: &[&str]) -> (Night, Stage) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    let mut run = vec!["run", "s.toml", "--seed", "31", "--requests", "log.csv"];
+    run.extend(hidden.iter().flat_map(|it| ["--set", *it]));
+    seatrial(folder.path(), &run);
+    let (log, _) = read_all(&folder.path().join("log.csv"), &ReadOptions::default()).unwrap();
+    let night = Night::of(log, None).unwrap();
+    let document = Document::parse(SourceText::new("s.toml", scenario)).unwrap();
+    let stage = Stage::new(&document, Path::new(""), &night).unwrap();
+    (night, stage)
+}
+
 #[test]
 fn how_often_clients_try_is_told_by_those_that_failed_all_the_same() {
     let hidden = 3.0;
-    let folder = tempfile::tempdir().unwrap();
-    let (scenario, log) = (folder.path().join("s.toml"), folder.path().join("log.csv"));
-    std::fs::write(&scenario, FAILING).unwrap();
-    let mut command = Command::cargo_bin("seatrial").unwrap();
-    command.arg("run").arg(&scenario).args(["--seed", "31"]);
-    command.args(["--set", &format!("clients.max_retries={hidden}")]);
-    command.args(["--set", "clients.backoff.base_ms=400", "--requests"]);
-    assert!(command.arg(&log).output().unwrap().status.code().unwrap() < 2);
-    let (log, _) = read_all(&log, &ReadOptions::default()).unwrap();
-    let night = Night::of(log, None).unwrap();
-    let document = Document::parse(SourceText::new("s.toml", FAILING)).unwrap();
-    let stage = Stage::new(&document, Path::new(""), &night).unwrap();
+    let (night, stage) = failing(
+        FAILING,
+        &["clients.max_retries=3", "clients.backoff.base_ms=400"],
+    );
     let open = [
         "clients.max_retries=0..8",
         "clients.backoff.base_ms=1..10000",
@@ -224,19 +232,9 @@ fn how_often_clients_try_is_told_by_those_that_failed_all_the_same() {
 
 #[test]
 fn those_that_gave_up_tell_the_most_tries() {
-    let folder = tempfile::tempdir().unwrap();
-    let (scenario, log) = (folder.path().join("s.toml"), folder.path().join("log.csv"));
     // The scenario says how long waits are at most, and neither how many there are nor the first of them.
     let text = format!("{FAILING}[clients.backoff]\nmax_ms = 4000\n");
-    std::fs::write(&scenario, &text).unwrap();
-    let mut command = Command::cargo_bin("seatrial").unwrap();
-    command.arg("run").arg(&scenario).args(["--seed", "31"]);
-    command.args(["--set", "clients.max_retries=3", "--requests"]);
-    assert!(command.arg(&log).output().unwrap().status.code().unwrap() < 2);
-    let (log, _) = read_all(&log, &ReadOptions::default()).unwrap();
-    let night = Night::of(log, None).unwrap();
-    let document = Document::parse(SourceText::new("s.toml", text.as_str())).unwrap();
-    let stage = Stage::new(&document, Path::new(""), &night).unwrap();
+    let (night, stage) = failing(&text, &["clients.max_retries=3"]);
     let (open, _) = by_default(&stage, &night.requests).unwrap();
     let named = |path: &str| open.iter().find(|it| it.path == path).unwrap().clone();
     assert_eq!(named("clients.backoff.base_ms").high, 4_000.0);
@@ -303,8 +301,6 @@ run = { horizon_s = 1200, warmup_s = 0 }
 arrivals = { process = "poisson", rate_per_s = 12 }
 prompt_tokens = { law = "lognormal", mean_tokens = 600, cv = 0.8 }
 output_tokens = { law = "lognormal", mean_tokens = 150, cv = 0.6 }
-[slo]
-ttft_ms = 2000
 [clients]
 try_timeout_ms = 20_000
 max_retries = 2
@@ -332,20 +328,11 @@ until_s = 900
 fn a_true_model_fits_though_the_log_does_not_tell_the_lengths_of_what_failed() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("s.toml"), OVERLOADED).unwrap();
-    let seatrial = |arguments: &[&str]| {
-        let mut command = Command::cargo_bin("seatrial").unwrap();
-        let output = command
-            .current_dir(folder.path())
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.code().unwrap() < 2, "{output:?}");
-        output.stdout
-    };
-    seatrial(&["run", "s.toml", "--requests", "n.csv"]);
-    seatrial(&[
+    seatrial(folder.path(), &["run", "s.toml", "--requests", "n.csv"]);
+    let export = [
         "trace", "export", "n.csv", "--to", "otlp", "--out", "n.jsonl",
-    ]);
+    ];
+    seatrial(folder.path(), &export);
     let windows = [
         "--calm",
         "0..540",
@@ -354,10 +341,14 @@ fn a_true_model_fits_though_the_log_does_not_tell_the_lengths_of_what_failed() {
         "--no-fit",
         "--json",
     ];
-    let found = seatrial(&[&["replay", "s.toml", "--trace", "n.jsonl"], &windows[..]].concat());
-    let found: Value = serde_json::from_slice(&found).unwrap();
+    let replay = [&["replay", "s.toml", "--trace", "n.jsonl"], &windows[..]].concat();
+    let found = seatrial(folder.path(), &replay);
+    let found: Value = serde_json::from_str(&found).unwrap();
     let lengths = &found["log"]["lengths"];
-    assert!(lengths["drawn"].as_u64().unwrap() > 3_000, "{lengths}");
+    assert!(
+        lengths["answers_drawn"].as_u64().unwrap() > 3_000,
+        "{lengths}"
+    );
     assert_eq!(lengths["prompts_drawn"], 0, "{lengths}");
     assert_eq!(found["verdict"]["fits"], true, "{}", found["verdict"]);
     let said = found["assumptions"].to_string();
